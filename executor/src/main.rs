@@ -1,0 +1,3 @@
+//! The `executor` binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `planner` binary.
+
+fn main() {}

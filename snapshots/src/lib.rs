@@ -1,0 +1,1 @@
+//! Test-only: everything lives in `tests/`.
