@@ -1,1 +1,55 @@
-//! The plan.
+//! The vocabulary of forge-lanes, and the one document between its two programs.
+//!
+//! A **plan** is a directed acyclic graph of **nodes**. Each node is a [`JobSpec`] (everything
+//! needed to run one command, nothing about why) with an explicit [`Placement`] (which machine)
+//! and [`Runtime`] (how isolated): two axes, never one enum. Beside the nodes stand the **lanes**
+//! that a reviewer knows, each with every [`Reason`] for its place in the plan.
+//!
+//! What a plan promises:
+//!
+//! - **Complete.** The executor needs the plan and the tree it names, and decides nothing.
+//! - **Reproducible.** No time, user, machine fact or random id: same inputs, same bytes.
+//! - **Checked.** Ids are names everywhere ([`ids`]), the graph is acyclic ([`Graph`]), every
+//!   output that is used is left by a node that is waited for. A [`Plan`] cannot be built
+//!   otherwise, from parts ([`Plan::new`]) or from text ([`Plan::from_json`]).
+//! - **Tamper-evident.** The digest covers every key; an edited plan is refused.
+//!
+//! This crate reads no file, clock or environment, starts no process and depends on no other
+//! member of the workspace. It knows no glob semantics, no git and no transport.
+
+mod command;
+mod document;
+mod graph;
+pub mod ids;
+mod job;
+mod node;
+mod path;
+mod placement;
+mod plan;
+mod reason;
+mod runtime;
+mod version;
+
+pub use command::{Command, InvalidCommand};
+pub use document::{PlanReadError, PlanText, plan_schema};
+pub use graph::{Graph, GraphError};
+pub use ids::{
+    EnvName, GroupName, HostName, InvalidEnvName, InvalidId, JobId, LaneId, NodeId, ProfileName,
+    ScenarioName, TargetId,
+};
+pub use job::{Checkout, InvalidCombination, JobSpec, SnapshotProfile, Workspace};
+pub use node::{Mount, Node, NodeKind, Output};
+pub use path::{Change, ChangeStatus, InvalidPath, RepoPath};
+pub use placement::{
+    AbsolutePath, InvalidText, Placement, PlacementKind, SshDestination, SshHost, WorkspacePath,
+};
+pub use plan::{
+    BaseMode, ChangeSource, InvalidObjectId, ObjectId, Plan, PlanError, PlanLane, PlanParts,
+    Selection, SelectionMode, Source, Trigger,
+};
+pub use reason::{
+    DefinitionChanged, MATCHED_LIMIT, Nearest, NeededBy, NoMatch, PathsReason, Reason, RunAll,
+    Unmatched,
+};
+pub use runtime::{EngineName, Incus, IncusCluster, Runtime, RuntimeKind, Tart};
+pub use version::{InvalidVersion, SchemaVersion};

@@ -1,0 +1,483 @@
+//! The wire form of a plan: the only file that knows the JSON shape.
+//!
+//! Writing is canonical: pretty JSON, two spaces, keys and arrays in a defined order, one newline
+//! at the end. The digest is the SHA-256 of exactly that form without the `digest` key, so it does
+//! not depend on white space but on everything else, and a reader checks it over the keys that
+//! came, before it adds anything.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    AbsolutePath, Change, ChangeSource, Checkout, Command, EnvName, GroupName, JobSpec, Mount,
+    Node, NodeId, NodeKind, Output, Placement, Plan, PlanError, PlanLane, PlanParts, RepoPath,
+    Runtime, ScenarioName, SchemaVersion, Selection, SnapshotProfile, Source, Workspace,
+    WorkspacePath,
+};
+
+/// Why a text is not a plan this program runs. In the order in which they are checked.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanReadError {
+    /// The text is not JSON, or not an object with a format version.
+    #[error("the plan is not a JSON document: {0}")]
+    Syntax(String),
+    /// A newer or foreign format.
+    #[error(
+        "the plan has format version {found}, this program reads {}.0 to {}",
+        SchemaVersion::CURRENT.major,
+        SchemaVersion::CURRENT
+    )]
+    Version {
+        /// The version of the document.
+        found: SchemaVersion,
+    },
+    /// The content is not what the digest was made of.
+    #[error(
+        "the plan was changed after it was written: its digest is {found}, its content has {computed}"
+    )]
+    Digest {
+        /// What the document says; `missing` if it says nothing.
+        found: String,
+        /// What its content gives.
+        computed: String,
+    },
+    /// A key is unknown, missing, or has a value of the wrong kind.
+    #[error("the plan is malformed at `{at}`: {why}")]
+    Shape {
+        /// The way to the key, such as `nodes[3].timeout_secs`.
+        at: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The parts do not fit together.
+    #[error("the plan cannot be run: {0}")]
+    Plan(#[from] PlanError),
+}
+
+impl PlanReadError {
+    /// Returns whether the document is well formed but refused (exit code 4 instead of 2).
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Version { .. } | Self::Digest { .. })
+    }
+
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::Syntax(_) => "write it anew with `planner plan -o plan.json`".to_owned(),
+            Self::Version { found } if *found > SchemaVersion::CURRENT => format!(
+                "use a forge-lanes release that reads format version {found}, or write the plan \
+                 anew with this release's `planner plan`"
+            ),
+            Self::Version { .. } => "write the plan anew with this release's `planner plan`".into(),
+            Self::Digest { .. } => "plans are not edited by hand: change the manifest or the \
+                                    catalog and write the plan anew with `planner plan`"
+                .to_owned(),
+            Self::Shape { .. } | Self::Plan(_) => {
+                "this is a defect of the program that wrote it; write the plan anew with \
+                 `planner plan`"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// A plan's text together with its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanText {
+    /// The whole document, ending in one newline.
+    pub json: String,
+    /// `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+}
+
+impl Plan {
+    /// Writes the plan in its canonical form.
+    #[must_use]
+    pub fn to_json(&self) -> PlanText {
+        let mut body = serde_json::to_string_pretty(&DocumentWire::from(self))
+            .expect("a plan holds only strings, integers and lists of them");
+        body.push('\n');
+        let digest = sha256(body.as_bytes());
+        // The digest is the second key; everything behind the first line stays as hashed.
+        let first_line = body.find(",\n").expect("the version is not the only key") + 2;
+        let (head, tail) = body.split_at(first_line);
+        let json = format!("{head}  \"digest\": \"{digest}\",\n{tail}");
+        PlanText { json, digest }
+    }
+
+    /// Reads a plan and checks version, digest, shape and graph, in this order.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanReadError`]; [`PlanReadError::is_refusal`] tells refusal from bad input.
+    pub fn from_json(text: &[u8]) -> Result<(Self, String), PlanReadError> {
+        let NoDuplicates(mut value) = serde_json::from_slice(text)
+            .map_err(|error| PlanReadError::Syntax(error.to_string()))?;
+        let Value::Object(document) = &mut value else {
+            return Err(PlanReadError::Syntax("an object is expected".to_owned()));
+        };
+        let version: SchemaVersion = match document.get("format_version") {
+            Some(Value::String(text)) => text
+                .parse()
+                .map_err(|error| PlanReadError::Syntax(format!("`format_version`: {error}")))?,
+            _ => return Err(PlanReadError::Syntax("it has no `format_version`".to_owned())),
+        };
+        if !SchemaVersion::CURRENT.reads(version) {
+            return Err(PlanReadError::Version { found: version });
+        }
+        let found = match document.shift_remove("digest") {
+            Some(Value::String(digest)) => digest,
+            Some(_) => "not a string".to_owned(),
+            None => "missing".to_owned(),
+        };
+        let mut body = serde_json::to_string_pretty(&value).expect("it was JSON");
+        body.push('\n');
+        let computed = sha256(body.as_bytes());
+        if found != computed {
+            let found = found.chars().take(80).flat_map(char::escape_debug).collect();
+            return Err(PlanReadError::Digest { found, computed });
+        }
+        drop(body);
+        let wire: DocumentWire<'static> =
+            serde_path_to_error::deserialize(value).map_err(|error| PlanReadError::Shape {
+                at: error.path().to_string(),
+                why: error.into_inner().to_string(),
+            })?;
+        Ok((wire.into_plan(version)?, computed))
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let mut text = String::from("sha256:");
+    for byte in Sha256::digest(bytes) {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).expect("a nibble is a digit"));
+        }
+    }
+    text
+}
+
+/// The document, its keys in the order in which they are written.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Plan")]
+struct DocumentWire<'a> {
+    /// `MAJOR.MINOR` of this format.
+    format_version: String,
+    /// Which commits, or which scenario, the plan answers.
+    source: SourceWire,
+    /// What was asked, and how it was answered.
+    selection: Cow<'a, Selection>,
+    /// Manifest and catalog files with the ids of their content.
+    inputs: Cow<'a, BTreeMap<String, String>>,
+    /// The change set, sorted by path.
+    changes: Cow<'a, [Change]>,
+    /// Changed paths that no lane and no ignore covers.
+    uncovered: Cow<'a, [RepoPath]>,
+    /// The trigger's lanes in manifest order.
+    lanes: Cow<'a, [PlanLane]>,
+    /// What runs, sorted by depth, then by id.
+    nodes: Vec<NodeWire<'a>>,
+}
+
+/// Commits, or a scenario.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Source")]
+enum SourceWire {
+    Scenario(ScenarioSource),
+    Change(ChangeSource),
+}
+
+/// A scenario's plan has no commits.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ScenarioSource {
+    /// The scenario's name.
+    scenario: ScenarioName,
+}
+
+/// One node, with the whole resolved spec.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Node")]
+struct NodeWire<'a> {
+    /// `prepare-…` or `execute-…`.
+    id: Cow<'a, NodeId>,
+    /// Whether it makes something ready or runs a job.
+    kind: NodeKind,
+    /// What it is for.
+    description: Cow<'a, str>,
+    /// Where it runs.
+    placement: Cow<'a, Placement>,
+    /// How isolated it runs there.
+    runtime: Cow<'a, Runtime>,
+    /// The nodes that must have passed before it starts, sorted.
+    depends_on: Cow<'a, BTreeSet<NodeId>>,
+    /// At most one node of each of these groups runs at a time, sorted.
+    concurrency_groups: Cow<'a, BTreeSet<GroupName>>,
+    /// Seconds until it is ended as timed out.
+    timeout_secs: u64,
+    /// Seconds between TERM and KILL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grace_secs: Option<u64>,
+    /// What runs.
+    command: Cow<'a, Command>,
+    /// Environment of the command.
+    env: Cow<'a, BTreeMap<EnvName, String>>,
+    /// Environment variables whose values the executor's side holds.
+    secrets: Cow<'a, BTreeSet<EnvName>>,
+    /// Whether it may write into its source tree.
+    writable_workspace: bool,
+    /// Where below the workspace it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    working_dir: Option<Cow<'a, WorkspacePath>>,
+    /// The tree's files, or a real git checkout.
+    checkout: Checkout,
+    /// What the source tree leaves out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    snapshot_profile: Option<Cow<'a, SnapshotProfile>>,
+    /// Outputs of prepare nodes that it sees, read-only.
+    mounts: Cow<'a, [Mount]>,
+    /// The host setup whose working copy it starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    workspace_from: Option<Cow<'a, NodeId>>,
+    /// Whether the machine's Rust toolchain is visible in the guest.
+    mount_host_rust_toolchain: bool,
+    /// The machine's Xcode to show in the guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mount_host_xcode: Option<Cow<'a, AbsolutePath>>,
+    /// Globs of files kept after the job.
+    artifacts: Cow<'a, [String]>,
+    /// How often a failed job is run again.
+    retries: u32,
+    /// Prepare nodes: what they leave for their dependents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output: Option<Cow<'a, Output>>,
+}
+
+impl<'a> From<&'a Plan> for DocumentWire<'a> {
+    fn from(plan: &'a Plan) -> Self {
+        let source = match plan.source() {
+            Source::Change(change) => SourceWire::Change(change.clone()),
+            Source::Scenario(name) => {
+                SourceWire::Scenario(ScenarioSource { scenario: name.clone() })
+            }
+        };
+        Self {
+            format_version: plan.version().to_string(),
+            source,
+            selection: Cow::Borrowed(plan.selection()),
+            inputs: Cow::Borrowed(plan.inputs()),
+            changes: Cow::Borrowed(plan.changes()),
+            uncovered: Cow::Borrowed(plan.uncovered()),
+            lanes: Cow::Borrowed(plan.lanes()),
+            nodes: plan.nodes().iter().map(NodeWire::from).collect(),
+        }
+    }
+}
+
+impl DocumentWire<'static> {
+    fn into_plan(self, version: SchemaVersion) -> Result<Plan, PlanError> {
+        let source = match self.source {
+            SourceWire::Change(change) => Source::Change(change),
+            SourceWire::Scenario(ScenarioSource { scenario }) => Source::Scenario(scenario),
+        };
+        Plan::with_version(
+            version,
+            PlanParts {
+                source,
+                selection: self.selection.into_owned(),
+                inputs: self.inputs.into_owned(),
+                changes: self.changes.into_owned().into_iter().collect(),
+                uncovered: self.uncovered.into_owned().into_iter().collect(),
+                lanes: self.lanes.into_owned(),
+                nodes: self.nodes.into_iter().map(Node::from).collect(),
+            },
+        )
+    }
+}
+
+impl<'a> From<&'a Node> for NodeWire<'a> {
+    fn from(node: &'a Node) -> Self {
+        // Without `..`: a new field does not compile until it has been given a place on the wire.
+        let Node { id, kind, depends_on, concurrency_groups, spec, mounts, workspace_from, output } =
+            node;
+        let JobSpec {
+            description,
+            placement,
+            runtime,
+            timeout_secs,
+            grace_secs,
+            command,
+            env,
+            secrets,
+            workspace,
+            working_dir,
+            checkout,
+            snapshot_profile,
+            mount_host_rust_toolchain,
+            mount_host_xcode,
+            artifacts,
+            retries,
+        } = spec;
+        Self {
+            id: Cow::Borrowed(id),
+            kind: *kind,
+            description: Cow::Borrowed(description),
+            placement: Cow::Borrowed(placement),
+            runtime: Cow::Borrowed(runtime),
+            depends_on: Cow::Borrowed(depends_on),
+            concurrency_groups: Cow::Borrowed(concurrency_groups),
+            timeout_secs: *timeout_secs,
+            grace_secs: *grace_secs,
+            command: Cow::Borrowed(command),
+            env: Cow::Borrowed(env),
+            secrets: Cow::Borrowed(secrets),
+            writable_workspace: *workspace == Workspace::Writable,
+            working_dir: working_dir.as_ref().map(Cow::Borrowed),
+            checkout: *checkout,
+            snapshot_profile: snapshot_profile.as_ref().map(Cow::Borrowed),
+            mounts: Cow::Borrowed(mounts),
+            workspace_from: workspace_from.as_ref().map(Cow::Borrowed),
+            mount_host_rust_toolchain: *mount_host_rust_toolchain,
+            mount_host_xcode: mount_host_xcode.as_ref().map(Cow::Borrowed),
+            artifacts: Cow::Borrowed(artifacts),
+            retries: *retries,
+            output: output.as_ref().map(Cow::Borrowed),
+        }
+    }
+}
+
+impl From<NodeWire<'static>> for Node {
+    fn from(wire: NodeWire<'static>) -> Self {
+        Self {
+            id: wire.id.into_owned(),
+            kind: wire.kind,
+            depends_on: wire.depends_on.into_owned(),
+            concurrency_groups: wire.concurrency_groups.into_owned(),
+            mounts: wire.mounts.into_owned(),
+            workspace_from: wire.workspace_from.map(Cow::into_owned),
+            output: wire.output.map(Cow::into_owned),
+            spec: JobSpec {
+                description: wire.description.into_owned(),
+                placement: wire.placement.into_owned(),
+                runtime: wire.runtime.into_owned(),
+                timeout_secs: wire.timeout_secs,
+                grace_secs: wire.grace_secs,
+                command: wire.command.into_owned(),
+                env: wire.env.into_owned(),
+                secrets: wire.secrets.into_owned(),
+                workspace: if wire.writable_workspace {
+                    Workspace::Writable
+                } else {
+                    Workspace::ReadOnly
+                },
+                working_dir: wire.working_dir.map(Cow::into_owned),
+                checkout: wire.checkout,
+                snapshot_profile: wire.snapshot_profile.map(Cow::into_owned),
+                mount_host_rust_toolchain: wire.mount_host_rust_toolchain,
+                mount_host_xcode: wire.mount_host_xcode.map(Cow::into_owned),
+                artifacts: wire.artifacts.into_owned(),
+                retries: wire.retries,
+            },
+        }
+    }
+}
+
+/// Returns the JSON Schema of a plan (draft 2020-12).
+#[must_use]
+pub fn plan_schema() -> Value {
+    let mut schema = schemars::schema_for!(DocumentWire<'static>).to_value();
+    if let Some(Value::Object(properties)) = schema.pointer_mut("/properties") {
+        properties.insert(
+            "digest".to_owned(),
+            serde_json::json!({
+                "description": "SHA-256 over the document in its canonical form without this key.",
+                "type": "string",
+                "pattern": "^sha256:[0-9a-f]{64}$",
+            }),
+        );
+    }
+    if let Some(Value::Array(required)) = schema.pointer_mut("/required") {
+        required.push("digest".into());
+    }
+    schema
+}
+
+/// A JSON value none of whose objects has a key twice; `serde_json` alone keeps the last.
+struct NoDuplicates(Value);
+
+impl<'de> Deserialize<'de> for NoDuplicates {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(NoDuplicatesVisitor).map(NoDuplicates)
+    }
+}
+
+struct NoDuplicatesVisitor;
+
+impl<'de> serde::de::Visitor<'de> for NoDuplicatesVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(NoDuplicates(item)) = from.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut object = serde_json::Map::new();
+        while let Some(key) = from.next_key::<String>()? {
+            let NoDuplicates(value) = from.next_value()?;
+            if object.contains_key(&key) {
+                let shown: String = key.chars().take(64).flat_map(char::escape_debug).collect();
+                return Err(serde::de::Error::custom(format!("the key `{shown}` stands twice")));
+            }
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}

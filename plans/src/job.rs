@@ -1,0 +1,157 @@
+//! Everything needed to run one job, and nothing about why it runs.
+//!
+//! A [`JobSpec`] is built in one place (`lanes`, from the catalog) and obeyed in one place (the
+//! executor). What depends on the plan around it (edges, groups, mounts of other nodes' outputs)
+//! belongs to the [`Node`](crate::Node).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AbsolutePath, Command, EnvName, Placement, ProfileName, Runtime, WorkspacePath};
+
+/// The definition of one job: one command, run once, in one execution environment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JobSpec {
+    /// What the job is for, in a line for people.
+    pub description: String,
+    /// On which machine it runs.
+    pub placement: Placement,
+    /// How isolated it runs there.
+    pub runtime: Runtime,
+    /// After how many seconds it is ended as `timed_out`; counted from its start.
+    pub timeout_secs: u64,
+    /// Seconds between TERM and KILL; absent: the executor's site decides (5).
+    pub grace_secs: Option<u64>,
+    /// What runs.
+    pub command: Command,
+    /// Environment of the command, beside what the executor gives every job.
+    pub env: BTreeMap<EnvName, String>,
+    /// Environment variables whose values the executor's side holds.
+    pub secrets: BTreeSet<EnvName>,
+    /// Whether the job may write into its source tree.
+    pub workspace: Workspace,
+    /// The directory below the workspace in which the command starts; absent: its root.
+    pub working_dir: Option<WorkspacePath>,
+    /// What the source tree is.
+    pub checkout: Checkout,
+    /// What the source tree leaves out; absent: nothing.
+    pub snapshot_profile: Option<SnapshotProfile>,
+    /// Whether the machine's own Rust toolchain is visible in the guest.
+    pub mount_host_rust_toolchain: bool,
+    /// The machine's Xcode to show in the guest; absent: none.
+    pub mount_host_xcode: Option<AbsolutePath>,
+    /// Globs below the workspace and the artifacts directory: files kept after the job.
+    pub artifacts: Vec<String>,
+    /// How often a failed job is run again before its failure counts.
+    pub retries: u32,
+}
+
+impl JobSpec {
+    /// The timeout of a command that names none: four hours.
+    pub const DEFAULT_TIMEOUT_SECS: u64 = 14_400;
+
+    /// Returns every pair of settings that cannot work together, with the reason.
+    #[must_use]
+    pub fn invalid_combinations(&self) -> Vec<InvalidCombination> {
+        let mut found = Vec::new();
+        let host_process = matches!(self.runtime, Runtime::HostProcess);
+        if host_process && matches!(self.command, Command::Shell { as_root: true, .. }) {
+            found.push(InvalidCombination {
+                key: "as_root",
+                why: "a host process has no guest of its own whose root could run it; \
+                      choose the runtime `incus` or `tart`",
+            });
+        }
+        if host_process && self.mount_host_rust_toolchain {
+            found.push(InvalidCombination {
+                key: "mount_host_rust_toolchain",
+                why: "a host process already sees the machine's toolchain; remove the key",
+            });
+        }
+        if self.mount_host_xcode.is_some() && !matches!(self.runtime, Runtime::Tart(_)) {
+            found.push(InvalidCombination {
+                key: "mount_host_xcode",
+                why: "only a Tart guest can use the machine's Xcode; choose the runtime `tart`",
+            });
+        }
+        if let Runtime::Incus(incus) = &self.runtime
+            && incus.vm
+            && incus.privileged
+        {
+            found.push(InvalidCombination {
+                key: "privileged",
+                why: "a virtual machine has a kernel of its own; only containers are privileged",
+            });
+        }
+        if self.timeout_secs == 0 {
+            found.push(InvalidCombination {
+                key: "timeout_secs",
+                why: "a job with no time can only time out; give it at least one second",
+            });
+        }
+        for name in &self.secrets {
+            if self.env.contains_key(name) {
+                found.push(InvalidCombination {
+                    key: "secrets",
+                    why: "a name stands in `env` as well; a secret has no value in the catalog",
+                });
+                break;
+            }
+        }
+        found
+    }
+}
+
+/// Settings of a job that cannot work together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` cannot work here: {why}")]
+pub struct InvalidCombination {
+    /// The key to change.
+    pub key: &'static str,
+    /// Why the pair cannot work, and what to do.
+    pub why: &'static str,
+}
+
+/// Whether a job may write into its source tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Workspace {
+    /// The tree is read-only, for root as well.
+    ReadOnly,
+    /// The job has a copy of its own.
+    Writable,
+}
+
+/// What the source tree is.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Checkout {
+    /// The files of the tree, without a repository.
+    Tree,
+    /// A real, shallow git checkout of head, for jobs that call git.
+    Clone,
+}
+
+/// What a source tree leaves out.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotProfile {
+    /// Its name in the catalog.
+    pub name: ProfileName,
+    /// Globs of the paths left out.
+    pub exclude: Vec<String>,
+}

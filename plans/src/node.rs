@@ -1,0 +1,93 @@
+//! One vertex of the plan: a job spec, and how it hangs together with the other nodes.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AbsolutePath, GroupName, JobSpec, NodeId, WorkspacePath};
+
+/// A vertex of the plan's graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its id: `prepare-…` or `execute-…`.
+    pub id: NodeId,
+    /// Whether it makes something ready or runs a job.
+    pub kind: NodeKind,
+    /// The nodes that must have passed before it starts.
+    pub depends_on: BTreeSet<NodeId>,
+    /// At most one node of each of these groups runs at a time, over all runs of a machine.
+    pub concurrency_groups: BTreeSet<GroupName>,
+    /// What runs, where, and how isolated.
+    pub spec: JobSpec,
+    /// Outputs of prepare nodes that are mounted read-only for this one.
+    pub mounts: Vec<Mount>,
+    /// The host setup whose working copy this node sees instead of the plain source tree.
+    pub workspace_from: Option<NodeId>,
+    /// Prepare nodes: what they leave for their dependents.
+    pub output: Option<Output>,
+}
+
+/// Whether a node makes something ready or runs a job.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeKind {
+    /// Makes something ready for other nodes; its id starts with `prepare-`.
+    Prepare,
+    /// Runs a job; its id starts with `execute-`.
+    Execute,
+}
+
+impl NodeKind {
+    /// Returns the word used in ids, plans and records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Execute => "execute",
+        }
+    }
+}
+
+impl fmt::Display for NodeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The output of a prepare node, mounted read-only.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The prepare node; always among `depends_on`.
+    pub node: NodeId,
+    /// Where the job sees its output.
+    pub path: AbsolutePath,
+}
+
+/// What a prepare node leaves for its dependents.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Output {
+    /// A directory below its workspace.
+    Directory(WorkspacePath),
+    /// The store path that `nix build` printed.
+    StorePath,
+    /// Its whole workspace: dependents start from a copy of it.
+    Workspace,
+}

@@ -1,0 +1,394 @@
+//! The validated plan in memory: immutable, its graph checked, its order canonical.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Change, Graph, GraphError, InvalidCombination, LaneId, Node, NodeId, NodeKind, Output, Reason,
+    RepoPath, ScenarioName, SchemaVersion, TargetId,
+};
+
+/// What a plan is made of, before it is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanParts {
+    /// Which commits, or which scenario, the plan answers.
+    pub source: Source,
+    /// What was asked.
+    pub selection: Selection,
+    /// Path of each manifest and catalog file -> its git blob id (sha256 when not in git).
+    pub inputs: BTreeMap<String, String>,
+    /// The change set.
+    pub changes: BTreeSet<Change>,
+    /// Changed paths that no lane and no ignore covers.
+    pub uncovered: BTreeSet<RepoPath>,
+    /// The lanes of the trigger, in manifest order.
+    pub lanes: Vec<PlanLane>,
+    /// What runs.
+    pub nodes: Vec<Node>,
+}
+
+/// A plan that can be run, shown and compared. Cannot be built from parts that do not fit.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    version: SchemaVersion,
+    source: Source,
+    selection: Selection,
+    inputs: BTreeMap<String, String>,
+    changes: Vec<Change>,
+    uncovered: Vec<RepoPath>,
+    lanes: Vec<PlanLane>,
+    nodes: Vec<Node>,
+    graph: Graph,
+}
+
+/// Why parts do not make a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The nodes are no graph that can be run.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A node's id does not start with its kind.
+    #[error("node `{id}` is of kind `{kind}`, so its id must start with `{kind}-`")]
+    IdOfOtherKind {
+        /// The node.
+        id: NodeId,
+        /// Its kind.
+        kind: NodeKind,
+    },
+    /// A node uses what another leaves, without waiting for it.
+    #[error("node `{node}` uses the output of `{of}` but does not depend on it")]
+    OutputWithoutEdge {
+        /// The node that uses the output.
+        node: NodeId,
+        /// The node that leaves it.
+        of: NodeId,
+    },
+    /// A node uses an output that the other does not leave.
+    #[error("node `{node}` uses an output of `{of}` that it does not leave")]
+    NoSuchOutput {
+        /// The node that uses the output.
+        node: NodeId,
+        /// The node that is to leave it.
+        of: NodeId,
+    },
+    /// A node's settings cannot work together.
+    #[error("node `{node}`: {problem}")]
+    Combination {
+        /// The node.
+        node: NodeId,
+        /// Which settings, and why not.
+        problem: InvalidCombination,
+    },
+    /// Two lanes have the same id.
+    #[error("two lanes have the id `{0}`")]
+    DuplicateLane(LaneId),
+    /// A lane lists a node that is not in the plan.
+    #[error("lane `{lane}` lists node `{missing}`, which is not in the plan")]
+    LaneNode {
+        /// The lane.
+        lane: LaneId,
+        /// What it lists.
+        missing: NodeId,
+    },
+}
+
+impl Plan {
+    /// Checks `parts` and puts nodes into canonical order.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError`] names the first part that does not fit.
+    pub fn new(parts: PlanParts) -> Result<Self, PlanError> {
+        Self::with_version(SchemaVersion::CURRENT, parts)
+    }
+
+    pub(crate) fn with_version(
+        version: SchemaVersion,
+        parts: PlanParts,
+    ) -> Result<Self, PlanError> {
+        let PlanParts { source, selection, inputs, changes, uncovered, mut lanes, nodes } = parts;
+        let (nodes, graph) = Graph::build(nodes)?;
+        for node in &nodes {
+            check_node(node, &nodes, &graph)?;
+        }
+        let mut lane_ids = BTreeSet::new();
+        for lane in &mut lanes {
+            if !lane_ids.insert(lane.id.clone()) {
+                return Err(PlanError::DuplicateLane(lane.id.clone()));
+            }
+            if let Some(missing) =
+                lane.nodes.iter().find(|id| graph.position(id.as_str()).is_none())
+            {
+                let (lane, missing) = (lane.id.clone(), missing.clone());
+                return Err(PlanError::LaneNode { lane, missing });
+            }
+            lane.nodes.sort_by_key(|id| graph.position(id.as_str()));
+            lane.nodes.dedup();
+        }
+        let (changes, uncovered) = (changes.into_iter().collect(), uncovered.into_iter().collect());
+        Ok(Self { version, source, selection, inputs, changes, uncovered, lanes, nodes, graph })
+    }
+
+    /// Returns the version of the format the plan was written in.
+    #[must_use]
+    pub fn version(&self) -> SchemaVersion {
+        self.version
+    }
+
+    /// Returns which commits, or which scenario, the plan answers.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Returns what was asked.
+    #[must_use]
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Returns the manifest and catalog files with their content ids.
+    #[must_use]
+    pub fn inputs(&self) -> &BTreeMap<String, String> {
+        &self.inputs
+    }
+
+    /// Returns the change set, sorted by path.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Returns the changed paths that nothing covers, sorted.
+    #[must_use]
+    pub fn uncovered(&self) -> &[RepoPath] {
+        &self.uncovered
+    }
+
+    /// Returns the lanes in manifest order.
+    #[must_use]
+    pub fn lanes(&self) -> &[PlanLane] {
+        &self.lanes
+    }
+
+    /// Returns the nodes in canonical order: by depth, then by id.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Returns the node with that id.
+    #[must_use]
+    pub fn node(&self, id: &str) -> Option<&Node> {
+        self.graph.position(id).map(|position| &self.nodes[position])
+    }
+
+    /// Returns the graph; its positions index [`Self::nodes`].
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+}
+
+fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanError> {
+    if !node.id.as_str().strip_prefix(node.kind.as_str()).is_some_and(|rest| rest.starts_with('-'))
+    {
+        return Err(PlanError::IdOfOtherKind { id: node.id.clone(), kind: node.kind });
+    }
+    let mounted = node.mounts.iter().map(|mount| (&mount.node, false));
+    let workspace = node.workspace_from.iter().map(|id| (id, true));
+    for (of, wants_workspace) in mounted.chain(workspace) {
+        if !node.depends_on.contains(of) {
+            let (node, of) = (node.id.clone(), of.clone());
+            return Err(PlanError::OutputWithoutEdge { node, of });
+        }
+        let output =
+            graph.position(of.as_str()).and_then(|position| nodes[position].output.as_ref());
+        let fits = output.is_some_and(|output| (*output == Output::Workspace) == wants_workspace);
+        if !fits {
+            return Err(PlanError::NoSuchOutput { node: node.id.clone(), of: of.clone() });
+        }
+    }
+    match node.spec.invalid_combinations().first() {
+        Some(&problem) => Err(PlanError::Combination { node: node.id.clone(), problem }),
+        None => Ok(()),
+    }
+}
+
+/// Which commits, or which scenario, a plan answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A change in a repository, or a list of changed files.
+    Change(ChangeSource),
+    /// A scenario: shown and compared, never applied.
+    Scenario(ScenarioName),
+}
+
+/// Base, head and the tree that jobs see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeSource {
+    /// The commit compared with; null when the mode compares with none.
+    pub base: Option<ObjectId>,
+    /// The commit planned; null outside git.
+    pub head: Option<ObjectId>,
+    /// The tree that jobs see; null outside git, and then the plan cannot be applied.
+    pub tree: Option<ObjectId>,
+    /// How base was found.
+    pub base_mode: BaseMode,
+    /// Whether the tree is the work tree's instead of head's.
+    pub worktree: bool,
+}
+
+/// How the base of a plan was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BaseMode {
+    /// The merge base of head and another commit.
+    MergeBase,
+    /// Exactly the commit a flag named.
+    Exact,
+    /// Head's first parent.
+    FirstParent,
+    /// The empty tree.
+    Empty,
+    /// A list of changed files; no base.
+    ChangedFiles,
+    /// Everything was asked for; no base.
+    All,
+    /// No base could be found, and everything runs for that reason.
+    Unknown,
+}
+
+/// The id of a git object: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
+#[serde(transparent)]
+#[schemars(transparent)]
+pub struct ObjectId(#[schemars(regex(pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"))] Box<str>);
+
+/// The text is not an object id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a git object id: 40 or 64 lower-case hexadecimal digits are expected")]
+pub struct InvalidObjectId(String);
+
+impl ObjectId {
+    /// Checks `text` and takes it over.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidObjectId`] quotes the text.
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidObjectId> {
+        let text = text.into();
+        let digits = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if digits && matches!(text.len(), 40 | 64) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidObjectId(text.chars().take(72).flat_map(char::escape_debug).collect()))
+        }
+    }
+
+    /// Returns the id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectId {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Self::new(text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What was asked, and how it was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Whose lanes the plan is about.
+    pub trigger: Trigger,
+    /// How lanes were chosen.
+    pub mode: SelectionMode,
+    /// What a reviewer should know about it; absent: nothing special.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// How many lanes of the trigger are not listed because they are not selected; absent: every
+    /// lane is listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lanes_not_listed: Option<u64>,
+}
+
+/// Whose lanes a plan is about.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// The lanes of `[[branch.lanes]]`.
+    Branch,
+    /// The lanes of `[[nightly.lanes]]`.
+    Nightly,
+    /// Only what flags name, of either list.
+    Manual,
+}
+
+impl Trigger {
+    /// Returns the word used in flags, scenarios and plans.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Branch => "branch",
+            Self::Nightly => "nightly",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+/// How lanes were chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SelectionMode {
+    /// By the change set.
+    Affected,
+    /// Every lane of the trigger.
+    All,
+    /// Only what flags name.
+    Requested,
+    /// There is no change.
+    NoChange,
+}
+
+/// A lane's place in the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanLane {
+    /// Its id in the manifest.
+    pub id: LaneId,
+    /// What a forge reports it as.
+    pub title: String,
+    /// The target it selects; null when it has a command of its own.
+    pub target: Option<TargetId>,
+    /// Whether it runs.
+    pub selected: bool,
+    /// Every reason for that.
+    pub reasons: Vec<Reason>,
+    /// The nodes its verdict is made from, in the plan's order.
+    pub nodes: Vec<NodeId>,
+}

@@ -1,0 +1,138 @@
+//! Why a lane is in the plan, or is not. For people; the executor never looks at it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ChangeStatus, JobId, LaneId, RepoPath};
+
+/// How many matched paths a reason lists; `total` counts all of them.
+pub const MATCHED_LIMIT: usize = 10;
+
+/// One reason for a lane's place in the plan. A lane carries all that hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Reason {
+    /// Selected: the lane has no path filter.
+    Always,
+    /// Selected: a flag named it, or every lane was asked for.
+    Requested,
+    /// Selected: changed paths match one of its globs. One reason for each such glob.
+    Paths(PathsReason),
+    /// Selected: what the lane runs, or when, differs between base and head.
+    DefinitionChanged(DefinitionChanged),
+    /// Selected, like every lane: a change or a circumstance concerns everything.
+    RunAll(RunAll),
+    /// Selected, like every lane: changed paths that no lane and no ignore covers.
+    Unmatched(Unmatched),
+    /// Selected for a job that another selected job needs.
+    NeededBy(NeededBy),
+    /// Not selected: no changed path matches its filter.
+    NoMatch(NoMatch),
+    /// Not selected: no flag named it.
+    NotRequested,
+}
+
+/// Changed paths match a glob of the lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PathsReason {
+    /// The glob as written.
+    pub glob: String,
+    /// For a derived glob: the dependency chain it came from, such as `app -> media`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// The first matching paths, at most [`MATCHED_LIMIT`].
+    pub matched: Vec<RepoPath>,
+    /// How many changed paths match.
+    pub total: u64,
+}
+
+/// The lane's definition differs between base and head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DefinitionChanged {
+    /// The lane's jobs whose resolved spec or filters differ, sorted; a lane's own command counts
+    /// as a job of the lane's id. Empty: the base's files could not be read, see `because`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobId>,
+    /// Why everything counts as changed; absent: exactly `jobs` differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+/// Every lane is selected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunAll {
+    /// The glob of `run_all` that changed paths match; absent: see `because`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glob: Option<String>,
+    /// The first matching paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matched: Vec<RepoPath>,
+    /// How many changed paths match.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub total: u64,
+    /// The circumstance, such as a base that could not be determined; absent: a glob matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+/// Changed paths that nothing covers, where the manifest says that these select every lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unmatched {
+    /// The first such paths.
+    pub matched: Vec<RepoPath>,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// Another lane's job needs a job that this lane's target defines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NeededBy {
+    /// The lane that is selected for reasons of its own.
+    pub lane: LaneId,
+    /// Its job that names the other in `needs`.
+    pub job: JobId,
+    /// The job that is needed.
+    pub needs: JobId,
+}
+
+/// No changed path matches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoMatch {
+    /// The changed path that came closest, and to which glob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
+}
+
+/// The nearest miss.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nearest {
+    /// The glob that nearly matched.
+    pub glob: String,
+    /// The changed path.
+    pub path: RepoPath,
+    /// The glob of `exclude` that took the path out again; absent: `glob` did not match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excluded_by: Option<String>,
+    /// The kind of change, which the lane's `statuses` do not count; absent: they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<ChangeStatus>,
+}
+
+impl Reason {
+    /// Returns whether the reason is one for being selected.
+    #[must_use]
+    pub fn selects(&self) -> bool {
+        !matches!(self, Self::NoMatch(_) | Self::NotRequested)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
