@@ -1,7 +1,9 @@
-//! The stand-in keeps the contract of `tart`, and its guests leave nothing behind.
+//! The stand-in keeps the contract of `tart`: the conformance script that a user can run on a Mac
+//! passes against it, and a guest leaves nothing behind.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,25 @@ fn processes_with(word: &str) -> usize {
         .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
         .filter(|line| line.windows(word.len()).any(|part| part == word.as_bytes()))
         .count()
+}
+
+#[test]
+fn the_conformance_script_passes_against_the_stand_in() {
+    let Some(tart) = Tart::new() else { return };
+    tart.create("base");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/tart-conformance");
+    let output = tart
+        .command("sh")
+        .arg(script)
+        .args(["--stand-in", "base"])
+        .output()
+        .expect("the script can be started");
+    let report = String::from_utf8_lossy(&output.stdout);
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{report}\n{talk}");
+    assert!(report.ends_with(" passed, 0 failed\n"), "{report}\n{talk}");
+    let left = tart.run(&["list", "-q"]);
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "base\n", "the clones are gone");
 }
 
 #[test]
