@@ -1,1 +1,4 @@
-//! Placeholder until the first room moves in.
+//! Deciding: changed paths and a catalog in, a plan out.
+
+pub mod change_set;
+pub mod pull_request;
