@@ -1,0 +1,283 @@
+//! What a tree holds: one file, all of them, or those that match globs.
+//!
+//! Reads only the directories on the way. Says nothing about what the files mean.
+
+use std::collections::BTreeSet;
+
+use git2::Oid;
+use globset::{Candidate, GlobBuilder, GlobMatcher};
+use plans::RepoPath;
+
+use super::{
+    GitError, ObjectId, Repository,
+    objects::{Entries, EntryKind, Objects, ReadError},
+};
+
+/// What kind of file a tree tracks under a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File {
+        /// Whether it may be executed.
+        executable: bool,
+    },
+    /// A symbolic link; its content is the target.
+    SymbolicLink,
+    /// A commit of another repository; its content is elsewhere.
+    Submodule,
+}
+
+/// One tracked file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeFile {
+    /// Where it is.
+    pub path: RepoPath,
+    /// What it is.
+    pub kind: FileKind,
+    /// Its blob; of a submodule, its commit.
+    pub id: ObjectId,
+}
+
+impl Repository {
+    /// Returns the file that a tree has at a path; a directory is none.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError`] when a tree is missing or damaged.
+    pub fn file(&self, tree: ObjectId, path: &RepoPath) -> Result<Option<TreeFile>, GitError> {
+        let find = |objects: &Objects<'_>| {
+            let mut directory = tree.0;
+            let mut components = path.as_bytes().split(|&byte| byte == b'/').peekable();
+            while let Some(name) = components.next() {
+                let bytes = objects.tree(directory)?;
+                let last = components.peek().is_none();
+                let mut entries = Entries::new(directory, bytes.as_slice());
+                let found = loop {
+                    match entries.next()? {
+                        None => return Ok(None),
+                        Some(entry)
+                            if entry.name == name && (entry.kind == EntryKind::Tree) != last =>
+                        {
+                            break entry;
+                        }
+                        Some(_) => {}
+                    }
+                };
+                match file_kind(found.kind) {
+                    None => directory = found.id(),
+                    Some(kind) => return Ok(Some((kind, found.id()))),
+                }
+            }
+            Ok(None)
+        };
+        let found = self.reading(tree, find)?;
+        Ok(found.map(|(kind, id)| TreeFile { path: path.clone(), kind, id: ObjectId(id) }))
+    }
+
+    /// Returns the content of a blob.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError`] when it is missing or damaged; of a file of the work tree, when it changed
+    /// since.
+    pub fn read(&self, blob: ObjectId) -> Result<Vec<u8>, GitError> {
+        match self.objects()?.blob(blob.0) {
+            Ok(bytes) => Ok(bytes.as_slice().to_vec()),
+            Err(error) => {
+                Err(self.unreadable(error, || format!("git cat-file blob {blob} >/dev/null")))
+            }
+        }
+    }
+
+    /// Lists every file of a tree, sorted by path.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError`] when a tree is missing or damaged.
+    pub fn files(&self, tree: ObjectId) -> Result<Vec<TreeFile>, GitError> {
+        self.reading(tree, |objects| {
+            let mut files = Vec::new();
+            list(objects, tree.0, &mut Vec::new(), &Everything, &mut files)?;
+            Ok(files)
+        })
+    }
+
+    /// Lists the files of a tree that match any of some globs, sorted by path. Only directories in
+    /// which a match is possible are read.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError`] when a tree is missing or damaged, or a glob does not parse.
+    pub fn files_matching(
+        &self,
+        tree: ObjectId,
+        globs: &[impl AsRef<str>],
+    ) -> Result<Vec<TreeFile>, GitError> {
+        let mut wanted = Vec::with_capacity(globs.len());
+        for glob in globs {
+            let pattern = Pattern::new(glob.as_ref()).map_err(|error| GitError::Other {
+                doing: format!("reading the glob `{}`", glob.as_ref()),
+                detail: error.kind().to_string(),
+            })?;
+            wanted.push(pattern);
+        }
+        let positions = wanted.iter().map(|pattern| pattern.closure(BTreeSet::from([0]))).collect();
+        self.reading(tree, |objects| {
+            let mut files = Vec::new();
+            let filter = Matching { patterns: &wanted, positions };
+            list(objects, tree.0, &mut Vec::new(), &filter, &mut files)?;
+            Ok(files)
+        })
+    }
+
+    fn reading<T>(
+        &self,
+        tree: ObjectId,
+        read: impl FnOnce(&Objects<'_>) -> Result<T, ReadError>,
+    ) -> Result<T, GitError> {
+        read(&self.objects()?)
+            .map_err(|error| self.unreadable(error, || format!("git ls-tree -r {tree} >/dev/null")))
+    }
+}
+
+fn file_kind(kind: EntryKind) -> Option<FileKind> {
+    match kind {
+        EntryKind::Tree => None,
+        EntryKind::File { executable } => Some(FileKind::File { executable }),
+        EntryKind::SymbolicLink => Some(FileKind::SymbolicLink),
+        EntryKind::Submodule => Some(FileKind::Submodule),
+    }
+}
+
+/// Which directories to enter and which files to keep.
+trait Filter: Sized {
+    /// The filter below a directory, if it is worth entering.
+    fn enter(&self, name: &[u8]) -> Option<Self>;
+    fn keeps(&self, path: &[u8]) -> bool;
+}
+
+struct Everything;
+
+impl Filter for Everything {
+    fn enter(&self, _: &[u8]) -> Option<Self> {
+        Some(Self)
+    }
+
+    fn keeps(&self, _: &[u8]) -> bool {
+        true
+    }
+}
+
+fn list(
+    objects: &Objects<'_>,
+    tree: Oid,
+    path: &mut Vec<u8>,
+    filter: &impl Filter,
+    files: &mut Vec<TreeFile>,
+) -> Result<(), ReadError> {
+    let bytes = objects.tree(tree)?;
+    let mut entries = Entries::new(tree, bytes.as_slice());
+    let above = path.len();
+    while let Some(entry) = entries.next()? {
+        path.extend_from_slice(entry.name);
+        match file_kind(entry.kind) {
+            None => {
+                if let Some(filter) = filter.enter(entry.name) {
+                    path.push(b'/');
+                    list(objects, entry.id(), path, &filter, files)?;
+                }
+            }
+            Some(kind) if filter.keeps(path) => {
+                let path = RepoPath::new(path.as_slice())
+                    .map_err(|error| ReadError::Corrupt { id: tree, detail: error.to_string() })?;
+                files.push(TreeFile { path, kind, id: ObjectId(entry.id()) });
+            }
+            Some(_) => {}
+        }
+        path.truncate(above);
+    }
+    Ok(())
+}
+
+/// A glob and, component by component, what its directories must look like.
+struct Pattern {
+    whole: GlobMatcher,
+    components: Vec<Component>,
+}
+
+enum Component {
+    /// `**`, or a part that cannot be told apart by components: any number of directories.
+    Any,
+    One(GlobMatcher),
+}
+
+impl Pattern {
+    fn new(glob: &str) -> Result<Self, globset::Error> {
+        let matcher = |part: &str| {
+            let glob = GlobBuilder::new(part).literal_separator(true).build()?;
+            Ok::<_, globset::Error>(glob.compile_matcher())
+        };
+        let whole = matcher(glob)?;
+        let mut components = Vec::new();
+        for part in glob.split('/') {
+            // `{a/b,c}/d` spans components: from there on only the whole glob decides.
+            if part == "**" || part.contains('{') != part.contains('}') {
+                components.push(Component::Any);
+                if part != "**" {
+                    break;
+                }
+                continue;
+            }
+            let Ok(one) = matcher(part) else {
+                components.push(Component::Any);
+                break;
+            };
+            components.push(Component::One(one));
+        }
+        Ok(Self { whole, components })
+    }
+
+    /// Adds the positions reachable without a directory: `**` may stand for none.
+    fn closure(&self, mut positions: BTreeSet<usize>) -> BTreeSet<usize> {
+        for (at, component) in self.components.iter().enumerate() {
+            if matches!(component, Component::Any) && positions.contains(&at) {
+                positions.insert(at + 1);
+            }
+        }
+        positions
+    }
+
+    fn step(&self, positions: &BTreeSet<usize>, name: &[u8]) -> BTreeSet<usize> {
+        let candidate = Candidate::from_bytes(name);
+        let next = positions.iter().filter_map(|&at| match self.components.get(at)? {
+            Component::Any => Some(at),
+            Component::One(one) => one.is_match_candidate(&candidate).then_some(at + 1),
+        });
+        self.closure(next.collect())
+    }
+}
+
+struct Matching<'a> {
+    patterns: &'a [Pattern],
+    positions: Vec<BTreeSet<usize>>,
+}
+
+impl Filter for Matching<'_> {
+    fn enter(&self, name: &[u8]) -> Option<Self> {
+        let positions: Vec<_> = self
+            .patterns
+            .iter()
+            .zip(&self.positions)
+            .map(|(pattern, positions)| pattern.step(positions, name))
+            .collect();
+        let open = self.patterns.iter().zip(&positions).any(|(pattern, positions)| {
+            positions.first().is_some_and(|&at| at < pattern.components.len())
+        });
+        open.then_some(Matching { patterns: self.patterns, positions })
+    }
+
+    fn keeps(&self, path: &[u8]) -> bool {
+        let candidate = Candidate::from_bytes(path);
+        self.patterns.iter().any(|pattern| pattern.whole.is_match_candidate(&candidate))
+    }
+}

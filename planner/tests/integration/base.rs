@@ -1,0 +1,334 @@
+//! Which commit head is compared with.
+
+use std::{fs, process::Command};
+
+use planner::{
+    git::{Base, BaseRequest, GitError, Head, Note, ObjectId, Repository},
+    pull_request::PullRequest,
+};
+use plans::BaseMode;
+
+use crate::sandbox::{Sandbox, shown};
+
+/// Head and base of the repository as it stands.
+#[track_caller]
+fn resolve(sandbox: &Sandbox, request: &BaseRequest) -> (Head, Base) {
+    let repository = sandbox.open();
+    let head = repository.head(None).expect("a head");
+    let base = repository.base(&head, request, None, None).expect("a base");
+    (head, base)
+}
+
+#[track_caller]
+fn default_base(sandbox: &Sandbox) -> (Option<ObjectId>, BaseMode) {
+    let (_, base) = resolve(sandbox, &BaseRequest::Default);
+    (base.commit(), base.mode)
+}
+
+fn pull_request(branch: Option<&str>, commit: Option<ObjectId>, commit_first: bool) -> PullRequest {
+    PullRequest {
+        base_branch: branch.map(str::to_owned),
+        base_commit: commit.map(|commit| commit.to_string()),
+        commit_first,
+        read_from: "THE_VARIABLE".to_owned(),
+    }
+}
+
+/// `main` with two commits, `feature` with one more that left `main` at the first.
+fn forked() -> (Sandbox, [ObjectId; 3]) {
+    let sandbox = Sandbox::new();
+    let first = sandbox.commit_file("first");
+    let second = sandbox.commit_file("second");
+    sandbox.git(&["checkout", "-q", "-b", "feature", &first.to_string()]);
+    let feature = sandbox.commit_file("feature");
+    (sandbox, [first, second, feature])
+}
+
+#[test]
+fn a_branch_is_compared_with_where_it_left_the_default_branch() {
+    let (sandbox, [first, ..]) = forked();
+    let (head, base) = resolve(&sandbox, &BaseRequest::Default);
+    assert_eq!((base.commits.as_slice(), base.mode), (&[first][..], BaseMode::MergeBase));
+    let changes = sandbox.open().changes(&base, head.tree).expect("changes");
+    assert_eq!(shown(&changes), ["added feature"]);
+    assert_eq!(base.notes, [Note::Info("comparing with the merge base with `main`".to_owned())]);
+}
+
+#[test]
+fn the_default_branch_is_compared_with_its_first_parent() {
+    let (sandbox, [first, second, _]) = forked();
+    sandbox.git(&["checkout", "-q", "main"]);
+    assert_eq!(default_base(&sandbox), (Some(first), BaseMode::FirstParent));
+    sandbox.git(&["merge", "-q", "--no-ff", "--no-edit", "feature"]);
+    assert_eq!(default_base(&sandbox), (Some(second), BaseMode::FirstParent));
+}
+
+#[test]
+fn a_detached_commit_of_the_default_branch_is_compared_with_its_first_parent() {
+    let (sandbox, [first, second, feature]) = forked();
+    sandbox.git(&["checkout", "-q", "--detach", "main"]);
+    assert_eq!(default_base(&sandbox), (Some(first), BaseMode::FirstParent));
+    sandbox.git(&["checkout", "-q", "--detach", "main~1"]);
+    assert_eq!(default_base(&sandbox), (None, BaseMode::FirstParent));
+    sandbox.git(&["checkout", "-q", "--detach", "feature"]);
+    assert_eq!(default_base(&sandbox), (Some(first), BaseMode::MergeBase));
+
+    let repository = sandbox.open();
+    let base = |revision: &str| {
+        let head = repository.head(Some(revision)).expect("a head");
+        repository.base(&head, &BaseRequest::Default, None, None).expect("a base").commit()
+    };
+    assert_eq!(base("main"), Some(first));
+    assert_eq!(base(&feature.to_string()), Some(first));
+    assert_ne!(base("main"), Some(second));
+}
+
+#[test]
+fn a_root_commit_is_compared_with_the_empty_tree() {
+    let sandbox = Sandbox::new();
+    sandbox.commit_file("first");
+    let (head, base) = resolve(&sandbox, &BaseRequest::Default);
+    assert_eq!((base.commit(), base.mode), (None, BaseMode::FirstParent));
+    let changes = sandbox.open().changes(&base, head.tree).expect("changes");
+    assert_eq!(shown(&changes), ["added first"]);
+}
+
+#[test]
+fn the_remote_branch_comes_before_the_local_one() {
+    let (sandbox, [first, second, _]) = forked();
+    sandbox.git(&["update-ref", "refs/remotes/origin/main", &first.to_string()]);
+    sandbox.git(&["checkout", "-q", "-b", "late", &second.to_string()]);
+    sandbox.commit_file("late");
+    assert_eq!(default_base(&sandbox), (Some(first), BaseMode::MergeBase));
+}
+
+#[test]
+fn the_default_branch_is_the_manifests_then_the_remotes_then_main_then_master() {
+    let (sandbox, [first, second, feature]) = forked();
+    sandbox.git(&["branch", "trunk", &feature.to_string()]);
+    let other = sandbox.commit_file("more");
+    let repository = sandbox.open();
+    let head = repository.head(None).expect("a head");
+    let base = |manifest: Option<&str>| {
+        repository.base(&head, &BaseRequest::Default, manifest, None).expect("a base").commit()
+    };
+    assert_eq!(base(Some("trunk")), Some(feature));
+    assert_eq!(base(None), Some(first));
+    sandbox.git(&["update-ref", "refs/remotes/origin/trunk", &feature.to_string()]);
+    sandbox.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk"]);
+    assert_eq!(base(None), Some(feature));
+    assert_eq!(base(Some("main")), Some(first));
+
+    sandbox.git(&["symbolic-ref", "-d", "refs/remotes/origin/HEAD"]);
+    sandbox.git(&["branch", "-m", "main", "master"]);
+    assert_eq!(base(None), Some(first));
+    assert_ne!(second, other);
+
+    let error = repository
+        .base(&head, &BaseRequest::Default, Some("absent"), None)
+        .expect_err("there is no such branch");
+    assert_eq!(
+        error.to_string(),
+        "no base to compare with: none of `origin/absent`, `absent` exists"
+    );
+    assert!(error.leaves_head_known());
+    assert!(
+        error.help().contains("`git fetch origin +refs/heads/absent:refs/remotes/origin/absent`")
+    );
+}
+
+#[test]
+fn flags_name_the_base() {
+    let (sandbox, [first, second, feature]) = forked();
+    let check = |request: BaseRequest, commit: Option<ObjectId>, mode: BaseMode| {
+        let (_, base) = resolve(&sandbox, &request);
+        assert_eq!((base.commit(), base.mode), (commit, mode), "{request:?}");
+    };
+    check(BaseRequest::MergeBase("main".to_owned()), Some(first), BaseMode::MergeBase);
+    check(BaseRequest::MergeBase("HEAD".to_owned()), Some(feature), BaseMode::MergeBase);
+    check(BaseRequest::Exact("main".to_owned()), Some(second), BaseMode::Exact);
+    check(BaseRequest::Exact("main~1".to_owned()), Some(first), BaseMode::Exact);
+    check(BaseRequest::FirstParent, Some(first), BaseMode::FirstParent);
+    check(BaseRequest::Empty, None, BaseMode::Empty);
+}
+
+#[test]
+fn an_annotated_tag_is_its_commit() {
+    let (sandbox, [first, ..]) = forked();
+    sandbox.git(&["tag", "-a", "-m", "release", "v1", &first.to_string()]);
+    let (_, base) = resolve(&sandbox, &BaseRequest::Exact("v1".to_owned()));
+    assert_eq!(base.commit(), Some(first));
+}
+
+#[test]
+fn trees_are_compared_not_commits() {
+    let (sandbox, [first, ..]) = forked();
+    sandbox.write("feature", "changed");
+    sandbox.commit("change");
+    sandbox.git(&["rm", "-q", "feature"]);
+    sandbox.commit("revert all");
+    let (head, base) = resolve(&sandbox, &BaseRequest::Default);
+    assert_eq!(base.commit(), Some(first));
+    assert!(sandbox.open().changes(&base, head.tree).expect("changes").is_empty());
+}
+
+#[test]
+fn all_merge_bases_of_a_criss_cross_count() {
+    let sandbox = Sandbox::new();
+    sandbox.commit_file("root");
+    sandbox.git(&["checkout", "-q", "-b", "feature"]);
+    let theirs = sandbox.commit_file("theirs");
+    sandbox.git(&["checkout", "-q", "main"]);
+    let ours = sandbox.commit_file("ours");
+    sandbox.git(&["merge", "-q", "--no-edit", &theirs.to_string()]);
+    sandbox.git(&["checkout", "-q", "feature"]);
+    sandbox.git(&["merge", "-q", "--no-edit", &ours.to_string()]);
+    sandbox.write("ours", "edited");
+    sandbox.commit("edit");
+    let (head, base) = resolve(&sandbox, &BaseRequest::Default);
+    assert_eq!(base.commits, [ours, theirs]);
+    let changes = sandbox.open().changes(&base, head.tree).expect("changes");
+    // `ours` is edited against one base and new against the other; both count.
+    assert_eq!(shown(&changes), ["added ours", "modified ours", "added theirs"]);
+    assert!(matches!(&base.notes[..], [.., Note::Warning(text)] if text.contains("2 merge bases")));
+}
+
+#[test]
+fn unrelated_histories_have_no_base() {
+    let (sandbox, _) = forked();
+    sandbox.git(&["checkout", "-q", "--orphan", "island"]);
+    let island = sandbox.commit("island");
+    let repository = sandbox.open();
+    let head = repository.head(None).expect("a head");
+    let error = repository.base(&head, &BaseRequest::Default, None, None).expect_err("no base");
+    assert_eq!(error.to_string(), format!("`{island}` and `main` have no common history"));
+    assert!(error.help().contains("--base-empty"));
+}
+
+#[test]
+fn a_pull_request_is_compared_with_its_target() {
+    let (sandbox, [first, second, feature]) = forked();
+    sandbox.git(&["branch", "release", &feature.to_string()]);
+    sandbox.commit_file("more");
+    let repository = sandbox.open();
+    let head = repository.head(None).expect("a head");
+    let base = |pull_request: PullRequest| {
+        let request = BaseRequest::Default;
+        repository.base(&head, &request, None, Some(&pull_request)).expect("a base")
+    };
+    let found = base(pull_request(Some("release"), None, false));
+    assert_eq!(found.commit(), Some(feature));
+    assert_eq!(found.notes[0], Note::Info("pull request: THE_VARIABLE".to_owned()));
+    // The branch before the commit, or the other way about, as the forge means it.
+    let both = |first| base(pull_request(Some("release"), Some(second), first)).commit();
+    assert_eq!(both(false), Some(feature));
+    assert_eq!(both(true), Some(first));
+    // What is not there is no answer.
+    assert_eq!(base(pull_request(Some("absent"), Some(feature), false)).commit(), Some(feature));
+    let absent: ObjectId = "1".repeat(40).parse().expect("an id");
+    assert_eq!(base(pull_request(Some("release"), Some(absent), true)).commit(), Some(feature));
+    let error = repository
+        .base(&head, &BaseRequest::Default, None, Some(&pull_request(Some("absent"), None, false)))
+        .expect_err("no base");
+    assert!(error.to_string().contains("`origin/absent`"), "{error}");
+    // An explicit flag is not overruled.
+    let exact = BaseRequest::Exact("main".to_owned());
+    let named = pull_request(Some("release"), None, false);
+    let found = repository.base(&head, &exact, None, Some(&named)).expect("a base");
+    assert_eq!(found.commit(), Some(second));
+}
+
+#[test]
+fn a_pull_request_that_was_merged_meanwhile_still_has_changes() {
+    let (sandbox, [first, ..]) = forked();
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.git(&["merge", "-q", "--no-edit", "feature"]);
+    sandbox.git(&["checkout", "-q", "--detach", "feature"]);
+    let repository = sandbox.open();
+    let head = repository.head(None).expect("a head");
+    let named = pull_request(Some("main"), None, false);
+    let base = repository.base(&head, &BaseRequest::Default, None, Some(&named)).expect("a base");
+    assert_eq!((base.commit(), base.mode), (Some(first), BaseMode::FirstParent));
+}
+
+/// A clone of the sandbox with `depth` commits of `branch`.
+fn shallow(sandbox: &Sandbox, depth: u32, branch: &str, more: &[&str]) -> Repository {
+    let clone = sandbox.beside("clone");
+    let _ = fs::remove_dir_all(&clone);
+    let origin = format!("file://{}", sandbox.root().display());
+    let depth = format!("--depth={depth}");
+    let args = [&["clone", "-q", &depth, "-b", branch], more, &[&origin]].concat();
+    let mut command: Command = sandbox.command(&sandbox.root());
+    command.args(args).arg(&clone);
+    crate::sandbox::finish(command, &[]);
+    Repository::open(&clone).expect("the clone opens")
+}
+
+#[track_caller]
+fn refused(repository: &Repository, request: &BaseRequest, message: &str, help: &str) {
+    let head = repository.head(None).expect("a head");
+    let error = repository.base(&head, request, Some("main"), None).expect_err("no base");
+    assert!(error.leaves_head_known());
+    let message = message.replace("HEAD", &head.commit.to_string());
+    assert_eq!((error.to_string().as_str(), error.help().as_str()), (message.as_str(), help));
+}
+
+const UNSHALLOW: &str = "fetch the rest of history: `git fetch --filter=blob:none --unshallow`";
+
+#[test]
+fn a_shallow_clone_without_the_base_is_refused() {
+    let (sandbox, _) = forked();
+    let clone = shallow(&sandbox, 1, "main", &[]);
+    let message = "this is a shallow clone, and the first parent of `HEAD` lies behind the cut";
+    refused(&clone, &BaseRequest::Default, message, UNSHALLOW);
+    refused(&clone, &BaseRequest::FirstParent, message, UNSHALLOW);
+    let error = clone.head(Some("HEAD~1")).expect_err("it is cut off");
+    assert_eq!(
+        error.to_string(),
+        "`HEAD~1` names no commit of this repository, which is a shallow clone"
+    );
+    assert_eq!(error.help(), UNSHALLOW);
+
+    let clone = shallow(&sandbox, 1, "feature", &["--no-single-branch"]);
+    refused(
+        &clone,
+        &BaseRequest::Default,
+        "this is a shallow clone, and the merge base of `HEAD` and `origin/main` lies behind the cut",
+        "fetch the rest of history: `git fetch --filter=blob:none --unshallow origin \
+         +refs/heads/main:refs/remotes/origin/main`",
+    );
+    let clone = shallow(&sandbox, 1, "feature", &[]);
+    let head = clone.head(None).expect("a head");
+    let error = clone.base(&head, &BaseRequest::Default, Some("main"), None).expect_err("no base");
+    assert!(matches!(error, GitError::NoDefaultBranch { shallow: true, .. }), "{error}");
+    assert!(error.help().contains("--unshallow origin +refs/heads/main:refs/remotes/origin/main"));
+}
+
+#[test]
+fn a_shallow_clone_that_holds_the_base_is_enough() {
+    let (sandbox, [first, second, _]) = forked();
+    let base = |clone: &Repository| {
+        let head = clone.head(None).expect("a head");
+        clone.base(&head, &BaseRequest::Default, Some("main"), None).map(|base| base.commit())
+    };
+    sandbox.commit_file("more");
+    // Both branches reach back to where they met, which is the cut.
+    let clone = shallow(&sandbox, 3, "feature", &["--no-single-branch"]);
+    assert_eq!(base(&clone).expect("a base"), Some(first));
+    // The merge commit that forges build, with its two parents: one of them is the target.
+    sandbox.git(&["checkout", "-q", "--detach", "main"]);
+    sandbox.git(&["merge", "-q", "--no-edit", "feature"]);
+    sandbox.git(&["branch", "merged"]);
+    let clone = shallow(&sandbox, 2, "merged", &["--no-single-branch"]);
+    let merged = clone.head(None).expect("a head");
+    let exact = PullRequest {
+        base_branch: None,
+        base_commit: Some(second.to_string()),
+        commit_first: true,
+        read_from: String::new(),
+    };
+    let found = clone.base(&merged, &BaseRequest::Default, None, Some(&exact)).expect("a base");
+    assert_eq!(found.commit(), Some(second));
+    let found = clone.base(&merged, &BaseRequest::FirstParent, None, None).expect("a base");
+    assert_eq!(found.commit(), Some(second));
+}

@@ -1,0 +1,19 @@
+//! The planner against real repositories, made by the `git` program with a cleared environment.
+
+#![expect(clippy::disallowed_methods, reason = "tests make repositories and run git")]
+
+mod base;
+mod diff;
+mod refusals;
+mod sandbox;
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let main = include_str!("main.rs");
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration");
+    for file in std::fs::read_dir(here).expect("the folder is there") {
+        let name = file.expect("an entry").file_name().into_string().expect("a plain name");
+        let module = name.strip_suffix(".rs").expect("only modules are here");
+        assert!(module == "main" || main.contains(&format!("mod {module};")), "{name}");
+    }
+}

@@ -1,0 +1,183 @@
+//! Repositories that cannot be planned: each is told apart, with the command that mends it.
+
+use std::{fs, process::Command};
+
+use planner::git::{BaseRequest, GitError, Repository};
+
+use crate::sandbox::{Sandbox, finish};
+
+#[test]
+fn a_directory_outside_any_repository_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for missing in [dir.path().to_owned(), dir.path().join("absent")] {
+        let error = Repository::open(&missing).expect_err("no repository");
+        let expected = format!("no git repository at `{}` or above it", missing.display());
+        assert_eq!(error.to_string(), expected);
+        assert!(error.help().contains("--changed-files"));
+        assert!(!error.leaves_head_known());
+    }
+}
+
+#[test]
+fn a_branch_without_a_commit_is_refused() {
+    let sandbox = Sandbox::new();
+    let error = sandbox.open().head(None).expect_err("no commit");
+    assert_eq!(error.to_string(), "the branch `main` has no commit yet");
+    assert!(error.help().contains("git commit"));
+}
+
+#[test]
+fn a_revision_that_does_not_exist_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.commit_file("first");
+    let repository = sandbox.open();
+    let blob = sandbox.id("HEAD:first").to_string();
+    let absent = "1".repeat(40);
+    for revision in ["absent", "HEAD~1", "HEAD..HEAD", "", &blob, &absent] {
+        let error = repository.head(Some(revision)).expect_err("no commit");
+        assert_eq!(error.to_string(), format!("`{revision}` names no commit of this repository"));
+        let head = repository.head(None).expect("a head");
+        let request = BaseRequest::Exact(revision.to_owned());
+        let error = repository.base(&head, &request, None, None).expect_err("no commit");
+        assert!(error.leaves_head_known());
+    }
+}
+
+#[test]
+fn formats_that_libgit2_cannot_read_are_named() {
+    let sha256 = Sandbox::with(&["--object-format=sha256"]);
+    let reftable = Sandbox::new();
+    let root = reftable.root();
+    let by_git =
+        reftable.command(&root).args(["refs", "migrate", "--ref-format=reftable"]).output();
+    if !by_git.expect("git starts").status.success() {
+        // A git that does not know them yet: say it as one would that does.
+        reftable.git(&["config", "core.repositoryFormatVersion", "1"]);
+        reftable.git(&["config", "extensions.refStorage", "reftable"]);
+    }
+    for (sandbox, shown) in [
+        (sha256, "extensions.objectFormat = sha256"),
+        (reftable, "extensions.refStorage = reftable"),
+    ] {
+        fs::create_dir(sandbox.root().join("below")).expect("a directory");
+        for dir in [sandbox.root(), sandbox.root().join("below")] {
+            let error = Repository::open(&dir).expect_err("not supported");
+            let root = sandbox.root();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the repository at `{}` uses `{shown}`, which is not supported",
+                    root.display()
+                )
+            );
+            assert!(error.help().contains("--changed-files -"));
+        }
+    }
+}
+
+/// libgit2 reads the home directory of this process, which may call every directory safe; so the
+/// question is asked in a process of its own.
+#[test]
+fn a_repository_of_another_user_is_refused_with_the_command_that_trusts_it() {
+    const ASK: &str = "PLANNER_TEST_FOREIGN_REPOSITORY";
+    if let Ok(dir) = std::env::var(ASK) {
+        let error = Repository::open(dir.as_ref()).expect_err("not trusted");
+        assert_eq!(error.to_string(), format!("the repository at `{dir}` belongs to another user"));
+        let command = format!("if you trust it: `git config --global --add safe.directory {dir}`");
+        assert_eq!(error.help(), command);
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.commit_file("first");
+    let root = sandbox.root();
+    let chown = Command::new("chown").args(["-R", "12345"]).arg(&root).output();
+    if !chown.is_ok_and(|output| output.status.success()) {
+        // Only root can give files away.
+        return;
+    }
+    let ask = |home: &std::path::Path| {
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command
+            .args([
+                "--exact",
+                "refusals::a_repository_of_another_user_is_refused_with_the_command_that_trusts_it",
+            ])
+            .env_clear()
+            .env("HOME", home)
+            .env(ASK, &root);
+        command
+    };
+    let home = sandbox.beside("home");
+    finish(ask(&home), &[]);
+    // And the command does mend it.
+    let trust = ["config", "--global", "--add", "safe.directory", root.to_str().expect("text")];
+    sandbox.git_in(&home, &trust);
+    let trusted = ask(&home).output().expect("this program runs");
+    assert!(!trusted.status.success(), "the repository is still refused");
+}
+
+#[test]
+fn a_partial_clone_without_the_trees_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("dir/file", "one");
+    sandbox.commit("first");
+    sandbox.write("dir/file", "two");
+    sandbox.commit("second");
+    sandbox.git(&["config", "uploadpack.allowFilter", "true"]);
+    let clone = |filter: &str, to: &str| {
+        let dir = sandbox.beside(to);
+        let origin = format!("file://{}", sandbox.root().display());
+        let mut command = sandbox.command(&sandbox.root());
+        command.args(["clone", "-q", "--no-checkout", filter, &origin]).arg(&dir);
+        finish(command, &[]);
+        dir
+    };
+    let dir = clone("--filter=tree:0", "treeless");
+    let repository = Repository::open(&dir).expect("the clone opens");
+    let head = repository.head(None).expect("a head");
+    let base = repository.base(&head, &BaseRequest::Default, None, None).expect("a base");
+    let error = repository.changes(&base, head.tree).expect_err("no trees");
+    assert!(error.to_string().ends_with("is missing from this partial clone"), "{error}");
+    assert!(error.leaves_head_known());
+    // The command it names does mend it.
+    let help = error.help();
+    let command = help.split('`').nth(1).expect("a command").strip_prefix("git ").expect("git");
+    let words: Vec<&str> = command.trim_end_matches(" >/dev/null").split(' ').collect();
+    sandbox.git_in(&dir, &words);
+    let repository = Repository::open(&dir).expect("the clone opens");
+    assert_eq!(repository.changes(&base, head.tree).expect("changes").len(), 1);
+
+    // Without file contents there is enough to compare, and a file says how to get it.
+    let dir = clone("--filter=blob:none", "blobless");
+    let repository = Repository::open(&dir).expect("the clone opens");
+    assert_eq!(repository.changes(&base, head.tree).expect("changes").len(), 1);
+    let path = crate::sandbox::path("dir/file");
+    let file = repository.file(head.tree, &path).expect("a lookup").expect("a file");
+    let error = repository.read(file.id).expect_err("no blob");
+    assert_eq!(
+        error.help(),
+        format!("let git fetch it: `git cat-file blob {} >/dev/null`", file.id)
+    );
+}
+
+#[test]
+fn a_damaged_tree_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("dir/file", "one");
+    sandbox.commit("first");
+    let repository = sandbox.open();
+    let head = repository.head(None).expect("a head");
+    for bytes in [&b"100644 file\0short"[..], b"999999 file\0", b"100644file"] {
+        let tree = sandbox
+            .git_with_input(&["hash-object", "-w", "-t", "tree", "--literally", "--stdin"], bytes);
+        let tree = tree.parse().expect("an id");
+        let error = repository.changes_between(Some(head.tree), tree).expect_err("damaged");
+        assert!(matches!(error, GitError::Corrupt { .. }), "{error}");
+    }
+    let id = sandbox.id("HEAD:dir").to_string();
+    let object = sandbox.root().join(".git/objects").join(&id[..2]).join(&id[2..]);
+    fs::remove_file(object).expect("it is loose");
+    let error = sandbox.open().changes_between(None, head.tree).expect_err("missing");
+    assert_eq!(error.to_string(), format!("the tree {id} is missing"));
+    assert!(error.help().contains("git fsck"));
+}
