@@ -7,10 +7,12 @@
 //! [`GitError`] with the command that mends it, never an empty answer.
 
 mod base;
+mod clean;
 mod diff;
 mod error;
 mod objects;
 mod tree_files;
+mod worktree;
 
 use std::{
     fmt,

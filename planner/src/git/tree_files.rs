@@ -81,6 +81,9 @@ impl Repository {
     /// [`GitError`] when it is missing or damaged; of a file of the work tree, when it changed
     /// since.
     pub fn read(&self, blob: ObjectId) -> Result<Vec<u8>, GitError> {
+        if let Some(path) = self.overlay.files.get(&blob.0) {
+            return self.read_work_tree_file(path, blob);
+        }
         match self.objects()?.blob(blob.0) {
             Ok(bytes) => Ok(bytes.as_slice().to_vec()),
             Err(error) => {

@@ -6,6 +6,7 @@ mod base;
 mod diff;
 mod refusals;
 mod sandbox;
+mod worktree;
 
 #[test]
 fn no_test_file_is_forgotten() {
