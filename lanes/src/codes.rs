@@ -51,6 +51,9 @@ codes! {
     DUPLICATE_ID "duplicate_id",
         "Two things of one kind have the same id.",
         "Rename one; ids are unique over all files.";
+    EMPTY_TARGET "empty_target",
+        "A target has no job, so the lanes that name it would report success having run nothing.",
+        "Add `[[targets.jobs]]` or `jobs_from`, or remove the target.";
     ID_CLASH "id_clash",
         "A lane with its own command has the id of a job; both would be the node `execute-<id>`.",
         "Rename one of the two.";
@@ -108,6 +111,9 @@ codes! {
     UNKNOWN_TARGET "unknown_target",
         "A lane or a list names a target that no catalog file has.",
         "Use a target id of the catalog.";
+    UNREADABLE_FILE "unreadable_file",
+        "A file is there but cannot be read, or is not UTF-8.",
+        "See the message; TOML is UTF-8.";
     UNSUPPORTED_VERSION "unsupported_version",
         "The file is written in a version of the format that this program does not read.",
         "Use a planner that reads it, or write `version = 1`.";

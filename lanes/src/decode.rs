@@ -50,11 +50,7 @@ impl<'d> Reader<'d> {
     }
 
     fn place(&self) -> String {
-        if self.entry {
-            format!("an entry of `{}`", self.key)
-        } else {
-            format!("`{}`", self.key)
-        }
+        if self.entry { format!("an entry of `{}`", self.key) } else { format!("`{}`", self.key) }
     }
 
     fn wrong_type(&mut self, span: Span, expected: &str, found: &DeValue<'_>) {
@@ -296,8 +292,7 @@ pub(crate) fn word<T: Copy>(
     let known = words.iter().find(|(word, _)| *word == text);
     if known.is_none() {
         let all: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let message =
-            format!("`{}` is not a value of {}", text.escape_debug(), reader.place());
+        let message = format!("`{}` is not a value of {}", text.escape_debug(), reader.place());
         let mut diagnostic = Diagnostic::error(&codes::BAD_VALUE, span, message)
             .help(format!("the values are {}", all.join(", ")));
         if let Some(near) = suggestion(&text, words.iter().map(|(word, _)| *word)) {
@@ -310,29 +305,29 @@ pub(crate) fn word<T: Copy>(
 
 /// An alternative that is a word or a table with one key: `"local"`, `{ remote_ssh = { … } }`.
 pub(crate) enum Tagged<'i> {
-    Word(&'static str),
+    Word,
     Table(&'static str, Value<'i>),
 }
 
-/// Reads an externally tagged alternative; `words` stand alone, `tables` bring settings.
+/// Reads an externally tagged alternative; `word` stands alone, `tables` bring settings.
 pub(crate) fn tagged<'i>(
     value: Value<'i>,
     reader: &mut Reader<'_>,
-    words: &[&'static str],
+    word: &'static str,
     tables: &[&'static str],
 ) -> Option<Tagged<'i>> {
     let span = reader.span(&value);
     let place = reader.place();
     let forms = || {
-        let words = words.iter().map(|word| format!("`\"{word}\"`"));
-        let tables = tables.iter().map(|word| format!("`{{ {word} = … }}`"));
-        words.chain(tables).collect::<Vec<_>>().join(" or ")
+        let word = format!("`\"{word}\"`");
+        let tables = tables.iter().map(|tag| format!("`{{ {tag} = … }}`"));
+        std::iter::once(word).chain(tables).collect::<Vec<_>>().join(" or ")
     };
-    let near = |text: &str| suggestion(text, words.iter().chain(tables).copied());
+    let near = |text: &str| suggestion(text, tables.iter().copied().chain([word]));
     match value.into_inner() {
         DeValue::String(text) => {
-            if let Some(word) = words.iter().find(|word| **word == text) {
-                return Some(Tagged::Word(word));
+            if text == word {
+                return Some(Tagged::Word);
             }
             let message = if tables.contains(&&*text) {
                 format!("`{text}` needs its settings: {}", forms())
@@ -351,11 +346,10 @@ pub(crate) fn tagged<'i>(
             let several = table.len() != 1;
             for (name, value) in table {
                 let at = reader.span(&name);
-                match tables.iter().find(|tag| **tag == **name.get_ref()) {
+                match tables.iter().find(|tag| name.get_ref() == **tag) {
                     Some(tag) => chosen = Some((*tag, value)),
-                    None if words.contains(&&**name.get_ref()) => {
-                        let message =
-                            format!("`{name}` has no settings: write {}", forms());
+                    None if name.get_ref() == word => {
+                        let message = format!("`{name}` has no settings: write {}", forms());
                         reader.report(Diagnostic::error(&codes::BAD_VALUE, at, message));
                         return None;
                     }
@@ -426,10 +420,7 @@ impl<T: Decode> Slot<T> {
 
 impl Reader<'_> {
     /// Takes a table apart, or reports that there is none.
-    pub(crate) fn table<'i>(
-        &mut self,
-        value: Value<'i>,
-    ) -> Option<(toml::de::DeTable<'i>, Span)> {
+    pub(crate) fn table<'i>(&mut self, value: Value<'i>) -> Option<(toml::de::DeTable<'i>, Span)> {
         let span = self.span(&value);
         match value.into_inner() {
             DeValue::Table(table) => Some((table, span)),
@@ -449,6 +440,7 @@ pub(crate) trait Shared: Default {
     fn accept<'i>(
         &mut self,
         key: &str,
+        at: Span,
         value: Value<'i>,
         reader: &mut Reader<'_>,
     ) -> Result<bool, Value<'i>>;
@@ -464,6 +456,7 @@ impl Shared for NoKeys {
     fn accept<'i>(
         &mut self,
         _: &str,
+        _: Span,
         value: Value<'i>,
         _: &mut Reader<'_>,
     ) -> Result<bool, Value<'i>> {
@@ -497,13 +490,12 @@ macro_rules! tables {
                 value: $crate::decode::Value<'_>,
                 reader: &mut $crate::decode::Reader<'_>,
             ) -> Option<Self> {
-                #[allow(unused_imports, reason = "not every table has shared keys")]
-                use $crate::decode::{NoKeys, Shared, Slot, TableAt};
+                use $crate::decode::{Shared, TableAt};
                 const KEYS: &[&str] = &[$(stringify!($field)),*];
                 type Rest = tables!(@rest $($rest_type)?);
                 let (table, span) = reader.table(value)?;
                 let mut at = TableAt { span, intact: true };
-                $( let mut $field: Slot<$type> = Slot::Absent; )*
+                $( let mut $field = $crate::decode::Slot::<$type>::Absent; )*
                 let mut rest = Rest::default();
                 for (key, value) in table {
                     match &**key.get_ref() {
@@ -511,14 +503,16 @@ macro_rules! tables {
                             reader.field(stringify!($field));
                             at.intact &= $field.fill(value, reader);
                         } )*
-                        other => match rest.accept(other, value, reader) {
-                            Ok(good) => at.intact &= good,
-                            Err(_) => {
-                                at.intact = false;
-                                let span = reader.span(&key);
-                                reader.unknown_key(span, other, &[KEYS, Rest::KEYS]);
+                        other => {
+                            let place = reader.span(&key);
+                            match rest.accept(other, place, value, reader) {
+                                Ok(good) => at.intact &= good,
+                                Err(_) => {
+                                    at.intact = false;
+                                    reader.unknown_key(place, other, &[KEYS, Rest::KEYS]);
+                                }
                             }
-                        },
+                        }
                     }
                 }
                 $( let $field = $field.finish(stringify!($field), at, reader); )*
@@ -527,7 +521,7 @@ macro_rules! tables {
             }
         }
     )+};
-    (@rest) => { NoKeys };
+    (@rest) => { $crate::decode::NoKeys };
     (@rest $type:ty) => { $type };
 }
 pub(crate) use tables;
@@ -544,6 +538,9 @@ macro_rules! shared_keys {
         #[derive(Debug, Clone, Default, schemars::JsonSchema)]
         pub struct $name {
             $( $(#[$field_meta])* pub $field: Option<$type>, )*
+            /// Which of the keys are written, and where.
+            #[schemars(skip)]
+            pub written: Vec<(&'static str, $crate::source::Span)>,
         }
 
         impl $crate::decode::Shared for $name {
@@ -552,12 +549,14 @@ macro_rules! shared_keys {
             fn accept<'i>(
                 &mut self,
                 key: &str,
+                at: $crate::source::Span,
                 value: $crate::decode::Value<'i>,
                 reader: &mut $crate::decode::Reader<'_>,
             ) -> Result<bool, $crate::decode::Value<'i>> {
                 match key {
                     $( stringify!($field) => {
                         reader.field(stringify!($field));
+                        self.written.push((stringify!($field), at));
                         self.$field = $crate::decode::Decode::decode(value, reader);
                         Ok(self.$field.is_some())
                     } )*

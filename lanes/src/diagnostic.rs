@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level as Title, Renderer, Snippet
 
 use crate::{
     codes::Code,
-    source::{Position, Sources, Span},
+    source::{Position, Sources, Span, floor},
 };
 
 /// How bad it is.
@@ -182,18 +182,19 @@ impl Diagnostics {
             out.push_str("\n\n");
         }
         let errors = self.list.iter().filter(|found| found.level == Level::Error).count();
-        match (errors, self.list.len()) {
-            (2.., all) if all == errors => out.push_str(&format!("{errors} errors\n")),
-            (1.., all) if all > errors => {
-                out.push_str(&format!(
-                    "{errors} error{}, {} warning{}\n",
-                    if errors == 1 { "" } else { "s" },
-                    all - errors,
-                    if all - errors == 1 { "" } else { "s" }
-                ));
+        let count = |number: usize, what: &str| {
+            format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+        };
+        let total = match (errors, self.list.len() - errors) {
+            (0 | 1, 0) | (0, 1) => return out,
+            (errors, 0) => count(errors, "error"),
+            (0, warnings) => count(warnings, "warning"),
+            (errors, warnings) => {
+                format!("{}, {}", count(errors, "error"), count(warnings, "warning"))
             }
-            _ => {}
-        }
+        };
+        out.push_str(&total);
+        out.push('\n');
         out
     }
 }
@@ -247,9 +248,8 @@ struct Window<'a> {
 const FAR: u32 = 4096;
 
 fn windows<'a>(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Vec<Window<'a>> {
-    let primary = diagnostic
-        .span
-        .map(|span| (AnnotationKind::Primary, span, diagnostic.label.as_str()));
+    let primary =
+        diagnostic.span.map(|span| (AnnotationKind::Primary, span, diagnostic.label.as_str()));
     let others = diagnostic
         .labels
         .iter()
@@ -293,8 +293,8 @@ fn windows<'a>(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Vec<Window<'
 /// whole table would underline the whole table.
 fn clamp(sources: &Sources, span: Span) -> Span {
     let text = sources.text(span.source);
-    let start = text.floor_char_boundary((span.start as usize).min(text.len()));
-    let end = text.ceil_char_boundary((span.end as usize).clamp(start, text.len()));
+    let start = floor(text, span.start as usize);
+    let end = floor(text, span.end as usize).max(start);
     let end = match text[start..end].find('\n') {
         Some(0) | None => end,
         Some(newline) => start + newline,

@@ -130,7 +130,8 @@ impl Sources {
     pub fn position(&self, span: Span) -> Position {
         let text = self.text(span.source);
         let (line, column) = line_column(text, span.start as usize);
-        let (end_line, end_column) = line_column(text, (span.end as usize).max(span.start as usize));
+        let (end_line, end_column) =
+            line_column(text, (span.end as usize).max(span.start as usize));
         Position { file: self.name(span.source).to_owned(), line, column, end_line, end_column }
     }
 }
@@ -138,11 +139,20 @@ impl Sources {
 /// Returns line and column of an offset, both from 1. An offset inside a character counts as its
 /// start, one behind the text as its end.
 fn line_column(text: &str, offset: usize) -> (usize, usize) {
-    let offset = text.floor_char_boundary(offset.min(text.len()));
+    let offset = floor(text, offset);
     let before = &text[..offset];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
     (line, before[line_start..].chars().count() + 1)
+}
+
+/// Returns the start of the character that `offset` is in.
+pub(crate) fn floor(text: &str, offset: usize) -> usize {
+    let mut at = offset.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
 }
 
 #[cfg(test)]

@@ -1,0 +1,580 @@
+//! Lanes, targets and jobs as trusted: every name resolved, every spec complete.
+//!
+//! A [`Catalog`] is built by [`load`](crate::load) alone. It says what can run and which globs
+//! select it; it sees no change and selects nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Index,
+    sync::{Arc, OnceLock},
+};
+
+use plans::{
+    AbsolutePath, ChangeStatus, GroupName, JobId, JobSpec, LaneId, NodeId, Output, ProfileName,
+    TargetId,
+};
+
+use crate::{
+    filter_index::{GlobId, GlobIndex},
+    glob::GlobProblem,
+    manifest::UnmatchedPaths,
+    source::{Sources, Span},
+};
+
+macro_rules! indices {
+    ($($(#[$doc:meta])* $name:ident => $field:ident: $item:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u32);
+
+        impl $name {
+            pub(crate) fn new(position: usize) -> Self {
+                Self(u32::try_from(position).expect("fewer than 2^32 things fit in memory"))
+            }
+
+            /// Returns the position in the catalog's list.
+            #[must_use]
+            pub fn position(self) -> usize {
+                self.0 as usize
+            }
+
+            /// Returns the indices of a list of that many.
+            pub fn all(count: usize) -> impl DoubleEndedIterator<Item = Self> + ExactSizeIterator {
+                (0..count).map(Self::new)
+            }
+        }
+
+        impl Index<$name> for Catalog {
+            type Output = $item;
+
+            fn index(&self, index: $name) -> &$item {
+                &self.$field[index.position()]
+            }
+        }
+    )+};
+}
+
+indices! {
+    /// A lane of one catalog.
+    LaneIndex => lanes: Lane;
+    /// A target of one catalog.
+    TargetIndex => targets: Target;
+    /// A job of one catalog; a lane's own command is one.
+    JobIndex => jobs: Job;
+    /// Prepare work of one catalog.
+    PrepareIndex => prepares: Prepare;
+    /// A host setup of one catalog.
+    HostSetupIndex => host_setups: HostSetup;
+}
+
+/// Which list a lane is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LaneTrigger {
+    /// `[[branch.lanes]]`.
+    Branch,
+    /// `[[nightly.lanes]]`.
+    Nightly,
+}
+
+impl LaneTrigger {
+    /// Returns the word used in files and plans.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Branch => "branch",
+            Self::Nightly => "nightly",
+        }
+    }
+}
+
+/// What a lane runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// The jobs of a target.
+    Target(TargetIndex),
+    /// Its own command.
+    Command(JobIndex),
+}
+
+/// A row of CI that a reviewer sees.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    /// Its id.
+    pub id: LaneId,
+    /// What a forge shows.
+    pub title: String,
+    /// Which list it is in.
+    pub trigger: LaneTrigger,
+    /// What it runs.
+    pub work: Work,
+    /// Which changes select it; a filter without `paths` selects it always.
+    pub filter: PathFilter,
+    /// At most one node of the group runs at a time.
+    pub concurrency_group: Option<GroupName>,
+    /// Lanes that its nodes wait for, if they are selected too.
+    pub after: Vec<LaneIndex>,
+    /// The same work as people start it by hand.
+    pub entrypoint: Option<String>,
+    /// Packages whose directories become paths; resolved by the planner, see
+    /// [`Catalog::add_derived_path`].
+    pub inputs: Inputs,
+    /// The value of its `id` key.
+    pub span: Span,
+}
+
+/// Packages whose files a lane depends on.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// Packages of the Cargo workspace, and where they are named.
+    pub cargo: Vec<(String, Span)>,
+    /// Packages of the npm or pnpm workspace, and where they are named.
+    pub npm: Vec<(String, Span)>,
+}
+
+impl Inputs {
+    /// Returns whether no package is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cargo.is_empty() && self.npm.is_empty()
+    }
+}
+
+/// A bundle of jobs that a lane selects.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its id.
+    pub id: TargetId,
+    /// What it is for.
+    pub description: String,
+    /// Its own jobs in file order, then those of `jobs_from`.
+    pub jobs: Vec<JobIndex>,
+    /// How many of `jobs` are its own.
+    pub own_jobs: usize,
+    /// The default filter of its jobs.
+    pub filter: Option<PathFilter>,
+    /// Present: a staged Linux target.
+    pub staged_linux: Option<StagedLinux>,
+    /// The value of its `id` key.
+    pub span: Span,
+}
+
+/// How the payloads of a staged Linux target are made.
+#[derive(Debug, Clone)]
+pub struct StagedLinux {
+    /// What the payloads' node ids start with, after `prepare-`.
+    pub prepare_node_prefix: String,
+    /// What the payloads are for.
+    pub prepare_description: Option<String>,
+    /// What the source trees of its jobs leave out; nothing: what job or base say.
+    pub snapshot_profile: Option<ProfileName>,
+    /// The nix system of the outputs.
+    pub workspace_output_system: Option<String>,
+    /// A recipe that runs the target's shadow by hand.
+    pub shadow_recipe: Option<String>,
+    /// What is built before its jobs.
+    pub payloads: Vec<Payload>,
+}
+
+/// A nix output that jobs see.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    /// `workspace_deps`, `workspace_build` or a name of the catalog's own.
+    pub role: String,
+    /// The output's name for people and caches.
+    pub output_name: String,
+    /// What `nix build` builds.
+    pub nix_installable: String,
+    /// Where jobs see it.
+    pub mount: AbsolutePath,
+}
+
+/// Who defines a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobOwner {
+    /// A target of the catalog.
+    Target(TargetIndex),
+    /// A lane with its own command; the job has the lane's id.
+    Lane(LaneIndex),
+}
+
+/// One job, resolved.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its id; the node is `execute-<id>`.
+    pub id: JobId,
+    /// Who defines it.
+    pub owner: JobOwner,
+    /// Everything needed to run it.
+    pub spec: JobSpec,
+    /// Jobs that must have passed before.
+    pub needs: Vec<JobIndex>,
+    /// Prepare work whose output it sees, sorted by mount.
+    pub prepares: Vec<PrepareUse>,
+    /// The host setup whose copy of the source tree it sees.
+    pub host_setup: Option<HostSetupIndex>,
+    /// Its own filter, which narrows the lane's; nothing: see [`Catalog::job_filter`].
+    pub filter: Option<PathFilter>,
+    /// The value of its `id` key.
+    pub span: Span,
+}
+
+/// Prepare work as one job sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PrepareUse {
+    /// The work.
+    pub work: PrepareIndex,
+    /// Where the job sees its output, read-only.
+    pub mount: AbsolutePath,
+}
+
+/// Work whose output jobs see, at one placement.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Prepare {
+    /// The node's id, `prepare-…`, without the suffix of a second placement: where one plan holds
+    /// several [`Prepare`]s of this id, the first by placement keeps it and the others append
+    /// `-<host name>`.
+    pub id: NodeId,
+    /// Everything needed to run it.
+    pub spec: JobSpec,
+    /// What it leaves.
+    pub output: Output,
+}
+
+/// A command on the host whose copy of the source tree jobs see. Its node is
+/// `prepare-host-setup-<id>` with the smallest id among the plan's jobs that use it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostSetup {
+    /// Everything needed to run it; its output is its workspace.
+    pub spec: JobSpec,
+}
+
+/// Which changes count for a lane, a target's jobs or a job.
+#[derive(Debug, Clone, Default)]
+pub struct PathFilter {
+    /// A path counts when it matches one of these; nothing: every path, and a lane is selected
+    /// even without a change.
+    pub paths: Option<Vec<GlobUse>>,
+    /// A path does not count when it matches one of these.
+    pub exclude: Vec<GlobUse>,
+    /// Only changes of these kinds count; nothing: every kind.
+    pub statuses: Option<BTreeSet<ChangeStatus>>,
+}
+
+/// A glob where it is written.
+#[derive(Debug, Clone)]
+pub struct GlobUse {
+    /// Which glob.
+    pub glob: GlobId,
+    /// Where it is written; for a glob of a path set, there.
+    pub span: Span,
+    /// The names of the path sets it came through, `outer -> inner`, or the dependency chain of a
+    /// derived path.
+    pub via: Option<Via>,
+}
+
+/// How a glob came into a filter in which it is not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// Through these path sets.
+    Sets(Arc<str>),
+    /// Through this chain of dependencies.
+    Dependencies(Arc<str>),
+}
+
+/// One of the filters that use a glob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GlobOwner {
+    /// A lane's `paths`.
+    LanePaths(LaneIndex),
+    /// A lane's `exclude`.
+    LaneExclude(LaneIndex),
+    /// A target's `paths` or `exclude`.
+    Target(TargetIndex),
+    /// A job's `paths` or `exclude`.
+    Job(JobIndex),
+    /// The manifest's `ignore`.
+    Ignore,
+    /// The manifest's `run_all`.
+    RunAll,
+}
+
+/// What the manifest says beside its lanes.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Globs of paths that are known and run nothing.
+    pub ignore: Vec<GlobUse>,
+    /// Globs of paths that select every branch lane.
+    pub run_all: Vec<GlobUse>,
+    /// What a changed path selects that nothing covers.
+    pub unmatched_paths: UnmatchedPaths,
+    /// The branch changes are merged into, if the manifest names it.
+    pub default_branch: Option<String>,
+    /// When the nightly lanes run, `HH:MM` in UTC.
+    pub nightly_schedule_utc: Option<String>,
+}
+
+/// Everything the files of one tree say, resolved.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) files: Vec<String>,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) prepares: Vec<Prepare>,
+    pub(crate) host_setups: Vec<HostSetup>,
+    pub(crate) rules: Rules,
+    pub(crate) profiles: BTreeMap<ProfileName, Vec<String>>,
+    pub(crate) globs: GlobIndex,
+    pub(crate) names: Names,
+    pub(crate) owners: OnceLock<Owners>,
+}
+
+/// Ids to indices.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    pub(crate) lanes: HashMap<LaneId, LaneIndex>,
+    pub(crate) targets: HashMap<TargetId, TargetIndex>,
+    pub(crate) jobs: HashMap<JobId, JobIndex>,
+}
+
+impl Catalog {
+    /// Returns the lanes: branch, then nightly, each in the order of the files.
+    #[must_use]
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// Returns the targets in the order of the files.
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Returns the jobs: those of the catalog in the order of the files, then the lanes' own
+    /// commands.
+    #[must_use]
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// Returns every prepare work, sorted by id and placement.
+    #[must_use]
+    pub fn prepares(&self) -> &[Prepare] {
+        &self.prepares
+    }
+
+    /// Returns every host setup.
+    #[must_use]
+    pub fn host_setups(&self) -> &[HostSetup] {
+        &self.host_setups
+    }
+
+    /// Returns the indices of all lanes, in order.
+    pub fn lane_indices(&self) -> impl DoubleEndedIterator<Item = LaneIndex> + ExactSizeIterator {
+        LaneIndex::all(self.lanes.len())
+    }
+
+    /// Returns the lane of that id.
+    #[must_use]
+    pub fn lane(&self, id: &str) -> Option<LaneIndex> {
+        self.names.lanes.get(id).copied()
+    }
+
+    /// Returns the target of that id.
+    #[must_use]
+    pub fn target(&self, id: &str) -> Option<TargetIndex> {
+        self.names.targets.get(id).copied()
+    }
+
+    /// Returns the job of that id; a lane's own command has the lane's id.
+    #[must_use]
+    pub fn job(&self, id: &str) -> Option<JobIndex> {
+        self.names.jobs.get(id).copied()
+    }
+
+    /// Returns the jobs a lane runs, in order.
+    #[must_use]
+    pub fn jobs_of(&self, lane: LaneIndex) -> &[JobIndex] {
+        match &self[lane].work {
+            Work::Target(target) => &self[*target].jobs,
+            Work::Command(job) => std::slice::from_ref(job),
+        }
+    }
+
+    /// Returns the filter that narrows a lane's filter for one of its jobs: the job's own, else
+    /// that of the lane's target; nothing: the job runs whenever the lane does.
+    #[must_use]
+    pub fn job_filter(&self, lane: LaneIndex, job: JobIndex) -> Option<&PathFilter> {
+        let of_target = || match self[lane].work {
+            Work::Target(target) => self[target].filter.as_ref(),
+            Work::Command(_) => None,
+        };
+        self[job].filter.as_ref().or_else(of_target)
+    }
+
+    /// Returns what the manifest says beside its lanes.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Returns the snapshot profiles and their exclude globs; `full` is always there.
+    #[must_use]
+    pub fn snapshot_profiles(&self) -> &BTreeMap<ProfileName, Vec<String>> {
+        &self.profiles
+    }
+
+    /// Returns every distinct glob of lanes, targets, jobs, `ignore` and `run_all`.
+    #[must_use]
+    pub fn globs(&self) -> &GlobIndex {
+        &self.globs
+    }
+
+    /// Returns the filters that use a glob.
+    #[must_use]
+    pub fn owners(&self, glob: GlobId) -> &[GlobOwner] {
+        self.owners.get_or_init(|| Owners::of(self)).of_glob(glob)
+    }
+
+    /// Returns the paths of the planned tree that were read: manifest, catalog and what they
+    /// include.
+    #[must_use]
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// Returns the texts that spans point into, for rendering further findings about them.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Adds a path that the planner derived from a lane's `inputs`.
+    ///
+    /// # Errors
+    ///
+    /// [`GlobProblem`] when `glob` has a form that manifests may not have either.
+    pub fn add_derived_path(
+        &mut self,
+        lane: LaneIndex,
+        glob: &str,
+        via: &str,
+    ) -> Result<(), GlobProblem> {
+        let glob = self.globs.add(glob)?;
+        let lane = &mut self.lanes[lane.position()];
+        let via = Some(Via::Dependencies(via.into()));
+        lane.filter.paths.get_or_insert_default().push(GlobUse { glob, span: lane.span, via });
+        self.owners = OnceLock::new();
+        Ok(())
+    }
+
+    /// Returns the jobs that a lane runs, each with everything that defines it: two catalogs
+    /// define a job of a lane alike exactly when these are equal.
+    #[must_use]
+    pub fn definitions(&self, lane: LaneIndex) -> BTreeMap<&JobId, Definition<'_>> {
+        let of_lane = self.filter_text(&self[lane].filter);
+        let jobs = self.jobs_of(lane).iter();
+        jobs.map(|&index| {
+            let job = &self[index];
+            let prepares = job.prepares.iter().map(|prepare| {
+                let work = &self[prepare.work];
+                (&prepare.mount, &work.id, &work.spec, &work.output)
+            });
+            let definition = Definition {
+                spec: &job.spec,
+                needs: job.needs.iter().map(|&needed| &self[needed].id).collect(),
+                prepares: prepares.collect(),
+                host_setup: job.host_setup.map(|setup| &self[setup].spec),
+                lane_filter: of_lane.clone(),
+                job_filter: self.job_filter(lane, index).map(|filter| self.filter_text(filter)),
+            };
+            (&job.id, definition)
+        })
+        .collect()
+    }
+
+    /// Returns a filter as texts, independent of the order in which it is written.
+    #[must_use]
+    pub fn filter_text(&self, filter: &PathFilter) -> FilterText<'_> {
+        let texts =
+            |globs: &[GlobUse]| globs.iter().map(|used| self.globs.text(used.glob)).collect();
+        FilterText {
+            paths: filter.paths.as_deref().map(texts),
+            exclude: texts(&filter.exclude),
+            statuses: filter.statuses.clone(),
+        }
+    }
+}
+
+/// Everything that defines a job of a lane, apart from names for people.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Definition<'a> {
+    spec: &'a JobSpec,
+    needs: BTreeSet<&'a JobId>,
+    prepares: Vec<(&'a AbsolutePath, &'a NodeId, &'a JobSpec, &'a Output)>,
+    host_setup: Option<&'a JobSpec>,
+    lane_filter: FilterText<'a>,
+    job_filter: Option<FilterText<'a>>,
+}
+
+/// A filter as texts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FilterText<'a> {
+    /// The globs of `paths`.
+    pub paths: Option<BTreeSet<&'a str>>,
+    /// The globs of `exclude`.
+    pub exclude: BTreeSet<&'a str>,
+    /// The kinds of change that count.
+    pub statuses: Option<BTreeSet<ChangeStatus>>,
+}
+
+/// The filters that use each glob, in one array: glob `i` has `list[starts[i]..starts[i + 1]]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Owners {
+    starts: Vec<u32>,
+    list: Vec<GlobOwner>,
+}
+
+impl Owners {
+    fn of(catalog: &Catalog) -> Self {
+        let mut pairs: Vec<(GlobId, GlobOwner)> = Vec::new();
+        let mut add = |globs: &[GlobUse], owner| {
+            pairs.extend(globs.iter().map(|used| (used.glob, owner)));
+        };
+        for (position, lane) in catalog.lanes.iter().enumerate() {
+            let index = LaneIndex::new(position);
+            add(lane.filter.paths.as_deref().unwrap_or_default(), GlobOwner::LanePaths(index));
+            add(&lane.filter.exclude, GlobOwner::LaneExclude(index));
+        }
+        let both = |filter: &Option<PathFilter>| {
+            let filter = filter.clone().unwrap_or_default();
+            let paths = filter.paths.unwrap_or_default();
+            paths.into_iter().chain(filter.exclude).collect::<Vec<_>>()
+        };
+        for (position, target) in catalog.targets.iter().enumerate() {
+            add(&both(&target.filter), GlobOwner::Target(TargetIndex::new(position)));
+        }
+        for (position, job) in catalog.jobs.iter().enumerate() {
+            add(&both(&job.filter), GlobOwner::Job(JobIndex::new(position)));
+        }
+        add(&catalog.rules.ignore, GlobOwner::Ignore);
+        add(&catalog.rules.run_all, GlobOwner::RunAll);
+        // Stable: owners of one glob keep the order of the files.
+        pairs.sort_by_key(|(glob, _)| *glob);
+        let mut starts = vec![0; catalog.globs.len() + 1];
+        for (glob, _) in &pairs {
+            starts[glob.position() + 1] += 1;
+        }
+        for position in 1..starts.len() {
+            starts[position] += starts[position - 1];
+        }
+        Self { starts, list: pairs.into_iter().map(|(_, owner)| owner).collect() }
+    }
+
+    fn of_glob(&self, glob: GlobId) -> &[GlobOwner] {
+        let start = self.starts[glob.position()] as usize;
+        let end = self.starts[glob.position() + 1] as usize;
+        &self.list[start..end]
+    }
+}

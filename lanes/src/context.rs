@@ -1,0 +1,176 @@
+//! What the steps of a load share: the problems so far, the globs, and how to look a name up.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    catalog::{GlobUse, Via},
+    codes::{self, Code},
+    diagnostic::Diagnostic,
+    filter_index::GlobIndex,
+    names::suggestion,
+    read::{bad_glob, shorten},
+    source::{At, Sources, Span},
+};
+
+/// How many unknown names get a "did you mean": each is compared with every known name.
+const SUGGESTIONS: usize = 50;
+
+/// How many globs path sets may stand for, all uses together.
+const MOST_EXPANDED: usize = 2_000_000;
+
+pub(crate) struct Context<'a> {
+    pub(crate) sources: &'a Sources,
+    pub(crate) found: Vec<Diagnostic>,
+    pub(crate) globs: GlobIndex,
+    pub(crate) sets: HashMap<&'a str, Arc<[GlobUse]>>,
+    pub(crate) lost_manifest: bool,
+    pub(crate) lost_catalog: bool,
+    suggestions: usize,
+    expanded: usize,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(sources: &'a Sources, found: Vec<Diagnostic>) -> Self {
+        Self {
+            sources,
+            found,
+            globs: GlobIndex::default(),
+            sets: HashMap::new(),
+            lost_manifest: false,
+            lost_catalog: false,
+            suggestions: 0,
+            expanded: 0,
+        }
+    }
+
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic);
+    }
+
+    pub(crate) fn error(&mut self, code: &'static Code, span: Span, message: impl Into<String>) {
+        self.found.push(Diagnostic::error(code, span, message));
+    }
+
+    /// Reports a name that nothing declares.
+    pub(crate) fn unknown<'n>(
+        &mut self,
+        code: &'static Code,
+        what: &str,
+        name: &At<String>,
+        known: impl Iterator<Item = &'n str>,
+    ) {
+        let message = format!("no {what} is called `{}`", shorten(name));
+        let mut diagnostic = Diagnostic::error(code, name.span, message);
+        if self.suggestions < SUGGESTIONS {
+            self.suggestions += 1;
+            let mut known: Vec<&str> = known.collect();
+            known.sort_unstable();
+            diagnostic = match suggestion(name, known.iter().copied()) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None if known.is_empty() => diagnostic.help(code.remedy),
+                None if known.len() <= 12 => {
+                    diagnostic.help(format!("there are `{}`", known.join("`, `")))
+                }
+                None => diagnostic.help(code.remedy),
+            };
+        }
+        self.report(diagnostic);
+    }
+
+    /// Checks a value of one of the vocabulary's own types.
+    pub(crate) fn checked<T, E: std::fmt::Display>(
+        &mut self,
+        code: &'static Code,
+        text: &At<String>,
+        parse: impl FnOnce(String) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(text.value.clone()) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.error(code, text.span, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Reports a second thing of the same id.
+    pub(crate) fn duplicate(&mut self, what: &str, id: &At<String>, first: Span) {
+        let message = format!("two {what} are called `{}`", shorten(id));
+        self.report(
+            Diagnostic::error(&codes::DUPLICATE_ID, id.span, message)
+                .also(first, "the first one")
+                .help("ids are unique over all files; rename one"),
+        );
+    }
+
+    /// Turns a list of globs and set names into globs, each once, in the order written.
+    pub(crate) fn globs(&mut self, list: &[At<String>], under: Option<&str>) -> Vec<GlobUse> {
+        let mut uses: Vec<GlobUse> = Vec::with_capacity(list.len());
+        for text in list {
+            match text.strip_prefix('@') {
+                Some(name) => self.expand(name, text, &mut uses),
+                None => uses.extend(self.glob(text, under)),
+            }
+        }
+        // Most lists are short and without repetition: look before building a set.
+        if uses.len() > 1 {
+            let mut seen = BTreeSet::new();
+            uses.retain(|used| seen.insert(used.glob));
+        }
+        uses
+    }
+
+    fn glob(&mut self, text: &At<String>, under: Option<&str>) -> Option<GlobUse> {
+        let added = match under {
+            None => self.globs.add(text),
+            // The form is checked as written, so that the message speaks of that.
+            Some(under) => crate::glob::check(text)
+                .and_then(|()| self.globs.add(&format!("{under}/{}", text.value))),
+        };
+        match added {
+            Ok(glob) => Some(GlobUse { glob, span: text.span, via: None }),
+            Err(problem) => {
+                let diagnostic = bad_glob(self.sources, text, &problem);
+                self.report(diagnostic);
+                None
+            }
+        }
+    }
+
+    fn expand(&mut self, name: &str, text: &At<String>, uses: &mut Vec<GlobUse>) {
+        let Some(set) = self.sets.get(name).cloned() else {
+            if !self.lost_manifest {
+                let known: Vec<String> = self.sets.keys().map(|name| format!("@{name}")).collect();
+                self.unknown(
+                    &codes::UNKNOWN_SET,
+                    "path set",
+                    text,
+                    known.iter().map(String::as_str),
+                );
+            }
+            return;
+        };
+        let before = self.expanded;
+        self.expanded += set.len();
+        if self.expanded > MOST_EXPANDED {
+            if before <= MOST_EXPANDED {
+                let message = format!(
+                    "the path sets stand for more than {MOST_EXPANDED} globs, all uses together"
+                );
+                self.error(&codes::BAD_VALUE, text.span, message);
+            }
+            return;
+        }
+        let alone: Arc<str> = name.into();
+        uses.extend(set.iter().map(|used| {
+            let via = match &used.via {
+                Some(Via::Sets(inner)) => format!("{name} -> {inner}").into(),
+                _ => Arc::clone(&alone),
+            };
+            GlobUse { via: Some(Via::Sets(via)), ..used.clone() }
+        }));
+    }
+}

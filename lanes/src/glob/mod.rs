@@ -1,0 +1,55 @@
+//! Globs: which forms are allowed, and what they match.
+//!
+//! The language is globset's with `literal_separator`: `*` and `?` stay inside a component, `**`
+//! is a whole component, `[…]` is one byte, `{a,b}` alternatives; case-sensitive, on raw bytes,
+//! dot files included. Forms that match nothing, or something else than they seem to, are refused
+//! with a hint. One rule is stricter than globset's: a class never matches `/`.
+//!
+//! Matching is our own and compiles nothing: a manifest may hold tens of thousands of globs, of
+//! which a change meets a handful. A property test holds it against globset.
+
+mod check;
+mod pattern;
+
+pub(crate) use check::alternatives;
+pub use check::{GlobProblem, MAX_ALTERNATIVES, MAX_LENGTH, check};
+pub(crate) use pattern::{Pattern, literal_directory};
+
+/// One glob, ready to match.
+#[derive(Debug, Clone)]
+pub struct Glob {
+    text: String,
+    patterns: Vec<Pattern>,
+}
+
+impl Glob {
+    /// Checks and parses a glob.
+    ///
+    /// # Errors
+    ///
+    /// [`GlobProblem`] says what is wrong with its form.
+    pub fn new(text: &str) -> Result<Self, GlobProblem> {
+        check(text)?;
+        let patterns = alternatives(text).iter().map(|text| Pattern::parse(text)).collect();
+        Ok(Self { text: text.to_owned(), patterns })
+    }
+
+    /// Returns the glob as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns whether the glob matches a path.
+    #[must_use]
+    pub fn is_match(&self, path: &[u8]) -> bool {
+        let components: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
+        self.patterns.iter().any(|pattern| pattern.matches(&components))
+    }
+
+    /// Returns the directories below which every match lies, one for each alternative, without a
+    /// trailing slash; empty for the root.
+    pub fn directories(&self) -> impl Iterator<Item = String> {
+        alternatives(&self.text).into_iter().map(|text| text[..literal_directory(&text)].to_owned())
+    }
+}

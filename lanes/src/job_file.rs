@@ -1,0 +1,288 @@
+//! A job as people write it: in a target of the catalog, in a base, or as a lane's own command.
+//!
+//! Types and keys only; what the values mean together is decided in [`crate::resolve`].
+
+use std::borrow::Cow;
+
+use plans::Checkout;
+
+use crate::{
+    decode::{Decode, Named, Reader, Tagged, Value, shared_keys, tables, tagged, word},
+    source::At,
+};
+
+shared_keys! {
+    /// What a base, a job of the catalog and a lane's own command may all say.
+    pub struct Settings {
+        /// Which machine: `"local"`, or `{ remote_ssh = { host = "NAME" } }` with a name of
+        /// `[hosts]`. Absent: the base's; a job of the catalog needs one of the two, a lane's own
+        /// command is local.
+        pub placement: At<PlacementFile>,
+        /// How isolated: `"host_process"`, `{ incus = { … } }` or `{ tart = { … } }`. Absent: the
+        /// base's; a lane's own command is a host process.
+        pub runtime: At<RuntimeFile>,
+        /// Seconds after which the job is ended. Absent: the base's; a lane's own command has
+        /// 14400.
+        pub timeout_secs: At<u64>,
+        /// Seconds between TERM and KILL. Absent: the executor's site decides (5).
+        pub grace_secs: At<u64>,
+        /// Environment of the command. A base's variables stay unless the job sets them.
+        pub env: Named<At<String>>,
+        /// Names of environment variables whose values the executor's side holds.
+        pub secrets: Vec<At<String>>,
+        /// Whether the job may write into its source tree. Absent: it may not; a lane's own
+        /// command may.
+        pub writable_workspace: At<bool>,
+        /// The directory below the workspace in which the command starts. Absent: its root.
+        pub working_dir: At<String>,
+        /// The source tree: `"tree"` (the files), or `"clone"`, a real, shallow git checkout of
+        /// head for jobs that call git. Absent: `"tree"`; for a lane's own command `"clone"`.
+        pub checkout: At<CheckoutWord>,
+        /// What the source tree leaves out: a name of `[snapshot_profiles]`. Absent: the staged
+        /// target's, else the base's, else `full`.
+        pub snapshot_profile: At<String>,
+        /// Whether the machine's own Rust toolchain is visible in the guest.
+        pub mount_host_rust_toolchain: At<bool>,
+        /// The machine's Xcode to show in a Tart guest: an absolute path.
+        pub mount_host_xcode: At<String>,
+        /// Globs below the workspace: files kept after the job.
+        pub artifacts: Vec<At<String>>,
+        /// How often a failed job is run again before its failure counts.
+        pub retries: At<u32>,
+        /// A shell command run on the host in a writable copy of the source tree, before the jobs
+        /// that ask for it; they see that copy. An empty text takes the base's away.
+        pub host_setup_command: At<String>,
+        /// Work whose output the job sees, done once for all jobs that ask for it.
+        pub prepare: Vec<PrepareFile>,
+    }
+}
+
+tables! {
+    /// One command, run once, in one execution environment.
+    pub struct JobFile {
+        /// The job's id, unique over the catalog; its node is `execute-<id>`.
+        pub id: At<String>,
+        /// What the job is for, in a line. Absent: the id.
+        pub description: Option<At<String>>,
+        /// The name of the base the job starts from; every key of it may be overridden.
+        pub base: Option<At<String>>,
+        /// What runs. Exactly one of `command` and `staged_command` is needed.
+        pub command: Option<At<CommandFile>>,
+        /// The name of a wrapper in the `workspace_build` payload's `bin` directory; never run as
+        /// root.
+        pub staged_command: Option<At<String>>,
+        /// Jobs that must have passed before; they join the plan.
+        pub needs: Option<Vec<At<String>>>,
+        /// Globs that narrow the lane's filter for this job. Absent: the target's.
+        pub paths: Option<Vec<At<String>>>,
+        /// Globs of paths that do not count for this job.
+        pub exclude: Option<Vec<At<String>>>,
+        ..
+        /// Where and how it runs.
+        settings: Settings
+    }
+
+    /// Work done once, whose output directory jobs see.
+    pub struct PrepareFile {
+        /// Its id; the node is `prepare-<id>`. The same id must always be the same work.
+        pub id: At<String>,
+        /// What it is for, in a line. Absent: the id.
+        pub description: Option<At<String>>,
+        /// What runs, as a process of the host in a writable copy of the source tree.
+        pub command: At<CommandFile>,
+        /// The directory below that copy which is the output.
+        pub output: At<String>,
+        /// Where jobs see it, read-only: an absolute path.
+        pub mount: At<String>,
+        /// Seconds after which it is ended. Absent: 14400.
+        pub timeout_secs: Option<At<u64>>,
+    }
+
+    /// A remote placement.
+    pub struct RemoteSshFile {
+        /// A name of `[hosts]`.
+        pub host: At<String>,
+    }
+
+    /// An Incus instance.
+    pub struct IncusFile {
+        /// The image: an alias or fingerprint the server knows.
+        pub image: At<String>,
+        /// The Incus project. Absent: the server's default project.
+        pub project: Option<At<String>>,
+        /// Profiles applied in this order. Absent: the project's `default` profile.
+        pub profiles: Option<Vec<At<String>>>,
+        /// A virtual machine instead of a container.
+        pub vm: Option<At<bool>>,
+        /// A privileged container; the executor's site must allow it too.
+        pub privileged: Option<At<bool>>,
+        /// The numeric user the job runs as in the guest. Absent: the executor's own user id.
+        pub user: Option<At<u32>>,
+        /// The numeric group the job runs as in the guest. Absent: the executor's own group id.
+        pub group: Option<At<u32>>,
+        /// How many processors the instance may use. Absent: what its profiles say.
+        pub cpu: Option<At<u32>>,
+        /// How much memory it may use, in MiB. Absent: what its profiles say.
+        pub memory_mib: Option<At<u32>>,
+        /// How many processes it may have. Absent: what its profiles say.
+        pub processes: Option<At<u32>>,
+        /// How large its root disk may grow, in MiB. Absent: what its profiles say.
+        pub disk_mib: Option<At<u32>>,
+        /// Which part of an Incus cluster may hold it: `"any"`, `{ member = "NAME" }` or
+        /// `{ group = "NAME" }`. Absent: wherever the server's scheduler says.
+        pub cluster: Option<At<ClusterFile>>,
+        /// Seconds until a command must run in it. Absent: 30, for a virtual machine 120.
+        pub boot_timeout_secs: Option<At<u32>>,
+    }
+
+    /// A Tart virtual machine.
+    pub struct TartFile {
+        /// The image: a local virtual machine or an OCI image already pulled.
+        pub image: At<String>,
+        /// How many processors. Absent: the image's.
+        pub cpu: Option<At<u32>>,
+        /// How much memory, in MiB. Absent: the image's.
+        pub memory_mib: Option<At<u32>>,
+        /// How large a disk, in GB; it only grows. Absent: the image's.
+        pub disk_gb: Option<At<u32>>,
+        /// Seconds until the guest agent must answer. Absent: 180.
+        pub boot_timeout_secs: Option<At<u32>>,
+    }
+
+    /// What runs, in exactly one of these forms.
+    pub struct CommandTable {
+        /// A program and its arguments, run without a shell.
+        pub argv: Option<At<Vec<At<String>>>>,
+        /// A script for `/bin/sh`.
+        pub shell: Option<At<String>>,
+        /// With `shell`: the guest's root runs it. Absent: it does not.
+        pub as_root: Option<At<bool>>,
+        /// Exactly one Rust test.
+        pub cargo_test: Option<CargoTestFile>,
+        /// A package's Rust tests.
+        pub cargo_tests: Option<CargoTestsFile>,
+    }
+
+    /// Exactly one Rust test; matching none is a failure.
+    pub struct CargoTestFile {
+        /// The cargo package.
+        pub package: At<String>,
+        /// The test's whole path.
+        pub test: At<String>,
+    }
+
+    /// A package's Rust tests; matching none is a failure.
+    pub struct CargoTestsFile {
+        /// The cargo package.
+        pub package: At<String>,
+        /// What test names must contain. Absent: every test.
+        pub filter: Option<At<String>>,
+        /// Only the library's unit tests. Absent: every kind.
+        pub lib_only: Option<At<bool>>,
+    }
+}
+
+/// A command: a list is a program and its arguments, a table says more.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(untagged)]
+pub enum CommandFile {
+    /// A program and its arguments, run without a shell.
+    Argv(Vec<At<String>>),
+    /// One of the other forms.
+    Table(Box<CommandTable>),
+}
+
+impl Decode for CommandFile {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        if value.get_ref().is_array() {
+            Vec::decode(value, reader).map(Self::Argv)
+        } else {
+            CommandTable::decode(value, reader).map(|table| Self::Table(Box::new(table)))
+        }
+    }
+}
+
+/// Which machine.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum PlacementFile {
+    /// The machine the executor runs on.
+    Local,
+    /// A host of the catalog.
+    RemoteSsh(RemoteSshFile),
+}
+
+impl Decode for PlacementFile {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match tagged(value, reader, "local", &["remote_ssh"])? {
+            Tagged::Word => Some(Self::Local),
+            Tagged::Table(_, value) => RemoteSshFile::decode(value, reader).map(Self::RemoteSsh),
+        }
+    }
+}
+
+/// How isolated.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum RuntimeFile {
+    /// A plain process of the machine.
+    HostProcess,
+    /// A container or virtual machine of the machine's Incus.
+    Incus(Box<IncusFile>),
+    /// A virtual machine of the machine's Tart.
+    Tart(TartFile),
+}
+
+impl Decode for RuntimeFile {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match tagged(value, reader, "host_process", &["incus", "tart"])? {
+            Tagged::Word => Some(Self::HostProcess),
+            Tagged::Table("incus", value) => {
+                IncusFile::decode(value, reader).map(|incus| Self::Incus(Box::new(incus)))
+            }
+            Tagged::Table(_, value) => TartFile::decode(value, reader).map(Self::Tart),
+        }
+    }
+}
+
+/// Which part of an Incus cluster.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum ClusterFile {
+    /// Any member; the cluster's scheduler chooses.
+    Any,
+    /// Exactly this member.
+    Member(At<String>),
+    /// A member of this cluster group.
+    Group(At<String>),
+}
+
+impl Decode for ClusterFile {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match tagged(value, reader, "any", &["member", "group"])? {
+            Tagged::Word => Some(Self::Any),
+            Tagged::Table("member", value) => At::decode(value, reader).map(Self::Member),
+            Tagged::Table(_, value) => At::decode(value, reader).map(Self::Group),
+        }
+    }
+}
+
+/// The word for a [`Checkout`].
+#[derive(Debug, Clone, Copy)]
+pub struct CheckoutWord(pub Checkout);
+
+impl Decode for CheckoutWord {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        word(value, reader, &[("tree", Checkout::Tree), ("clone", Checkout::Clone)]).map(Self)
+    }
+}
+
+impl schemars::JsonSchema for CheckoutWord {
+    fn schema_name() -> Cow<'static, str> {
+        Checkout::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Checkout::json_schema(generator)
+    }
+}

@@ -1,0 +1,269 @@
+//! The lanes of the manifest: what each runs, when, and after which others.
+
+use std::collections::HashMap;
+
+use plans::{GroupName, LaneId};
+
+use crate::{
+    catalog::{
+        Inputs, JobIndex, JobOwner, Lane, LaneIndex, LaneTrigger, PathFilter, TargetIndex, Work,
+    },
+    codes,
+    context::Context,
+    diagnostic::Diagnostic,
+    manifest::{LaneFile, Manifest},
+    order::order,
+    path_sets::report_circle,
+    read::{Part, shorten},
+    resolve::{self, Of},
+    source::{At, Span},
+    targets_of::{Described, DescribedJob},
+};
+
+/// The lanes, branch first.
+pub(crate) struct Lanes {
+    pub(crate) list: Vec<Lane>,
+    /// Where a lane first names a target.
+    pub(crate) first_target: Option<Span>,
+}
+
+/// Resolves the lanes of all manifests; jobs of their own commands are added to `described`.
+pub(crate) fn lanes<'a>(
+    manifests: &'a [Part<Manifest>],
+    described: &mut Described<'a>,
+    no_catalog: bool,
+    context: &mut Context<'a>,
+) -> Lanes {
+    let of = |trigger: LaneTrigger| {
+        manifests.iter().flat_map(move |part| {
+            let list = match trigger {
+                LaneTrigger::Branch => part.file.branch.as_ref(),
+                LaneTrigger::Nightly => part.file.nightly.as_ref(),
+            };
+            let lanes = list.and_then(|list| list.lanes.as_deref()).unwrap_or_default();
+            lanes.iter().map(move |file| (trigger, file, part.under.as_deref()))
+        })
+    };
+    let files: Vec<_> = of(LaneTrigger::Branch).chain(of(LaneTrigger::Nightly)).collect();
+    let mut names: HashMap<&'a str, LaneIndex> = HashMap::with_capacity(files.len());
+    for (position, (_, file, _)) in files.iter().enumerate() {
+        match names.get(file.id.as_str()) {
+            Some(first) => context.duplicate("lanes", &file.id, files[first.position()].1.id.span),
+            None => {
+                names.insert(&file.id, LaneIndex::new(position));
+            }
+        }
+    }
+    let mut list = Vec::with_capacity(files.len());
+    let mut first_target = None;
+    for (position, &(trigger, file, under)) in files.iter().enumerate() {
+        let index = LaneIndex::new(position);
+        first_target = first_target.or_else(|| named_target(file).map(|(name, _)| name.span));
+        let work = work(index, file, described, no_catalog, context);
+        let id = context.checked(&codes::BAD_ID, &file.id, LaneId::new);
+        let mut after = Vec::new();
+        for name in file.after.iter().flatten() {
+            match names.get(name.as_str()) {
+                Some(other) if files[other.position()].0 == trigger => after.push(*other),
+                Some(other) => other_trigger(name, files[other.position()].1, context),
+                None if context.lost_manifest => {}
+                None => {
+                    context.unknown(&codes::UNKNOWN_LANE, "lane", name, names.keys().copied());
+                }
+            }
+        }
+        after.sort_unstable();
+        after.dedup();
+        let group = file.concurrency_group.as_ref();
+        let concurrency_group =
+            group.and_then(|group| context.checked(&codes::BAD_ID, group, GroupName::new));
+        let filter = lane_filter(file, under, context);
+        // Placeholders never leave a failed load.
+        let Some(id) = id.or_else(|| LaneId::new("bad").ok()) else { continue };
+        list.push(Lane {
+            id,
+            title: file.title.as_ref().unwrap_or(&file.id).value.clone(),
+            trigger,
+            work: work.unwrap_or(Work::Target(TargetIndex::new(0))),
+            filter,
+            concurrency_group,
+            after,
+            entrypoint: file.entrypoint.as_ref().map(|text| text.value.clone()),
+            inputs: inputs(file),
+            span: file.id.span,
+        });
+    }
+    let edges: Vec<Vec<usize>> =
+        list.iter().map(|lane| lane.after.iter().map(|lane| lane.position()).collect()).collect();
+    for circle in order(&edges).err().unwrap_or_default() {
+        let steps: Vec<(&str, Span)> =
+            circle.iter().map(|&at| (files[at].1.id.as_str(), files[at].1.id.span)).collect();
+        report_circle("lanes wait for each other", &steps, context);
+    }
+    Lanes { list, first_target }
+}
+
+fn other_trigger(name: &At<String>, other: &LaneFile, context: &mut Context<'_>) {
+    let message = format!("`{}` is a lane of the other list", shorten(name));
+    context.report(
+        Diagnostic::error(&codes::AFTER_OTHER_TRIGGER, name.span, message)
+            .also(other.id.span, "it is here")
+            .help("branch and nightly lanes are never in one plan; take the entry out"),
+    );
+}
+
+/// The target a lane names, and whether it must be a staged Linux one.
+fn named_target(file: &LaneFile) -> Option<(&At<String>, bool)> {
+    let staged = file.staged_linux_target.as_ref().map(|name| (name, true));
+    file.target.as_ref().map(|name| (name, false)).or(staged)
+}
+
+/// What a lane runs; nothing if that is wrong, which is told.
+fn work<'a>(
+    index: LaneIndex,
+    file: &'a LaneFile,
+    described: &mut Described<'a>,
+    no_catalog: bool,
+    context: &mut Context<'a>,
+) -> Option<Work> {
+    let said: Vec<(&str, Span)> = [
+        file.target.as_ref().map(|at| ("target", at.span)),
+        file.staged_linux_target.as_ref().map(|at| ("staged_linux_target", at.span)),
+        file.command.as_ref().map(|at| ("command", at.span)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match said[..] {
+        [] => {
+            if file.table.intact {
+                let message = format!("the lane `{}` has nothing to run", shorten(&file.id));
+                context.report(
+                    Diagnostic::error(&codes::NO_TARGET_OR_COMMAND, file.id.span, message)
+                        .help("give it a `target`, a `staged_linux_target` or a `command`"),
+                );
+            }
+            return None;
+        }
+        [_] => {}
+        [(first, at), (second, also), ..] => {
+            let message =
+                format!("the lane `{}` has both `{first}` and `{second}`", shorten(&file.id));
+            context.report(
+                Diagnostic::error(&codes::TARGET_AND_COMMAND, also, message)
+                    .also(at, "the other one")
+                    .help("keep the one that the lane is to run"),
+            );
+        }
+    }
+    match named_target(file) {
+        Some((name, must_be_staged)) => {
+            no_job_keys(file, context);
+            if no_catalog {
+                return None;
+            }
+            let Some(&target) = described.target_names.get(name.as_str()) else {
+                if !context.lost_catalog {
+                    let known = described.target_names.keys().copied();
+                    context.unknown(&codes::UNKNOWN_TARGET, "target", name, known);
+                }
+                return None;
+            };
+            let written = described.files[target.position()];
+            if must_be_staged && written.staged_linux.is_none() && written.table.intact {
+                let message = format!("`{}` is not a staged Linux target", shorten(name));
+                context.report(
+                    Diagnostic::error(&codes::NOT_STAGED_LINUX, name.span, message)
+                        .also(written.id.span, "declared here, without `staged_linux`")
+                        .help("name it with `target`, or add `[targets.staged_linux]`"),
+                );
+            }
+            Some(Work::Target(target))
+        }
+        None => Some(Work::Command(own_job(index, file, described, context))),
+    }
+}
+
+/// Adds the job of a lane's own command.
+fn own_job<'a>(
+    index: LaneIndex,
+    file: &'a LaneFile,
+    described: &mut Described<'a>,
+    context: &mut Context<'a>,
+) -> JobIndex {
+    let job = JobIndex::new(described.jobs.len());
+    if let Some(&other) = described.job_names.get(file.id.as_str()) {
+        let other = &described.jobs[other.position()];
+        // Two lanes of one id are told as that.
+        if matches!(other.owner, JobOwner::Target(_)) {
+            let span = other.job.id.span;
+            let message = format!(
+                "the lane `{0}` and the job `{0}` would both be the node `execute-{0}`",
+                shorten(&file.id)
+            );
+            context.report(
+                Diagnostic::error(&codes::ID_CLASH, file.id.span, message)
+                    .also(span, "the job")
+                    .help("rename one of the two"),
+            );
+        }
+    } else {
+        described.job_names.insert(&file.id, job);
+    }
+    let title = file.title.as_ref().unwrap_or(&file.id);
+    described.jobs.push(DescribedJob {
+        job: resolve::Job {
+            id: &file.id,
+            description: file.description.as_ref().unwrap_or(title).value.clone(),
+            base: file.base.as_ref(),
+            command: file.command.as_ref(),
+            staged_command: None,
+            settings: &file.settings,
+            table: file.table,
+            of: Of::Lane,
+        },
+        owner: JobOwner::Lane(index),
+        needs: Vec::new(),
+        needs_written: file.needs.as_deref().unwrap_or_default(),
+        filter: None,
+    });
+    job
+}
+
+/// Refuses keys of a job beside a target, whose jobs bring their own.
+fn no_job_keys(file: &LaneFile, context: &mut Context<'_>) {
+    let first = |list: &Option<Vec<At<String>>>| list.as_ref()?.first().map(|name| name.span);
+    let own = [
+        file.description.as_ref().map(|at| ("description", at.span)),
+        file.base.as_ref().map(|at| ("base", at.span)),
+        first(&file.needs).map(|span| ("needs", span)),
+    ];
+    for (key, span) in own.into_iter().flatten().chain(file.settings.written.iter().copied()) {
+        let message = format!("`{key}` has no effect beside a target");
+        context.report(
+            Diagnostic::error(&codes::TARGET_AND_COMMAND, span, message)
+                .help("set it on the target's jobs in the catalog"),
+        );
+    }
+}
+
+fn lane_filter(file: &LaneFile, under: Option<&str>, context: &mut Context<'_>) -> PathFilter {
+    let paths = file.paths.as_deref().map(|paths| context.globs(paths, under));
+    // A lane with `inputs` has paths, even before they are derived.
+    let paths = paths.or_else(|| file.inputs.as_ref().map(|_| Vec::new()));
+    let exclude = context.globs(file.exclude.as_deref().unwrap_or_default(), under);
+    let statuses = file.statuses.as_ref();
+    let statuses = statuses.map(|list| list.iter().map(|status| status.value.0).collect());
+    PathFilter { paths, exclude, statuses }
+}
+
+fn inputs(file: &LaneFile) -> Inputs {
+    let names = |list: Option<&Vec<At<String>>>| {
+        list.into_iter().flatten().map(|name| (name.value.clone(), name.span)).collect()
+    };
+    let inputs = file.inputs.as_ref();
+    Inputs {
+        cargo: names(inputs.and_then(|inputs| inputs.cargo.as_ref())),
+        npm: names(inputs.and_then(|inputs| inputs.npm.as_ref())),
+    }
+}

@@ -1,0 +1,133 @@
+//! `forge-lanes.toml` as people write it: when things run.
+//!
+//! Types and keys only; [`crate::load`] decides what they mean.
+
+use std::borrow::Cow;
+
+use plans::ChangeStatus;
+
+use crate::{
+    decode::{Decode, Named, Reader, Value, tables, word},
+    job_file::{CommandFile, Settings},
+    source::At,
+};
+
+tables! {
+    /// `forge-lanes.toml`: the lanes of a repository, and which changes select them.
+    pub struct Manifest {
+        /// The version of the format: 1. Included files may leave it out.
+        pub version: Option<At<u64>>,
+        /// Further manifest files: globs over the planned tree. Only in the main file.
+        pub include: Option<Vec<At<String>>>,
+        /// Only in an included file: the directory below which its globs are.
+        pub under: Option<At<String>>,
+        /// When the nightly lanes run, `HH:MM` in UTC; told to schedulers, nothing here runs a
+        /// clock.
+        pub nightly_schedule_utc: Option<At<String>>,
+        /// The branch changes are merged into. Absent: origin's HEAD, else `main`, else `master`.
+        pub default_branch: Option<At<String>>,
+        /// What a changed path selects that no lane and no `ignore` covers: `"none"` or
+        /// `"all_lanes"`. Absent: none.
+        pub unmatched_paths: Option<At<UnmatchedPaths>>,
+        /// Globs of paths that are known and run nothing.
+        pub ignore: Option<Vec<At<String>>>,
+        /// Globs: a change here selects every branch lane.
+        pub run_all: Option<Vec<At<String>>>,
+        /// Named lists of globs, used as `"@name"`; they may hold each other.
+        pub path_sets: Option<Named<Vec<At<String>>>>,
+        /// Lanes for changes.
+        pub branch: Option<LaneList>,
+        /// Lanes for the nightly run.
+        pub nightly: Option<LaneList>,
+    }
+
+    /// The lanes of one trigger.
+    pub struct LaneList {
+        /// In the order people see them.
+        pub lanes: Option<Vec<LaneFile>>,
+    }
+
+    /// A row of CI that a reviewer sees.
+    pub struct LaneFile {
+        /// The lane's id, unique over all lanes.
+        pub id: At<String>,
+        /// What a forge shows. Absent: the id.
+        pub title: Option<At<String>>,
+        /// The catalog target it runs. Exactly one of `target`, `staged_linux_target` and
+        /// `command` is needed.
+        pub target: Option<At<String>>,
+        /// The same, and the target must be a staged Linux one.
+        pub staged_linux_target: Option<At<String>>,
+        /// The lane's own command: one job, which takes every key of a catalog job. Its defaults:
+        /// a local host process in a writable clone, 14400 seconds.
+        pub command: Option<At<CommandFile>>,
+        /// The same work as people start it by hand; only shown.
+        pub entrypoint: Option<At<String>>,
+        /// Globs: the lane is selected when a changed path matches one of these. Absent: always
+        /// selected.
+        pub paths: Option<Vec<At<String>>>,
+        /// Globs of paths that do not count, whatever `paths` says.
+        pub exclude: Option<Vec<At<String>>>,
+        /// Only changes of these kinds count. Absent: every kind.
+        pub statuses: Option<Vec<At<StatusWord>>>,
+        /// Packages whose directories, and those of their workspace dependencies, count as paths.
+        pub inputs: Option<InputsFile>,
+        /// At most one node of a group runs at a time.
+        pub concurrency_group: Option<At<String>>,
+        /// Lanes whose nodes must have finished before, if they are selected too.
+        pub after: Option<Vec<At<String>>>,
+        /// With `command`: what the job is for. Absent: the title.
+        pub description: Option<At<String>>,
+        /// With `command`: the base the job starts from.
+        pub base: Option<At<String>>,
+        /// With `command`: jobs that must have passed before; they join the plan.
+        pub needs: Option<Vec<At<String>>>,
+        ..
+        /// With `command`: where and how it runs.
+        settings: Settings
+    }
+
+    /// Packages whose files a lane depends on.
+    pub struct InputsFile {
+        /// Packages of the Cargo workspace.
+        pub cargo: Option<Vec<At<String>>>,
+        /// Packages of the npm or pnpm workspace.
+        pub npm: Option<Vec<At<String>>>,
+    }
+}
+
+/// What a changed path selects that nothing covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, schemars::JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum UnmatchedPaths {
+    /// No lane.
+    None,
+    /// Every branch lane.
+    AllLanes,
+}
+
+impl Decode for UnmatchedPaths {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        word(value, reader, &[("none", Self::None), ("all_lanes", Self::AllLanes)])
+    }
+}
+
+/// The word for a [`ChangeStatus`].
+#[derive(Debug, Clone, Copy)]
+pub struct StatusWord(pub ChangeStatus);
+
+impl Decode for StatusWord {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        word(value, reader, &ChangeStatus::ALL.map(|status| (status.as_str(), status))).map(Self)
+    }
+}
+
+impl schemars::JsonSchema for StatusWord {
+    fn schema_name() -> Cow<'static, str> {
+        ChangeStatus::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        ChangeStatus::json_schema(generator)
+    }
+}

@@ -1,0 +1,408 @@
+//! Which files there are, and their TOML: from the planned tree to tables as written.
+//!
+//! Follows `include`; gives no meaning to anything else.
+
+use crate::{
+    catalog_file::CatalogFile,
+    codes,
+    decode::{self, Decode},
+    diagnostic::Diagnostic,
+    glob::Glob,
+    invariants_file::InvariantsFile,
+    manifest::Manifest,
+    scenario_file::ScenarioFile,
+    source::{At, SourceId, Sources, Span},
+};
+
+/// Why a file of the tree could not be read or listed.
+pub type FileError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The planned tree, as far as reading manifest and catalog needs it.
+pub trait Files {
+    /// Returns the content of a file, or nothing if there is none at that path.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the file from being read.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FileError>;
+
+    /// Returns the paths of the tree that a glob matches, in any order.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the tree from being listed.
+    fn matching(&self, glob: &Glob) -> Result<Vec<String>, FileError>;
+}
+
+/// One file as written, and the directory below which its globs are.
+pub(crate) struct Part<T> {
+    pub(crate) file: T,
+    pub(crate) under: Option<String>,
+}
+
+/// Every file as written.
+pub(crate) struct Written {
+    pub(crate) manifests: Vec<Part<Manifest>>,
+    /// The built-in bases first; nothing but them when there is no catalog.
+    pub(crate) catalogs: Vec<Part<CatalogFile>>,
+    /// The files of the tree that were read.
+    pub(crate) paths: Vec<String>,
+    /// Whether the catalog is not in the tree.
+    pub(crate) no_catalog: bool,
+    /// Whether a manifest was not understood whole, so that missing names prove nothing.
+    pub(crate) lost_manifest: bool,
+    /// The same for the catalog.
+    pub(crate) lost_catalog: bool,
+}
+
+/// The built-in bases, in the catalog's own format.
+const BASES: &str = include_str!("bases.toml");
+
+/// A file that may include others of its kind.
+trait Includes: Decode {
+    fn version(&self) -> Option<&At<u64>>;
+    fn include(&self) -> Option<&[At<String>]>;
+    fn under(&self) -> Option<&At<String>>;
+    fn header(&self) -> Span;
+    /// Keys that only the main file may have, where an included file has them.
+    fn main_only(&self) -> Vec<(&'static str, Span)>;
+}
+
+impl Includes for Manifest {
+    fn version(&self) -> Option<&At<u64>> {
+        self.version.as_ref()
+    }
+
+    fn include(&self) -> Option<&[At<String>]> {
+        self.include.as_deref()
+    }
+
+    fn under(&self) -> Option<&At<String>> {
+        self.under.as_ref()
+    }
+
+    fn header(&self) -> Span {
+        self.table.span
+    }
+
+    fn main_only(&self) -> Vec<(&'static str, Span)> {
+        let schedule = self.nightly_schedule_utc.as_ref();
+        let branch = self.default_branch.as_ref();
+        let unmatched = self.unmatched_paths.as_ref();
+        [
+            schedule.map(|at| ("nightly_schedule_utc", at.span)),
+            branch.map(|at| ("default_branch", at.span)),
+            unmatched.map(|at| ("unmatched_paths", at.span)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+impl Includes for CatalogFile {
+    fn version(&self) -> Option<&At<u64>> {
+        self.version.as_ref()
+    }
+
+    fn include(&self) -> Option<&[At<String>]> {
+        self.include.as_deref()
+    }
+
+    fn under(&self) -> Option<&At<String>> {
+        self.under.as_ref()
+    }
+
+    fn header(&self) -> Span {
+        self.table.span
+    }
+
+    fn main_only(&self) -> Vec<(&'static str, Span)> {
+        Vec::new()
+    }
+}
+
+/// Reads manifest, catalog and what they include.
+pub(crate) fn read_all(
+    files: &dyn Files,
+    manifest: &str,
+    catalog: &str,
+    sources: &mut Sources,
+    found: &mut Vec<Diagnostic>,
+) -> Written {
+    let mut paths = Vec::new();
+    let mut main = Main { files, sources, found, paths: &mut paths };
+    let (manifests, lost_manifest) = main.read::<Manifest>(manifest);
+    let manifests = manifests.unwrap_or_else(|| {
+        let message = format!("`{manifest}` is not in the planned tree");
+        let help = "a repository's lanes are declared there; commit the file, or name another \
+                    with `--manifest`";
+        main.found.push(Diagnostic::without_place(&codes::MISSING_FILE, message).help(help));
+        Vec::new()
+    });
+    let (catalogs, lost_catalog) = main.read::<CatalogFile>(catalog);
+    let no_catalog = catalogs.is_none();
+    let built_in = main.sources.add("built-in bases", BASES);
+    let (bases, _) = decode::read::<CatalogFile>(main.sources, built_in, main.found);
+    let bases = bases.into_iter().map(|file| Part { file, under: None });
+    let catalogs = bases.chain(catalogs.into_iter().flatten()).collect();
+    Written { manifests, catalogs, paths, no_catalog, lost_manifest, lost_catalog }
+}
+
+struct Main<'a> {
+    files: &'a dyn Files,
+    sources: &'a mut Sources,
+    found: &'a mut Vec<Diagnostic>,
+    paths: &'a mut Vec<String>,
+}
+
+impl Main<'_> {
+    /// Reads a main file and what it includes; nothing if the main file does not exist. The flag
+    /// is whether anything was lost.
+    fn read<T: Includes>(&mut self, path: &str) -> (Option<Vec<Part<T>>>, bool) {
+        let Some(source) = self.open(path) else { return (None, false) };
+        let Some(source) = source else { return (Some(Vec::new()), true) };
+        let (file, mut lost) = decode::read::<T>(self.sources, source, self.found);
+        let Some(file) = file else { return (Some(Vec::new()), true) };
+        if !self.version_is_ours(&file, true) {
+            return (Some(Vec::new()), true);
+        }
+        if let Some(under) = file.under() {
+            let message = "`under` is for included files";
+            let help = "globs of the main file are relative to the repository's root";
+            self.found.push(Diagnostic::error(&codes::BAD_VALUE, under.span, message).help(help));
+        }
+        let mut parts = Vec::new();
+        for (path, at) in self.included(file.include().unwrap_or_default(), path) {
+            let Some(Some(source)) = self.open(&path) else {
+                lost = true;
+                continue;
+            };
+            let (included, lost_here) = decode::read::<T>(self.sources, source, self.found);
+            lost |= lost_here;
+            let Some(included) = included else { continue };
+            if self.version_is_ours(&included, false) {
+                parts.push(self.part(included, at));
+            } else {
+                lost = true;
+            }
+        }
+        parts.insert(0, Part { file, under: None });
+        (Some(parts), lost)
+    }
+
+    /// Adds a file of the tree to the sources. Outer nothing: it does not exist; inner nothing: it
+    /// cannot be read, which is told.
+    fn open(&mut self, path: &str) -> Option<Option<SourceId>> {
+        let why = match self.files.read(path) {
+            Ok(None) => return None,
+            Ok(Some(bytes)) => {
+                self.paths.push(path.to_owned());
+                match String::from_utf8(bytes) {
+                    Ok(text) => return Some(Some(self.sources.add(path, text))),
+                    Err(error) => {
+                        let at = error.utf8_error().valid_up_to();
+                        let line =
+                            error.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count();
+                        format!("line {} is not UTF-8", line + 1)
+                    }
+                }
+            }
+            Err(error) => error.to_string(),
+        };
+        let message = format!("`{path}` cannot be read: {why}");
+        self.found.push(Diagnostic::without_place(&codes::UNREADABLE_FILE, message));
+        Some(None)
+    }
+
+    fn version_is_ours<T: Includes>(&mut self, file: &T, main: bool) -> bool {
+        match file.version() {
+            Some(version) if version.value == 1 => true,
+            Some(version) => {
+                let message = format!(
+                    "version {} of this format is not known, this program reads version 1",
+                    version.value
+                );
+                let code = &codes::UNSUPPORTED_VERSION;
+                self.found.push(
+                    Diagnostic::error(code, version.span, message)
+                        .help("use a planner that reads it, or write `version = 1`"),
+                );
+                false
+            }
+            None if main => {
+                let message = "the key `version` is missing";
+                self.found.push(
+                    Diagnostic::error(&codes::MISSING_KEY, first_line(file.header()), message)
+                        .help("write `version = 1` at the top of the file"),
+                );
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// Returns the included paths, each once, sorted, and where they are asked for.
+    fn included(&mut self, globs: &[At<String>], main: &str) -> Vec<(String, Span)> {
+        let mut paths: Vec<(String, Span)> = Vec::new();
+        for text in globs {
+            let glob = match Glob::new(text) {
+                Ok(glob) => glob,
+                Err(problem) => {
+                    self.found.push(bad_glob(self.sources, text, &problem));
+                    continue;
+                }
+            };
+            match self.files.matching(&glob) {
+                Ok(matching) => {
+                    let found = matching.into_iter().filter(|path| path != main);
+                    let before = paths.len();
+                    paths.extend(found.map(|path| (path, text.span)));
+                    let literal = !text.contains(['*', '?', '[', '{']);
+                    if paths.len() == before && literal {
+                        let message = format!("`{}` is not in the planned tree", text.value);
+                        let code = &codes::MISSING_FILE;
+                        self.found.push(
+                            Diagnostic::error(code, text.span, message)
+                                .help("commit the file, or take it out of `include`"),
+                        );
+                    }
+                }
+                Err(error) => {
+                    let message = format!("the planned tree cannot be listed: {error}");
+                    let code = &codes::UNREADABLE_FILE;
+                    self.found.push(Diagnostic::error(code, text.span, message));
+                }
+            }
+        }
+        paths.sort();
+        paths.dedup_by(|b, a| a.0 == b.0);
+        paths
+    }
+
+    fn part<T: Includes>(&mut self, file: T, asked: Span) -> Part<T> {
+        if let Some(include) = file.include().and_then(<[_]>::first) {
+            let message = "an included file cannot include further files";
+            self.found.push(
+                Diagnostic::error(&codes::BAD_VALUE, include.span, message)
+                    .also(asked, "included here")
+                    .help("put the glob into the main file's `include`"),
+            );
+        }
+        for (key, span) in file.main_only() {
+            let message = format!("only the main file sets `{key}`");
+            self.found.push(
+                Diagnostic::error(&codes::BAD_VALUE, span, message)
+                    .also(asked, "included here")
+                    .help("move the key there"),
+            );
+        }
+        let mut under = None;
+        if let Some(written) = file.under() {
+            let text = written.value.trim_end_matches('/');
+            if plans::WorkspacePath::new(text).is_err()
+                || text.contains(['*', '?', '[', '{', '}', '\\'])
+            {
+                let message = format!(
+                    "`under` must be a directory of the repository, not `{}`",
+                    written.value.escape_debug()
+                );
+                let help = "write it relative to the root and without glob signs, such as \
+                            `projects/p1`";
+                let code = &codes::BAD_VALUE;
+                self.found.push(Diagnostic::error(code, written.span, message).help(help));
+            } else {
+                under = Some(text.to_owned());
+            }
+        }
+        Part { file, under }
+    }
+}
+
+/// The start of a file, for what is missing in all of it.
+fn first_line(whole: Span) -> Span {
+    Span { end: whole.start, ..whole }
+}
+
+/// A glob of a form that is not allowed, pointing at the part that is wrong.
+pub(crate) fn bad_glob(
+    sources: &Sources,
+    text: &At<String>,
+    problem: &crate::glob::GlobProblem,
+) -> Diagnostic {
+    let written = sources.snippet(text.span);
+    // Where the text has escapes, offsets differ: the whole string is shown.
+    let plain = written.len() == text.len() + 2 && written[1..].starts_with(text.as_str());
+    let span = if plain && !problem.at.is_empty() {
+        let start = text.span.start as usize + 1;
+        Span::new(text.span.source, start + problem.at.start..start + problem.at.end)
+    } else {
+        text.span
+    };
+    let message = format!("bad glob `{}`: {}", shorten(text), problem.what);
+    Diagnostic::error(&codes::BAD_GLOB, span, message).help(problem.help.clone())
+}
+
+/// Keeps a message readable whatever somebody wrote.
+pub(crate) fn shorten(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Reads `invariants.toml`; `name` is what diagnostics call it.
+///
+/// # Errors
+///
+/// Every problem of the file.
+pub fn read_invariants(
+    name: &str,
+    text: &str,
+) -> Result<(InvariantsFile, Sources), crate::Diagnostics> {
+    let (file, sources, mut found) = read_one::<InvariantsFile>(name, text);
+    if let Some(file) = &file
+        && file.version.value != 1
+    {
+        let message = format!(
+            "version {} of this format is not known, this program reads version 1",
+            file.version.value
+        );
+        found.push(Diagnostic::error(&codes::UNSUPPORTED_VERSION, file.version.span, message));
+    }
+    match file {
+        Some(file) if found.is_empty() => Ok((file, sources)),
+        _ => Err(crate::Diagnostics::new(sources, found)),
+    }
+}
+
+/// Reads a scenario; `name` is what diagnostics call it.
+///
+/// # Errors
+///
+/// Every problem of the file, paths that are not inside a repository included.
+pub fn read_scenario(
+    name: &str,
+    text: &str,
+) -> Result<(ScenarioFile, Sources), crate::Diagnostics> {
+    let (file, sources, mut found) = read_one::<ScenarioFile>(name, text);
+    for change in file.iter().flat_map(|file| file.changes.iter().flatten()) {
+        let (path, span) = change.path();
+        if let Err(error) = plans::RepoPath::new(path.as_bytes()) {
+            found.push(Diagnostic::error(&codes::BAD_VALUE, span, error.to_string()));
+        }
+    }
+    match file {
+        Some(file) if found.is_empty() => Ok((file, sources)),
+        _ => Err(crate::Diagnostics::new(sources, found)),
+    }
+}
+
+fn read_one<T: Decode>(name: &str, text: &str) -> (Option<T>, Sources, Vec<Diagnostic>) {
+    let mut sources = Sources::default();
+    let mut found = Vec::new();
+    let id = sources.add(name, text);
+    let (file, _) = decode::read(&sources, id, &mut found);
+    (file, sources, found)
+}

@@ -1,0 +1,593 @@
+//! From a job as written to its [`JobSpec`]: base, own keys and defaults become one value.
+//!
+//! The only room in which a `JobSpec` is built. Which jobs there are, and how they hang together,
+//! is decided in [`crate::load`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use plans::{
+    AbsolutePath, Checkout, Command, EngineName, EnvName, HostName, Incus, IncusCluster, JobSpec,
+    Placement, ProfileName, Runtime, SnapshotProfile, SshDestination, SshHost, Tart, Workspace,
+    WorkspacePath,
+};
+
+use crate::{
+    catalog_file::HostFile,
+    codes,
+    context::Context,
+    decode::{Named, TableAt},
+    diagnostic::Diagnostic,
+    job_file::{
+        ClusterFile, CommandFile, CommandTable, IncusFile, PlacementFile, PrepareFile, RuntimeFile,
+        Settings, TartFile,
+    },
+    read::shorten,
+    source::{At, Span},
+};
+
+/// What jobs refer to by name.
+#[derive(Default)]
+pub(crate) struct Declared<'a> {
+    pub(crate) hosts: HashMap<&'a str, Host<'a>>,
+    pub(crate) bases: HashMap<&'a str, Base<'a>>,
+    pub(crate) profiles: HashMap<&'a str, Option<SnapshotProfile>>,
+}
+
+pub(crate) struct Host<'a> {
+    pub(crate) name: &'a At<String>,
+    /// Nothing: it is declared, but wrongly, which is told.
+    pub(crate) host: Option<SshHost>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Base<'a> {
+    pub(crate) name: &'a At<String>,
+    pub(crate) settings: &'a Settings,
+    pub(crate) built_in: bool,
+}
+
+/// A job as written, wherever it stands.
+pub(crate) struct Job<'a> {
+    pub(crate) id: &'a At<String>,
+    pub(crate) description: String,
+    pub(crate) base: Option<&'a At<String>>,
+    pub(crate) command: Option<&'a At<CommandFile>>,
+    pub(crate) staged_command: Option<&'a At<String>>,
+    pub(crate) settings: &'a Settings,
+    pub(crate) table: TableAt,
+    pub(crate) of: Of<'a>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy)]
+pub(crate) enum Of<'a> {
+    /// In a target.
+    Target(Option<Staged<'a>>),
+    /// It is a lane's own command.
+    Lane,
+}
+
+/// What a staged Linux target gives its jobs.
+#[derive(Clone, Copy)]
+pub(crate) struct Staged<'a> {
+    pub(crate) snapshot_profile: Option<&'a At<String>>,
+    /// Where the `workspace_build` payload is mounted, if there is one.
+    pub(crate) build_mount: Option<&'a AbsolutePath>,
+}
+
+/// A job's own settings over those of its base.
+pub(crate) struct Layers<'a> {
+    pub(crate) own: &'a Settings,
+    pub(crate) base: Option<Base<'a>>,
+    /// The key that names the base, for problems of a built-in one.
+    named: Option<Span>,
+}
+
+impl<'a> Layers<'a> {
+    fn pick<T: 'a>(&self, key: impl Fn(&'a Settings) -> Option<&'a T>) -> Option<&'a T> {
+        key(self.own).or_else(|| self.base.and_then(|base| key(base.settings)))
+    }
+
+    fn is_built_in<T: 'a>(&self, key: impl Fn(&'a Settings) -> Option<&'a T>) -> bool {
+        key(self.own).is_none() && self.base.is_some_and(|base| base.built_in)
+    }
+
+    /// Returns the `prepare` list.
+    pub(crate) fn prepare(&self) -> &'a [PrepareFile] {
+        self.pick(|settings| settings.prepare.as_ref()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the host setup command; an empty one takes the base's away.
+    pub(crate) fn host_setup(&self, context: &mut Context<'_>) -> Option<&'a str> {
+        let command = self.pick(|settings| settings.host_setup_command.as_ref())?;
+        if command.contains('\0') {
+            context.error(&codes::BAD_VALUE, command.span, "no command holds a NUL byte");
+        }
+        (!command.trim().is_empty()).then_some(command.as_str())
+    }
+
+    /// Returns where a key is written, for problems of its value.
+    fn place(&self, key: &str) -> Option<Span> {
+        let of = |settings: &Settings| {
+            settings.written.iter().find(|(name, _)| *name == key).map(|(_, span)| *span)
+        };
+        of(self.own).or_else(|| {
+            self.base.and_then(|base| if base.built_in { self.named } else { of(base.settings) })
+        })
+    }
+}
+
+/// Finds a job's base.
+pub(crate) fn layers<'a>(
+    job: &Job<'a>,
+    declared: &Declared<'a>,
+    context: &mut Context<'_>,
+) -> Layers<'a> {
+    let base = job.base.and_then(|name| {
+        let base = declared.bases.get(name.as_str()).copied();
+        if base.is_none() && !context.lost_catalog {
+            context.unknown(&codes::UNKNOWN_BASE, "base", name, declared.bases.keys().copied());
+        }
+        base
+    });
+    Layers { own: job.settings, base, named: job.base.map(|name| name.span) }
+}
+
+/// Resolves a job; nothing if something of it is wrong, which is told.
+pub(crate) fn job_spec<'a>(
+    job: &Job<'a>,
+    layers: &Layers<'a>,
+    declared: &Declared<'a>,
+    context: &mut Context<'_>,
+) -> Option<JobSpec> {
+    let lane = matches!(job.of, Of::Lane);
+    let before = context.found.len();
+    // A base that is not found, or a key that was not understood, may have held what is missing.
+    let complete = job.table.intact && (job.base.is_none() || layers.base.is_some());
+    let missing = |code, key: &str, context: &mut Context<'_>| {
+        if complete {
+            let message = format!("the job `{}` has no `{key}`", shorten(job.id));
+            let help = match job.base {
+                Some(base) => format!("set `{key}` here or in the base `{}`", shorten(base)),
+                None => format!("set `{key}`, or start from a `base` that has it"),
+            };
+            context.report(Diagnostic::error(code, job.id.span, message).help(help));
+        }
+    };
+
+    let placement = match layers.pick(|settings| settings.placement.as_ref()) {
+        Some(written) => {
+            let built_in = layers.is_built_in(|settings| settings.placement.as_ref());
+            let base = built_in.then_some(job.base).flatten();
+            placement(written, base, declared, context)
+        }
+        None if lane => Some(Placement::Local),
+        None => {
+            missing(&codes::MISSING_KEY, "placement", context);
+            None
+        }
+    };
+    let runtime = match layers.pick(|settings| settings.runtime.as_ref()) {
+        Some(written) => runtime(written, context),
+        None if lane => Some(Runtime::HostProcess),
+        None => {
+            missing(&codes::MISSING_KEY, "runtime", context);
+            None
+        }
+    };
+    let timeout_secs = match layers.pick(|settings| settings.timeout_secs.as_ref()) {
+        Some(written) => Some(written.value),
+        None if lane => Some(JobSpec::DEFAULT_TIMEOUT_SECS),
+        None => {
+            missing(&codes::MISSING_TIMEOUT, "timeout_secs", context);
+            None
+        }
+    };
+    let command = command(job, context);
+    let env = env(layers, context);
+    let secrets = layers
+        .pick(|settings| settings.secrets.as_ref())
+        .into_iter()
+        .flatten()
+        .filter_map(|name| context.checked(&codes::BAD_VALUE, name, EnvName::new))
+        .collect::<BTreeSet<_>>();
+    let writable = layers.pick(|settings| settings.writable_workspace.as_ref());
+    let working_dir = layers
+        .pick(|settings| settings.working_dir.as_ref())
+        .and_then(|path| context.checked(&codes::BAD_VALUE, path, WorkspacePath::new));
+    let checkout = layers.pick(|settings| settings.checkout.as_ref());
+    let default_checkout = if lane { Checkout::Clone } else { Checkout::Tree };
+    let profile = snapshot_profile(job, layers, declared, context);
+    let toolchain = layers.pick(|settings| settings.mount_host_rust_toolchain.as_ref());
+    let xcode = layers
+        .pick(|settings| settings.mount_host_xcode.as_ref())
+        .and_then(|path| context.checked(&codes::BAD_VALUE, path, AbsolutePath::new));
+    let artifacts = layers.pick(|settings| settings.artifacts.as_ref());
+    let artifacts = exclude_globs(artifacts.map_or(&[][..], Vec::as_slice), context);
+
+    // Everything above is told before the first thing missing ends this job.
+    let spec = JobSpec {
+        description: job.description.clone(),
+        placement: placement?,
+        runtime: runtime?,
+        timeout_secs: timeout_secs?,
+        grace_secs: layers.pick(|settings| settings.grace_secs.as_ref()).map(|at| at.value),
+        command: command?,
+        env,
+        secrets,
+        workspace: workspace(writable.map_or(lane, |at| at.value)),
+        working_dir,
+        checkout: checkout.map_or(default_checkout, |at| at.value.0),
+        snapshot_profile: profile,
+        mount_host_rust_toolchain: toolchain.is_some_and(|at| at.value),
+        mount_host_xcode: xcode,
+        artifacts,
+        retries: layers.pick(|settings| settings.retries.as_ref()).map_or(0, |at| at.value),
+    };
+    for combination in spec.invalid_combinations() {
+        let place = match combination.key {
+            "as_root" => job.command.map(|command| command.span),
+            "privileged" => layers.place("runtime"),
+            key => layers.place(key),
+        };
+        let message =
+            format!("`{}` cannot work for the job `{}`", combination.key, shorten(job.id));
+        context.report(
+            Diagnostic::error(&codes::INVALID_COMBINATION, place.unwrap_or(job.id.span), message)
+                .help(combination.why),
+        );
+    }
+    (context.found.len() == before).then_some(spec)
+}
+
+/// The spec of prepare work: a process of its placement's host.
+pub(crate) fn prepare_spec(
+    description: String,
+    placement: Placement,
+    command: Command,
+    timeout_secs: u64,
+    writable: bool,
+    checkout: Checkout,
+    snapshot_profile: Option<SnapshotProfile>,
+) -> JobSpec {
+    JobSpec {
+        description,
+        placement,
+        runtime: Runtime::HostProcess,
+        timeout_secs,
+        grace_secs: None,
+        command,
+        env: BTreeMap::new(),
+        secrets: BTreeSet::new(),
+        workspace: workspace(writable),
+        working_dir: None,
+        checkout,
+        snapshot_profile,
+        mount_host_rust_toolchain: false,
+        mount_host_xcode: None,
+        artifacts: Vec::new(),
+        retries: 0,
+    }
+}
+
+fn workspace(writable: bool) -> Workspace {
+    if writable { Workspace::Writable } else { Workspace::ReadOnly }
+}
+
+fn placement(
+    written: &At<PlacementFile>,
+    built_in_base: Option<&At<String>>,
+    declared: &Declared<'_>,
+    context: &mut Context<'_>,
+) -> Option<Placement> {
+    let name = match &written.value {
+        PlacementFile::Local => return Some(Placement::Local),
+        PlacementFile::RemoteSsh(remote) => &remote.host,
+    };
+    match (declared.hosts.get(name.as_str()), built_in_base) {
+        (Some(host), _) => host.host.clone().map(Placement::RemoteSsh),
+        (None, _) if context.lost_catalog => None,
+        (None, Some(base)) => {
+            let message = format!(
+                "the built-in base `{}` runs on the host `{}`, which is not declared",
+                base.value, name.value
+            );
+            let help = format!(
+                "declare `[hosts.{}]`, or a `[bases.{}]` of your own",
+                name.value, base.value
+            );
+            let diagnostic = Diagnostic::error(&codes::UNKNOWN_HOST, base.span, message);
+            context.report(diagnostic.help(help));
+            None
+        }
+        (None, None) => {
+            context.unknown(&codes::UNKNOWN_HOST, "host", name, declared.hosts.keys().copied());
+            None
+        }
+    }
+}
+
+/// Checks a declared host.
+pub(crate) fn host(
+    name: &At<String>,
+    file: &HostFile,
+    context: &mut Context<'_>,
+) -> Option<SshHost> {
+    let host = context.checked(&codes::BAD_ID, name, HostName::new);
+    let host = host.filter(|host| {
+        // The name stands for this machine in node ids and messages.
+        let taken = host.as_str() == "local";
+        if taken {
+            context.error(&codes::BAD_ID, name.span, "a host cannot be called `local`");
+        }
+        !taken
+    });
+    let ssh = context.checked(&codes::BAD_VALUE, &file.ssh, SshDestination::new);
+    let work_dir = match &file.work_dir {
+        Some(path) => context.checked(&codes::BAD_VALUE, path, AbsolutePath::new),
+        None => AbsolutePath::new("/var/tmp/forge-lanes").ok(),
+    };
+    let max_jobs = file.max_jobs.map_or(1, |at| at.value);
+    if let Some(at) = file.max_jobs
+        && at.value == 0
+    {
+        context.error(&codes::BAD_VALUE, at.span, "a host with `max_jobs = 0` would run nothing");
+    }
+    Some(SshHost { host: host?, ssh: ssh?, work_dir: work_dir?, max_jobs })
+}
+
+fn runtime(written: &At<RuntimeFile>, context: &mut Context<'_>) -> Option<Runtime> {
+    match &written.value {
+        RuntimeFile::HostProcess => Some(Runtime::HostProcess),
+        RuntimeFile::Incus(file) => incus(file, context).map(Runtime::Incus),
+        RuntimeFile::Tart(file) => tart(file, context).map(Runtime::Tart),
+    }
+}
+
+fn engine_name(text: &At<String>, context: &mut Context<'_>) -> Option<EngineName> {
+    context.checked(&codes::BAD_VALUE, text, EngineName::new)
+}
+
+/// Refuses a limit of nothing.
+fn some(limit: Option<At<u32>>, what: &str, context: &mut Context<'_>) -> Option<u32> {
+    let limit = limit?;
+    if limit.value == 0 {
+        let message = format!("`{what}` cannot be 0; leave the key out for no limit");
+        context.error(&codes::BAD_VALUE, limit.span, message);
+    }
+    Some(limit.value)
+}
+
+fn incus(file: &IncusFile, context: &mut Context<'_>) -> Option<Incus> {
+    let image = engine_name(&file.image, context);
+    let project = file.project.as_ref().and_then(|name| engine_name(name, context));
+    let profiles = file.profiles.iter().flatten();
+    let profiles = profiles.filter_map(|name| engine_name(name, context)).collect();
+    let cluster = file.cluster.as_ref().and_then(|cluster| match &cluster.value {
+        ClusterFile::Any => Some(IncusCluster::Any),
+        ClusterFile::Member(name) => engine_name(name, context).map(IncusCluster::Member),
+        ClusterFile::Group(name) => engine_name(name, context).map(IncusCluster::Group),
+    });
+    let is = |flag: &Option<At<bool>>| flag.is_some_and(|at| at.value);
+    Some(Incus {
+        image: image?,
+        project,
+        profiles,
+        vm: is(&file.vm),
+        privileged: is(&file.privileged),
+        user: file.user.map(|at| at.value),
+        group: file.group.map(|at| at.value),
+        cpu: some(file.cpu, "cpu", context),
+        memory_mib: some(file.memory_mib, "memory_mib", context),
+        processes: some(file.processes, "processes", context),
+        disk_mib: some(file.disk_mib, "disk_mib", context),
+        cluster,
+        boot_timeout_secs: some(file.boot_timeout_secs, "boot_timeout_secs", context),
+    })
+}
+
+fn tart(file: &TartFile, context: &mut Context<'_>) -> Option<Tart> {
+    Some(Tart {
+        image: engine_name(&file.image, context)?,
+        cpu: some(file.cpu, "cpu", context),
+        memory_mib: some(file.memory_mib, "memory_mib", context),
+        disk_gb: some(file.disk_gb, "disk_gb", context),
+        boot_timeout_secs: some(file.boot_timeout_secs, "boot_timeout_secs", context),
+    })
+}
+
+fn env(layers: &Layers<'_>, context: &mut Context<'_>) -> BTreeMap<EnvName, String> {
+    let mut env = BTreeMap::new();
+    let base = layers.base.and_then(|base| base.settings.env.as_ref());
+    let layers: [Option<&Named<At<String>>>; 2] = [base, layers.own.env.as_ref()];
+    for (name, value) in layers.into_iter().flatten().flat_map(|Named(entries)| entries) {
+        if value.contains('\0') {
+            context.error(&codes::BAD_VALUE, value.span, "no environment holds a NUL byte");
+        }
+        if let Some(name) = context.checked(&codes::BAD_VALUE, name, EnvName::new) {
+            env.insert(name, value.value.clone());
+        }
+    }
+    env
+}
+
+fn snapshot_profile(
+    job: &Job<'_>,
+    layers: &Layers<'_>,
+    declared: &Declared<'_>,
+    context: &mut Context<'_>,
+) -> Option<SnapshotProfile> {
+    let of_target = match job.of {
+        Of::Target(Some(staged)) => staged.snapshot_profile,
+        Of::Target(None) | Of::Lane => None,
+    };
+    let of_base = || layers.base.and_then(|base| base.settings.snapshot_profile.as_ref());
+    match layers.own.snapshot_profile.as_ref().or(of_target).or_else(of_base) {
+        Some(name) => profile(name, declared, context),
+        // A real checkout is whole unless somebody says otherwise.
+        None if matches!(job.of, Of::Lane) => None,
+        None => declared.profiles.get("full").cloned().flatten(),
+    }
+}
+
+/// Finds a snapshot profile; nothing for one that leaves out nothing.
+pub(crate) fn profile(
+    name: &At<String>,
+    declared: &Declared<'_>,
+    context: &mut Context<'_>,
+) -> Option<SnapshotProfile> {
+    let profile = declared.profiles.get(name.as_str());
+    if profile.is_none() && !context.lost_catalog {
+        let known = declared.profiles.keys().copied();
+        context.unknown(&codes::UNKNOWN_PROFILE, "snapshot profile", name, known);
+    }
+    profile.cloned().flatten()
+}
+
+/// Checks a declared snapshot profile.
+pub(crate) fn declared_profile(
+    name: &At<String>,
+    exclude: &[At<String>],
+    context: &mut Context<'_>,
+) -> Option<SnapshotProfile> {
+    let exclude = exclude_globs(exclude, context);
+    let name = context.checked(&codes::BAD_ID, name, ProfileName::new)?;
+    (!exclude.is_empty()).then_some(SnapshotProfile { name, exclude })
+}
+
+/// Checks globs that select nothing here: the executor applies them to files. Sorted, so that
+/// their order in the file means nothing.
+fn exclude_globs(list: &[At<String>], context: &mut Context<'_>) -> Vec<String> {
+    let mut globs = Vec::with_capacity(list.len());
+    for text in list {
+        match crate::glob::check(text) {
+            Ok(()) => globs.push(text.value.clone()),
+            Err(problem) => {
+                let diagnostic = crate::read::bad_glob(context.sources, text, &problem);
+                context.report(diagnostic);
+            }
+        }
+    }
+    globs.sort();
+    globs.dedup();
+    globs
+}
+
+fn command(job: &Job<'_>, context: &mut Context<'_>) -> Option<Command> {
+    match (job.command, job.staged_command) {
+        (Some(command), None) => command_of(command, context),
+        (None, Some(name)) => staged_command(job, name, context),
+        (Some(command), Some(staged)) => {
+            let message = format!("the job `{}` has two commands", shorten(job.id));
+            context.report(
+                Diagnostic::error(&codes::MULTIPLE_COMMANDS, staged.span, message)
+                    .also(command.span, "the other one")
+                    .help("keep `staged_command` if the wrapper does the same"),
+            );
+            None
+        }
+        (None, None) => {
+            if job.table.intact {
+                let message = format!("the job `{}` has nothing to run", shorten(job.id));
+                context.report(
+                    Diagnostic::error(&codes::NO_COMMAND, job.id.span, message)
+                        .help("give it a `command` or a `staged_command`"),
+                );
+            }
+            None
+        }
+    }
+}
+
+fn staged_command(job: &Job<'_>, name: &At<String>, context: &mut Context<'_>) -> Option<Command> {
+    let Of::Target(Some(staged)) = job.of else {
+        let message = format!(
+            "`staged_command` needs a staged Linux target, and the target of `{}` is none",
+            shorten(job.id)
+        );
+        context.report(
+            Diagnostic::error(&codes::NOT_STAGED_LINUX, name.span, message)
+                .help("add `[targets.staged_linux]` to the target, or give the job a `command`"),
+        );
+        return None;
+    };
+    let Some(mount) = staged.build_mount else {
+        let message = "the target has no `workspace_build` payload to run this from";
+        context.report(
+            Diagnostic::error(&codes::MISSING_BUILD_PAYLOAD, name.span, message)
+                .help(codes::MISSING_BUILD_PAYLOAD.remedy),
+        );
+        return None;
+    };
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(good) {
+        let message = format!(
+            "`{}` is not the name of a file in the payload's `bin` directory",
+            shorten(name)
+        );
+        context.error(&codes::BAD_VALUE, name.span, message);
+        return None;
+    }
+    let path = AbsolutePath::new(format!("{}/bin/{}", mount.as_str(), name.value));
+    path.ok().map(Command::Staged)
+}
+
+/// Checks a command; nothing if something of it is wrong, which is told.
+pub(crate) fn command_of(written: &At<CommandFile>, context: &mut Context<'_>) -> Option<Command> {
+    let plain = |words: &[At<String>]| words.iter().map(|word| word.value.clone()).collect();
+    let command = match &written.value {
+        CommandFile::Argv(words) => Command::Argv(plain(words)),
+        CommandFile::Table(table) => {
+            let CommandTable { argv, shell, as_root, cargo_test, cargo_tests, table } = &**table;
+            let forms = [
+                argv.as_ref().map(|argv| Command::Argv(plain(argv))),
+                shell.as_ref().map(|script| Command::Shell {
+                    script: script.value.clone(),
+                    as_root: as_root.is_some_and(|at| at.value),
+                }),
+                cargo_test.as_ref().map(|one| Command::CargoTest {
+                    package: one.package.value.clone(),
+                    test: one.test.value.clone(),
+                }),
+                cargo_tests.as_ref().map(|many| Command::CargoTests {
+                    package: many.package.value.clone(),
+                    filter: many.filter.as_ref().map(|filter| filter.value.clone()),
+                    lib_only: many.lib_only.is_some_and(|at| at.value),
+                }),
+            ];
+            if let Some(at) = as_root
+                && shell.is_none()
+            {
+                let message = "`as_root` belongs to `shell`";
+                let help = "the other forms never run as root; write the command as a script";
+                let code = &codes::INVALID_COMBINATION;
+                context.report(Diagnostic::error(code, at.span, message).help(help));
+            }
+            let mut forms = forms.into_iter().flatten();
+            match (forms.next(), forms.next()) {
+                (Some(command), None) => command,
+                (Some(_), Some(_)) => {
+                    let message = "the command has more than one form";
+                    let help = "keep one of `argv`, `shell`, `cargo_test` and `cargo_tests`";
+                    let code = &codes::MULTIPLE_COMMANDS;
+                    context.report(Diagnostic::error(code, written.span, message).help(help));
+                    return None;
+                }
+                (None, _) => {
+                    if table.intact {
+                        let message = "the command has nothing to run";
+                        let help = "write one of `argv`, `shell`, `cargo_test` and `cargo_tests`";
+                        let code = &codes::NO_COMMAND;
+                        context.report(Diagnostic::error(code, written.span, message).help(help));
+                    }
+                    return None;
+                }
+            }
+        }
+    };
+    if let Err(error) = command.validate() {
+        context.error(&codes::BAD_VALUE, written.span, error.to_string());
+        return None;
+    }
+    Some(command)
+}

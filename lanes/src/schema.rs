@@ -1,0 +1,90 @@
+//! JSON Schemas of the four files, for editors and checks, made from the same declarations that
+//! read them.
+
+use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::Transform};
+
+use crate::{
+    catalog_file::CatalogFile, invariants_file::InvariantsFile, manifest::Manifest,
+    scenario_file::ScenarioFile,
+};
+
+/// A file that people write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaOf {
+    /// `forge-lanes.toml`.
+    Lanes,
+    /// `catalog.toml`.
+    Catalog,
+    /// `invariants.toml`.
+    Invariants,
+    /// `scenarios/*.toml`.
+    Scenario,
+}
+
+impl SchemaOf {
+    /// Every file, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Lanes, Self::Catalog, Self::Invariants, Self::Scenario];
+
+    /// Returns the word used on the command line and in file names.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lanes => "lanes",
+            Self::Catalog => "catalog",
+            Self::Invariants => "invariants",
+            Self::Scenario => "scenario",
+        }
+    }
+}
+
+/// Returns the JSON Schema (2020-12) of a file.
+#[must_use]
+pub fn schema(of: SchemaOf) -> Schema {
+    match of {
+        SchemaOf::Lanes => make::<Manifest>("forge-lanes.toml"),
+        SchemaOf::Catalog => make::<CatalogFile>("catalog.toml"),
+        SchemaOf::Invariants => make::<InvariantsFile>("invariants.toml"),
+        SchemaOf::Scenario => make::<ScenarioFile>("scenario.toml"),
+    }
+}
+
+fn make<T: JsonSchema>(title: &str) -> Schema {
+    let settings = SchemaSettings::draft2020_12().with_transform(ForToml);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), title.into());
+    schema
+}
+
+/// TOML has no null: an optional key is left out. And editors know `additionalProperties` where
+/// they do not know `unevaluatedProperties`.
+#[derive(Debug, Clone)]
+struct ForToml;
+
+impl Transform for ForToml {
+    fn transform(&mut self, schema: &mut Schema) {
+        if let Some(object) = schema.as_object_mut() {
+            if let Some(types) = object.get_mut("type").and_then(|types| types.as_array_mut()) {
+                types.retain(|name| name != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    object.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(any) = object.get_mut("anyOf").and_then(|any| any.as_array_mut()) {
+                any.retain(|one| one.get("type").is_none_or(|name| name != "null"));
+                if let [only] = any.as_slice()
+                    && let Some(only) = only.as_object().cloned()
+                {
+                    object.remove("anyOf");
+                    for (key, value) in only {
+                        object.entry(key).or_insert(value);
+                    }
+                }
+            }
+            if let Some(closed) = object.remove("unevaluatedProperties") {
+                object.insert("additionalProperties".to_owned(), closed);
+            }
+        }
+        schemars::transform::transform_subschemas(self, schema);
+    }
+}

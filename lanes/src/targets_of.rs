@@ -1,0 +1,338 @@
+//! The targets of the catalog and every job: names first, then specs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use plans::{AbsolutePath, JobId, JobSpec, Placement, ProfileName, TargetId};
+
+use crate::{
+    catalog::{
+        HostSetupIndex, JobIndex, JobOwner, PathFilter, Payload, StagedLinux, Target, TargetIndex,
+    },
+    catalog_file::{CatalogFile, StagedLinuxFile, TargetFile},
+    codes,
+    context::Context,
+    diagnostic::Diagnostic,
+    load::filter,
+    prepare::{Payloads, Prepares, mounts},
+    read::{Part, shorten},
+    resolve::{self, Declared, Of, Staged},
+    source::{At, Span},
+};
+
+/// Targets with their filters, and jobs as written with every name resolved.
+#[derive(Default)]
+pub(crate) struct Described<'a> {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) files: Vec<&'a TargetFile>,
+    pub(crate) target_names: HashMap<&'a str, TargetIndex>,
+    pub(crate) jobs: Vec<DescribedJob<'a>>,
+    pub(crate) job_names: HashMap<&'a str, JobIndex>,
+}
+
+/// A job as written and what it refers to.
+pub(crate) struct DescribedJob<'a> {
+    pub(crate) job: resolve::Job<'a>,
+    pub(crate) owner: JobOwner,
+    pub(crate) needs: Vec<JobIndex>,
+    pub(crate) needs_written: &'a [At<String>],
+    pub(crate) filter: Option<PathFilter>,
+}
+
+/// A job whose spec is complete; prepare work still by the position at which it was asked for.
+pub(crate) struct ResolvedJob {
+    pub(crate) id: JobId,
+    pub(crate) owner: JobOwner,
+    pub(crate) spec: JobSpec,
+    pub(crate) needs: Vec<JobIndex>,
+    pub(crate) prepares: Vec<(usize, AbsolutePath)>,
+    pub(crate) host_setup: Option<HostSetupIndex>,
+    pub(crate) filter: Option<PathFilter>,
+    pub(crate) span: Span,
+}
+
+/// Names every target and job, and resolves what they say of each other.
+pub(crate) fn describe<'a>(
+    catalogs: &'a [Part<CatalogFile>],
+    declared: &Declared<'a>,
+    context: &mut Context<'a>,
+) -> Described<'a> {
+    let mut all = Described::default();
+    for part in catalogs {
+        for file in part.file.targets.iter().flatten() {
+            target(file, part.under.as_deref(), declared, &mut all, context);
+        }
+    }
+    for position in 0..all.files.len() {
+        jobs_from(position, &mut all, context);
+    }
+    all
+}
+
+fn target<'a>(
+    file: &'a TargetFile,
+    under: Option<&str>,
+    declared: &Declared<'a>,
+    all: &mut Described<'a>,
+    context: &mut Context<'a>,
+) {
+    let index = TargetIndex::new(all.targets.len());
+    let id = context.checked(&codes::BAD_ID, &file.id, TargetId::new);
+    if let Some(first) = all.target_names.get(file.id.as_str()) {
+        let first = all.files[first.position()].id.span;
+        context.duplicate("targets", &file.id, first);
+    } else {
+        all.target_names.insert(&file.id, index);
+    }
+    let mut jobs = Vec::new();
+    for job in file.jobs.iter().flatten() {
+        let job_index = JobIndex::new(all.jobs.len());
+        if let Some(first) = all.job_names.get(job.id.as_str()) {
+            let first = all.jobs[first.position()].job.id.span;
+            context.duplicate("jobs", &job.id, first);
+        } else {
+            all.job_names.insert(&job.id, job_index);
+        }
+        jobs.push(job_index);
+        let description = job.description.as_ref().unwrap_or(&job.id).value.clone();
+        all.jobs.push(DescribedJob {
+            job: resolve::Job {
+                id: &job.id,
+                description,
+                base: job.base.as_ref(),
+                command: job.command.as_ref(),
+                staged_command: job.staged_command.as_ref(),
+                settings: &job.settings,
+                table: job.table,
+                // What the target gives is added when its payloads are known.
+                of: Of::Target(None),
+            },
+            owner: JobOwner::Target(index),
+            needs: Vec::new(),
+            needs_written: job.needs.as_deref().unwrap_or_default(),
+            filter: filter(job.paths.as_deref(), job.exclude.as_deref(), under, context),
+        });
+    }
+    let staged_linux =
+        file.staged_linux.as_ref().map(|staged| staged_linux(staged, declared, context));
+    // A bad id is told; the placeholder never leaves a failed load.
+    let Some(id) = id.or_else(|| TargetId::new("bad").ok()) else { return };
+    all.files.push(file);
+    all.targets.push(Target {
+        id,
+        description: file.description.as_ref().unwrap_or(&file.id).value.clone(),
+        own_jobs: jobs.len(),
+        jobs,
+        filter: filter(file.paths.as_deref(), file.exclude.as_deref(), under, context),
+        staged_linux,
+        span: file.id.span,
+    });
+}
+
+/// Adds the jobs a target takes from others, and checks that it has any.
+fn jobs_from<'a>(position: usize, all: &mut Described<'a>, context: &mut Context<'a>) {
+    let file = all.files[position];
+    let mut seen: HashMap<JobIndex, Span> = HashMap::new();
+    for name in file.jobs_from.iter().flatten() {
+        let Some(&job) = all.job_names.get(name.as_str()) else {
+            if !context.lost_catalog {
+                context.unknown(&codes::UNKNOWN_JOB, "job", name, all.job_names.keys().copied());
+            }
+            continue;
+        };
+        if let Some(first) = seen.insert(job, name.span) {
+            context.duplicate("entries", name, first);
+        } else if all.jobs[job.position()].owner == JobOwner::Target(TargetIndex::new(position)) {
+            let message = format!("`{}` is a job of this target already", shorten(name));
+            context.error(&codes::DUPLICATE_ID, name.span, message);
+        } else {
+            all.targets[position].jobs.push(job);
+        }
+    }
+    let nothing = file.jobs.as_ref().is_none_or(Vec::is_empty)
+        && file.jobs_from.as_ref().is_none_or(Vec::is_empty);
+    if nothing && file.table.intact && !context.lost_catalog {
+        let message = format!("the target `{}` has no job", shorten(&file.id));
+        context.report(
+            Diagnostic::error(&codes::EMPTY_TARGET, file.id.span, message)
+                .help(codes::EMPTY_TARGET.remedy),
+        );
+    }
+}
+
+fn staged_linux(
+    file: &StagedLinuxFile,
+    declared: &Declared<'_>,
+    context: &mut Context<'_>,
+) -> StagedLinux {
+    let mut roles: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut payloads = Vec::new();
+    for payload in &file.payloads {
+        let role = payload.role.as_str();
+        let good = !role.is_empty()
+            && role.len() <= 40
+            && role.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !good {
+            let message = format!(
+                "a role has lower-case letters, digits and `_`, unlike `{}`",
+                shorten(role)
+            );
+            context.error(&codes::BAD_ID, payload.role.span, message);
+        }
+        if let Some(first) = roles.insert(role, payload.role.span) {
+            context.duplicate("payloads of one target", &payload.role, first);
+        }
+        for (key, text) in
+            [("output_name", &payload.output_name), ("nix_installable", &payload.nix_installable)]
+        {
+            if text.is_empty() || text.starts_with('-') || text.contains(char::is_control) {
+                let message = format!("`{key}` must be a name that nix does not read as an option");
+                context.error(&codes::BAD_VALUE, text.span, message);
+            }
+        }
+        let mount = match (&payload.mount, role) {
+            (Some(path), _) => context.checked(&codes::BAD_VALUE, path, AbsolutePath::new),
+            (None, "workspace_deps") => AbsolutePath::new(WORKSPACE_DEPS).ok(),
+            (None, "workspace_build") => AbsolutePath::new(WORKSPACE_BUILD).ok(),
+            (None, _) => {
+                if good && payload.table.intact {
+                    let message = format!("the role `{role}` has no place of its own in the guest");
+                    context.report(
+                        Diagnostic::error(&codes::MISSING_KEY, payload.role.span, message)
+                            .help("say with `mount` where jobs see it"),
+                    );
+                }
+                None
+            }
+        };
+        let Some(mount) = mount else { continue };
+        payloads.push(Payload {
+            role: role.to_owned(),
+            output_name: payload.output_name.value.clone(),
+            nix_installable: payload.nix_installable.value.clone(),
+            mount,
+        });
+    }
+    let profile = file.snapshot_profile.as_ref();
+    if let Some(name) = profile {
+        resolve::profile(name, declared, context);
+    }
+    let text = |text: &Option<At<String>>| text.as_ref().map(|text| text.value.clone());
+    StagedLinux {
+        prepare_node_prefix: file.prepare_node_prefix.value.clone(),
+        prepare_description: text(&file.prepare_description),
+        snapshot_profile: profile.and_then(|name| ProfileName::new(name.value.as_str()).ok()),
+        workspace_output_system: text(&file.workspace_output_system),
+        shadow_recipe: text(&file.shadow_recipe),
+        payloads,
+    }
+}
+
+const WORKSPACE_DEPS: &str = "/staged/linux-rust/workspace-deps";
+const WORKSPACE_BUILD: &str = "/staged/linux-rust/workspace-build";
+
+/// Resolves what jobs need, once every job has its name.
+pub(crate) fn needs(all: &mut Described<'_>, context: &mut Context<'_>) {
+    for position in 0..all.jobs.len() {
+        let written = all.jobs[position].needs_written;
+        let mut needs: Vec<JobIndex> = Vec::with_capacity(written.len());
+        for name in written {
+            match all.job_names.get(name.as_str()) {
+                Some(index) => needs.push(*index),
+                None if context.lost_catalog => {}
+                None => {
+                    let known = all.job_names.keys().copied();
+                    context.unknown(&codes::UNKNOWN_JOB, "job", name, known);
+                }
+            }
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        all.jobs[position].needs = needs;
+    }
+}
+
+/// Resolves every job; nothing for one that is wrong, which is told.
+pub(crate) fn resolve<'a>(
+    all: &Described<'a>,
+    declared: &Declared<'a>,
+    prepares: &mut Prepares,
+    context: &mut Context<'a>,
+) -> Vec<Option<ResolvedJob>> {
+    // The payloads of a target are the same for all its jobs at one placement.
+    let mut payloads: HashMap<(usize, Placement), Vec<(usize, AbsolutePath)>> = HashMap::new();
+    let mut jobs = Vec::with_capacity(all.jobs.len());
+    for described in &all.jobs {
+        let staged = match described.owner {
+            JobOwner::Target(target) => {
+                let position = target.position();
+                let file = all.files[position].staged_linux.as_ref();
+                file.zip(all.targets[position].staged_linux.as_ref()).map(|it| (position, it))
+            }
+            JobOwner::Lane(_) => None,
+        };
+        let of = match described.job.of {
+            Of::Target(_) => Of::Target(staged.map(|(_, (file, staged))| {
+                Staged {
+                    snapshot_profile: file.snapshot_profile.as_ref(),
+                    build_mount: staged
+                        .payloads
+                        .iter()
+                        .find(|payload| payload.role == "workspace_build")
+                        .map(|payload| &payload.mount),
+                }
+            })),
+            Of::Lane => Of::Lane,
+        };
+        let job =
+            resolve::Job { of, description: described.job.description.clone(), ..described.job };
+        let layers = resolve::layers(&job, declared, context);
+        let id = context.checked(&codes::BAD_ID, job.id, JobId::new);
+        let spec = resolve::job_spec(&job, &layers, declared, context);
+        let (Some(id), Some(spec)) = (id, spec) else {
+            jobs.push(None);
+            continue;
+        };
+        let mut uses = Vec::new();
+        if let Some((position, (file, staged))) = staged {
+            let key = (position, spec.placement.clone());
+            let of_target = payloads.entry(key).or_insert_with(|| {
+                let target = &all.targets[position];
+                let description = staged.prepare_description.as_ref();
+                let profile = file.snapshot_profile.as_ref();
+                let shared = Payloads {
+                    prefix: &file.prepare_node_prefix,
+                    description: description.unwrap_or(&target.description),
+                    payloads: &staged.payloads,
+                    snapshot_profile: profile
+                        .and_then(|name| declared.profiles.get(name.as_str()))
+                        .or_else(|| declared.profiles.get("full"))
+                        .cloned()
+                        .flatten(),
+                };
+                prepares.payloads(&shared, &spec.placement, context)
+            });
+            uses.extend(of_target.iter().cloned());
+        }
+        let listed = layers.prepare();
+        uses.extend(prepares.listed(
+            listed,
+            &spec.placement,
+            spec.snapshot_profile.as_ref(),
+            context,
+        ));
+        let uses = mounts(uses, job.id, context);
+        let host_setup =
+            layers.host_setup(context).map(|command| prepares.host_setup(command, &spec));
+        jobs.push(Some(ResolvedJob {
+            id,
+            owner: described.owner,
+            spec,
+            needs: described.needs.clone(),
+            prepares: uses,
+            host_setup,
+            filter: described.filter.clone(),
+            span: job.id.span,
+        }));
+    }
+    jobs
+}
