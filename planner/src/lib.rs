@@ -3,3 +3,4 @@
 pub mod change_set;
 pub mod git;
 pub mod pull_request;
+pub mod render;

@@ -1,0 +1,176 @@
+//! The graph as inline SVG: links for boxes, so that it can be walked by keyboard and read aloud
+//! without any script; classes for colours, which the style sheet owns.
+
+use std::collections::BTreeSet;
+
+use plans::{NodeId, Plan};
+
+use super::{
+    super::{
+        durations::Estimate,
+        graph::Drawing,
+        text::{Lines, count},
+        words,
+    },
+    PLACE_COLORS, escape,
+    layout::{BOX_HEIGHT, BOX_WIDTH, Layout},
+};
+
+/// How many characters of a label fit on a line of a box.
+const LINE: usize = 29;
+
+/// Draws `drawing`.
+pub(super) fn svg(out: &mut Lines, plan: &Plan, drawing: &Drawing, estimate: Option<&Estimate>) {
+    let layout = Layout::new(drawing);
+    let (width, height) = (layout.width, layout.height);
+    let critical: BTreeSet<&NodeId> =
+        estimate.iter().flat_map(|estimate| &estimate.critical_path).collect();
+    let is_critical = |index: usize| matches!(drawing.boxes[index].nodes[..], [only] if critical.contains(&plan.nodes()[only].id));
+    out.line(format!(
+        "<svg class=\"graph\" role=\"group\" aria-label=\"Graph of {}, from left to right\" \
+         viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">",
+        count(plan.nodes().len(), "node")
+    ));
+    out.line(
+        "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"8\" \
+         markerHeight=\"8\" markerUnits=\"userSpaceOnUse\" orient=\"auto\">\
+         <path d=\"M0 0.5L7.5 4L0 7.5z\"/></marker></defs>",
+    );
+    out.line("<g aria-hidden=\"true\">");
+    for (&(from, to), points) in drawing.arrows.iter().zip(&layout.arrows) {
+        let class = if is_critical(from) && is_critical(to) { "arrow critical" } else { "arrow" };
+        out.line(format!(
+            "<path class=\"{class}\" data-from=\"{from}\" data-to=\"{to}\" \
+             marker-end=\"url(#tip)\" d=\"{}\"/>",
+            curve(points)
+        ));
+    }
+    out.line("</g>");
+    // By columns: the order of the keyboard is the order of the picture.
+    for (column, boxes) in layout.columns.iter().enumerate() {
+        for &index in boxes {
+            let at = layout.boxes[index];
+            node(out, plan, drawing, index, column, at, is_critical(index), estimate);
+        }
+    }
+    out.line("</svg>");
+}
+
+#[expect(clippy::too_many_arguments, reason = "one box is drawn from all of them, in one place")]
+fn node(
+    out: &mut Lines,
+    plan: &Plan,
+    drawing: &Drawing,
+    index: usize,
+    column: usize,
+    (x, y): (f64, f64),
+    critical: bool,
+    estimate: Option<&Estimate>,
+) {
+    let it = &drawing.boxes[index];
+    let only = match it.nodes[..] {
+        [only] => Some(&plan.nodes()[only]),
+        _ => None,
+    };
+    let mut class = format!("box p{}", it.place % PLACE_COLORS);
+    for (holds, word) in
+        [(it.prepare, " prepare"), (critical, " critical"), (only.is_none(), " group")]
+    {
+        if holds {
+            class.push_str(word);
+        }
+    }
+    let flaky =
+        only.is_some_and(|node| estimate.is_some_and(|estimate| estimate.flaky.contains(&node.id)));
+    let (link, title, meta) = match only {
+        Some(node) => {
+            let place = &drawing.places[it.place];
+            let waits = match node.depends_on.len() {
+                0 => "waits for nothing".to_owned(),
+                number => format!("waits for {}", count(number, "node")),
+            };
+            let mark = if flaky { ", known to be flaky" } else { "" };
+            let meta = format!(
+                "{} · {}{}",
+                node.kind,
+                words::seconds(node.spec.timeout_secs),
+                if flaky { " · flaky" } else { "" }
+            );
+            (format!("#{}", node.id), format!("{}: {place}, {waits}{mark}", node.id), meta)
+        }
+        None => {
+            let place = &drawing.places[it.place];
+            ("#nodes".to_owned(), format!("{}: {place}", it.label), place.clone())
+        }
+    };
+    let label = only.map_or(it.label.as_str(), |node| {
+        node.id.as_str().split_once('-').map_or(node.id.as_str(), |(_, rest)| rest)
+    });
+    let lines = label_lines(label);
+    out.line(format!(
+        "<a class=\"{class}\" href=\"{}\" data-box=\"{index}\" data-column=\"{column}\" \
+         aria-label=\"{}\"><title>{}</title>",
+        escape(&link),
+        escape(&title),
+        escape(&title)
+    ));
+    out.line(format!(
+        "<rect class=\"body\" x=\"{x}\" y=\"{y}\" width=\"{BOX_WIDTH}\" height=\"{BOX_HEIGHT}\" \
+         rx=\"7\"/><rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"4\" height=\"{}\" rx=\"2\"/>",
+        x + 7.0,
+        y + 9.0,
+        BOX_HEIGHT - 18.0
+    ));
+    let first = if lines.len() == 1 { y + 27.0 } else { y + 19.0 };
+    let mut baseline = first;
+    for line in &lines {
+        out.line(format!("<text x=\"{}\" y=\"{baseline}\">{}</text>", x + 19.0, escape(line)));
+        baseline += 15.0;
+    }
+    let last = if lines.len() == 1 { y + 44.0 } else { y + 49.0 };
+    let meta = shortened(&meta, LINE + 3);
+    out.line(format!(
+        "<text class=\"meta\" x=\"{}\" y=\"{last}\">{}</text></a>",
+        x + 19.0,
+        escape(&meta)
+    ));
+}
+
+/// Breaks a label into at most two lines, at a dash or a space where there is one.
+fn label_lines(label: &str) -> Vec<String> {
+    if label.chars().count() <= LINE {
+        return vec![label.to_owned()];
+    }
+    let room: usize = label.char_indices().nth(LINE).map_or(label.len(), |(at, _)| at);
+    let at = label[..room].rfind(['-', ' ', '_', '.']).map_or(room, |at| at + 1);
+    let (first, rest) = label.split_at(at);
+    vec![first.trim_end().to_owned(), shortened(rest, LINE)]
+}
+
+/// Cuts a text in its middle: its beginning and its end tell it from others.
+fn shortened(text: &str, most: usize) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= most {
+        return text.to_owned();
+    }
+    let end = most / 2;
+    let start = most - 1 - end;
+    let (start, end) = (&characters[..start], &characters[characters.len() - end..]);
+    start.iter().chain(&['…']).chain(end).collect()
+}
+
+/// A smooth line: bends between columns, straight through them.
+fn curve(points: &[(f64, f64)]) -> String {
+    let mut path = format!("M{} {}", points[0].0, points[0].1);
+    for (index, pair) in points.windows(2).enumerate() {
+        let ((x1, y1), (x2, y2)) = (pair[0], pair[1]);
+        let segment = if index % 2 == 0 {
+            let middle = f64::midpoint(x1, x2);
+            format!("C{middle} {y1} {middle} {y2} {x2} {y2}")
+        } else {
+            format!("L{x2} {y2}")
+        };
+        path.push_str(&segment);
+    }
+    path
+}
