@@ -280,7 +280,7 @@ impl Repository {
     }
 
     /// Everything that can be reached from a commit, itself included.
-    fn ancestors(&self, commit: Oid) -> Result<Ancestors, GitError> {
+    pub(super) fn ancestors(&self, commit: Oid) -> Result<Ancestors, GitError> {
         let mut found = Ancestors { commits: BTreeSet::from([commit]), cut: Vec::new() };
         let mut queue = VecDeque::from([commit]);
         while let Some(id) = queue.pop_front() {
@@ -303,8 +303,8 @@ impl Repository {
     }
 }
 
-struct Ancestors {
-    commits: BTreeSet<Oid>,
+pub(super) struct Ancestors {
+    pub(super) commits: BTreeSet<Oid>,
     /// Those whose parents a shallow clone has cut off.
     cut: Vec<Oid>,
 }
@@ -318,7 +318,7 @@ fn references(branch: &str) -> [(String, String); 2] {
 }
 
 /// Whether a commit was written with parents, whatever a shallow clone makes of it.
-fn has_parents(commit: &git2::Commit<'_>) -> bool {
+pub(super) fn has_parents(commit: &git2::Commit<'_>) -> bool {
     commit.raw_header_bytes().split(|&byte| byte == b'\n').any(|line| line.starts_with(b"parent "))
 }
 

@@ -10,6 +10,7 @@ mod base;
 mod clean;
 mod diff;
 mod error;
+mod history;
 mod objects;
 mod tree_files;
 mod worktree;
@@ -26,6 +27,7 @@ use self::objects::{Objects, Overlay, ReadError};
 pub use self::{
     base::{Base, BaseRequest},
     error::GitError,
+    history::{Range, Step},
     tree_files::{FileKind, TreeFile},
 };
 use crate::change_set::ChangeSet;

@@ -3,7 +3,7 @@
 use std::{fs, process::Command};
 
 use planner::{
-    git::{Base, BaseRequest, GitError, Head, Note, ObjectId, Repository},
+    git::{Base, BaseRequest, GitError, Head, Note, ObjectId, Range, Repository},
     pull_request::PullRequest,
 };
 use plans::BaseMode;
@@ -331,4 +331,33 @@ fn a_shallow_clone_that_holds_the_base_is_enough() {
     assert_eq!(found.commit(), Some(second));
     let found = clone.base(&merged, &BaseRequest::FirstParent, None, None).expect("a base");
     assert_eq!(found.commit(), Some(second));
+}
+
+#[test]
+fn history_follows_first_parents() {
+    let (sandbox, [first, second, _]) = forked();
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.git(&["merge", "-q", "--no-ff", "-m", "merge it", "feature"]);
+    let merged = sandbox.id("HEAD");
+    let repository = sandbox.open();
+    let head = repository.head(None).expect("a head");
+    let commits = |repository: &Repository, range: Range| {
+        let (steps, notes) = repository.history(&head, &range).expect("a history");
+        (steps.iter().map(|step| step.commit).collect::<Vec<_>>(), notes)
+    };
+    assert_eq!(commits(&repository, Range::Last(10)), (vec![merged, second, first], vec![]));
+    assert_eq!(commits(&repository, Range::Last(1)), (vec![merged], vec![]));
+    let since = |revision: &str| commits(&repository, Range::Since(revision.to_owned())).0;
+    assert_eq!(since("main~1"), [merged]);
+    assert_eq!(since("feature~1"), [merged, second]);
+    assert_eq!(since("main"), []);
+    let (steps, _) = repository.history(&head, &Range::Last(3)).expect("a history");
+    assert_eq!(steps[0].summary, "merge it");
+    assert_eq!((steps[0].parent, steps[0].parent_tree.is_some()), (Some(second), true));
+    assert_eq!((steps[2].parent, steps[2].parent_tree), (None, None));
+
+    let clone = shallow(&sandbox, 2, "main", &[]);
+    let (steps, notes) = commits(&clone, Range::Last(10));
+    assert_eq!(steps, [merged]);
+    assert!(matches!(&notes[..], [Note::Warning(text)] if text.contains("after 1 commits")));
 }

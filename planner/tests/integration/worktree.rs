@@ -420,10 +420,27 @@ fn random_work_trees_make_the_tree_that_git_makes() {
             0 => drop(sandbox.commit("step")),
             1 => drop(sandbox.git(&["add", "-A"])),
             2 => drop(sandbox.git(&["add", "-A", "-N"])),
-            3 => drop(sandbox.git(&["rm", "-r", "-q", "--cached", "--ignore-unmatch", "a"])),
+            3 => drop(sandbox.git(&["rm", "-r", "-f", "-q", "--cached", "--ignore-unmatch", "a"])),
             _ => {}
         }
-        let tree = sandbox.open().read_work_tree().expect("a work tree");
-        assert_eq!(tree, oracle(&sandbox), "step {step}: {}", sandbox.git(&["status", "--short"]));
+        let mut repository = sandbox.open();
+        let tree = repository.read_work_tree().expect("a work tree");
+        let expected = oracle(&sandbox);
+        if tree != expected {
+            let ours: Vec<_> = repository.files(tree).expect("files");
+            let ours: Vec<_> = ours.iter().map(|f| format!("{}\t{}", f.id, f.path)).collect();
+            let git = sandbox
+                .command(&root)
+                .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", sandbox.beside("objects"))
+                .args(["ls-tree", "-r", "--format=%(objectname)%x09%(path)"])
+                .arg(expected.to_string())
+                .output()
+                .expect("git starts");
+            let git = String::from_utf8_lossy(&git.stdout).into_owned();
+            panic!(
+                "step {step}: {}\nours: {ours:#?}\ngit: {git}",
+                sandbox.git(&["status", "--short"])
+            );
+        }
     }
 }
