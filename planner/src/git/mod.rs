@@ -11,6 +11,7 @@ mod clean;
 mod diff;
 mod error;
 mod history;
+mod ignored;
 mod objects;
 mod tree_files;
 mod worktree;

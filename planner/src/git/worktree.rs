@@ -17,6 +17,7 @@ use super::{
     GitError, ObjectId, Repository,
     clean::Clean,
     error::shown,
+    ignored::LinkRules,
     objects::{EntryKind, Overlay},
     other,
 };
@@ -134,6 +135,7 @@ impl WorkTree<'_> {
         let mut options = DiffOptions::new();
         options
             .include_untracked(true)
+            .include_ignored(true)
             .recurse_untracked_dirs(true)
             .include_typechange(true)
             .include_unreadable(true)
@@ -143,13 +145,35 @@ impl WorkTree<'_> {
             .repository
             .diff_index_to_workdir(Some(&self.index), Some(&mut options))
             .map_err(|error| other("reading the work tree", &error))?;
-        for delta in diff.deltas().filter(|delta| delta.status() != Delta::Ignored) {
+        let mut link_rules = None;
+        for delta in diff.deltas() {
             let paths = [delta.old_file().path_bytes(), delta.new_file().path_bytes()];
             for path in paths.into_iter().flatten() {
-                read.insert(path.strip_suffix(b"/").unwrap_or(path).to_vec());
+                let path = path.strip_suffix(b"/").unwrap_or(path);
+                if delta.status() != Delta::Ignored || self.is_kept_link(path, &mut link_rules)? {
+                    read.insert(path.to_vec());
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether what libgit2 calls ignored is a link to a directory that git would take.
+    fn is_kept_link<'b>(
+        &'b self,
+        path: &[u8],
+        rules: &mut Option<LinkRules<'b>>,
+    ) -> Result<bool, GitError> {
+        let found = self.clean.metadata(path)?;
+        let leads_to_directory = || self.clean.root().join(OsStr::from_bytes(path)).is_dir();
+        if !found.is_some_and(|found| found.file_type().is_symlink()) || !leads_to_directory() {
+            return Ok(false);
+        }
+        let rules = match rules {
+            Some(rules) => rules,
+            None => rules.insert(LinkRules::new(self.repository, self.clean.root())?),
+        };
+        Ok(!rules.ignore(path)?)
     }
 
     /// What git would store for a path; nothing if it is not there.

@@ -297,6 +297,45 @@ fn a_sparse_checkout_loses_no_file() {
 }
 
 #[test]
+fn a_rule_for_directories_does_not_ignore_a_link_to_one() {
+    let sandbox = sample();
+    sandbox.write(".gitignore", "node_modules/\n/result\n*.link\n!kept.link\n");
+    sandbox.write("dir/.gitignore", "!nested.link\n/here/\nhere-too\n");
+    sandbox.write(".git/info/exclude", "/excluded\n/excluded-directory/\n");
+    for name in [
+        "node_modules",
+        "dir/node_modules",
+        "result",
+        "some.link",
+        "kept.link",
+        "dir/nested.link",
+        "dir/here",
+        "dir/here-too",
+        "excluded",
+        "excluded-directory",
+        "pack",
+        "info",
+    ] {
+        std::os::unix::fs::symlink("/tmp", sandbox.root().join(name)).expect("a link");
+    }
+    check(
+        &sandbox,
+        &[
+            "modified .gitignore",
+            "added dir/.gitignore",
+            "added dir/here",
+            "added dir/nested.link",
+            "added dir/node_modules",
+            "added excluded-directory",
+            "added info",
+            "added kept.link",
+            "added node_modules",
+            "added pack",
+        ],
+    );
+}
+
+#[test]
 fn a_file_assumed_unchanged_is_unchanged() {
     let sandbox = sample();
     sandbox.git(&["update-index", "--assume-unchanged", "edited", "gone"]);
