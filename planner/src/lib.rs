@@ -1,6 +1,188 @@
-//! Deciding: changed paths and a catalog in, a plan out.
+//! Deciding what runs: changed paths and a catalog in, a plan out.
+//!
+//! [`plan`] is the whole of it, in numbered stages. Nothing here runs a job, opens a connection,
+//! reads the environment or the clock: the same commits and the same request give the same bytes,
+//! from any directory, on any machine. Where the answer is not certain there is none: a base that
+//! cannot be found is an error with the command that brings it, never a smaller plan.
+//!
+//! | room | owns |
+//! | --- | --- |
+//! | [`git`] | the repository: base, head, trees, what differs |
+//! | [`change_set`] | changed paths, also from a file |
+//! | [`planned_tree`] | where manifest and catalog are read from |
+//! | [`definition_changes`] | what a change of manifest or catalog changes |
+//! | [`select`] | lanes and their reasons |
+//! | [`lower`] | nodes and edges |
+//! | [`render`], [`diff`] | what people look at |
 
 pub mod change_set;
+pub mod cli;
+pub mod commands;
+pub mod definition_changes;
+// pub mod diff;
+pub mod exit_code;
+pub mod explain;
 pub mod git;
+pub mod lower;
+mod matches;
+pub mod planned_tree;
 pub mod pull_request;
 pub mod render;
+pub mod request;
+pub mod scenario;
+pub mod select;
+mod situation;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lanes::{Catalog, Diagnostics};
+use plans::{InvalidId, Plan, PlanError, PlanLane, PlanParts, Selection, SelectionMode, Source};
+
+use crate::{
+    definition_changes::DefinitionChanges,
+    git::Note,
+    lower::lower,
+    planned_tree::{Inputs, TreeError},
+    select::{LaneSelection, Question, Scope, Selected, select},
+};
+pub use crate::{
+    request::{ChangesFrom, DefinitionPaths, Request, RequestError, Wanted},
+    situation::{Changed, Situation, SituationError},
+};
+
+/// A plan and what is worth saying about how it came about.
+#[derive(Debug)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Notes for stderr.
+    pub notes: Vec<Note>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanningError {
+    /// Repository, head, base or the list of changes cannot be had.
+    #[error(transparent)]
+    Situation(#[from] SituationError),
+    /// A file of the planned tree cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// Manifest or catalog are wrong; the diagnostics say where.
+    #[error("manifest or catalog are wrong")]
+    Definitions(Box<Diagnostics>),
+    /// A flag names what is not there.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// A prepare node's id.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// The nodes do not make a plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// Everything that is decided before nodes are made.
+pub struct Decision {
+    /// Where the request stands.
+    pub situation: Situation,
+    /// What can run, and when.
+    pub catalog: Catalog,
+    /// The files it is made of, with the ids of their content.
+    pub inputs: Inputs,
+    /// What changed.
+    pub changed: Changed,
+    /// What was asked.
+    pub question: Question,
+    /// Which lanes, and why.
+    pub selected: Selected,
+}
+
+/// Decides which lanes run.
+///
+/// # Errors
+///
+/// [`PlanningError`]; then nothing has been decided.
+pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
+    // 1. Where are we: repository, head, and the tree being planned.
+    let situation = Situation::open(request)?;
+
+    // 2. What can run, and when: manifest and catalog of that tree.
+    let (catalog, inputs) = situation.definitions(&request.definitions)?;
+
+    // 3. What changed: the base, and the differences to it.
+    let changed = situation.changes(request, catalog.rules().default_branch.as_deref())?;
+
+    // 4. What of it changes the definitions themselves.
+    let definition_changes =
+        DefinitionChanges::find(&situation, request, &catalog, &inputs, &changed)?;
+
+    // 5. Which lanes, each with its reasons.
+    let question = request.question(&catalog, &changed, definition_changes)?;
+    let selected = select(&catalog, &changed.changes, &question);
+
+    Ok(Decision { situation, catalog, inputs, changed, question, selected })
+}
+
+/// Makes the plan for a request.
+///
+/// # Errors
+///
+/// [`PlanningError`]; then there is no plan.
+pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
+    let Decision { situation, catalog, inputs, changed, question, selected } = decide(request)?;
+
+    // 6. Which nodes, with which edges.
+    let lowered = lower(&catalog, &selected)?;
+
+    // 7. The document.
+    let scenario = matches!(changed.source, Source::Scenario(_));
+    let mut lanes: Vec<PlanLane> = selected
+        .lanes
+        .iter()
+        .zip(lowered.of_lane)
+        .map(|(selection, nodes)| plan_lane(&catalog, selection, nodes))
+        .collect();
+    let listed = lanes.len();
+    if scenario {
+        lanes.retain(|lane| lane.selected);
+    }
+    let mode = match &question.scope {
+        _ if request.wanted.trigger == plans::Trigger::Manual => SelectionMode::Requested,
+        Scope::All | Scope::UnknownBase(_) => SelectionMode::All,
+        Scope::Changes if changed.changes.is_empty() => SelectionMode::NoChange,
+        Scope::Changes => SelectionMode::Affected,
+    };
+    let plan = Plan::new(PlanParts {
+        source: changed.source,
+        selection: Selection {
+            trigger: request.wanted.trigger,
+            mode,
+            note: changed.note,
+            lanes_not_listed: scenario.then_some((listed - lanes.len()) as u64),
+        },
+        inputs: if scenario { BTreeMap::new() } else { inputs.ids },
+        changes: BTreeSet::from_iter(changed.changes),
+        uncovered: selected.uncovered,
+        lanes,
+        nodes: lowered.nodes,
+    })?;
+    let mut notes = situation.notes;
+    notes.extend(changed.notes);
+    Ok(Planned { plan, notes })
+}
+
+fn plan_lane(catalog: &Catalog, selection: &LaneSelection, nodes: Vec<plans::NodeId>) -> PlanLane {
+    let lane = &catalog[selection.lane];
+    PlanLane {
+        id: lane.id.clone(),
+        title: lane.title.clone(),
+        target: match lane.work {
+            lanes::Work::Target(target) => Some(catalog[target].id.clone()),
+            lanes::Work::Command(_) => None,
+        },
+        selected: selection.selected,
+        reasons: selection.reasons.clone(),
+        nodes,
+    }
+}

@@ -1,3 +1,13 @@
-//! The `planner` binary.
+//! The `planner` binary: the command line in, data on stdout, talk on stderr, an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match planner::cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return planner::commands::usage(&error).into(),
+    };
+    planner::commands::run(cli).into()
+}

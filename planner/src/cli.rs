@@ -1,0 +1,389 @@
+//! The command line as written. Doc comments are the help text; nothing is decided here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use plans::{JobId, LaneId, TargetId, Trigger};
+
+/// Plans continuous integration: reads the git diff, the catalog and forge-lanes.toml, and writes
+/// a reviewable plan for `executor apply`.
+///
+/// It runs no job and opens no connection. The same commits and flags give the same bytes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "planner",
+    version,
+    after_help = "Examples:\n  \
+        planner plan -o plan.json             plan what this branch changes\n  \
+        planner plan --format human           read the plan instead\n  \
+        planner plan | executor apply -       plan it and run it\n  \
+        planner explain src/lib.rs            what a change of this file runs, and why\n  \
+        planner check                         find dead globs, unknown targets, gaps\n\n\
+        Exit codes: 0 done, 1 the answer is no, 2 bad usage or input, 4 refused."
+)]
+pub struct Cli {
+    /// Work as if started in this directory.
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub dir: Option<PathBuf>,
+
+    /// Say on stderr how base and head were found.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write the plan for a change.
+    Plan(PlanArgs),
+    /// Show a saved plan.
+    Show(ShowArgs),
+    /// Say why a path, a lane or a job is in the plan, or why not.
+    Explain(ExplainArgs),
+    /// List lanes, targets or jobs.
+    List(ListArgs),
+    /// Say everything about one target.
+    TargetInfo(TargetInfoArgs),
+    /// Print a JSON Schema.
+    Schema(SchemaArgs),
+    /// Print the completions of a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Where the manifest and the catalog are.
+#[derive(Debug, Clone, Args)]
+pub struct DefinitionArgs {
+    /// The manifest, from the repository's root.
+    #[arg(long, value_name = "PATH", default_value = "ci/forge-lanes.toml")]
+    pub manifest: String,
+
+    /// The catalog, from the repository's root.
+    #[arg(long, value_name = "PATH", default_value = "ci/catalog.toml")]
+    pub catalog: String,
+}
+
+/// Which change to plan.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Change set")]
+pub struct ChangeArgs {
+    /// Compare with the merge base of head and REV [default: the default branch].
+    #[arg(long, value_name = "REV", group = "base_mode")]
+    pub base: Option<String>,
+
+    /// Compare with exactly REV.
+    #[arg(long, value_name = "REV", group = "base_mode")]
+    pub base_exact: Option<String>,
+
+    /// Compare with head's first parent.
+    #[arg(long, group = "base_mode")]
+    pub base_first_parent: bool,
+
+    /// Compare with the empty tree: everything is new.
+    #[arg(long, group = "base_mode")]
+    pub base_empty: bool,
+
+    /// Take the changed paths from FILE (`-`: standard input), separated by NUL or newline.
+    #[arg(long, value_name = "FILE", group = "base_mode")]
+    pub changed_files: Option<PathBuf>,
+
+    /// Select every lane of the trigger; no diff.
+    #[arg(long, group = "base_mode")]
+    pub all: bool,
+
+    /// Plan a scenario file: shown and compared, never applied.
+    #[arg(long, value_name = "FILE", group = "base_mode", conflicts_with_all = ["trigger", "lane", "target", "job"])]
+    pub scenario: Option<PathBuf>,
+
+    /// Plan REV instead of HEAD.
+    #[arg(long, value_name = "REV", conflicts_with = "worktree")]
+    pub head: Option<String>,
+
+    /// Plan the work tree: index, changes and untracked files that are not ignored.
+    #[arg(long)]
+    pub worktree: bool,
+
+    /// What to do when the base cannot be determined.
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    pub on_unknown_base: OnUnknownBase,
+
+    /// Whose lanes to plan; `manual`: only what flags name.
+    #[arg(long, value_name = "TRIGGER", value_parser = trigger)]
+    pub trigger: Option<Trigger>,
+
+    /// Select this lane, whatever changed. May be repeated.
+    #[arg(long, value_name = "ID")]
+    pub lane: Vec<LaneId>,
+
+    /// Select this target's jobs, whatever changed. May be repeated.
+    #[arg(long, value_name = "ID")]
+    pub target: Vec<TargetId>,
+
+    /// Select this job, whatever changed. May be repeated.
+    #[arg(long, value_name = "ID")]
+    pub job: Vec<JobId>,
+}
+
+fn trigger(text: &str) -> Result<Trigger, String> {
+    match text {
+        "branch" => Ok(Trigger::Branch),
+        "nightly" => Ok(Trigger::Nightly),
+        "manual" => Ok(Trigger::Manual),
+        _ => Err("`branch`, `nightly` or `manual` is expected".to_owned()),
+    }
+}
+
+/// What to do when the base cannot be determined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnUnknownBase {
+    /// Stop, and say which command brings it.
+    #[default]
+    Fail,
+    /// Plan every lane of the trigger, and record why.
+    RunAll,
+}
+
+/// How to show a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// The plan itself.
+    Json,
+    /// A table for a terminal.
+    Human,
+    /// A pull request comment.
+    Markdown,
+    /// A mermaid graph.
+    Mermaid,
+    /// A Graphviz graph.
+    Dot,
+    /// One self-contained page.
+    Html,
+}
+
+/// Arguments of `planner plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner plan > plan.json                      against the merge base with the default branch\n  \
+    planner plan --base origin/release -o p.json  against another branch\n  \
+    planner plan --worktree --format human        what is not committed yet, too\n  \
+    planner plan --trigger nightly                the nightly lanes\n  \
+    planner plan --trigger manual --lane rust     one lane, whatever changed\n  \
+    git diff --name-only -z A B | planner plan --changed-files -")]
+pub struct PlanArgs {
+    /// Write to FILE instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// How to write it.
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub format: PlanFormat,
+
+    /// Where manifest and catalog are.
+    #[command(flatten)]
+    pub definitions: DefinitionArgs,
+
+    /// Which change.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// Arguments of `planner show`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner show plan.json\n  \
+    planner show plan.json --format markdown > comment.md\n  \
+    planner show plan.json --format html > plan.html")]
+pub struct ShowArgs {
+    /// The plan (`-`: standard input).
+    pub plan: PathBuf,
+
+    /// How to show it.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: PlanFormat,
+
+    /// Durations of earlier runs, as `executor history --json` prints them.
+    #[arg(long, value_name = "FILE")]
+    pub durations: Option<PathBuf>,
+}
+
+/// How to show a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// Text for a terminal.
+    Human,
+    /// One JSON object.
+    Json,
+    /// A pull request comment.
+    Markdown,
+}
+
+/// Arguments of `planner diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner diff old.json new.json\n  \
+    planner diff main HEAD               what every lane would run, then and now\n\n\
+    Exit codes: 0 the same, 1 they differ, 2 bad input.")]
+pub struct DiffArgs {
+    /// A plan file or a revision.
+    pub a: String,
+    /// Another plan file or revision.
+    pub b: String,
+
+    /// How to show it.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: DiffFormat,
+
+    /// Where manifest and catalog are, when revisions are compared.
+    #[command(flatten)]
+    pub definitions: DefinitionArgs,
+}
+
+/// Arguments of `planner explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner explain src/lib.rs docs/intro.md   as if these changed\n  \
+    planner explain --lane rust                why this lane is in the plan, or not\n  \
+    planner explain --job unit-tests --json")]
+pub struct ExplainArgs {
+    /// Paths, from the repository's root: what would run if exactly these changed.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<std::ffi::OsString>,
+
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where manifest and catalog are.
+    #[command(flatten)]
+    pub definitions: DefinitionArgs,
+
+    /// Which change; `--lane` and `--job` say what to explain.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// How to print findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// Text for a terminal.
+    Human,
+    /// One JSON object.
+    Json,
+    /// GitHub annotations.
+    Github,
+    /// SARIF 2.1.0.
+    Sarif,
+}
+
+/// Arguments of `planner check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner check\n  \
+    planner check --format sarif > findings.sarif\n  \
+    planner check --explain dead_glob\n\n\
+    Exit codes: 0 nothing at level deny, 1 findings at deny, 2 the files cannot be read.")]
+pub struct CheckArgs {
+    /// How to print findings.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: CheckFormat,
+
+    /// What a rule means and how to satisfy it.
+    #[arg(long, value_name = "CODE")]
+    pub explain: Option<String>,
+
+    /// Check REV instead of the work tree.
+    #[arg(long, value_name = "REV")]
+    pub head: Option<String>,
+
+    /// The invariants, from the repository's root.
+    #[arg(long, value_name = "PATH", default_value = "ci/invariants.toml")]
+    pub invariants: String,
+
+    /// The manifest, from the repository's root [default: the invariants', else
+    /// ci/forge-lanes.toml].
+    #[arg(long, value_name = "PATH")]
+    pub manifest: Option<String>,
+
+    /// The catalog, from the repository's root [default: the invariants', else ci/catalog.toml].
+    #[arg(long, value_name = "PATH")]
+    pub catalog: Option<String>,
+}
+
+/// What to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    /// Every lane, branch first.
+    Lanes,
+    /// Every target.
+    Targets,
+    /// Every job.
+    Jobs,
+}
+
+/// Arguments of `planner list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list.
+    pub what: Listed,
+
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// List REV instead of the work tree.
+    #[arg(long, value_name = "REV")]
+    pub head: Option<String>,
+
+    /// Where manifest and catalog are.
+    #[command(flatten)]
+    pub definitions: DefinitionArgs,
+}
+
+/// Arguments of `planner target-info`.
+#[derive(Debug, Args)]
+pub struct TargetInfoArgs {
+    /// The target.
+    pub id: TargetId,
+
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Read REV instead of the work tree.
+    #[arg(long, value_name = "REV")]
+    pub head: Option<String>,
+
+    /// Where manifest and catalog are.
+    #[command(flatten)]
+    pub definitions: DefinitionArgs,
+}
+
+/// Which document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// plan.json
+    Plan,
+    /// ci/forge-lanes.toml
+    Lanes,
+    /// ci/catalog.toml
+    Catalog,
+    /// ci/invariants.toml
+    Invariants,
+    /// ci/scenarios/*.toml
+    Scenario,
+}
+
+/// Arguments of `planner schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of which document.
+    pub of: Schema,
+}

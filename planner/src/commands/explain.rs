@@ -1,0 +1,94 @@
+//! `planner explain`: why a path, a lane or a job is in the plan, or why not.
+
+use std::os::unix::ffi::OsStrExt as _;
+
+use plans::{Change, ChangeStatus, RepoPath};
+use serde::Serialize;
+
+use super::{Answer, Console, Failure, plan};
+use crate::{
+    PlanningError, Situation,
+    cli::ExplainArgs,
+    decide,
+    exit_code::Exit,
+    explain::{JobAnswer, LaneAnswer, PathAnswer, explain_job, explain_lane, explain_paths},
+    request::missing,
+};
+
+/// Every answer of one call.
+#[derive(Default, Serialize)]
+struct Answers {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    paths: Vec<PathAnswer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lanes: Vec<LaneAnswer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    jobs: Vec<JobAnswer>,
+}
+
+pub(super) fn run(console: &Console, mut args: ExplainArgs) -> Answer {
+    // Here the flags name what to explain, not what to select.
+    let lanes = std::mem::take(&mut args.change.lane);
+    let jobs = std::mem::take(&mut args.change.job);
+    if args.paths.is_empty() && lanes.is_empty() && jobs.is_empty() {
+        return Err(Failure::bad_input(
+            "there is nothing to explain",
+            "name paths, `--lane ID` or `--job ID`",
+        ));
+    }
+    let request = plan::request(console, args.definitions, args.change)?;
+    let mut answers = Answers::default();
+    if !args.paths.is_empty() {
+        let situation = Situation::open(&request).map_err(PlanningError::from)?;
+        let (catalog, _) = situation.definitions(&request.definitions)?;
+        let changes = args
+            .paths
+            .iter()
+            .map(|path| {
+                let bytes = path.as_bytes();
+                let bytes = bytes.strip_prefix(b"./").unwrap_or(bytes);
+                let path = RepoPath::new(bytes).map_err(|error| {
+                    Failure::bad_input(error.to_string(), "paths start at the repository's root")
+                })?;
+                Ok(Change { path, status: ChangeStatus::Modified })
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
+        answers.paths = explain_paths(&catalog, &changes);
+    }
+    if !lanes.is_empty() || !jobs.is_empty() {
+        let decision = decide(&request)?;
+        let catalog = &decision.catalog;
+        for id in &lanes {
+            let known = catalog.lanes().iter().map(|lane| lane.id.as_str());
+            let lane = catalog
+                .lane(id.as_str())
+                .ok_or_else(|| PlanningError::from(missing("lane", id.as_str(), known)))?;
+            let trigger = catalog[lane].trigger.as_str();
+            let answer = explain_lane(&decision, lane).ok_or_else(|| {
+                Failure::bad_input(
+                    format!("`{id}` is a {trigger} lane"),
+                    format!("add `--trigger {trigger}`"),
+                )
+            })?;
+            answers.lanes.push(answer);
+        }
+        for id in &jobs {
+            let known = catalog.jobs().iter().map(|job| job.id.as_str());
+            let job = catalog
+                .job(id.as_str())
+                .ok_or_else(|| PlanningError::from(missing("job", id.as_str(), known)))?;
+            answers.jobs.push(explain_job(&decision, job));
+        }
+        console.notes(&decision.changed.notes);
+    }
+    let text = if args.json {
+        serde_json::to_string_pretty(&answers).expect("answers are JSON") + "\n"
+    } else {
+        let paths = answers.paths.iter().map(PathAnswer::text);
+        let lanes = answers.lanes.iter().map(LaneAnswer::text);
+        let jobs = answers.jobs.iter().map(JobAnswer::text);
+        paths.chain(lanes).chain(jobs).collect::<Vec<_>>().join("\n")
+    };
+    console.write(text.as_bytes())?;
+    Ok(Exit::Done)
+}

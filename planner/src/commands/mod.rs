@@ -1,0 +1,54 @@
+//! One file per command: each turns arguments into a request, and an answer into text.
+
+mod explain;
+mod list;
+mod output;
+mod plan;
+mod schema;
+mod show;
+
+use clap::CommandFactory;
+
+use self::output::{Console, Failure};
+use crate::{
+    cli::{Cli, Command},
+    exit_code::Exit,
+};
+
+/// What a command leaves: its exit code, or what went wrong.
+type Answer = Result<Exit, Failure>;
+
+/// Runs the command.
+#[must_use]
+pub fn run(cli: Cli) -> Exit {
+    let console = Console::of_process(cli.dir, cli.verbose);
+    let answer = match cli.command {
+        Command::Plan(args) => plan::run(&console, args),
+        Command::Show(args) => show::run(&console, &args),
+        Command::Explain(args) => explain::run(&console, args),
+        Command::List(args) => list::run(&console, args),
+        Command::TargetInfo(args) => list::target_info(&console, args),
+        Command::Schema(args) => schema::run(&console, &args),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "planner", &mut text);
+            console.write(&text).map(|()| Exit::Done)
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut text)
+                .expect("writing to memory does not fail");
+            console.write(&text).map(|()| Exit::Done)
+        }
+    };
+    answer.unwrap_or_else(|failure| console.fail(&failure))
+}
+
+/// Prints what is wrong with the command line, or the help that was asked for.
+#[must_use]
+pub fn usage(error: &clap::Error) -> Exit {
+    // A closed pipe is no failure of ours.
+    let _ = error.print();
+    if error.use_stderr() { Exit::BadInput } else { Exit::Done }
+}

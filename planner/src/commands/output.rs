@@ -1,0 +1,201 @@
+//! The one room that reads the process's surroundings, and the one that prints.
+//!
+//! Data goes to stdout at the very end of a command, talk to stderr, colour only to a terminal. A
+//! reader that closes the pipe has seen what it wanted: that is success.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use lanes::{Diagnostics, Style};
+
+use crate::{
+    PlanningError, SituationError, exit_code::Exit, git::Note, planned_tree::TreeError,
+    pull_request::PullRequest,
+};
+
+/// The process's surroundings, read once.
+pub(super) struct Console {
+    dir: PathBuf,
+    verbose: bool,
+    variables: BTreeMap<String, String>,
+    colour: bool,
+    data_colour: bool,
+}
+
+/// What went wrong: a text for people and an exit code.
+#[derive(Debug)]
+pub(super) struct Failure {
+    exit: Exit,
+    message: String,
+    help: Option<String>,
+    diagnostics: Option<Box<Diagnostics>>,
+}
+
+impl Failure {
+    /// Bad usage or input.
+    pub(super) fn bad_input(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::BadInput,
+            message: message.into(),
+            help: Some(help.into()).filter(|help: &String| !help.is_empty()),
+            diagnostics: None,
+        }
+    }
+
+    /// Refused.
+    pub(super) fn refused(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { exit: Exit::Refused, ..Self::bad_input(message, help) }
+    }
+
+    /// Bad input, with every problem and its place.
+    pub(super) fn diagnosed(diagnostics: Box<Diagnostics>) -> Self {
+        let count = diagnostics.len();
+        let message = format!("{count} {}", if count == 1 { "problem" } else { "problems" });
+        Self { diagnostics: Some(diagnostics), ..Self::bad_input(message, "") }
+    }
+}
+
+impl From<PlanningError> for Failure {
+    fn from(error: PlanningError) -> Self {
+        let message = error.to_string();
+        match error {
+            PlanningError::Definitions(found) => Self::diagnosed(found),
+            PlanningError::Situation(SituationError::Git(error))
+            | PlanningError::Tree(TreeError::Git(error)) => Self::bad_input(message, error.help()),
+            PlanningError::Situation(SituationError::ChangedFiles(error)) => {
+                Self::bad_input(message, error.help())
+            }
+            PlanningError::Request(error) => Self::bad_input(message, error.help()),
+            PlanningError::Tree(_) | PlanningError::Id(_) | PlanningError::Plan(_) => {
+                Self::bad_input(message, "")
+            }
+        }
+    }
+}
+
+impl Console {
+    /// Reads the surroundings of this process.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub(super) fn of_process(dir: Option<PathBuf>, verbose: bool) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self {
+            dir: dir.unwrap_or_else(|| PathBuf::from(".")),
+            verbose,
+            variables,
+            colour: !plain && !dumb && io::stderr().is_terminal(),
+            data_colour: !plain && !dumb && io::stdout().is_terminal(),
+        }
+    }
+
+    /// Returns the directory to start from.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns whether data may be coloured.
+    pub(super) fn data_colour(&self) -> bool {
+        self.data_colour
+    }
+
+    /// Returns the width of text that people read, in columns.
+    pub(super) fn width(&self) -> usize {
+        let columns = self.variables.get("COLUMNS").and_then(|columns| columns.parse().ok());
+        columns.unwrap_or(80).clamp(40, 200)
+    }
+
+    /// Returns the pull request that a forge is building.
+    #[expect(clippy::disallowed_methods, reason = "GitHub names its event by a file")]
+    pub(super) fn pull_request(&self) -> Option<PullRequest> {
+        PullRequest::from_environment(&self.variables, |path| std::fs::read(path).ok())
+    }
+
+    /// Reads a file, from the directory the command starts in; `-` is standard input.
+    #[expect(clippy::disallowed_methods, reason = "arguments name files")]
+    pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, Failure> {
+        let cannot = |error: io::Error| {
+            let message = format!("`{}` cannot be read: {error}", path.display());
+            Failure::bad_input(message, "check the path")
+        };
+        if path == Path::new("-") {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map_err(cannot)?;
+            return Ok(bytes);
+        }
+        std::fs::read(self.dir.join(path)).map_err(cannot)
+    }
+
+    /// Writes a file whole or not at all: beside it first, then renamed.
+    #[expect(clippy::disallowed_methods, reason = "arguments name files")]
+    pub(super) fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.dir.join(path);
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let beside = path.with_file_name(name);
+        std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, &path)).map_err(
+            |error| {
+                let _ = std::fs::remove_file(&beside);
+                let message = format!("`{}` cannot be written: {error}", path.display());
+                Failure::bad_input(message, "check the directory and the space on its disk")
+            },
+        )
+    }
+
+    /// Writes data to standard output.
+    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let message = format!("standard output cannot be written: {error}");
+                Err(Failure::bad_input(message, "check the space on its disk"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says what is worth saying about an answer.
+    pub(super) fn notes(&self, notes: &[Note]) {
+        for note in notes {
+            match note {
+                Note::Warning(text) => self.say(&format!("{}: {text}", self.word("warning", 33))),
+                Note::Info(text) if self.verbose => self.say(&format!("note: {text}")),
+                Note::Info(_) => {}
+            }
+        }
+    }
+
+    /// Renders findings about files for this terminal.
+    pub(super) fn render(&self, diagnostics: &Diagnostics) -> String {
+        diagnostics.render(Style { colour: self.colour, width: self.width().max(100) })
+    }
+
+    /// Prints a failure and returns its exit code.
+    pub(super) fn fail(&self, failure: &Failure) -> Exit {
+        if let Some(diagnostics) = &failure.diagnostics {
+            self.say(self.render(diagnostics).trim_end());
+            self.say("");
+        }
+        self.say(&format!("{}: {}", self.word("error", 31), failure.message));
+        if let Some(help) = &failure.help {
+            self.say(&format!("{}: {help}", self.word("help", 36)));
+        }
+        failure.exit
+    }
+
+    /// Prints a line of talk.
+    #[expect(clippy::unused_self, reason = "whoever talks has a console")]
+    pub(super) fn say(&self, text: &str) {
+        // There is nobody left to tell when stderr is closed.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    fn word(&self, word: &str, code: u8) -> String {
+        if self.colour { format!("\x1b[1;{code}m{word}\x1b[0m") } else { word.to_owned() }
+    }
+}

@@ -1,0 +1,86 @@
+//! `planner plan`: a change in, a plan out.
+
+use plans::{ScenarioName, Trigger};
+
+use super::{Answer, Console, Failure, show};
+use crate::{
+    ChangesFrom, DefinitionPaths, Request, Wanted,
+    cli::{ChangeArgs, DefinitionArgs, OnUnknownBase, PlanArgs},
+    exit_code::Exit,
+    git::BaseRequest,
+    plan,
+    scenario::Scenario,
+};
+
+pub(super) fn run(console: &Console, args: PlanArgs) -> Answer {
+    let request = request(console, args.definitions, args.change)?;
+    let planned = plan(&request)?;
+    let text = show::render(console, &planned.plan, args.format, None);
+    match &args.output {
+        Some(file) => console.write_file(file, text.as_bytes())?,
+        None => console.write(text.as_bytes())?,
+    }
+    console.notes(&planned.notes);
+    Ok(Exit::Done)
+}
+
+impl From<DefinitionArgs> for DefinitionPaths {
+    fn from(args: DefinitionArgs) -> Self {
+        Self { manifest: args.manifest, catalog: args.catalog }
+    }
+}
+
+/// Turns flags and surroundings into a request.
+pub(super) fn request(
+    console: &Console,
+    definitions: DefinitionArgs,
+    args: ChangeArgs,
+) -> Result<Request, Failure> {
+    let mut trigger = args.trigger.unwrap_or(Trigger::Branch);
+    let changes = if let Some(file) = &args.changed_files {
+        ChangesFrom::List(console.read(file)?)
+    } else if let Some(file) = &args.scenario {
+        let text = String::from_utf8(console.read(file)?).map_err(|_| {
+            Failure::bad_input(format!("`{}` is not UTF-8", file.display()), "TOML is UTF-8")
+        })?;
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let name = ScenarioName::new(stem.as_ref())
+            .map_err(|error| Failure::bad_input(error.to_string(), "rename the file"))?;
+        let file = file.display().to_string();
+        let scenario =
+            Scenario::read(&file, &text).map_err(|found| Failure::diagnosed(Box::new(found)))?;
+        trigger = scenario.trigger;
+        ChangesFrom::Scenario { name, changes: scenario.changes }
+    } else if args.all {
+        ChangesFrom::All
+    } else {
+        ChangesFrom::Base(if let Some(revision) = args.base {
+            BaseRequest::MergeBase(revision)
+        } else if let Some(revision) = args.base_exact {
+            BaseRequest::Exact(revision)
+        } else if args.base_first_parent {
+            BaseRequest::FirstParent
+        } else if args.base_empty {
+            BaseRequest::Empty
+        } else {
+            BaseRequest::Default
+        })
+    };
+    let names_nothing = args.lane.is_empty() && args.target.is_empty() && args.job.is_empty();
+    if trigger == Trigger::Manual && args.scenario.is_none() && names_nothing {
+        return Err(Failure::bad_input(
+            "`--trigger manual` plans only what flags name, and none does",
+            "add `--lane ID`, `--target ID` or `--job ID`",
+        ));
+    }
+    Ok(Request {
+        dir: console.dir().to_owned(),
+        definitions: definitions.into(),
+        changes,
+        head: args.head,
+        worktree: args.worktree,
+        run_all_on_unknown_base: args.on_unknown_base == OnUnknownBase::RunAll,
+        pull_request: console.pull_request(),
+        wanted: Wanted { trigger, lanes: args.lane, targets: args.target, jobs: args.job },
+    })
+}

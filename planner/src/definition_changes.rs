@@ -1,0 +1,131 @@
+//! What a change of manifest or catalog changes: the jobs whose definition differs.
+//!
+//! The files of the base and of head are both resolved, and what they mean is compared, lane by
+//! lane and job by job: another order, comments or formatting change nothing. A base whose files
+//! cannot be read, or that is not known, makes every lane count as changed, with the reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lanes::{Catalog, LaneIndex};
+use plans::{DefinitionChanged, JobId, RepoPath, Trigger};
+
+use crate::{
+    PlanningError, Request,
+    git::ObjectId,
+    planned_tree::Inputs,
+    select::Scope,
+    situation::{Changed, Situation, read_definitions},
+};
+
+/// The lanes whose definition differs.
+#[derive(Debug, Default)]
+pub struct DefinitionChanges {
+    /// Each of them, with the jobs that differ.
+    pub by_lane: BTreeMap<LaneIndex, DefinitionChanged>,
+}
+
+impl DefinitionChanges {
+    /// Compares the definitions of each base with head's.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanningError`] when a file of the base cannot be read from the repository at all.
+    pub fn find(
+        situation: &Situation,
+        request: &Request,
+        catalog: &Catalog,
+        inputs: &Inputs,
+        changed: &Changed,
+    ) -> Result<Self, PlanningError> {
+        let mut found = Self::default();
+        if changed.scope != Scope::Changes || request.wanted.trigger == Trigger::Manual {
+            return Ok(found);
+        }
+        if changed.base_is_empty {
+            found.add_all_jobs(catalog);
+            return Ok(found);
+        }
+        if !touches_definitions(request, inputs, changed) {
+            return Ok(found);
+        }
+        if changed.base_trees.is_empty() {
+            found.everything(catalog, "a definition changed, and what it was before is not known");
+            return Ok(found);
+        }
+        for &tree in &changed.base_trees {
+            match base_catalog(situation, request, tree)? {
+                Ok(base) => found.compare(&base, catalog),
+                Err(why) => found.everything(catalog, &why),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every job of every lane is new.
+    fn add_all_jobs(&mut self, catalog: &Catalog) {
+        for lane in catalog.lane_indices() {
+            let jobs = catalog.jobs_of(lane).iter().map(|&job| catalog[job].id.clone());
+            self.add(lane, jobs.collect());
+        }
+    }
+
+    fn everything(&mut self, catalog: &Catalog, because: &str) {
+        for lane in catalog.lane_indices() {
+            let changed = DefinitionChanged { jobs: Vec::new(), because: Some(because.to_owned()) };
+            self.by_lane.insert(lane, changed);
+        }
+    }
+
+    fn compare(&mut self, base: &Catalog, head: &Catalog) {
+        for lane in head.lane_indices() {
+            let before = base.lane(head[lane].id.as_str());
+            let definitions = before.map(|lane| base.definitions(lane)).unwrap_or_default();
+            let same_group = before.is_some_and(|lane_before| {
+                base[lane_before].concurrency_group == head[lane].concurrency_group
+            });
+            let differing: BTreeSet<JobId> = head
+                .definitions(lane)
+                .into_iter()
+                .filter(|(job, now)| !same_group || definitions.get(job) != Some(now))
+                .map(|(job, _)| job.clone())
+                .collect();
+            if !differing.is_empty() {
+                self.add(lane, differing);
+            }
+        }
+    }
+
+    fn add(&mut self, lane: LaneIndex, jobs: BTreeSet<JobId>) {
+        let known = self
+            .by_lane
+            .entry(lane)
+            .or_insert_with(|| DefinitionChanged { jobs: Vec::new(), because: None });
+        let all: BTreeSet<JobId> = known.jobs.drain(..).chain(jobs).collect();
+        known.jobs.extend(all);
+    }
+}
+
+/// Whether a changed path is, or was, one of the files that the definitions are made of.
+fn touches_definitions(request: &Request, inputs: &Inputs, changed: &Changed) -> bool {
+    // A catalog that is gone was not read.
+    let main = [request.definitions.manifest.as_bytes(), request.definitions.catalog.as_bytes()];
+    let touches = |path: &RepoPath| main.contains(&path.as_bytes()) || inputs.concern(path);
+    changed.changes.iter().any(|change| touches(&change.path))
+}
+
+/// The definitions of a base, or why they have none.
+fn base_catalog(
+    situation: &Situation,
+    request: &Request,
+    tree: ObjectId,
+) -> Result<Result<Catalog, String>, PlanningError> {
+    let tree = situation.tree(tree).expect("a base comes from a repository");
+    match read_definitions(&tree, &request.definitions) {
+        Ok((catalog, _)) => Ok(Ok(catalog)),
+        Err(PlanningError::Definitions(found)) => {
+            let first = found.iter().next().map_or("unknown", |first| first.message.as_str());
+            Ok(Err(format!("the base's definitions cannot be read: {first}")))
+        }
+        Err(error) => Err(error),
+    }
+}

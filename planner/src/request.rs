@@ -1,0 +1,190 @@
+//! Flags and environment, resolved into one value; asked of nothing twice.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use lanes::{Catalog, JobIndex, LaneIndex, LaneTrigger, Work};
+use plans::{JobId, LaneId, TargetId, Trigger};
+
+use crate::{
+    definition_changes::DefinitionChanges,
+    git::BaseRequest,
+    pull_request::PullRequest,
+    select::{Question, Scope, TriggerOf},
+    situation::Changed,
+};
+
+/// What is to be planned.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The directory to start from.
+    pub dir: PathBuf,
+    /// Where manifest and catalog are.
+    pub definitions: DefinitionPaths,
+    /// Which change.
+    pub changes: ChangesFrom,
+    /// The commit to plan; nothing: `HEAD`.
+    pub head: Option<String>,
+    /// Plan the work tree instead of a commit.
+    pub worktree: bool,
+    /// A base that cannot be determined plans everything instead of nothing.
+    pub run_all_on_unknown_base: bool,
+    /// The pull request that a forge is building.
+    pub pull_request: Option<PullRequest>,
+    /// Whose lanes, and what flags name.
+    pub wanted: Wanted,
+}
+
+/// Where manifest and catalog are, from the repository's root.
+#[derive(Debug, Clone)]
+pub struct DefinitionPaths {
+    /// The manifest.
+    pub manifest: String,
+    /// The catalog; it may be missing when no lane names a target.
+    pub catalog: String,
+}
+
+impl Default for DefinitionPaths {
+    fn default() -> Self {
+        Self { manifest: "ci/forge-lanes.toml".to_owned(), catalog: "ci/catalog.toml".to_owned() }
+    }
+}
+
+/// Where the change set comes from.
+#[derive(Debug, Clone)]
+pub enum ChangesFrom {
+    /// A comparison with a base.
+    Base(BaseRequest),
+    /// A list of paths.
+    List(Vec<u8>),
+    /// Nowhere: everything is wanted.
+    All,
+    /// A scenario file.
+    Scenario {
+        /// Its name, from the file's.
+        name: plans::ScenarioName,
+        /// Its changes.
+        changes: Vec<plans::Change>,
+    },
+}
+
+impl Default for ChangesFrom {
+    fn default() -> Self {
+        Self::Base(BaseRequest::Default)
+    }
+}
+
+/// Whose lanes, and what flags name beside them.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Whose lanes.
+    pub trigger: Trigger,
+    /// Lanes by id.
+    pub lanes: Vec<LaneId>,
+    /// Targets by id.
+    pub targets: Vec<TargetId>,
+    /// Jobs by id.
+    pub jobs: Vec<JobId>,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { trigger: Trigger::Branch, lanes: Vec::new(), targets: Vec::new(), jobs: Vec::new() }
+    }
+}
+
+/// A flag names what the catalog does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {what} `{id}`")]
+pub struct RequestError {
+    what: &'static str,
+    id: String,
+    near: Option<String>,
+}
+
+impl RequestError {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let list = format!("`planner list {}s` shows all", self.what);
+        match &self.near {
+            Some(near) => format!("did you mean `{near}`? {list}"),
+            None => list,
+        }
+    }
+}
+
+/// Makes the error for an id that is not there, with the nearest that is.
+pub(crate) fn missing<'a>(
+    what: &'static str,
+    id: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> RequestError {
+    let near = known
+        .map(|known| (strsim::damerau_levenshtein(id, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 3)
+        .map(|(_, known)| known.to_owned());
+    RequestError { what, id: id.to_owned(), near }
+}
+
+impl Request {
+    /// Resolves the names that flags gave, and puts the question.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] for a name that is not there.
+    pub(crate) fn question(
+        &self,
+        catalog: &Catalog,
+        changed: &Changed,
+        definition_changes: DefinitionChanges,
+    ) -> Result<Question, RequestError> {
+        let trigger = self.wanted.trigger;
+        let mut question = Question {
+            trigger: TriggerOf(trigger),
+            definition_changes: definition_changes.by_lane,
+            any_status: changed.any_status,
+            scope: changed.scope.clone(),
+            ..Question::default()
+        };
+        for id in &self.wanted.lanes {
+            let known = || catalog.lanes().iter().map(|lane| lane.id.as_str());
+            let lane =
+                catalog.lane(id.as_str()).ok_or_else(|| missing("lane", id.as_str(), known()))?;
+            question.lanes.insert(lane);
+        }
+        let mut by_target: BTreeMap<usize, Vec<LaneIndex>> = BTreeMap::new();
+        if !self.wanted.targets.is_empty() {
+            let in_question = |index: &LaneIndex| match trigger {
+                Trigger::Branch => catalog[*index].trigger == LaneTrigger::Branch,
+                Trigger::Nightly => catalog[*index].trigger == LaneTrigger::Nightly,
+                Trigger::Manual => true,
+            };
+            for index in catalog.lane_indices().filter(in_question) {
+                if let Work::Target(target) = catalog[index].work {
+                    by_target.entry(target.position()).or_default().push(index);
+                }
+            }
+        }
+        for id in &self.wanted.targets {
+            let known = || catalog.targets().iter().map(|target| target.id.as_str());
+            let target = catalog
+                .target(id.as_str())
+                .ok_or_else(|| missing("target", id.as_str(), known()))?;
+            match by_target.get(&target.position()) {
+                Some(lanes) => question.lanes_of_targets.extend(lanes),
+                None => question.jobs.extend(&catalog[target].jobs),
+            }
+        }
+        for id in &self.wanted.jobs {
+            let known = || catalog.jobs().iter().map(|job| job.id.as_str());
+            let job: JobIndex =
+                catalog.job(id.as_str()).ok_or_else(|| missing("job", id.as_str(), known()))?;
+            question.jobs.insert(job);
+        }
+        if matches!(question.scope, Scope::Changes) && trigger == Trigger::Manual {
+            question.definition_changes.clear();
+        }
+        Ok(question)
+    }
+}

@@ -1,0 +1,260 @@
+//! Where a request stands: the repository or directory, head, the planned tree, and what changed.
+
+use std::path::PathBuf;
+
+use lanes::Catalog;
+use plans::{
+    BaseMode, Change, ChangeSource, ObjectId as PlanObjectId, ScenarioName, Source, Trigger,
+};
+
+use crate::{
+    ChangesFrom, DefinitionPaths, PlanningError, Request,
+    change_set::{ChangedFilesError, parse_changed_files},
+    git::{self, Base, GitError, Head, Note, ObjectId, Repository},
+    planned_tree::{DefinitionFiles, Inputs, PlannedTree},
+    select::Scope,
+};
+
+/// Why a request has no place to stand on.
+#[derive(Debug, thiserror::Error)]
+pub enum SituationError {
+    /// Git has no answer.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The list of changes is none.
+    #[error(transparent)]
+    ChangedFiles(#[from] ChangedFilesError),
+}
+
+/// The repository or directory, and what of it is planned.
+pub struct Situation {
+    repository: Option<Repository>,
+    head: Option<Head>,
+    tree: Option<ObjectId>,
+    root: PathBuf,
+    worktree: bool,
+    /// What is worth saying so far.
+    pub notes: Vec<Note>,
+}
+
+/// What changed, and how that is known.
+#[derive(Debug)]
+pub struct Changed {
+    /// Base, head and tree, or the scenario.
+    pub source: Source,
+    /// The change set, sorted by path.
+    pub changes: Vec<Change>,
+    /// The tree of each base; none where there is nothing to compare definitions with.
+    pub base_trees: Vec<ObjectId>,
+    /// The base is the empty tree: every definition is new.
+    pub base_is_empty: bool,
+    /// Which changes decide.
+    pub scope: Scope,
+    /// A list of paths satisfies every `statuses`.
+    pub any_status: bool,
+    /// What a reviewer should know.
+    pub note: Option<String>,
+    /// Notes for stderr.
+    pub notes: Vec<Note>,
+}
+
+impl Situation {
+    /// Opens the repository and finds head; without git, the directory stands for both.
+    ///
+    /// # Errors
+    ///
+    /// [`SituationError`]. A list of changed files and a scenario need no repository.
+    pub fn open(request: &Request) -> Result<Self, SituationError> {
+        let without_git =
+            matches!(request.changes, ChangesFrom::List(_) | ChangesFrom::Scenario { .. })
+                && request.head.is_none()
+                && !request.worktree;
+        match Self::open_git(request) {
+            Ok(situation) => Ok(situation),
+            Err(error) if without_git => Ok(Self {
+                repository: None,
+                head: None,
+                tree: None,
+                root: request.dir.clone(),
+                worktree: false,
+                notes: vec![Note::Info(format!(
+                    "{error}; planning the files of `{}`, which cannot be applied",
+                    request.dir.display()
+                ))],
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn open_git(request: &Request) -> Result<Self, GitError> {
+        let mut repository = Repository::open(&request.dir)?;
+        let head = repository.head(request.head.as_deref())?;
+        let tree = if request.worktree { repository.read_work_tree()? } else { head.tree };
+        let root = repository.work_dir().unwrap_or(&request.dir).to_owned();
+        let (worktree, notes) = (request.worktree, Vec::new());
+        Ok(Self {
+            repository: Some(repository),
+            head: Some(head),
+            tree: Some(tree),
+            root,
+            worktree,
+            notes,
+        })
+    }
+
+    /// Returns the tree being planned.
+    #[must_use]
+    pub fn planned_tree(&self) -> PlannedTree<'_> {
+        match (&self.repository, self.tree) {
+            (Some(repository), Some(tree)) => PlannedTree::Git { repository, tree },
+            _ => PlannedTree::Directory(self.root.clone()),
+        }
+    }
+
+    /// Returns another tree of the same repository.
+    #[must_use]
+    pub fn tree(&self, tree: ObjectId) -> Option<PlannedTree<'_>> {
+        self.repository.as_ref().map(|repository| PlannedTree::Git { repository, tree })
+    }
+
+    /// Reads manifest and catalog, and says which files they are made of.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanningError`] with every problem of the files, or that a file cannot be read.
+    pub fn definitions(&self, paths: &DefinitionPaths) -> Result<(Catalog, Inputs), PlanningError> {
+        read_definitions(&self.planned_tree(), paths)
+    }
+
+    /// Finds the base and what differs from it, or takes the changes that the request brings.
+    ///
+    /// # Errors
+    ///
+    /// [`SituationError`], unless the request wants everything to run then.
+    pub fn changes(
+        &self,
+        request: &Request,
+        default_branch: Option<&str>,
+    ) -> Result<Changed, SituationError> {
+        match &request.changes {
+            ChangesFrom::Scenario { name, changes } => Ok(scenario(request, name, changes)),
+            ChangesFrom::List(list) => {
+                let changes = parse_changed_files(list)?.into_vec();
+                let mut changed = self.without_base(BaseMode::ChangedFiles, Scope::Changes);
+                changed.changes = changes;
+                changed.any_status = true;
+                Ok(changed)
+            }
+            ChangesFrom::All => Ok(self.without_base(BaseMode::All, Scope::All)),
+            ChangesFrom::Base(git::BaseRequest::Default)
+                if request.wanted.trigger == Trigger::Nightly =>
+            {
+                Ok(self.without_base(BaseMode::All, Scope::All))
+            }
+            ChangesFrom::Base(wanted) => {
+                let (Some(repository), Some(head), Some(tree)) =
+                    (&self.repository, &self.head, self.tree)
+                else {
+                    unreachable!("only a list or a scenario stands without git");
+                };
+                let pull_request = request.pull_request.as_ref();
+                let found = repository
+                    .base(head, wanted, default_branch, pull_request)
+                    .and_then(|base| Ok((repository.changes(&base, tree)?, base)));
+                match found {
+                    Ok((changes, base)) => self.against(repository, base, changes.into_vec()),
+                    Err(error) if request.run_all_on_unknown_base && error.leaves_head_known() => {
+                        let because = format!("the base is not known: {error}");
+                        let mut changed = self
+                            .without_base(BaseMode::Unknown, Scope::UnknownBase(because.clone()));
+                        changed.notes.push(Note::Warning(format!("{because}; everything runs")));
+                        changed.note = Some(because);
+                        Ok(changed)
+                    }
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    fn against(
+        &self,
+        repository: &Repository,
+        base: Base,
+        changes: Vec<Change>,
+    ) -> Result<Changed, SituationError> {
+        let mut base_trees = Vec::new();
+        for &commit in &base.commits {
+            base_trees.push(repository.tree_of(commit)?);
+        }
+        let mode = base.mode;
+        let mut changed = self.without_base(mode, Scope::Changes);
+        if let Source::Change(source) = &mut changed.source {
+            source.base = base.commit().map(plan_id);
+        }
+        if base.commits.len() > 1 {
+            let commits: Vec<String> = base.commits.iter().map(ToString::to_string).collect();
+            changed.note = Some(format!(
+                "{} merge bases: the changes against each of {} are planned",
+                commits.len(),
+                commits.join(", ")
+            ));
+        }
+        changed.base_is_empty = base.commits.is_empty();
+        changed.base_trees = base_trees;
+        changed.notes = base.notes;
+        changed.changes = changes;
+        Ok(changed)
+    }
+
+    fn without_base(&self, base_mode: BaseMode, scope: Scope) -> Changed {
+        Changed {
+            source: Source::Change(ChangeSource {
+                base: None,
+                head: self.head.as_ref().map(|head| plan_id(head.commit)),
+                tree: self.tree.map(plan_id),
+                base_mode,
+                worktree: self.worktree,
+            }),
+            changes: Vec::new(),
+            base_trees: Vec::new(),
+            base_is_empty: false,
+            scope,
+            any_status: false,
+            note: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Reads the definitions of a tree, and says which files they are made of.
+pub(crate) fn read_definitions(
+    tree: &PlannedTree<'_>,
+    paths: &DefinitionPaths,
+) -> Result<(Catalog, Inputs), PlanningError> {
+    let files = DefinitionFiles::new(tree);
+    let catalog = lanes::load(&files, &paths.manifest, &paths.catalog)
+        .map_err(|found| PlanningError::Definitions(Box::new(found)))?;
+    Ok((catalog, files.into_inputs()))
+}
+
+fn scenario(request: &Request, name: &ScenarioName, changes: &[Change]) -> Changed {
+    let mut changes = changes.to_vec();
+    changes.sort();
+    changes.dedup();
+    let everything = request.wanted.trigger == Trigger::Nightly && changes.is_empty();
+    Changed {
+        source: Source::Scenario(name.clone()),
+        changes,
+        base_trees: Vec::new(),
+        base_is_empty: false,
+        scope: if everything { Scope::All } else { Scope::Changes },
+        any_status: false,
+        note: None,
+        notes: Vec::new(),
+    }
+}
+
+fn plan_id(id: ObjectId) -> PlanObjectId {
+    PlanObjectId::new(id.to_string()).expect("git's ids are hexadecimal")
+}
