@@ -83,6 +83,7 @@ fn compare(
     let head = pair.head.map(|id| objects.tree(id)).transpose()?;
     let mut bases = entries(pair.base, base.as_ref());
     let mut heads = entries(pair.head, head.as_ref());
+    bases.skip_equal(&mut heads);
     let mut old = bases.next()?;
     let mut new = heads.next()?;
     loop {
@@ -93,12 +94,12 @@ fn compare(
             (Some(old), Some(new)) => old.order(new),
         };
         let both = (old.filter(|_| order.is_le()), new.filter(|_| order.is_ge()));
-        if let (Some(old), Some(new)) = &both
-            && old.same(new)
-        {
-            // The common case: nothing below here differs.
-        } else {
+        // Entries may be the same without being spelled alike: old trees have more modes.
+        if !matches!(&both, (Some(old), Some(new)) if old.same(new)) {
             differ(pair, both, deeper, changes)?;
+        }
+        if order.is_eq() {
+            bases.skip_equal(&mut heads);
         }
         if order.is_le() {
             old = bases.next()?;

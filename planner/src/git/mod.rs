@@ -128,6 +128,8 @@ impl Repository {
     pub fn open(dir: &Path) -> Result<Self, GitError> {
         // Checking every object's hash again on every read costs half of the walk; git does not.
         git2::opts::strict_hash_verification(false);
+        // Every object is read once: a cache would only be filled.
+        git2::opts::enable_caching(false);
         let none: [&Path; 0] = [];
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), none) {
             Ok(inner) => Ok(Self { inner, overlay: Overlay::default() }),

@@ -154,6 +154,23 @@ impl<'a> Entries<'a> {
         Self { tree, rest: bytes }
     }
 
+    /// Passes over the entries that two trees begin with alike, byte for byte: most of them, and
+    /// not worth taking apart.
+    pub(super) fn skip_equal(&mut self, other: &mut Self) {
+        while let Some(end) = self.rest.iter().position(|&byte| byte == 0) {
+            let length = end + 1 + ID_LENGTH;
+            let (Some(ours), Some(theirs)) = (self.rest.get(..length), other.rest.get(..length))
+            else {
+                return;
+            };
+            if ours != theirs {
+                return;
+            }
+            self.rest = &self.rest[length..];
+            other.rest = &other.rest[length..];
+        }
+    }
+
     pub(super) fn next(&mut self) -> Result<Option<Entry<'a>>, ReadError> {
         if self.rest.is_empty() {
             return Ok(None);
