@@ -70,11 +70,10 @@ impl<'a> Context<'a> {
             known.sort_unstable();
             diagnostic = match suggestion(name, known.iter().copied()) {
                 Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                None if known.is_empty() => diagnostic.help(code.remedy),
-                None if known.len() <= 12 => {
-                    diagnostic.help(format!("there are `{}`", known.join("`, `")))
+                None if (1..=12).contains(&known.len()) => {
+                    diagnostic.help(format!("known: `{}`", known.join("`, `")))
                 }
-                None => diagnostic.help(code.remedy),
+                None => diagnostic.remedy(),
             };
         }
         self.report(diagnostic);
@@ -111,8 +110,8 @@ impl<'a> Context<'a> {
         let mut uses: Vec<GlobUse> = Vec::with_capacity(list.len());
         for text in list {
             match text.strip_prefix('@') {
-                Some(name) => self.expand(name, text, &mut uses),
-                None => uses.extend(self.glob(text, under)),
+                Some(name) if !name.starts_with('(') => self.expand(name, text, &mut uses),
+                _ => uses.extend(self.glob(text, under)),
             }
         }
         // Most lists are short and without repetition: look before building a set.
@@ -142,6 +141,14 @@ impl<'a> Context<'a> {
 
     fn expand(&mut self, name: &str, text: &At<String>, uses: &mut Vec<GlobUse>) {
         let Some(set) = self.sets.get(name).cloned() else {
+            if name.contains(['/', '*']) {
+                let message = format!("`{}` is not the name of a path set", shorten(text));
+                self.report(
+                    Diagnostic::error(&codes::UNKNOWN_SET, text.span, message)
+                        .help(format!("a glob that starts with `@` is written `[@]{name}`")),
+                );
+                return;
+            }
             if !self.lost_manifest {
                 let known: Vec<String> = self.sets.keys().map(|name| format!("@{name}")).collect();
                 self.unknown(

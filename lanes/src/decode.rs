@@ -58,6 +58,15 @@ impl<'d> Reader<'d> {
         self.report(Diagnostic::error(&codes::WRONG_TYPE, span, message));
     }
 
+    pub(crate) fn wrong_command(&mut self, value: &Value<'_>) {
+        let found = type_of(value.get_ref());
+        let message = format!("{} must be an array of words or a table, not {found}", self.place());
+        self.report(
+            Diagnostic::error(&codes::WRONG_TYPE, self.span(value), message)
+                .help("write `[\"program\", \"argument\"]`, or a script as `{ shell = \"…\" }`"),
+        );
+    }
+
     fn bad_value(&mut self, span: Span, expected: &str) {
         let message = format!("{} must be {expected}", self.place());
         self.report(Diagnostic::error(&codes::BAD_VALUE, span, message));
@@ -104,17 +113,23 @@ pub(crate) fn read<T: Decode>(
     found: &mut Vec<Diagnostic>,
 ) -> (Option<T>, bool) {
     let (document, errors) = toml::de::DeTable::parse_recoverable(sources.text(id));
-    let broken = !errors.is_empty();
+    let mut told = std::collections::BTreeSet::new();
     for error in errors {
         let end = sources.text(id).len();
         let span = Span::new(id, error.span().unwrap_or(end..end));
+        told.insert(span.start);
         found.push(Diagnostic::error(&codes::BAD_TOML, span, error.message().to_owned()));
     }
+    let syntax = found.len();
     let mut reader = Reader::new(id, found);
     let span = document.span();
     let value = Spanned::new(span, DeValue::Table(document.into_inner()));
     let decoded = T::decode(value, &mut reader);
-    let lost = reader.lost || broken;
+    let lost = reader.lost || !told.is_empty();
+    // Where the parser found nothing it puts something; that this is wrong is told already.
+    let decoding = found.split_off(syntax);
+    let again = |one: &Diagnostic| one.span.is_some_and(|span| told.contains(&span.start));
+    found.extend(decoding.into_iter().filter(|one| !again(one)));
     (decoded, lost)
 }
 

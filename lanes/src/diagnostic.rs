@@ -98,6 +98,16 @@ impl Diagnostic {
         self
     }
 
+    /// Says what the code's remedy is.
+    #[must_use]
+    pub fn remedy(self) -> Self {
+        let mut remedy = self.code.remedy.trim_end_matches('.').to_owned();
+        if let Some(first) = remedy.get_mut(..1) {
+            first.make_ascii_lowercase();
+        }
+        self.help(remedy)
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {

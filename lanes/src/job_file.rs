@@ -196,8 +196,11 @@ impl Decode for CommandFile {
     fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         if value.get_ref().is_array() {
             Vec::decode(value, reader).map(Self::Argv)
-        } else {
+        } else if value.get_ref().is_table() {
             CommandTable::decode(value, reader).map(|table| Self::Table(Box::new(table)))
+        } else {
+            reader.wrong_command(&value);
+            None
         }
     }
 }

@@ -46,7 +46,7 @@ impl Prepares {
             context.report(
                 Diagnostic::error(&codes::CONFLICTING_PREPARE, span, message)
                     .also(self.list[first].span, "first asked for here")
-                    .help(codes::CONFLICTING_PREPARE.remedy),
+                    .remedy(),
             );
         }
         let placed =

@@ -5,7 +5,7 @@
 use crate::{
     catalog_file::CatalogFile,
     codes,
-    decode::{self, Decode},
+    decode::{self, Decode, TableAt},
     diagnostic::Diagnostic,
     glob::Glob,
     invariants_file::InvariantsFile,
@@ -63,7 +63,7 @@ trait Includes: Decode {
     fn version(&self) -> Option<&At<u64>>;
     fn include(&self) -> Option<&[At<String>]>;
     fn under(&self) -> Option<&At<String>>;
-    fn header(&self) -> Span;
+    fn table(&self) -> TableAt;
     /// Keys that only the main file may have, where an included file has them.
     fn main_only(&self) -> Vec<(&'static str, Span)>;
 }
@@ -81,8 +81,8 @@ impl Includes for Manifest {
         self.under.as_ref()
     }
 
-    fn header(&self) -> Span {
-        self.table.span
+    fn table(&self) -> TableAt {
+        self.table
     }
 
     fn main_only(&self) -> Vec<(&'static str, Span)> {
@@ -113,8 +113,8 @@ impl Includes for CatalogFile {
         self.under.as_ref()
     }
 
-    fn header(&self) -> Span {
-        self.table.span
+    fn table(&self) -> TableAt {
+        self.table
     }
 
     fn main_only(&self) -> Vec<(&'static str, Span)> {
@@ -230,10 +230,10 @@ impl Main<'_> {
                 );
                 false
             }
-            None if main => {
+            None if main && file.table().intact => {
                 let message = "the key `version` is missing";
                 self.found.push(
-                    Diagnostic::error(&codes::MISSING_KEY, first_line(file.header()), message)
+                    Diagnostic::error(&codes::MISSING_KEY, first_line(file.table().span), message)
                         .help("write `version = 1` at the top of the file"),
                 );
                 true

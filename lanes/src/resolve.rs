@@ -513,10 +513,8 @@ fn staged_command(job: &Job<'_>, name: &At<String>, context: &mut Context<'_>) -
     };
     let Some(mount) = staged.build_mount else {
         let message = "the target has no `workspace_build` payload to run this from";
-        context.report(
-            Diagnostic::error(&codes::MISSING_BUILD_PAYLOAD, name.span, message)
-                .help(codes::MISSING_BUILD_PAYLOAD.remedy),
-        );
+        context
+            .report(Diagnostic::error(&codes::MISSING_BUILD_PAYLOAD, name.span, message).remedy());
         return None;
     };
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');

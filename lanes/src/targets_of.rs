@@ -152,10 +152,7 @@ fn jobs_from<'a>(position: usize, all: &mut Described<'a>, context: &mut Context
         && file.jobs_from.as_ref().is_none_or(Vec::is_empty);
     if nothing && file.table.intact && !context.lost_catalog {
         let message = format!("the target `{}` has no job", shorten(&file.id));
-        context.report(
-            Diagnostic::error(&codes::EMPTY_TARGET, file.id.span, message)
-                .help(codes::EMPTY_TARGET.remedy),
-        );
+        context.report(Diagnostic::error(&codes::EMPTY_TARGET, file.id.span, message).remedy());
     }
 }
 

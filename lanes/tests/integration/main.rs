@@ -1,4 +1,5 @@
 //! The crate from outside: files in, catalog or diagnostics out.
 
+mod diagnostics;
 mod pika;
 mod support;
