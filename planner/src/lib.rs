@@ -19,7 +19,6 @@ pub mod change_set;
 pub mod cli;
 pub mod commands;
 pub mod definition_changes;
-// pub mod diff;
 pub mod exit_code;
 pub mod explain;
 pub mod git;

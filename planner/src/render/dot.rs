@@ -21,7 +21,7 @@ pub fn dot(plan: &Plan) -> String {
     for (place, name) in drawing.places.iter().enumerate() {
         out.line(format!("  subgraph cluster_{place} {{"));
         out.line(format!("    label={};", quoted(name)));
-        for it in drawing.boxes.iter().filter(|it| it.place == place) {
+        for it in drawing.boxes.iter().filter(|it| it.place == Some(place)) {
             let node = &plan.nodes()[it.nodes[0]];
             let style = if it.prepare { ", style=\"rounded,dashed\"" } else { "" };
             let tooltip =

@@ -24,8 +24,8 @@ pub(super) struct Drawing {
 pub(super) struct Box {
     /// The positions of its nodes in the plan.
     pub(super) nodes: Vec<usize>,
-    /// An index of [`Drawing::places`].
-    pub(super) place: usize,
+    /// An index of [`Drawing::places`]; absent: its nodes run in several places.
+    pub(super) place: Option<usize>,
     /// The column it belongs to: everything it waits for is in an earlier one.
     pub(super) layer: usize,
     /// The node's id, or what the group holds.
@@ -52,7 +52,9 @@ impl Drawing {
         let places = Places::new(plan);
         for grain in [Grain::Node, Grain::DepthAndPlace, Grain::BandAndPlace] {
             let drawing = draw(plan, &places, grain);
-            if drawing.boxes.len() <= max_boxes && drawing.arrows.len() <= max_arrows {
+            // Groups stand in few columns, so that more arrows between them can be followed.
+            let factor = if drawing.grouped { 3 } else { 1 };
+            if drawing.boxes.len() <= max_boxes && drawing.arrows.len() <= max_arrows * factor {
                 return drawing;
             }
         }
@@ -114,7 +116,10 @@ fn draw(plan: &Plan, places: &Places, grain: Grain) -> Drawing {
         }
         let prepare = nodes.iter().all(|&node| plan.nodes()[node].kind == NodeKind::Prepare);
         boxes.push(Box {
-            place: places.of_node[nodes[0]],
+            place: nodes
+                .iter()
+                .all(|&node| places.of_node[node] == places.of_node[nodes[0]])
+                .then(|| places.of_node[nodes[0]]),
             label: label(plan, places, &nodes),
             prepare,
             layer,

@@ -5,10 +5,13 @@
 
 use plans::Plan;
 
-use super::{graph::Drawing, text::Lines};
+use super::{
+    graph::{Box, Drawing},
+    text::Lines,
+};
 
-/// Mermaid's default `maxEdges` is 500; a picture is readable far below.
-const MAX_ARROWS: usize = 400;
+/// Mermaid's default `maxEdges` is 500; groups may have three times as many arrows as nodes.
+const MAX_ARROWS: usize = 160;
 const MAX_BOXES: usize = 150;
 /// Mermaid's default `maxTextSize`.
 const MAX_TEXT: usize = 50_000;
@@ -29,27 +32,31 @@ pub(super) fn limited(plan: &Plan, max_boxes: usize, max_arrows: usize) -> Strin
 fn draw(drawing: &Drawing) -> String {
     let mut out = Lines::default();
     out.line("flowchart LR");
+    let boxes = |place: Option<usize>| {
+        drawing.boxes.iter().enumerate().filter(move |(_, it)| it.place == place)
+    };
     for (place, name) in drawing.places.iter().enumerate() {
-        let mut boxes =
-            drawing.boxes.iter().enumerate().filter(|(_, it)| it.place == place).peekable();
-        if boxes.peek().is_none() {
-            continue;
+        if boxes(Some(place)).next().is_some() {
+            out.line(format!("  subgraph p{place}[\"{}\"]", escape(name)));
+            boxes(Some(place)).for_each(|(index, it)| out.line(format!("  {}", node(index, it))));
+            out.line("  end");
         }
-        out.line(format!("  subgraph p{place}[\"{}\"]", escape(name)));
-        for (index, it) in boxes {
-            // Rounded: makes ready. Square: runs a job.
-            let label = escape(&it.label);
-            match it.prepare {
-                true => out.line(format!("    n{index}([\"{label}\"])")),
-                false => out.line(format!("    n{index}[\"{label}\"]")),
-            }
-        }
-        out.line("  end");
     }
+    boxes(None).for_each(|(index, it)| out.line(node(index, it)));
     for (from, to) in &drawing.arrows {
         out.line(format!("  n{from} --> n{to}"));
     }
     out.finish()
+}
+
+/// Rounded: makes ready. Square: runs a job.
+fn node(index: usize, it: &Box) -> String {
+    let label = escape(&it.label);
+    if it.prepare {
+        format!("  n{index}([\"{label}\"])")
+    } else {
+        format!("  n{index}[\"{label}\"]")
+    }
 }
 
 /// Writes everything but letters, digits and harmless marks as entity codes.

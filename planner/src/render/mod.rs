@@ -33,6 +33,7 @@ pub use dot::dot;
 pub use durations::{Durations, Estimate};
 pub use html::html;
 pub use human::human;
+pub(crate) use markdown::code;
 pub use markdown::markdown;
 pub use mermaid::mermaid;
 pub use short::short;

@@ -69,16 +69,20 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut line_width = 0;
+    // A line that starts with spaces keeps them: they are empty words.
+    let mut fresh = true;
     for word in text.split(' ') {
         let word_width = width(word);
-        if line_width > 0 && line_width + 1 + word_width > columns {
+        if !fresh && line_width + 1 + word_width > columns {
             lines.push(std::mem::take(&mut line));
             line_width = 0;
+            fresh = true;
         }
-        if line_width > 0 {
+        if !fresh {
             line.push(' ');
             line_width += 1;
         }
+        fresh = false;
         if word_width <= columns {
             line.push_str(word);
             line_width += word_width;
@@ -94,9 +98,7 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
             line_width += character_width;
         }
     }
-    if line_width > 0 || lines.is_empty() {
-        lines.push(line);
-    }
+    lines.push(line);
     lines
 }
 
@@ -142,6 +144,7 @@ mod tests {
             assert!(width(&line) <= 10, "{line}");
         }
         assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("  indented text", 10), ["  indented", "text"]);
     }
 
     #[test]

@@ -72,7 +72,11 @@ fn node(
         [only] => Some(&plan.nodes()[only]),
         _ => None,
     };
-    let mut class = format!("box p{}", it.place % PLACE_COLORS);
+    let mut class = match it.place {
+        Some(place) => format!("box p{}", place % PLACE_COLORS),
+        None => "box mixed".to_owned(),
+    };
+    let place = it.place.map_or("several places", |place| &drawing.places[place]);
     for (holds, word) in
         [(it.prepare, " prepare"), (critical, " critical"), (only.is_none(), " group")]
     {
@@ -84,7 +88,6 @@ fn node(
         only.is_some_and(|node| estimate.is_some_and(|estimate| estimate.flaky.contains(&node.id)));
     let (link, title, meta) = match only {
         Some(node) => {
-            let place = &drawing.places[it.place];
             let waits = match node.depends_on.len() {
                 0 => "waits for nothing".to_owned(),
                 number => format!("waits for {}", count(number, "node")),
@@ -98,10 +101,7 @@ fn node(
             );
             (format!("#{}", node.id), format!("{}: {place}, {waits}{mark}", node.id), meta)
         }
-        None => {
-            let place = &drawing.places[it.place];
-            ("#nodes".to_owned(), format!("{}: {place}", it.label), place.clone())
-        }
+        None => ("#nodes".to_owned(), format!("{}: {place}", it.label), place.to_owned()),
     };
     let label = only.map_or(it.label.as_str(), |node| {
         node.id.as_str().split_once('-').map_or(node.id.as_str(), |(_, rest)| rest)
