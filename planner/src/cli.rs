@@ -42,6 +42,14 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show a saved plan.
     Show(ShowArgs),
+    /// Compare two plans, or what two revisions run.
+    Diff(DiffArgs),
+    /// Compare golden plans with what their scenarios give now.
+    Golden {
+        /// What to do.
+        #[command(subcommand)]
+        command: GoldenCommand,
+    },
     /// Say why a path, a lane or a job is in the plan, or why not.
     Explain(ExplainArgs),
     /// List lanes, targets or jobs.
@@ -386,4 +394,39 @@ pub enum Schema {
 pub struct SchemaArgs {
     /// Of which document.
     pub of: Schema,
+}
+
+/// What to do with golden plans.
+#[derive(Debug, Subcommand)]
+pub enum GoldenCommand {
+    /// Compare every golden plan with its scenario's; exit code 1 when one drifted.
+    Check(GoldenArgs),
+    /// Make the plans of scenarios the golden ones, after a review of what changed.
+    Accept(GoldenArgs),
+    /// Write a scenario for each lane that has none; nothing is overwritten.
+    Init(GoldenArgs),
+}
+
+/// Arguments of `planner golden`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner golden check             compare ci/scenarios/*.toml with ci/plans/*.json\n  \
+    planner golden accept docs-only  after reading what changed\n  \
+    planner golden init              one scenario per lane, every glob exercised")]
+pub struct GoldenArgs {
+    /// Scenarios by name; none: all of them.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// The directory of scenarios, from the repository's root.
+    #[arg(long, value_name = "DIR", default_value = "ci/scenarios")]
+    pub scenarios: String,
+
+    /// The directory of golden plans, from the repository's root.
+    #[arg(long, value_name = "DIR", default_value = "ci/plans")]
+    pub plans: String,
+
+    /// Where manifest and catalog are.
+    #[command(flatten)]
+    pub definitions: DefinitionArgs,
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{Catalog, LaneIndex};
-use plans::{DefinitionChanged, JobId, RepoPath, Trigger};
+use plans::{DefinitionChanged, JobId, RepoPath, Source, Trigger};
 
 use crate::{
     PlanningError, Request,
@@ -31,14 +31,17 @@ impl DefinitionChanges {
     ///
     /// [`PlanningError`] when a file of the base cannot be read from the repository at all.
     pub fn find(
-        situation: &Situation,
+        situation: Option<&Situation>,
         request: &Request,
         catalog: &Catalog,
         inputs: &Inputs,
         changed: &Changed,
     ) -> Result<Self, PlanningError> {
         let mut found = Self::default();
-        if changed.scope != Scope::Changes || request.wanted.trigger == Trigger::Manual {
+        // A scenario shows what its paths select; it has no definitions before and after.
+        let scenario = matches!(changed.source, Source::Scenario(_));
+        let manual = request.wanted.trigger == Trigger::Manual;
+        if scenario || manual || changed.scope != Scope::Changes {
             return Ok(found);
         }
         if changed.base_is_empty {
@@ -53,6 +56,7 @@ impl DefinitionChanges {
             return Ok(found);
         }
         for &tree in &changed.base_trees {
+            let situation = situation.expect("a base comes from a repository");
             match base_catalog(situation, request, tree)? {
                 Ok(base) => found.compare(&base, catalog),
                 Err(why) => found.everything(catalog, &why),

@@ -19,9 +19,11 @@ pub mod change_set;
 pub mod cli;
 pub mod commands;
 pub mod definition_changes;
+pub mod diff;
 pub mod exit_code;
 pub mod explain;
 pub mod git;
+pub mod golden;
 pub mod lower;
 mod matches;
 pub mod planned_tree;
@@ -35,13 +37,17 @@ mod situation;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{Catalog, Diagnostics};
-use plans::{InvalidId, Plan, PlanError, PlanLane, PlanParts, Selection, SelectionMode, Source};
+use plans::{
+    InvalidId, Plan, PlanError, PlanLane, PlanParts, ScenarioName, Selection, SelectionMode,
+    Source, Trigger,
+};
 
 use crate::{
     definition_changes::DefinitionChanges,
     git::Note,
     lower::lower,
     planned_tree::{Inputs, TreeError},
+    scenario::Scenario,
     select::{LaneSelection, Question, Scope, Selected, select},
 };
 pub use crate::{
@@ -114,7 +120,7 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
 
     // 4. What of it changes the definitions themselves.
     let definition_changes =
-        DefinitionChanges::find(&situation, request, &catalog, &inputs, &changed)?;
+        DefinitionChanges::find(Some(&situation), request, &catalog, &inputs, &changed)?;
 
     // 5. Which lanes, each with its reasons.
     let question = request.question(&catalog, &changed, definition_changes)?;
@@ -129,10 +135,54 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
 ///
 /// [`PlanningError`]; then there is no plan.
 pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
-    let Decision { situation, catalog, inputs, changed, question, selected } = decide(request)?;
+    let decision = decide(request)?;
+    let mut notes = decision.situation.notes.clone();
+    notes.extend(decision.changed.notes.iter().cloned());
+    let Decision { catalog, inputs, changed, question, selected, .. } = decision;
+    let plan = assemble(&catalog, inputs.ids, changed, &question, &selected)?;
+    Ok(Planned { plan, notes })
+}
 
+/// Makes the plan for a scenario; the definitions have been read.
+///
+/// # Errors
+///
+/// [`PlanningError`] when the nodes do not make a plan.
+pub fn plan_scenario(
+    catalog: &Catalog,
+    inputs: &Inputs,
+    definitions: &DefinitionPaths,
+    name: &ScenarioName,
+    scenario: &Scenario,
+) -> Result<Plan, PlanningError> {
+    let changes = scenario.changes.clone();
+    let request = Request {
+        definitions: definitions.clone(),
+        changes: ChangesFrom::Scenario { name: name.clone(), changes },
+        wanted: Wanted { trigger: scenario.trigger, ..Wanted::default() },
+        ..Request::default()
+    };
+    let changed = situation::scenario(scenario.trigger, name, &scenario.changes);
+    let definition_changes = DefinitionChanges::find(None, &request, catalog, inputs, &changed)?;
+    let question = request.question(catalog, &changed, definition_changes)?;
+    let selected = select(catalog, &changed.changes, &question);
+    assemble(catalog, BTreeMap::new(), changed, &question, &selected)
+}
+
+/// Makes the document of a decision.
+///
+/// # Errors
+///
+/// [`PlanningError`] when the nodes do not make a plan.
+fn assemble(
+    catalog: &Catalog,
+    inputs: BTreeMap<String, String>,
+    changed: Changed,
+    question: &Question,
+    selected: &Selected,
+) -> Result<Plan, PlanningError> {
     // 6. Which nodes, with which edges.
-    let lowered = lower(&catalog, &selected)?;
+    let lowered = lower(catalog, selected)?;
 
     // 7. The document.
     let scenario = matches!(changed.source, Source::Scenario(_));
@@ -140,35 +190,33 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
         .lanes
         .iter()
         .zip(lowered.of_lane)
-        .map(|(selection, nodes)| plan_lane(&catalog, selection, nodes))
+        .map(|(selection, nodes)| plan_lane(catalog, selection, nodes))
         .collect();
     let listed = lanes.len();
     if scenario {
         lanes.retain(|lane| lane.selected);
     }
+    let trigger = question.trigger.0;
     let mode = match &question.scope {
-        _ if request.wanted.trigger == plans::Trigger::Manual => SelectionMode::Requested,
+        _ if trigger == Trigger::Manual => SelectionMode::Requested,
         Scope::All | Scope::UnknownBase(_) => SelectionMode::All,
         Scope::Changes if changed.changes.is_empty() => SelectionMode::NoChange,
         Scope::Changes => SelectionMode::Affected,
     };
-    let plan = Plan::new(PlanParts {
+    Ok(Plan::new(PlanParts {
         source: changed.source,
         selection: Selection {
-            trigger: request.wanted.trigger,
+            trigger,
             mode,
             note: changed.note,
             lanes_not_listed: scenario.then_some((listed - lanes.len()) as u64),
         },
-        inputs: if scenario { BTreeMap::new() } else { inputs.ids },
+        inputs: if scenario { BTreeMap::new() } else { inputs },
         changes: BTreeSet::from_iter(changed.changes),
-        uncovered: selected.uncovered,
+        uncovered: selected.uncovered.clone(),
         lanes,
         nodes: lowered.nodes,
-    })?;
-    let mut notes = situation.notes;
-    notes.extend(changed.notes);
-    Ok(Planned { plan, notes })
+    })?)
 }
 
 fn plan_lane(catalog: &Catalog, selection: &LaneSelection, nodes: Vec<plans::NodeId>) -> PlanLane {

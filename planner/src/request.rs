@@ -84,11 +84,19 @@ pub struct Wanted {
     pub targets: Vec<TargetId>,
     /// Jobs by id.
     pub jobs: Vec<JobId>,
+    /// Every lane of either list, as if each were named.
+    pub every_lane: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { trigger: Trigger::Branch, lanes: Vec::new(), targets: Vec::new(), jobs: Vec::new() }
+        Self {
+            trigger: Trigger::Branch,
+            lanes: Vec::new(),
+            targets: Vec::new(),
+            jobs: Vec::new(),
+            every_lane: false,
+        }
     }
 }
 
@@ -147,6 +155,9 @@ impl Request {
             scope: changed.scope.clone(),
             ..Question::default()
         };
+        if self.wanted.every_lane {
+            question.lanes.extend(catalog.lane_indices());
+        }
         for id in &self.wanted.lanes {
             let known = || catalog.lanes().iter().map(|lane| lane.id.as_str());
             let lane =

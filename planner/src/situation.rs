@@ -1,6 +1,6 @@
 //! Where a request stands: the repository or directory, head, the planned tree, and what changed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lanes::Catalog;
 use plans::{
@@ -102,6 +102,12 @@ impl Situation {
         })
     }
 
+    /// Returns the root of the work tree, or the directory that stands for it.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Returns the tree being planned.
     #[must_use]
     pub fn planned_tree(&self) -> PlannedTree<'_> {
@@ -137,7 +143,9 @@ impl Situation {
         default_branch: Option<&str>,
     ) -> Result<Changed, SituationError> {
         match &request.changes {
-            ChangesFrom::Scenario { name, changes } => Ok(scenario(request, name, changes)),
+            ChangesFrom::Scenario { name, changes } => {
+                Ok(scenario(request.wanted.trigger, name, changes))
+            }
             ChangesFrom::List(list) => {
                 let changes = parse_changed_files(list)?.into_vec();
                 let mut changed = self.without_base(BaseMode::ChangedFiles, Scope::Changes);
@@ -238,11 +246,12 @@ pub(crate) fn read_definitions(
     Ok((catalog, files.into_inputs()))
 }
 
-fn scenario(request: &Request, name: &ScenarioName, changes: &[Change]) -> Changed {
+/// What a scenario says has changed. A nightly run without changes is all of it.
+pub(crate) fn scenario(trigger: Trigger, name: &ScenarioName, changes: &[Change]) -> Changed {
     let mut changes = changes.to_vec();
     changes.sort();
     changes.dedup();
-    let everything = request.wanted.trigger == Trigger::Nightly && changes.is_empty();
+    let everything = trigger == Trigger::Nightly && changes.is_empty();
     Changed {
         source: Source::Scenario(name.clone()),
         changes,

@@ -1,6 +1,7 @@
 //! One file per command: each turns arguments into a request, and an answer into text.
 
 mod explain;
+mod golden;
 mod list;
 mod output;
 mod plan;
@@ -25,6 +26,8 @@ pub fn run(cli: Cli) -> Exit {
     let answer = match cli.command {
         Command::Plan(args) => plan::run(&console, args),
         Command::Show(args) => show::run(&console, &args),
+        Command::Diff(args) => show::diff(&console, &args),
+        Command::Golden { command } => golden::run(&console, command),
         Command::Explain(args) => explain::run(&console, args),
         Command::List(args) => list::run(&console, args),
         Command::TargetInfo(args) => list::target_info(&console, args),

@@ -50,6 +50,12 @@ impl Failure {
         Self { exit: Exit::Refused, ..Self::bad_input(message, help) }
     }
 
+    /// Says what the failure is about.
+    pub(super) fn about(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// Bad input, with every problem and its place.
     pub(super) fn diagnosed(diagnostics: Box<Diagnostics>) -> Self {
         let count = diagnostics.len();
@@ -131,6 +137,12 @@ impl Console {
         std::fs::read(self.dir.join(path)).map_err(cannot)
     }
 
+    /// Returns whether a file is there, from the directory the command starts in.
+    #[expect(clippy::disallowed_methods, reason = "arguments name files")]
+    pub(super) fn is_file(&self, path: &Path) -> bool {
+        std::fs::metadata(self.dir.join(path)).is_ok_and(|found| !found.is_dir())
+    }
+
     /// Writes a file whole or not at all: beside it first, then renamed.
     #[expect(clippy::disallowed_methods, reason = "arguments name files")]
     pub(super) fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
@@ -145,6 +157,53 @@ impl Console {
                 Failure::bad_input(message, "check the directory and the space on its disk")
             },
         )
+    }
+
+    /// Reads every file of a directory that ends in `.extension`, by its name without that; a
+    /// directory that does not exist has none.
+    #[expect(clippy::disallowed_methods, reason = "goldens are files beside each other")]
+    pub(super) fn files_in(
+        &self,
+        dir: &Path,
+        extension: &str,
+    ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+        let dir = self.dir.join(dir);
+        let cannot = |error: io::Error| {
+            let message = format!("`{}` cannot be read: {error}", dir.display());
+            Failure::bad_input(message, "check its permissions")
+        };
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(cannot(error)),
+        };
+        let mut files = BTreeMap::new();
+        for entry in entries {
+            let path = entry.map_err(cannot)?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            if let Some(stem) = stem.filter(|_| path.extension().is_some_and(|e| e == extension)) {
+                files.insert(stem.to_owned(), std::fs::read(&path).map_err(cannot)?);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Makes a directory and those above it.
+    #[expect(clippy::disallowed_methods, reason = "goldens are files beside each other")]
+    pub(super) fn make_dir(&self, dir: &Path) -> Result<(), Failure> {
+        std::fs::create_dir_all(self.dir.join(dir)).map_err(|error| {
+            let message = format!("`{}` cannot be made: {error}", dir.display());
+            Failure::bad_input(message, "check the permissions of the directory above")
+        })
+    }
+
+    /// Removes a file.
+    #[expect(clippy::disallowed_methods, reason = "goldens are files beside each other")]
+    pub(super) fn remove_file(&self, path: &Path) -> Result<(), Failure> {
+        std::fs::remove_file(self.dir.join(path)).map_err(|error| {
+            let message = format!("`{}` cannot be removed: {error}", path.display());
+            Failure::bad_input(message, "check its permissions")
+        })
     }
 
     /// Writes data to standard output.

@@ -15,7 +15,7 @@ use crate::{
 pub(super) fn run(console: &Console, args: PlanArgs) -> Answer {
     let request = request(console, args.definitions, args.change)?;
     let planned = plan(&request)?;
-    let text = show::render(console, &planned.plan, args.format, None);
+    let text = show::render(&planned.plan, args.format, &show::options(console));
     match &args.output {
         Some(file) => console.write_file(file, text.as_bytes())?,
         None => console.write(text.as_bytes())?,
@@ -81,6 +81,12 @@ pub(super) fn request(
         worktree: args.worktree,
         run_all_on_unknown_base: args.on_unknown_base == OnUnknownBase::RunAll,
         pull_request: console.pull_request(),
-        wanted: Wanted { trigger, lanes: args.lane, targets: args.target, jobs: args.job },
+        wanted: Wanted {
+            trigger,
+            lanes: args.lane,
+            targets: args.target,
+            jobs: args.job,
+            every_lane: false,
+        },
     })
 }
