@@ -24,12 +24,7 @@ fn naive(globs: &[String], path: &str, submodule: bool) -> Vec<usize> {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[ab]{1,3}",
-        "[ab]{1,2}\\.(rs|toml)",
-        Just(".a".to_owned()),
-        Just("é".to_owned())
-    ]
+    prop_oneof!["[ab]{1,3}", "[ab]{1,2}\\.(rs|toml)", Just(".a".to_owned()), Just("é".to_owned())]
 }
 
 fn path() -> impl Strategy<Value = String> {
@@ -212,8 +207,23 @@ fn each_refused_form_names_its_place() {
     refused("{a,b}**", "{a,b}**");
     refused("{/a,b}", "{/a,b}");
     for good in [
-        "**", "*", "**/*.rs", "a/**/b", "[!a]b", "[]a]", "[a-]", "{a,b}/**", "{src/**,*.toml}",
-        "app/(group)/page.tsx", "a\\{b", "café/**", "caf?", ".github/**", "a..b", "...", "[@]x/**",
+        "**",
+        "*",
+        "**/*.rs",
+        "a/**/b",
+        "[!a]b",
+        "[]a]",
+        "[a-]",
+        "{a,b}/**",
+        "{src/**,*.toml}",
+        "app/(group)/page.tsx",
+        "a\\{b",
+        "café/**",
+        "caf?",
+        ".github/**",
+        "a..b",
+        "...",
+        "[@]x/**",
     ] {
         glob::check(good).unwrap_or_else(|problem| panic!("`{good}` was refused: {problem}"));
     }
