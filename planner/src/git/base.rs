@@ -60,7 +60,8 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`GitError`] when the base is out of reach; never a guess.
+    /// [`GitError`] when the base is out of reach; never a guess. Head is known all the same, so
+    /// planning everything is still possible (`--on-unknown-base run-all`).
     pub fn base(
         &self,
         head: &Head,
@@ -211,11 +212,14 @@ impl Repository {
         } else {
             match self.inner.merge_bases(head.commit.0, target.commit) {
                 Ok(found) => found.to_vec(),
-                Err(error) if error.code() == ErrorCode::NotFound => {
+                Err(error) => {
+                    // libgit2 says as much of a hole in the history as of two histories.
                     self.whole_history(&[head.commit.0, target.commit])?;
+                    if error.code() != ErrorCode::NotFound {
+                        return Err(other("looking for the merge base", &error));
+                    }
                     Vec::new()
                 }
-                Err(error) => return Err(other("looking for the merge base", &error)),
             }
         };
         if found.is_empty() {
@@ -274,9 +278,13 @@ impl Repository {
         if self.inner.is_shallow() {
             return Ok(self.ancestors(of)?.commits.contains(&commit));
         }
-        self.inner
-            .graph_descendant_of(of, commit)
-            .map_err(|error| other("reading the history", &error))
+        match self.inner.graph_descendant_of(of, commit) {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                self.whole_history(&[of])?;
+                Err(other("reading the history", &error))
+            }
+        }
     }
 
     /// Everything that can be reached from a commit, itself included.
@@ -297,7 +305,7 @@ impl Repository {
         Ok(found)
     }
 
-    /// Fails where history is damaged, which libgit2 reports as the absence of a merge base.
+    /// Fails where history is damaged, with the commit that is missing.
     fn whole_history(&self, commits: &[Oid]) -> Result<(), GitError> {
         commits.iter().try_for_each(|&commit| self.ancestors(commit).map(|_| ()))
     }

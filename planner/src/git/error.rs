@@ -210,21 +210,6 @@ impl GitError {
             Self::Other { .. } => "`git status` and `git fsck` say more".to_owned(),
         }
     }
-
-    /// Returns whether only the base is unknown, so that planning everything is still possible
-    /// (`--on-unknown-base run-all`).
-    #[must_use]
-    pub fn leaves_head_known(&self) -> bool {
-        matches!(
-            self,
-            Self::UnknownRevision { .. }
-                | Self::NoDefaultBranch { .. }
-                | Self::Shallow { .. }
-                | Self::Unrelated { .. }
-                | Self::MissingObject { .. }
-                | Self::Corrupt { .. }
-        )
-    }
 }
 
 /// Brings the commits and trees that a shallow clone lacks, but no file contents.

@@ -201,7 +201,8 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`GitError`] when an object is missing or damaged.
+    /// [`GitError`] when an object is missing or damaged; as with [`Self::base`], everything can
+    /// still be planned.
     pub fn changes(&self, base: &Base, head_tree: ObjectId) -> Result<ChangeSet, GitError> {
         if base.commits.is_empty() {
             return self.changes_between(None, head_tree);

@@ -14,7 +14,6 @@ fn a_directory_outside_any_repository_is_refused() {
         let expected = format!("no git repository at `{}` or above it", missing.display());
         assert_eq!(error.to_string(), expected);
         assert!(error.help().contains("--changed-files"));
-        assert!(!error.leaves_head_known());
     }
 }
 
@@ -39,7 +38,7 @@ fn a_revision_that_does_not_exist_is_refused() {
         let head = repository.head(None).expect("a head");
         let request = BaseRequest::Exact(revision.to_owned());
         let error = repository.base(&head, &request, None, None).expect_err("no commit");
-        assert!(error.leaves_head_known());
+        assert!(matches!(error, GitError::UnknownRevision { shallow: false, .. }), "{error}");
     }
 }
 
@@ -138,7 +137,6 @@ fn a_partial_clone_without_the_trees_is_refused() {
     let base = repository.base(&head, &BaseRequest::Default, None, None).expect("a base");
     let error = repository.changes(&base, head.tree).expect_err("no trees");
     assert!(error.to_string().ends_with("is missing from this partial clone"), "{error}");
-    assert!(error.leaves_head_known());
     // The command it names does mend it.
     let help = error.help();
     let command = help.split('`').nth(1).expect("a command").strip_prefix("git ").expect("git");
@@ -180,4 +178,23 @@ fn a_damaged_tree_is_refused() {
     let error = sandbox.open().changes_between(None, head.tree).expect_err("missing");
     assert_eq!(error.to_string(), format!("the tree {id} is missing"));
     assert!(error.help().contains("git fsck"));
+}
+
+#[test]
+fn a_history_with_a_hole_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.commit_file("first");
+    let hole = sandbox.commit_file("second").to_string();
+    sandbox.commit_file("third");
+    sandbox.git(&["checkout", "-q", "-b", "feature", "HEAD~2"]);
+    sandbox.commit_file("fourth");
+    let object = sandbox.root().join(".git/objects").join(&hole[..2]).join(&hole[2..]);
+    fs::remove_file(object).expect("it is loose");
+    let repository = sandbox.open();
+    for detached in [false, true] {
+        let revision = if detached { Some("feature") } else { None };
+        let head = repository.head(revision).expect("a head");
+        let error = repository.base(&head, &BaseRequest::Default, None, None).expect_err("a hole");
+        assert_eq!(error.to_string(), format!("the commit {hole} is missing"));
+    }
 }
