@@ -75,7 +75,7 @@ impl Situation {
                 repository: None,
                 head: None,
                 tree: None,
-                root: request.dir.clone(),
+                root: git::root_of(&request.dir).unwrap_or_else(|| request.dir.clone()),
                 worktree: false,
                 notes: vec![Note::Info(format!(
                     "{error}; planning the files of `{}`, which cannot be applied",
@@ -171,7 +171,7 @@ impl Situation {
                     .and_then(|base| Ok((repository.changes(&base, tree)?, base)));
                 match found {
                     Ok((changes, base)) => self.against(repository, base, changes.into_vec()),
-                    Err(error) if request.run_all_on_unknown_base && error.leaves_head_known() => {
+                    Err(error) if request.run_all_on_unknown_base => {
                         let because = format!("the base is not known: {error}");
                         let mut changed = self
                             .without_base(BaseMode::Unknown, Scope::UnknownBase(because.clone()));

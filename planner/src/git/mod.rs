@@ -298,6 +298,15 @@ impl Repository {
     }
 }
 
+/// Returns the root of the repository that `dir` is in, also of one that [`Repository::open`]
+/// refuses: its work tree can be planned from a list of changed files all the same.
+#[must_use]
+pub fn root_of(dir: &Path) -> Option<PathBuf> {
+    let none: [&Path; 0] = [];
+    let git_dir = git2::Repository::discover_path(dir, none).ok()?;
+    Some(top_of(dir, &git_dir))
+}
+
 fn other(doing: &str, error: &git2::Error) -> GitError {
     GitError::Other { doing: doing.to_owned(), detail: error.message().to_owned() }
 }

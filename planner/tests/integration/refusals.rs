@@ -70,6 +70,7 @@ fn formats_that_libgit2_cannot_read_are_named() {
                 )
             );
             assert!(error.help().contains("--changed-files -"));
+            assert_eq!(planner::git::root_of(&dir), Some(root));
         }
     }
 }
