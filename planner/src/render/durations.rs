@@ -12,7 +12,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     time::Duration,
 };
 
@@ -202,10 +202,10 @@ enum Resource<'a> {
     Group(&'a GroupName),
 }
 
-/// Free units of each resource, and who waits for one, in the order in which they became ready.
+/// Free units of each resource, and who waits for one; the first in the plan's order goes first.
 struct Resources<'a> {
     free: BTreeMap<Resource<'a>, u32>,
-    waiting: BTreeMap<Resource<'a>, VecDeque<usize>>,
+    waiting: BTreeMap<Resource<'a>, BTreeSet<usize>>,
     needs: Vec<Vec<Resource<'a>>>,
 }
 
@@ -233,7 +233,7 @@ impl<'a> Resources<'a> {
     fn start(&mut self, node: usize) -> bool {
         match self.needs[node].iter().find(|it| self.free[*it] == 0) {
             Some(taken) => {
-                self.waiting.entry(taken.clone()).or_default().push_back(node);
+                self.waiting.entry(taken.clone()).or_default().insert(node);
                 false
             }
             None => {
@@ -252,16 +252,18 @@ impl<'a> Resources<'a> {
             *self.free.get_mut(resource).expect("every need was entered") += 1;
         }
         let mut started = Vec::new();
-        for resource in &held {
-            // Who cannot start yet joins another queue, so this one only gets shorter.
-            let mut rounds = self.waiting.get(resource).map_or(0, VecDeque::len);
-            while rounds > 0 && self.free[resource] > 0 {
-                rounds -= 1;
-                let next = self.waiting.get_mut(resource).and_then(VecDeque::pop_front);
-                let Some(next) = next else { break };
-                if self.start(next) {
-                    started.push(next);
-                }
+        // Who still cannot start joins the queue of something that is not free, so this ends.
+        while let Some((next, resource)) = held
+            .iter()
+            .filter(|resource| self.free[*resource] > 0)
+            .filter_map(|resource| Some((*self.waiting.get(resource)?.first()?, resource)))
+            .min()
+        {
+            if let Some(queue) = self.waiting.get_mut(resource) {
+                queue.remove(&next);
+            }
+            if self.start(next) {
+                started.push(next);
             }
         }
         started
@@ -296,4 +298,125 @@ fn simulate(plan: &Plan, times: &[Duration]) -> Duration {
         }
     }
     now
+}
+
+#[cfg(test)]
+mod tests {
+    use plans::{GroupName, NodeId, Plan, PlanParts};
+
+    use super::*;
+    use crate::render::sample::{node, parts, remote};
+
+    fn seconds(plan: &Plan, times: &[(&str, u64)]) -> Durations {
+        let measured = |secs| Measured {
+            runs: 1,
+            median: Duration::from_secs(secs),
+            p90: Duration::from_secs(secs),
+            passed: 1,
+            failed: 0,
+            flaky: 0,
+        };
+        let nodes = times
+            .iter()
+            .map(|(id, secs)| (NodeId::new(*id).expect("well formed"), measured(*secs)))
+            .collect();
+        assert!(times.iter().all(|(id, _)| plan.node(id).is_some()), "a time for no node");
+        Durations { nodes }
+    }
+
+    fn plan(change: impl FnOnce(&mut PlanParts)) -> Plan {
+        let mut parts = parts();
+        parts.lanes.clear();
+        parts.nodes = ["a", "b", "c", "d"].map(|id| node(&format!("execute-{id}"), &[])).into();
+        change(&mut parts);
+        Plan::new(parts).expect("the parts fit")
+    }
+
+    const TIMES: [(&str, u64); 4] =
+        [("execute-a", 10), ("execute-b", 20), ("execute-c", 30), ("execute-d", 40)];
+
+    #[track_caller]
+    fn check(plan: &Plan, expected: u64, longest: u64) {
+        let estimate = seconds(plan, &TIMES).estimate(plan);
+        assert_eq!(estimate.expected, Duration::from_secs(expected));
+        assert_eq!(estimate.critical_time, Duration::from_secs(longest));
+        assert_eq!(estimate.machine_time, Duration::from_secs(100));
+    }
+
+    #[test]
+    fn what_does_not_wait_runs_at_once() {
+        check(&plan(|_| {}), 40, 40);
+    }
+
+    #[test]
+    fn a_host_runs_as_many_as_it_has_slots() {
+        // Two slots: a and b first, then c when a ends, d when b ends.
+        check(
+            &plan(|parts| parts.nodes.iter_mut().for_each(|it| it.spec.placement = remote("h"))),
+            60,
+            40,
+        );
+    }
+
+    #[test]
+    fn a_group_runs_one_at_a_time() {
+        let group = || GroupName::new("g").expect("well formed");
+        let all = plan(|parts| {
+            parts.nodes.iter_mut().for_each(|it| {
+                it.concurrency_groups.insert(group());
+            });
+        });
+        check(&all, 100, 40);
+        // Where a host is full as well, c comes before d, which waited for the group.
+        let both = plan(|parts| {
+            parts.nodes.iter_mut().for_each(|it| it.spec.placement = remote("h"));
+            parts.nodes[0].concurrency_groups.insert(group());
+            parts.nodes[3].concurrency_groups.insert(group());
+        });
+        check(&both, 60, 40);
+    }
+
+    #[test]
+    fn the_longest_chain_is_named_in_order() {
+        let plan = plan(|parts| {
+            parts.nodes[1] = node("execute-b", &["execute-a"]);
+            parts.nodes[2] = node("execute-c", &["execute-a", "execute-b"]);
+        });
+        check(&plan, 60, 60);
+        let chain = seconds(&plan, &TIMES).estimate(&plan).critical_path;
+        let chain: Vec<&str> = chain.iter().map(NodeId::as_str).collect();
+        assert_eq!(chain, ["execute-a", "execute-b", "execute-c"]);
+    }
+
+    #[test]
+    fn a_number_that_is_no_time_is_refused_with_its_node() {
+        let text = |secs: &str| {
+            format!(
+                r#"{{ "nodes": [ {{ "id": "execute-a", "runs": 1, "median_secs": {secs},
+                    "p90_secs": 1, "passed": 1, "failed": 0, "flaky": 0 }} ] }}"#
+            )
+        };
+        for bad in ["-1", "1e300"] {
+            let error = Durations::from_json(text(bad).as_bytes()).expect_err("no time");
+            assert!(error.to_string().contains("`execute-a`"), "{error}");
+        }
+        assert!(Durations::from_json(text("1.5").as_bytes()).is_ok());
+        for bad in ["null", "\"1\"", "1, \"median_secs\": 2"] {
+            assert!(Durations::from_json(text(bad).as_bytes()).is_err(), "{bad} was accepted");
+        }
+        let twice = text("1").replace(" ] }", ", X ] }");
+        let one = twice.split_once('[').expect("a list").1.split_once(", X").expect("an end").0;
+        let error = Durations::from_json(twice.replace('X', one).as_bytes()).expect_err("twice");
+        assert!(error.to_string().contains("twice"), "{error}");
+    }
+
+    #[test]
+    fn endless_times_do_not_overflow() {
+        let plan = plan(|parts| parts.nodes[1] = node("execute-b", &["execute-a"]));
+        let mut durations = seconds(&plan, &TIMES);
+        for measured in durations.nodes.values_mut() {
+            measured.median = Duration::MAX;
+        }
+        assert_eq!(durations.estimate(&plan).machine_time, Duration::MAX);
+    }
 }

@@ -37,24 +37,38 @@ pub(super) struct Box {
 /// How coarse groups are; each is tried until the picture is small enough.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Grain {
+    /// Every node.
     Node,
+    /// Nodes that differ only in what they run: same place, same dependencies, same dependents.
+    Twins,
+    /// Nodes of the same depth and place.
     DepthAndPlace,
+    /// Nodes of neighbouring depths and the same place.
     BandAndPlace,
+    /// Nodes of neighbouring depths.
     Band,
 }
 
 /// How many columns a drawing of bands has at most.
 const BANDS: usize = 12;
+/// Above these, sixty boxes that all wait for the same two say less than one that stands for them.
+const NODES_ALONE: usize = 40;
+const NODES_ABOVE_EACH_OTHER: usize = 14;
 
 impl Drawing {
     /// Draws `plan` with at most about `max_boxes` boxes and `max_arrows` arrows.
     pub(super) fn new(plan: &Plan, max_boxes: usize, max_arrows: usize) -> Self {
         let places = Places::new(plan);
-        for grain in [Grain::Node, Grain::DepthAndPlace, Grain::BandAndPlace] {
+        for grain in [Grain::Node, Grain::Twins, Grain::DepthAndPlace, Grain::BandAndPlace] {
             let drawing = draw(plan, &places, grain);
             // Groups stand in few columns, so that more arrows between them can be followed.
-            let factor = if drawing.grouped { 3 } else { 1 };
-            if drawing.boxes.len() <= max_boxes && drawing.arrows.len() <= max_arrows * factor {
+            let (boxes, arrows) = match grain {
+                Grain::Node => (max_boxes.min(NODES_ALONE), max_arrows),
+                Grain::Twins => (max_boxes, max_arrows),
+                _ => (max_boxes, max_arrows * 3),
+            };
+            let flat = grain != Grain::Node || drawing.tallest() <= NODES_ABOVE_EACH_OTHER;
+            if flat && drawing.boxes.len() <= boxes && drawing.arrows.len() <= arrows {
                 return drawing;
             }
         }
@@ -64,6 +78,15 @@ impl Drawing {
     /// Draws every node, however many there are.
     pub(super) fn whole(plan: &Plan) -> Self {
         draw(plan, &Places::new(plan), Grain::Node)
+    }
+
+    /// Returns how many boxes the largest layer has.
+    fn tallest(&self) -> usize {
+        let mut heights: BTreeMap<usize, usize> = BTreeMap::new();
+        for it in &self.boxes {
+            *heights.entry(it.layer).or_default() += 1;
+        }
+        heights.into_values().max().unwrap_or(0)
     }
 }
 
@@ -98,8 +121,10 @@ fn draw(plan: &Plan, places: &Places, grain: Grain) -> Drawing {
     let depth = |node: usize| plan.graph().depth(node) as usize;
     let deepest = (0..plan.nodes().len()).map(depth).max().unwrap_or(0);
     let band = |node: usize| depth(node) * BANDS.min(deepest + 1) / (deepest + 1);
+    let twins = if grain == Grain::Twins { twins(plan, places) } else { Vec::new() };
     let key = |node: usize| match grain {
         Grain::Node => (depth(node), node),
+        Grain::Twins => (depth(node), twins[node]),
         Grain::DepthAndPlace => (depth(node), places.of_node[node]),
         Grain::BandAndPlace => (band(node), places.of_node[node]),
         Grain::Band => (band(node), 0),
@@ -135,21 +160,97 @@ fn draw(plan: &Plan, places: &Places, grain: Grain) -> Drawing {
             }
         }
     }
-    Drawing { boxes, arrows, places: places.names.clone(), grouped: grain != Grain::Node }
+    let grouped = boxes.iter().any(|it| it.nodes.len() > 1);
+    Drawing { boxes, arrows, places: places.names.clone(), grouped }
+}
+
+/// Returns for each node the first of those that have its kind, place, dependencies and dependents.
+fn twins(plan: &Plan, places: &Places) -> Vec<usize> {
+    let mut first = BTreeMap::new();
+    (0..plan.nodes().len())
+        .map(|node| {
+            let before: BTreeSet<usize> = plan.graph().dependencies(node).collect();
+            let after: BTreeSet<usize> = plan.graph().dependents(node).collect();
+            let key = (plan.nodes()[node].kind, places.of_node[node], before, after);
+            *first.entry(key).or_insert(node)
+        })
+        .collect()
 }
 
 fn label(plan: &Plan, places: &Places, nodes: &[usize]) -> String {
-    if let [only] = nodes {
-        return plan.nodes()[*only].id.to_string();
+    let ids: Vec<&str> = nodes.iter().map(|&node| plan.nodes()[node].id.as_str()).collect();
+    if let [only] = ids[..] {
+        return only.to_owned();
     }
     let prepare =
         nodes.iter().filter(|&&node| plan.nodes()[node].kind == NodeKind::Prepare).count();
     let execute = nodes.len() - prepare;
-    let label = match (prepare, execute) {
+    let here: BTreeSet<usize> = nodes.iter().map(|&node| places.of_node[node]).collect();
+    let what = match (prepare, execute) {
         (0, _) => text::count(execute, "execute node"),
         (_, 0) => text::count(prepare, "prepare node"),
         (_, _) => format!("{prepare} prepare, {}", text::count(execute, "execute node")),
     };
-    let here: BTreeSet<usize> = nodes.iter().map(|&node| places.of_node[node]).collect();
-    if here.len() > 1 { format!("{label} in {} places", here.len()) } else { label }
+    match (here.len(), pattern(&ids)) {
+        (1, Some(pattern)) => format!("{} × {pattern}", nodes.len()),
+        (1, None) => what,
+        (places, _) => format!("{what} in {places} places"),
+    }
+}
+
+/// Returns what ids have in common, in whole words: `execute-crate-…-tests`. Nothing if that is
+/// only their kind.
+fn pattern(ids: &[&str]) -> Option<String> {
+    let (first, rest) = ids.split_first()?;
+    let words = |id: &str| id.split('-').map(str::to_owned).collect::<Vec<_>>();
+    let first = words(first);
+    let (mut start, mut end) = (first.len(), first.len());
+    for id in rest {
+        let other = words(id);
+        start = start.min(first.iter().zip(&other).take_while(|(a, b)| a == b).count());
+        let shared = first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b);
+        end = end.min(shared.count());
+        // A word is not the start and the end of the same id.
+        let shortest = first.len().min(other.len());
+        end = end.min(shortest.saturating_sub(start + 1));
+    }
+    let tail = first[first.len() - end..].iter().map(|word| format!("-{word}")).collect::<String>();
+    (start + end > 1 && start > 0).then(|| format!("{}-…{tail}", first[..start].join("-")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample;
+
+    #[test]
+    fn a_group_is_named_by_what_its_nodes_share() {
+        let shared = |ids: &[&str]| pattern(ids);
+        assert_eq!(
+            shared(&["execute-a-tests", "execute-b-tests"]).as_deref(),
+            Some("execute-…-tests")
+        );
+        assert_eq!(shared(&["execute-ios-a", "execute-ios-b"]).as_deref(), Some("execute-ios-…"));
+        assert_eq!(shared(&["execute-a-a", "execute-a"]).as_deref(), Some("execute-a-…"));
+        assert_eq!(shared(&["execute-a", "execute-b"]), None);
+    }
+
+    #[test]
+    fn jobs_that_wait_for_the_same_are_one_box() {
+        let mut parts = sample::parts();
+        parts.lanes.clear();
+        parts.nodes = vec![sample::node("prepare-deps", &[])];
+        for job in 0..60 {
+            parts.nodes.push(sample::node(&format!("execute-{job}-tests"), &["prepare-deps"]));
+        }
+        parts.nodes.push(sample::node("execute-last", &["execute-7-tests"]));
+        let plan = Plan::new(parts).expect("the parts fit");
+        let drawing = Drawing::new(&plan, 100, 100);
+        let labels: Vec<&str> = drawing.boxes.iter().map(|it| it.label.as_str()).collect();
+        assert_eq!(
+            labels,
+            ["prepare-deps", "59 × execute-…-tests", "execute-7-tests", "execute-last"]
+        );
+        assert_eq!(drawing.arrows.len(), 3);
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Durations, Options, dot, html, human, markdown, mermaid,
-    sample::{hostile, large, parts, plan},
+    sample::{self, hostile, large, parts, plan},
     short,
     text::width,
 };
@@ -169,6 +169,32 @@ fn no_foreign_text_ends_a_label_of_a_chart() {
     }
 }
 
+/// What a change to a workspace looks like: three payloads, sixty jobs that need them.
+fn wide() -> plans::Plan {
+    let mut parts = parts();
+    parts.lanes.truncate(1);
+    parts.lanes[0].nodes.clear();
+    parts.nodes = ["sources", "deps", "build"]
+        .map(|id| {
+            sample::node(
+                &format!("prepare-{id}"),
+                if id == "sources" { &[] } else { &["prepare-sources"] },
+            )
+        })
+        .into();
+    for job in 0..60 {
+        let before: &[&str] =
+            if job % 3 == 0 { &["prepare-deps"] } else { &["prepare-build", "prepare-deps"] };
+        let mut node = sample::node(&format!("execute-crate-{job:02}-tests"), before);
+        if job % 4 == 0 {
+            node.spec.placement = sample::remote("pika-build");
+            node.spec.runtime = sample::incus("pika-ci");
+        }
+        parts.nodes.push(node);
+    }
+    plans::Plan::new(parts).expect("the parts fit")
+}
+
 /// Runs Graphviz where it is installed.
 #[track_caller]
 fn check_dot(text: &str) {
@@ -194,7 +220,7 @@ fn check_dot(text: &str) {
 fn graphviz_reads_what_is_written_for_it() {
     check_dot(&dot(&plan()));
     check_dot(&dot(&hostile()));
-    check_dot(&dot(&large(4, 10)));
+    check_dot(&dot(&wide()));
 }
 
 #[test]
@@ -258,6 +284,7 @@ fn write_the_forms() {
         ("plan", plan()),
         ("hostile", hostile()),
         ("middle", large(4, 30)),
+        ("wide", wide()),
         ("large", large(20, 250)),
     ] {
         for (form, text) in [

@@ -309,8 +309,9 @@ pub fn headline(plan: &Plan) -> String {
             "nothing runs, {} skipped",
             count(usize::try_from(all).unwrap_or(usize::MAX), "lane")
         ),
-        (1, _) => format!("1 of {all} lanes runs"),
+        (1, 1) => "the only lane runs".to_owned(),
         (selected, all) if selected as u64 == all => format!("all {all} lanes run"),
+        (1, _) => format!("1 of {all} lanes runs"),
         (selected, all) => format!("{selected} of {all} lanes run"),
     }
 }

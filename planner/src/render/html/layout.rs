@@ -234,7 +234,28 @@ fn finish(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::sample, *};
+
+    #[test]
+    fn boxes_keep_apart_and_arrows_go_to_the_right() {
+        for plan in [sample::plan(), sample::large(1, 70), sample::large(9, 12)] {
+            let drawing = Drawing::whole(&plan);
+            let layout = Layout::new(&drawing);
+            for column in &layout.columns {
+                for pair in column.windows(2) {
+                    let (upper, lower) = (layout.boxes[pair[0]], layout.boxes[pair[1]]);
+                    assert!(upper.1 + BOX_HEIGHT <= lower.1, "{upper:?} {lower:?}");
+                }
+            }
+            for &(x, y) in &layout.boxes {
+                assert!(x >= 0.0 && x + BOX_WIDTH <= layout.width, "{x} of {}", layout.width);
+                assert!(y >= 0.0 && y + BOX_HEIGHT <= layout.height, "{y} of {}", layout.height);
+            }
+            for points in &layout.arrows {
+                assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0), "{points:?}");
+            }
+        }
+    }
 
     #[test]
     fn boxes_stand_where_they_are_pulled_and_never_overlap() {

@@ -185,13 +185,19 @@ fn card(
         .and_then(|estimate| estimate.lanes.get(&lane.id))
         .map(|time| format!("<span>{} of machine time</span>", words::measured(*time)))
         .unwrap_or_default();
+    let button = if boxes.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "<button type=\"button\" hidden aria-pressed=\"false\" data-boxes=\"{}\" \
+             aria-label=\"Show the nodes of {} in the graph\">Show in graph</button>",
+            boxes.join(" "),
+            escape(&lane.title)
+        )
+    };
     out.line(format!(
-        "<div class=\"row\"><span>{}</span>{time}<button type=\"button\" hidden \
-         aria-pressed=\"false\" data-boxes=\"{}\" aria-label=\"Show the nodes of {} in the \
-         graph\">Show in graph</button></div></li>",
-        count(lane.nodes.len(), "node"),
-        boxes.join(" "),
-        escape(&lane.title)
+        "<div class=\"row\"><span>{}</span>{time}{button}</div></li>",
+        count(lane.nodes.len(), "node")
     ));
 }
 
@@ -214,16 +220,15 @@ fn graph(out: &mut Lines, plan: &Plan, drawing: &Drawing, estimate: Option<&Esti
     if drawing.boxes.iter().any(|it| it.prepare) {
         out.line("<li><span class=\"swatch dashed\" aria-hidden=\"true\"></span>makes ready</li>");
     }
-    if estimate.is_some_and(|estimate| !estimate.critical_path.is_empty()) && !drawing.grouped {
+    if estimate.is_some_and(|estimate| !estimate.critical_path.is_empty()) {
         out.line("<li><span class=\"swatch thick\" aria-hidden=\"true\"></span>longest chain</li>");
     }
     out.line("</ul>");
     if drawing.grouped {
         out.line(format!(
-            "<p class=\"soft\">{} in {}: drawn in groups by machine and depth. The list below \
-             has every node.</p>",
+            "<p class=\"soft\">Boxes with a number stand for several of the {}; the list below \
+             has each of them.</p>",
             count(plan.nodes().len(), "node"),
-            count(drawing.boxes.len(), "box").replace("boxs", "boxes")
         ));
     }
     out.line("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"graph\">");

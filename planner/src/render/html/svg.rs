@@ -1,7 +1,7 @@
 //! The graph as inline SVG: links for boxes, so that it can be walked by keyboard and read aloud
 //! without any script; classes for colours, which the style sheet owns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plans::{NodeId, Plan};
 
@@ -16,6 +16,8 @@ use super::{
     layout::{BOX_HEIGHT, BOX_WIDTH, Layout},
 };
 
+/// How many nodes the tool tip of a group names.
+const NAMED: usize = 12;
 /// How many characters of a label fit on a line of a box.
 const LINE: usize = 29;
 
@@ -23,9 +25,16 @@ const LINE: usize = 29;
 pub(super) fn svg(out: &mut Lines, plan: &Plan, drawing: &Drawing, estimate: Option<&Estimate>) {
     let layout = Layout::new(drawing);
     let (width, height) = (layout.width, layout.height);
-    let critical: BTreeSet<&NodeId> =
-        estimate.iter().flat_map(|estimate| &estimate.critical_path).collect();
-    let is_critical = |index: usize| matches!(drawing.boxes[index].nodes[..], [only] if critical.contains(&plan.nodes()[only].id));
+    let chain: &[NodeId] = estimate.map_or(&[], |estimate| &estimate.critical_path);
+    let box_of: BTreeMap<&NodeId, usize> = drawing
+        .boxes
+        .iter()
+        .enumerate()
+        .flat_map(|(index, it)| it.nodes.iter().map(move |&at| (&plan.nodes()[at].id, index)))
+        .collect();
+    let chain: Vec<usize> = chain.iter().filter_map(|id| box_of.get(id).copied()).collect();
+    let links: BTreeSet<(usize, usize)> = chain.windows(2).map(|pair| (pair[0], pair[1])).collect();
+    let critical: BTreeSet<usize> = chain.into_iter().collect();
     out.line(format!(
         "<svg class=\"graph\" role=\"group\" aria-label=\"Graph of {}, from left to right\" \
          viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">",
@@ -38,7 +47,7 @@ pub(super) fn svg(out: &mut Lines, plan: &Plan, drawing: &Drawing, estimate: Opt
     );
     out.line("<g aria-hidden=\"true\">");
     for (&(from, to), points) in drawing.arrows.iter().zip(&layout.arrows) {
-        let class = if is_critical(from) && is_critical(to) { "arrow critical" } else { "arrow" };
+        let class = if links.contains(&(from, to)) { "arrow critical" } else { "arrow" };
         out.line(format!(
             "<path class=\"{class}\" data-from=\"{from}\" data-to=\"{to}\" \
              marker-end=\"url(#tip)\" d=\"{}\"/>",
@@ -50,7 +59,7 @@ pub(super) fn svg(out: &mut Lines, plan: &Plan, drawing: &Drawing, estimate: Opt
     for (column, boxes) in layout.columns.iter().enumerate() {
         for &index in boxes {
             let at = layout.boxes[index];
-            node(out, plan, drawing, index, column, at, is_critical(index), estimate);
+            node(out, plan, drawing, index, column, at, critical.contains(&index), estimate);
         }
     }
     out.line("</svg>");
@@ -101,7 +110,16 @@ fn node(
             );
             (format!("#{}", node.id), format!("{}: {place}, {waits}{mark}", node.id), meta)
         }
-        None => ("#nodes".to_owned(), format!("{}: {place}", it.label), place.to_owned()),
+        None => {
+            let mut ids: Vec<&str> =
+                it.nodes.iter().take(NAMED).map(|&at| plan.nodes()[at].id.as_str()).collect();
+            if it.nodes.len() > NAMED {
+                ids.push("…");
+            }
+            let title = format!("{}: {place}: {}", it.label, ids.join(", "));
+            // The first of its nodes: the others stand near it in the list.
+            (format!("#{}", ids[0]), title, place.to_owned())
+        }
     };
     let label = only.map_or(it.label.as_str(), |node| {
         node.id.as_str().split_once('-').map_or(node.id.as_str(), |(_, rest)| rest)
