@@ -1,0 +1,131 @@
+//! Golden plans: one line per scenario. What a scenario holds, and how to review a change of its
+//! plan, is in the README beside this crate.
+
+use std::path::{Path, PathBuf};
+
+use lanes::{FileError, Files, glob::Glob};
+use planner::{DefinitionPaths, plan_scenario, planned_tree::Inputs, scenario::Scenario};
+use plans::{Plan, ScenarioName};
+
+/// The definitions that a folder of scenarios is about.
+struct Folder(PathBuf);
+
+impl Files for Folder {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FileError> {
+        let name = Path::new(path).file_name().ok_or("a file has a name")?;
+        match std::fs::read(self.0.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn matching(&self, _: &Glob) -> Result<Vec<String>, FileError> {
+        Ok(Vec::new())
+    }
+}
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[track_caller]
+fn plan(folder: &str, name: &str) -> Plan {
+    let definitions = match folder {
+        "pika" => here("../lanes/examples/pika"),
+        own => here("scenarios").join(own),
+    };
+    let paths = DefinitionPaths::default();
+    let catalog = lanes::load(&Folder(definitions), &paths.manifest, &paths.catalog)
+        .unwrap_or_else(|found| panic!("{}", found.render(lanes::Style::PLAIN)));
+    let file = here("scenarios").join(folder).join(format!("{name}.toml"));
+    let text = std::fs::read_to_string(&file).expect("the scenario is there");
+    let scenario = Scenario::read(&file.display().to_string(), &text).expect("a scenario");
+    let id = ScenarioName::new(format!("{folder}-{name}")).expect("well formed");
+    plan_scenario(&catalog, &Inputs::default(), &paths, &id, &scenario).expect("a plan")
+}
+
+fn settings() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(here("plans"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings
+}
+
+/// Holds the short form: what runs, what does not, and why.
+#[track_caller]
+fn golden(folder: &str, name: &str) {
+    golden_up_to(60, folder, name);
+}
+
+/// The same for a change that runs every lane: as long as that is, and no longer.
+#[track_caller]
+fn golden_everything(folder: &str, name: &str) {
+    golden_up_to(130, folder, name);
+}
+
+#[track_caller]
+fn golden_up_to(limit: usize, folder: &str, name: &str) {
+    let text = planner::render::short(&plan(folder, name));
+    let lines = text.lines().count();
+    assert!(lines <= limit, "{lines} lines are too many to review; choose a smaller change");
+    settings().bind(|| insta::assert_snapshot!(format!("{folder}-{name}"), text));
+    assert_bytes(&format!("{folder}-{name}"), &text);
+}
+
+/// Holds the whole document as well, for one scenario of each pair.
+#[track_caller]
+fn golden_document(folder: &str, name: &str) {
+    golden(folder, name);
+    let text = plan(folder, name).to_json().json;
+    let lines = text.lines().count();
+    assert!(lines <= 200, "{lines} lines are too many to review; choose a smaller change");
+    settings().bind(|| insta::assert_snapshot!(format!("{folder}-{name}.json"), text));
+    assert_bytes(&format!("{folder}-{name}.json"), &text);
+}
+
+/// The comparison of snapshots passes over line endings and blank ends; plans are byte-exact.
+#[track_caller]
+fn assert_bytes(name: &str, text: &str) {
+    let kept = std::fs::read_to_string(here("plans").join(format!("{name}.snap"))).expect("kept");
+    let (_, body) = kept[4..].split_once("\n---\n").expect("a header ends");
+    assert!(body == text, "{name}: the bytes differ");
+}
+
+macro_rules! scenarios {
+    ($($test:ident: $hold:ident($folder:literal, $name:literal);)+) => {
+        $(#[test]
+        fn $test() {
+            $hold($folder, $name);
+        })+
+
+        #[test]
+        fn every_scenario_is_a_test() {
+            let listed = [$(concat!($folder, "/", $name, ".toml")),+];
+            for folder in ["pika", "pairs"] {
+                for entry in std::fs::read_dir(here("scenarios").join(folder)).expect("there") {
+                    let name = entry.expect("readable").file_name().into_string().expect("UTF-8");
+                    let definition = matches!(name.as_str(), "forge-lanes.toml" | "catalog.toml");
+                    let file = format!("{folder}/{name}");
+                    assert!(definition || listed.contains(&file.as_str()), "{file} is no test");
+                }
+            }
+        }
+    };
+}
+
+scenarios! {
+    a_document_runs_the_lanes_that_name_it: golden("pika", "docs-only");
+    one_crate_runs_the_lanes_that_name_it: golden("pika", "one-crate");
+    a_manifest_edit_runs_what_names_the_manifest: golden_everything("pika", "manifest-edit");
+    a_lock_file_runs_everything: golden_everything("pika", "everything");
+    the_nightly_lanes_need_no_change: golden("pika", "nightly");
+    an_unknown_file_runs_nothing_and_is_listed: golden("pika", "nothing");
+    local_host_process: golden_document("pairs", "local-host-process");
+    local_incus: golden_document("pairs", "local-incus");
+    local_tart: golden_document("pairs", "local-tart");
+    remote_host_process: golden_document("pairs", "remote-host-process");
+    remote_incus: golden_document("pairs", "remote-incus");
+    remote_tart: golden_document("pairs", "remote-tart");
+}
