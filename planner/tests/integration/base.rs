@@ -8,7 +8,7 @@ use planner::{
 };
 use plans::BaseMode;
 
-use crate::sandbox::{Sandbox, shown};
+use crate::sandbox::{Numbers, Sandbox, shown};
 
 /// Head and base of the repository as it stands.
 #[track_caller]
@@ -358,4 +358,56 @@ fn history_follows_first_parents() {
     let (steps, notes) = commits(&clone, Range::Last(10));
     assert_eq!(steps, [merged]);
     assert!(matches!(&notes[..], [Note::Warning(text)] if text.contains("after 1 commits")));
+}
+
+#[test]
+fn random_histories_have_the_merge_bases_that_git_finds_or_are_known_to_be_cut() {
+    let mut numbers = Numbers(811);
+    let sandbox = Sandbox::new();
+    let tree = ObjectId::empty_tree().to_string();
+    sandbox.git_with_input(&["hash-object", "-w", "-t", "tree", "--stdin"], b"");
+    let (mut sure, mut cut) = (0, 0);
+    for case in 0..20 {
+        let mut commits: Vec<String> = Vec::new();
+        for n in 0..12 {
+            let mut args = vec!["commit-tree".to_owned(), "-m".to_owned(), format!("{case} {n}")];
+            // Two roots at most, and then one or two of the last few.
+            for _ in 0..if n < 2 { n } else { 1 + numbers.below(2) } {
+                let back = 1 + numbers.below(commits.len().min(4));
+                args.extend(["-p".to_owned(), commits[commits.len() - back].clone()]);
+            }
+            args.push(tree.clone());
+            commits.push(sandbox.git(&args));
+        }
+        let (main, feature) = (&commits[10 - numbers.below(3)], &commits[11]);
+        sandbox.git(&["update-ref", "refs/heads/main", main]);
+        sandbox.git(&["update-ref", "refs/heads/feature", feature]);
+        let request = BaseRequest::MergeBase("origin/main".to_owned());
+        let mut expected: Vec<ObjectId> = sandbox
+            .git(&["merge-base", "--all", main, feature])
+            .lines()
+            .map(|line| line.parse().expect("an id"))
+            .collect();
+        expected.sort();
+
+        sandbox.git(&["update-ref", "refs/remotes/origin/main", main]);
+        let repository = sandbox.open();
+        let head = repository.head(Some("feature")).expect("a head");
+        let mut whole = repository.base(&head, &request, None, None).expect("a base").commits;
+        whole.sort();
+        assert_eq!(whole, expected, "case {case}");
+
+        let depth = 1 + u32::try_from(numbers.below(6)).expect("small");
+        let clone = shallow(&sandbox, depth, "feature", &["--no-single-branch", "--no-checkout"]);
+        match clone.base(&clone.head(None).expect("a head"), &request, None, None) {
+            Ok(mut base) => {
+                sure += 1;
+                base.commits.sort();
+                assert_eq!(base.commits, expected, "case {case} at depth {depth}");
+            }
+            Err(GitError::Shallow { .. }) => cut += 1,
+            Err(error) => panic!("case {case} at depth {depth}: {error}"),
+        }
+    }
+    assert!(sure > 5 && cut > 2, "{sure} sure, {cut} cut");
 }
