@@ -63,7 +63,7 @@ fn node(index: usize, it: &Box) -> String {
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in super::text::one_line(text).chars() {
-        if character.is_alphanumeric() || " .,_-/()×:".contains(character) {
+        if character.is_alphanumeric() || " .,_-/()×:…".contains(character) {
             escaped.push(character);
         } else {
             escaped.push('#');
