@@ -1,0 +1,248 @@
+//! One attempt of one node, from nothing to a verdict with nothing left behind.
+//!
+//! Owns the order of things: a turn on the machine, the runtime's four verbs, the opening line of
+//! `host.log`, the timings, the judgement. Does not own retries, dependencies, the journal or the
+//! record: those belong to the run.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use plans::{EnvName, Node, NodeId};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    control::Control,
+    fault::FailureKind,
+    intent::Intent,
+    placements::{Machine, Secret},
+    source::SourceSpec,
+    supervise::JobRef,
+};
+
+/// Everything one attempt needs to know; no global state is asked beside it.
+#[derive(Debug, Clone)]
+pub struct AttemptRequest {
+    /// The run's id.
+    pub run: String,
+    /// What runs.
+    pub node: Arc<Node>,
+    /// Which try of it, from 1.
+    pub attempt: u32,
+    /// `host.log`: the executor's own account of this attempt, appended to.
+    pub host_log: PathBuf,
+    /// `guest.log`: the job's stdout and stderr, appended to. Must be empty or absent for a new
+    /// attempt: re-attaching goes by its length.
+    pub guest_log: PathBuf,
+    /// Where artifacts go; made when the first one comes.
+    pub artifacts: PathBuf,
+    /// What the node's source tree is made from.
+    pub source: SourceSpec,
+    /// What the prepare nodes it uses left.
+    pub outputs: BTreeMap<NodeId, PreparedOutput>,
+    /// The values of the node's secrets.
+    pub secrets: BTreeMap<EnvName, Secret>,
+    /// The site's `pass_env`: names a host process also takes from its machine's environment.
+    pub pass_env: Vec<String>,
+    /// Between TERM and KILL, when the job's spec does not say.
+    pub grace: Duration,
+    /// How long the job may run while nobody renews.
+    pub lease: Duration,
+    /// One of this many places on the machine; absent: no limit.
+    pub max_jobs: Option<u32>,
+}
+
+impl AttemptRequest {
+    /// Returns the name of its job for every supervisor.
+    #[must_use]
+    pub fn job(&self) -> JobRef {
+        JobRef {
+            run: self.run.clone(),
+            node: self.node.id.as_str().to_owned(),
+            attempt: self.attempt,
+        }
+    }
+}
+
+/// Who watches an attempt. Called from the attempt's own thread.
+pub trait Observer: Sync {
+    /// Something is about to be made that outlives this process. What is returned decides: the act
+    /// happens only after `Ok`, so that the journal holds it first.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written down; the attempt then ends as `infra_failed`, undone.
+    fn intent(&self, intent: &Intent) -> std::io::Result<()>;
+
+    /// The attempt enters a phase.
+    fn phase(&self, phase: Phase);
+}
+
+/// What an attempt's time goes into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Waiting for its groups and a place on the machine.
+    Turn,
+    /// Making directories.
+    Directories,
+    /// Placing the source tree.
+    Tree,
+    /// Creating the instance or virtual machine.
+    Runtime,
+    /// Starting the job until it is known to run.
+    Launch,
+    /// The job itself.
+    Wait,
+    /// Bringing back artifacts and outputs.
+    Collect,
+    /// Removing what was made.
+    Cleanup,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptResult {
+    /// The verdict.
+    pub outcome: AttemptOutcome,
+    /// The job's exit code, when it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the job, when that was nobody of ours.
+    pub signal: Option<i32>,
+    /// `infra_failed`: what failed.
+    pub failure_kind: Option<FailureKind>,
+    /// One line for people: why it is not `passed`.
+    pub message: Option<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// Whether the job is known to have been started; a job that was is not retried for an
+    /// infrastructure failure unless its spec allows retries of side effects.
+    pub started: bool,
+    /// Milliseconds of each phase it went through.
+    pub phases: BTreeMap<Phase, u64>,
+    /// How many processes had to be killed.
+    pub killed_processes: u64,
+    /// A passed prepare node's output.
+    pub output: Option<PreparedOutput>,
+    /// Files kept, and what was refused.
+    pub artifacts: u64,
+    /// Things worth knowing that changed no verdict: refused artifacts, leftovers.
+    pub warnings: Vec<String>,
+    /// What the runtime tells the record.
+    pub details: Details,
+}
+
+/// The verdict of one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// The job ended with 0.
+    Passed,
+    /// The job ended otherwise, by itself.
+    Failed,
+    /// Its time was over.
+    TimedOut,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// The infrastructure failed; the job's own answer is not known.
+    InfraFailed,
+}
+
+/// What a prepare node left, where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedOutput {
+    /// The machine's name.
+    pub machine: String,
+    /// The directory on that machine.
+    pub path: String,
+    /// What it is.
+    pub kind: OutputKind,
+}
+
+/// What an output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputKind {
+    /// A directory, removed with its run.
+    Directory,
+    /// A store path, kept alive by a root until the run is removed.
+    StorePath,
+    /// A whole workspace, removed with its run.
+    Workspace,
+}
+
+/// What the record holds beside the verdict.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Details {
+    /// The image's fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The Incus project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The cluster member, or the host, that ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// The instance's or virtual machine's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+}
+
+/// Runs one attempt from the start. Returns when there is a verdict and nothing of it is left.
+#[must_use]
+pub fn run(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &dyn Observer,
+) -> AttemptResult {
+    drive(request, machine, control, observer, None)
+}
+
+/// Takes up an attempt that another process began, from the intents it journaled. A job that runs
+/// is followed, one that ended is judged, one that was never started is started.
+#[must_use]
+pub fn reattach(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &dyn Observer,
+    begun: &[Intent],
+) -> AttemptResult {
+    drive(request, machine, control, observer, Some(begun))
+}
+
+fn drive(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &dyn Observer,
+    begun: Option<&[Intent]>,
+) -> AttemptResult {
+    let context = crate::runtimes::Context { request, machine, control, observer };
+    let outcome = crate::runtimes::open(request).and_then(|mut runtime| {
+        if let Some(begun) = begun {
+            runtime.adopt(&context, begun)?;
+        } else {
+            runtime.prepare(&context)?;
+        }
+        let status = runtime.run(&context)?;
+        runtime.collect(&context)?;
+        runtime.cleanup(&context)?;
+        Ok(status)
+    });
+    let fault = outcome.err();
+    AttemptResult {
+        outcome: AttemptOutcome::InfraFailed,
+        exit_code: None,
+        signal: None,
+        failure_kind: fault.as_ref().map(|fault| fault.kind),
+        message: fault.map(|fault| fault.message),
+        advice: None,
+        started: false,
+        phases: BTreeMap::new(),
+        killed_processes: 0,
+        output: None,
+        artifacts: 0,
+        warnings: Vec::new(),
+        details: Details::default(),
+    }
+}

@@ -1,0 +1,133 @@
+//! Telling a running attempt to stop, from any thread, without anybody polling.
+//!
+//! A [`Control`] only ever rises: none, cancel with grace, kill. Whoever waits for something else
+//! (a socket, a child, a timer) adds [`Control::raised`] to its `poll` set and wakes at once.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    io,
+};
+
+/// How much an attempt is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It runs.
+    Run,
+    /// It is to end: TERM, the grace, KILL; logs and artifacts are kept.
+    Cancel,
+    /// It is to end now: KILL; logs are kept.
+    Kill,
+}
+
+/// A cancel token; its clones are one token.
+#[derive(Debug, Clone)]
+pub struct Control(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    level: AtomicU8,
+    /// Readable, for ever, once the level is at least `Cancel`.
+    cancel: OwnedFd,
+    /// Readable, for ever, once the level is `Kill`.
+    kill: OwnedFd,
+}
+
+impl Control {
+    /// Makes a token at level [`Level::Run`].
+    ///
+    /// # Errors
+    ///
+    /// When the process has no file descriptor left.
+    pub fn new() -> std::io::Result<Self> {
+        let event = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let (cancel, kill) = (event()?, event()?);
+        Ok(Self(Arc::new(Shared { level: AtomicU8::new(0), cancel, kill })))
+    }
+
+    /// Raises the level; a lower one than the present changes nothing.
+    pub fn raise(&self, level: Level) {
+        let number = level as u8;
+        let before = self.0.level.fetch_max(number, Ordering::AcqRel);
+        let ring = |fd: &OwnedFd| {
+            // It can only fail when the counter is full, and then it is readable already.
+            let _ = io::write(fd, &1u64.to_ne_bytes());
+        };
+        if before < Level::Cancel as u8 && level >= Level::Cancel {
+            ring(&self.0.cancel);
+        }
+        if before < Level::Kill as u8 && level >= Level::Kill {
+            ring(&self.0.kill);
+        }
+    }
+
+    /// Returns the present level.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self.0.level.load(Ordering::Acquire) {
+            0 => Level::Run,
+            1 => Level::Cancel,
+            _ => Level::Kill,
+        }
+    }
+
+    /// Returns what becomes readable when the level rises above `seen`; nothing can rise above
+    /// [`Level::Kill`].
+    #[must_use]
+    pub fn raised(&self, seen: Level) -> Option<BorrowedFd<'_>> {
+        match seen {
+            Level::Run => Some(self.0.cancel.as_fd()),
+            Level::Cancel => Some(self.0.kill.as_fd()),
+            Level::Kill => None,
+        }
+    }
+
+    /// Waits until the level rises above `seen` or the time is over; returns the level.
+    #[must_use]
+    pub fn wait(&self, seen: Level, at_most: std::time::Duration) -> Level {
+        let until = std::time::Instant::now() + at_most;
+        while self.level() <= seen {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let timeout = Timespec::try_from(left).ok();
+            match self.raised(seen) {
+                Some(fd) => {
+                    let _ = poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout.as_ref());
+                }
+                None => std::thread::sleep(left),
+            }
+        }
+        self.level()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_level_only_rises_and_wakes_who_waits() {
+        let control = Control::new().expect("descriptors");
+        assert_eq!(control.wait(Level::Run, Duration::ZERO), Level::Run);
+        let other = control.clone();
+        let waiter = std::thread::spawn(move || other.wait(Level::Run, Duration::from_secs(60)));
+        control.raise(Level::Cancel);
+        assert_eq!(waiter.join().expect("no panic"), Level::Cancel);
+        control.raise(Level::Run);
+        assert_eq!(control.level(), Level::Cancel);
+        control.raise(Level::Kill);
+        assert_eq!(control.wait(Level::Cancel, Duration::from_secs(60)), Level::Kill);
+        assert!(control.raised(Level::Kill).is_none());
+    }
+}

@@ -1,0 +1,61 @@
+//! The machines of one process, opened when first needed and shared by every attempt.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use plans::Placement;
+
+use super::{Machine, local::Local};
+use crate::fault::{FailureKind, Fault};
+
+/// Where this process keeps what its machines need.
+#[derive(Debug, Clone)]
+pub struct MachinesConfig {
+    /// `runs/` of the state directory: jobs of the local machine live below `RUN/nodes/NODE/`.
+    pub runs_dir: PathBuf,
+    /// The per-machine directory of this user: source trees and locks, shared by every run and
+    /// every repository. On a local file system.
+    pub machine_dir: PathBuf,
+    /// The executor's own binary, which supervises local jobs.
+    pub executor: PathBuf,
+}
+
+/// The machines of one process.
+pub struct Machines {
+    config: MachinesConfig,
+    open: Mutex<BTreeMap<String, Arc<dyn Machine>>>,
+}
+
+impl Machines {
+    /// Opens nothing yet.
+    #[must_use]
+    pub fn new(config: MachinesConfig) -> Self {
+        Self { config, open: Mutex::default() }
+    }
+
+    /// Returns the machine of a placement; the same one for the same host.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub fn open(&self, placement: &Placement) -> Result<Arc<dyn Machine>, Fault> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = open.get(placement.host_name()) {
+            return Ok(Arc::clone(machine));
+        }
+        let machine: Arc<dyn Machine> = match placement {
+            Placement::Local => Arc::new(Local::open(self.config.clone())?),
+            Placement::RemoteSsh(host) => {
+                return Err(Fault::new(
+                    FailureKind::ToolMissing,
+                    format!("host `{}`: this executor has no placement `remote_ssh`", host.host),
+                ));
+            }
+        };
+        open.insert(placement.host_name().to_owned(), Arc::clone(&machine));
+        Ok(machine)
+    }
+}

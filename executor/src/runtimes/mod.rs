@@ -1,0 +1,95 @@
+//! How isolated nodes run: one trait, [`Runtime`], with four verbs, and one file for each runtime.
+//!
+//! A runtime is written against [`Machine`] and never asks which placement it is: N placements and
+//! M runtimes are N + M files. A value is made for one attempt and keeps its own state between the
+//! verbs; [`crate::attempt`] calls them in order and always ends with `cleanup`.
+
+mod host_process;
+mod table;
+
+use crate::{
+    attempt::{AttemptRequest, Details, Observer},
+    control::Control,
+    fault::Fault,
+    intent::Intent,
+    placements::{Collected, Machine},
+    supervise::JobStatus,
+};
+
+pub use table::is_built;
+
+/// What every verb is given.
+pub struct Context<'a> {
+    /// What is to run.
+    pub request: &'a AttemptRequest,
+    /// Where.
+    pub machine: &'a dyn Machine,
+    /// Whether it is still wanted.
+    pub control: &'a Control,
+    /// Who is told before anything is made that outlives us, and what the time went into.
+    pub observer: &'a dyn Observer,
+}
+
+/// One attempt of one node in one isolation.
+pub trait Runtime {
+    /// Returns the whole guest command as it is about to run, for `host.log` and `--dry-run`; no
+    /// secret value is in it.
+    fn describe(&self, context: &Context<'_>) -> String;
+
+    /// Makes everything ready up to, but without, the job: sources, mounts, instance. Tells the
+    /// observer of each thing that outlives us before it is made.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made ready; `cleanup` is called then too.
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Fault>;
+
+    /// Takes up an attempt that another process began, from what it told its observer, in place of
+    /// `prepare`. Returns whether the job may have been started, so that `run` only follows it.
+    ///
+    /// # Errors
+    ///
+    /// When what was begun cannot be found or taken up; `cleanup` is called then too.
+    fn adopt(&mut self, context: &Context<'_>, begun: &[Intent]) -> Result<bool, Fault>;
+
+    /// Runs the job to its end, its log into the request's guest log; obeys the control.
+    ///
+    /// # Errors
+    ///
+    /// When how it ended is not known.
+    fn run(&mut self, context: &Context<'_>) -> Result<JobStatus, Fault>;
+
+    /// Brings back what is kept.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be brought back.
+    fn collect(&mut self, context: &Context<'_>) -> Result<Collected, Fault>;
+
+    /// Removes everything that was made, and checks that it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When something is still there.
+    fn cleanup(&mut self, context: &Context<'_>) -> Result<(), Fault>;
+
+    /// Returns what a record should hold of it: image fingerprint, project, cluster member.
+    fn details(&self) -> Details {
+        Details::default()
+    }
+}
+
+/// Makes the runtime of a node.
+///
+/// # Errors
+///
+/// When it is not built; [`is_built`] says so before anything starts.
+pub fn open(request: &AttemptRequest) -> Result<Box<dyn Runtime>, Fault> {
+    match &request.node.spec.runtime {
+        plans::Runtime::HostProcess => Ok(Box::new(host_process::HostProcess::default())),
+        other @ (plans::Runtime::Incus(_) | plans::Runtime::Tart(_)) => Err(Fault::new(
+            crate::fault::FailureKind::ToolMissing,
+            format!("this executor has no runtime `{}`", other.kind().as_str()),
+        )),
+    }
+}

@@ -1,0 +1,42 @@
+//! The supervisor beside a job: what it is told and what it answers, whichever kind it is.
+//!
+//! On this machine it is the executor's own binary; elsewhere, and in guests, a POSIX sh script.
+//! Both own the same things: start at most once, the log, the timeout, the lease, cancelling the
+//! whole tree, and the exit record. No transport's exit code is ever a verdict.
+
+mod status;
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+pub use status::{Ended, Evidence, JobStatus, Reason};
+
+/// Which attempt of which node of which run: the name of a job for every supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobRef {
+    /// The run.
+    pub run: String,
+    /// The node.
+    pub node: String,
+    /// Which try of it, from 1.
+    pub attempt: u32,
+}
+
+impl fmt::Display for JobRef {
+    /// `RUN/NODE.ATTEMPT`, also its path below a directory of jobs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}.{}", self.run, self.node, self.attempt)
+    }
+}
+
+/// How long a job may run, and who may let go of it for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// After this it is ended as `timed_out`.
+    pub timeout: Duration,
+    /// Between TERM and KILL.
+    pub grace: Duration,
+    /// How long it may run while nobody renews.
+    pub lease: Duration,
+}
