@@ -4,18 +4,22 @@
 //! `host.log`, the timings, the judgement. Does not own retries, dependencies, the journal or the
 //! record: those belong to the run.
 
+mod host_log;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use plans::{EnvName, Node, NodeId};
 use serde::{Deserialize, Serialize};
 
+use self::host_log::HostLog;
 use crate::{
-    control::Control,
-    fault::FailureKind,
+    control::{Control, Level},
+    fault::{FailureKind, Fault},
     intent::Intent,
-    placements::{Machine, Secret},
+    placements::{Collected, Machine, Secret, Turn},
+    runtimes::{self, Context},
     source::SourceSpec,
-    supervise::JobRef,
+    supervise::{Ended, Evidence, JobRef, JobStatus, Reason},
 };
 
 /// Everything one attempt needs to know; no global state is asked beside it.
@@ -74,6 +78,15 @@ pub trait Observer: Sync {
 
     /// The attempt enters a phase.
     fn phase(&self, phase: Phase);
+
+    /// There is a verdict. What it came from, the job's own record among it, is removed only after
+    /// `Ok`, so that the journal holds it first; a run that finds it there, but not the attempt's
+    /// end, calls [`clear`] and takes this result for good.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written down; what it came from then stays for who resumes the run.
+    fn verdict(&self, result: &AttemptResult) -> std::io::Result<()>;
 }
 
 /// What an attempt's time goes into.
@@ -99,7 +112,7 @@ pub enum Phase {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptResult {
     /// The verdict.
     pub outcome: AttemptOutcome,
@@ -113,8 +126,7 @@ pub struct AttemptResult {
     pub message: Option<String>,
     /// What to do about it.
     pub advice: Option<String>,
-    /// Whether the job is known to have been started; a job that was is not retried for an
-    /// infrastructure failure unless its spec allows retries of side effects.
+    /// Whether the job may have been started: a retry may then do something a second time.
     pub started: bool,
     /// Milliseconds of each phase it went through.
     pub phases: BTreeMap<Phase, u64>,
@@ -197,6 +209,25 @@ pub fn run(
     drive(request, machine, control, observer, None)
 }
 
+/// Removes what an attempt left that has its verdict but was not seen to end.
+///
+/// # Errors
+///
+/// When something is still there.
+pub fn clear(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &dyn Observer,
+    begun: &[Intent],
+) -> Result<(), Fault> {
+    let context = Context::new(request, machine, control, observer);
+    let mut runtime = runtimes::open(request)?;
+    // What cannot be taken up any more may still have to be removed.
+    let _ = runtime.adopt(&context, begun);
+    runtime.cleanup(&context)
+}
+
 /// Takes up an attempt that another process began, from the intents it journaled. A job that runs
 /// is followed, one that ended is judged, one that was never started is started.
 #[must_use]
@@ -217,32 +248,261 @@ fn drive(
     observer: &dyn Observer,
     begun: Option<&[Intent]>,
 ) -> AttemptResult {
-    let context = crate::runtimes::Context { request, machine, control, observer };
-    let outcome = crate::runtimes::open(request).and_then(|mut runtime| {
-        if let Some(begun) = begun {
-            runtime.adopt(&context, begun)?;
-        } else {
-            runtime.prepare(&context)?;
+    let context = Context::new(request, machine, control, observer);
+    let mut log = HostLog::open(&request.host_log);
+    let mut result = AttemptResult::nothing();
+
+    // 1. A turn: the machine's places and groups, over all executors.
+    context.enter(Phase::Turn);
+    let job = request.job();
+    let turn = Turn {
+        holder: Some((job.clone(), machine.attempt_dir(&job))),
+        max_jobs: request.max_jobs,
+        groups: request.node.concurrency_groups.iter().map(|g| g.as_str().to_owned()).collect(),
+    };
+    let held = match machine.acquire(&turn, control) {
+        Ok(Some(held)) => Some(held),
+        // Somebody who resumes must end what was begun, even when it is not wanted any more.
+        Ok(None) if begun.is_some() => None,
+        Ok(None) => return result.cancelled_before_start(&context, &mut log),
+        Err(fault) => return result.failed_before_start(fault, &context, &mut log),
+    };
+    let mut runtime = match runtimes::open(request) {
+        Ok(runtime) => runtime,
+        Err(fault) => return result.failed_before_start(fault, &context, &mut log),
+    };
+    if control.level() > Level::Run && begun.is_none() {
+        return result.cancelled_before_start(&context, &mut log);
+    }
+    log.opening(request, machine, &runtime.describe(&context));
+
+    // 2. The four verbs.
+    let ready = match begun {
+        None => runtime.prepare(&context).map(|()| false),
+        Some(begun) => runtime.adopt(&context, begun),
+    };
+    let ran = match ready {
+        Ok(started) if control.level() > Level::Run && !started => {
+            result.outcome = AttemptOutcome::Cancelled;
+            None
         }
-        let status = runtime.run(&context)?;
-        runtime.collect(&context)?;
-        runtime.cleanup(&context)?;
-        Ok(status)
-    });
-    let fault = outcome.err();
-    AttemptResult {
-        outcome: AttemptOutcome::InfraFailed,
-        exit_code: None,
-        signal: None,
-        failure_kind: fault.as_ref().map(|fault| fault.kind),
-        message: fault.map(|fault| fault.message),
-        advice: None,
-        started: false,
-        phases: BTreeMap::new(),
-        killed_processes: 0,
-        output: None,
-        artifacts: 0,
-        warnings: Vec::new(),
-        details: Details::default(),
+        Ok(_) => {
+            result.started = true;
+            Some(runtime.run(&context))
+        }
+        Err(fault) => Some(Err(fault)),
+    };
+    if let Some(ran) = ran {
+        let collected = match &ran {
+            Ok(JobStatus::Exited(_)) => {
+                context.enter(Phase::Collect);
+                Some(runtime.collect(&context))
+            }
+            _ => None,
+        };
+        result.judge(ran, collected, request, machine);
+    }
+    // Whoever asked for the end does not want to hear that something broke on the way to it.
+    if result.outcome == AttemptOutcome::InfraFailed && control.level() > Level::Run {
+        result.outcome = AttemptOutcome::Cancelled;
+    }
+    result.details = runtime.details();
+    result.phases = context.timings();
+
+    // 3. The verdict is written down before what it came from goes.
+    let written = observer.verdict(&result);
+    context.enter(Phase::Cleanup);
+    match written {
+        Ok(()) => {
+            if let Err(fault) = runtime.cleanup(&context) {
+                result.warnings.push(format!("left behind: {fault}"));
+            }
+        }
+        Err(error) => result.warnings.push(format!("the verdict could not be written: {error}")),
+    }
+    drop(held);
+    result.phases = context.timings();
+    log.closing(&result);
+    result
+}
+
+impl AttemptResult {
+    fn nothing() -> Self {
+        Self {
+            outcome: AttemptOutcome::InfraFailed,
+            exit_code: None,
+            signal: None,
+            failure_kind: None,
+            message: None,
+            advice: None,
+            started: false,
+            phases: BTreeMap::new(),
+            killed_processes: 0,
+            output: None,
+            artifacts: 0,
+            warnings: Vec::new(),
+            details: Details::default(),
+        }
+    }
+
+    fn cancelled_before_start(mut self, context: &Context<'_>, log: &mut HostLog) -> Self {
+        self.outcome = AttemptOutcome::Cancelled;
+        self.message = Some("cancelled before it started".to_owned());
+        self.phases = context.timings();
+        log.closing(&self);
+        self
+    }
+
+    fn failed_before_start(
+        mut self,
+        fault: Fault,
+        context: &Context<'_>,
+        log: &mut HostLog,
+    ) -> Self {
+        self.fault(fault);
+        self.phases = context.timings();
+        log.closing(&self);
+        self
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        let Fault { kind, message, advice } = fault;
+        self.outcome = AttemptOutcome::InfraFailed;
+        self.failure_kind = Some(kind);
+        self.message = Some(message);
+        self.advice = advice;
+    }
+
+    /// Decides, from facts: how the job stands and what was kept.
+    fn judge(
+        &mut self,
+        ran: Result<JobStatus, Fault>,
+        collected: Option<Result<Collected, Fault>>,
+        request: &AttemptRequest,
+        machine: &dyn Machine,
+    ) {
+        let ended = match ran {
+            Err(fault) => return self.fault(fault),
+            Ok(JobStatus::Exited(ended)) => ended,
+            Ok(other) => return self.fault(without_verdict(&other, machine)),
+        };
+        let collected = match collected {
+            Some(Ok(collected)) => collected,
+            Some(Err(fault)) if ended.code == Some(0) && ended.reason == Reason::Exited => {
+                // It passed, but what it was to leave is not here.
+                self.killed_processes = ended.killed;
+                self.exit_code = ended.code;
+                return self.fault(fault);
+            }
+            Some(Err(fault)) => {
+                self.warnings.push(format!("not everything was kept: {fault}"));
+                Collected::default()
+            }
+            None => Collected::default(),
+        };
+        let Collected { files, bytes: _, refused, output, mut notes } = collected;
+        self.artifacts = files;
+        self.warnings.extend(refused.into_iter().map(|what| format!("artifact refused: {what}")));
+        self.killed_processes = ended.killed;
+        self.exit_code = ended.code;
+        let Ended { code, signal, reason, evidence, .. } = ended;
+        let (outcome, message) = match (reason, evidence) {
+            (Reason::Exited, _) if code == Some(0) => (AttemptOutcome::Passed, None),
+            (Reason::Exited, Evidence::Oom) => {
+                return self.fault(
+                    Fault::new(FailureKind::Oom, "the kernel killed it for want of memory")
+                        .advice("run fewer jobs at once there, or give the machine more memory"),
+                );
+            }
+            (Reason::Exited, Evidence::DiskFull) => {
+                return self.fault(
+                    Fault::new(
+                        FailureKind::DiskFull,
+                        format!("there is no room on the job's file system on {}", machine.name()),
+                    )
+                    .advice("make room there, then resume the run"),
+                );
+            }
+            (Reason::Exited, Evidence::None) => {
+                self.signal = signal;
+                let how = match (code, signal) {
+                    (Some(code), _) => format!("it exited with {code}"),
+                    (None, Some(signal)) => format!("it was ended by signal {signal}"),
+                    (None, None) => "it ended, nobody knows how".to_owned(),
+                };
+                (AttemptOutcome::Failed, Some(how))
+            }
+            (Reason::TimedOut, _) => (
+                AttemptOutcome::TimedOut,
+                Some(format!("it ran for longer than {} s", request.node.spec.timeout_secs)),
+            ),
+            (Reason::Cancelled, _) => (AttemptOutcome::Cancelled, Some("cancelled".to_owned())),
+            (Reason::NotFound | Reason::NotExecutable | Reason::NoWorkingDir, _) => {
+                let why = if notes.is_empty() { None } else { Some(notes.remove(0)) };
+                let otherwise = "the command cannot be run".to_owned();
+                (AttemptOutcome::Failed, Some(why.unwrap_or(otherwise)))
+            }
+            (Reason::LeaseExpired, _) => {
+                return self.fault(Fault::new(
+                    FailureKind::LeaseExpired,
+                    "nobody asked for it any more, so its supervisor ended it",
+                ));
+            }
+            (Reason::Broken, _) => {
+                return self.fault(Fault::new(FailureKind::Supervisor, "its supervisor broke"));
+            }
+        };
+        self.warnings.extend(notes);
+        self.outcome = outcome;
+        self.message = message;
+        if outcome == AttemptOutcome::Passed {
+            self.take_output(output, request, machine);
+        }
+    }
+
+    /// A prepare node that passed without leaving its output did not do what it is for.
+    fn take_output(
+        &mut self,
+        path: Option<String>,
+        request: &AttemptRequest,
+        machine: &dyn Machine,
+    ) {
+        let Some(output) = &request.node.output else { return };
+        let kind = match output {
+            plans::Output::Directory(_) => OutputKind::Directory,
+            plans::Output::StorePath => OutputKind::StorePath,
+            plans::Output::Workspace => OutputKind::Workspace,
+        };
+        if let Some(path) = path {
+            self.output = Some(PreparedOutput { machine: machine.name().to_owned(), path, kind });
+            return;
+        }
+        self.outcome = AttemptOutcome::Failed;
+        self.message = Some(match output {
+            plans::Output::Directory(below) => {
+                format!("it passed, but left no directory `{below}` in its workspace")
+            }
+            plans::Output::StorePath => "it passed, but left no store path".to_owned(),
+            plans::Output::Workspace => "it passed, but its workspace is gone".to_owned(),
+        });
+    }
+}
+
+fn without_verdict(status: &JobStatus, machine: &dyn Machine) -> Fault {
+    let name = machine.name();
+    match status {
+        JobStatus::HostRebooted => Fault::new(
+            FailureKind::HostRebooted,
+            format!("`{name}` was restarted while the job ran"),
+        ),
+        JobStatus::Unknown => {
+            Fault::new(FailureKind::Lost, format!("`{name}` knows nothing of the job any more"))
+                .advice("somebody removed its directory; run the node again")
+        }
+        JobStatus::Lost | JobStatus::Running | JobStatus::Exited(_) => Fault::new(
+            FailureKind::Lost,
+            format!("the job and its supervisor on `{name}` are gone without a verdict"),
+        )
+        .advice("something killed them: look for the kernel's memory killer, or a person"),
     }
 }

@@ -1,8 +1,12 @@
 //! Runs a plan on machines and keeps the record.
 
+mod artifacts;
 pub mod attempt;
+pub mod command_line;
 pub mod control;
+pub mod directory;
 pub mod fault;
+pub mod guest_command;
 pub mod intent;
 pub mod placements;
 pub mod runtimes;

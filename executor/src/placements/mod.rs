@@ -30,6 +30,11 @@ pub trait Machine: Send + Sync {
     /// Returns the catalog's name of the host, or `local`.
     fn name(&self) -> &str;
 
+    /// Returns what the machine is called among people, for `host.log`.
+    fn host(&self) -> String {
+        self.name().to_owned()
+    }
+
     /// Returns which placement it is.
     fn placement(&self) -> PlacementKind;
 
@@ -99,13 +104,19 @@ pub trait Machine: Send + Sync {
     fn start(&self, job: &Job) -> Result<(), Fault>;
 
     /// Follows a job to its end: appends its log to `log` (a file of this machine) from where that
-    /// file ends, renews its lease, obeys `control` (cancel with grace, kill), and outlives dropped
-    /// connections. Never answers [`JobStatus::Running`].
+    /// file ends, renews its lease, obeys `control` (cancel with the grace of `limits`, kill), and
+    /// outlives dropped connections. Never answers [`JobStatus::Running`].
     ///
     /// # Errors
     ///
     /// When the machine stays out of reach for longer than the reconnect budget.
-    fn attach(&self, job: &JobRef, log: &Path, control: &Control) -> Result<JobStatus, Fault>;
+    fn attach(
+        &self,
+        job: &JobRef,
+        log: &Path,
+        limits: &Limits,
+        control: &Control,
+    ) -> Result<JobStatus, Fault>;
 
     /// Returns what is known of a job.
     ///
@@ -353,6 +364,9 @@ pub struct Collected {
     pub refused: Vec<String>,
     /// Where the output is, on that machine.
     pub output: Option<String>,
+    /// What the supervisor has to say besides, a line each.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// A value that is shown to nobody.
@@ -382,8 +396,9 @@ impl fmt::Debug for Secret {
 /// What an attempt must hold before it starts, over all executors of a machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// Who asks: shown to those who wait.
-    pub holder: Option<JobRef>,
+    /// Who asks, with its [`Machine::attempt_dir`]: shown to those who wait, and asked for its
+    /// status by those who find the turn after its executor died.
+    pub holder: Option<(JobRef, String)>,
     /// One of this many places; absent: no limit.
     pub max_jobs: Option<u32>,
     /// These groups, alone.

@@ -19,6 +19,9 @@ pub struct MachinesConfig {
     /// The per-machine directory of this user: source trees and locks, shared by every run and
     /// every repository. On a local file system.
     pub machine_dir: PathBuf,
+    /// The executor's own environment: what jobs of this machine get `PATH`, `HOME` and the like
+    /// from, and what git is run with.
+    pub environment: BTreeMap<String, String>,
     /// The executor's own binary, which supervises local jobs.
     pub executor: PathBuf,
 }

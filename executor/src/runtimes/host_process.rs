@@ -1,34 +1,125 @@
 //! A job as a plain process of the machine, in a cleared environment, under the supervisor.
+//!
+//! There is nothing to create and nothing to delete but the job itself: the machine's own
+//! supervisor gives it its view and takes that away.
 
-use super::{Context, Runtime};
-use crate::{fault::Fault, intent::Intent, placements::Collected, supervise::JobStatus};
+use super::{Context, Runtime, Work};
+use crate::{
+    attempt::Phase,
+    fault::Fault,
+    intent::{Intent, SupervisedIntent},
+    placements::{Collected, Job, WorkspaceSource},
+    supervise::JobStatus,
+};
 
 /// One attempt as a plain process.
 #[derive(Debug, Default)]
-pub(super) struct HostProcess {}
+pub(super) struct HostProcess {
+    /// What was prepared; absent while, and if, the job was begun by somebody else.
+    ready: Option<(Work, WorkspaceSource)>,
+}
 
 impl Runtime for HostProcess {
-    fn describe(&self, _context: &Context<'_>) -> String {
-        String::new()
+    fn describe(&self, context: &Context<'_>) -> String {
+        crate::guest_command::display(&context.request.node.spec.command)
     }
 
-    fn prepare(&mut self, _context: &Context<'_>) -> Result<(), Fault> {
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Fault> {
+        let Context { request, machine, control, .. } = context;
+        let work = Work::of(request, machine.name())?;
+        let workspace = match &work.workspace_from {
+            Some(path) => WorkspaceSource::Output(path.clone()),
+            None => {
+                context.enter(Phase::Tree);
+                WorkspaceSource::Tree(machine.place_source(&work.source, control)?)
+            }
+        };
+        self.ready = Some((work, workspace));
         Ok(())
     }
 
-    fn adopt(&mut self, _context: &Context<'_>, _begun: &[Intent]) -> Result<bool, Fault> {
+    fn adopt(&mut self, context: &Context<'_>, begun: &[Intent]) -> Result<bool, Fault> {
+        let job = context.request.job();
+        let was_begun = begun.iter().any(
+            |intent| matches!(intent, Intent::Supervised(supervised) if supervised.job == job),
+        );
+        if was_begun && context.machine.status(&job)? != JobStatus::Unknown {
+            return Ok(true);
+        }
+        self.prepare(context)?;
         Ok(false)
     }
 
     fn run(&mut self, context: &Context<'_>) -> Result<JobStatus, Fault> {
-        context.machine.status(&context.request.job())
+        let Context { request, machine, control, .. } = context;
+        let name = request.job();
+        let limits = match self.ready.take() {
+            None => Work::of(request, machine.name())?.limits,
+            Some((work, workspace)) => {
+                context.enter(Phase::Launch);
+                let limits = work.limits;
+                let job = job(context, work, workspace);
+                context.intend(&Intent::Supervised(SupervisedIntent {
+                    machine: machine.name().to_owned(),
+                    job: name.clone(),
+                    state_dir: machine.attempt_dir(&name),
+                    remote: machine.placement() != plans::PlacementKind::Local,
+                }))?;
+                machine.start(&job)?;
+                limits
+            }
+        };
+        context.enter(Phase::Wait);
+        machine.attach(&name, &request.guest_log, &limits, control)
     }
 
-    fn collect(&mut self, _context: &Context<'_>) -> Result<Collected, Fault> {
-        Ok(Collected::default())
+    fn collect(&mut self, context: &Context<'_>) -> Result<Collected, Fault> {
+        let Context { request, machine, .. } = context;
+        let keep = Work::of(request, machine.name())?.keep;
+        machine.collect(&request.job(), &keep, &request.artifacts)
     }
 
     fn cleanup(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         context.machine.remove(&context.request.job())
+    }
+}
+
+fn job(context: &Context<'_>, work: Work, workspace: WorkspaceSource) -> Job {
+    let request = context.request;
+    let Work {
+        argv,
+        display: _,
+        // A plan with these for a host process is refused when it is read.
+        as_root: _,
+        rust_toolchain: _,
+        xcode: _,
+        runtime: _,
+        env,
+        source: _,
+        workspace_from: _,
+        writable,
+        working_dir,
+        mounts,
+        limits,
+        keep,
+    } = work;
+    Job {
+        job: request.job(),
+        argv,
+        env,
+        keep_env: request.pass_env.clone(),
+        secrets: request
+            .secrets
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.clone()))
+            .collect(),
+        workspace,
+        writable,
+        working_dir,
+        mounts,
+        limits,
+        keep,
+        log: request.guest_log.clone(),
+        artifacts: request.artifacts.clone(),
     }
 }

@@ -6,17 +6,25 @@
 
 mod host_process;
 mod table;
+mod work;
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    attempt::{AttemptRequest, Details, Observer},
+    attempt::{AttemptRequest, Details, Observer, Phase},
     control::Control,
-    fault::Fault,
+    fault::{FailureKind, Fault},
     intent::Intent,
     placements::{Collected, Machine},
     supervise::JobStatus,
 };
 
 pub use table::is_built;
+pub use work::Work;
 
 /// What every verb is given.
 pub struct Context<'a> {
@@ -26,8 +34,63 @@ pub struct Context<'a> {
     pub machine: &'a dyn Machine,
     /// Whether it is still wanted.
     pub control: &'a Control,
-    /// Who is told before anything is made that outlives us, and what the time went into.
-    pub observer: &'a dyn Observer,
+    /// Who is told before anything is made that outlives us, and what the time goes into. Drivers
+    /// use [`Context::intend`] and [`Context::enter`].
+    observer: &'a dyn Observer,
+    clock: RefCell<Clock>,
+}
+
+/// What the time went into.
+#[derive(Default)]
+struct Clock {
+    phases: BTreeMap<Phase, Duration>,
+    now: Option<(Phase, Instant)>,
+}
+
+impl<'a> Context<'a> {
+    /// Starts the clock of an attempt.
+    #[must_use]
+    pub fn new(
+        request: &'a AttemptRequest,
+        machine: &'a dyn Machine,
+        control: &'a Control,
+        observer: &'a dyn Observer,
+    ) -> Self {
+        Self { request, machine, control, observer, clock: RefCell::default() }
+    }
+
+    /// Says what is about to be made; the act may happen only after `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written down.
+    pub fn intend(&self, intent: &Intent) -> Result<(), Fault> {
+        self.observer.intent(intent).map_err(|error| {
+            Fault::io(FailureKind::Io, "writing down what is about to be made", &error)
+        })
+    }
+
+    /// Enters a phase; the time from now on is its own.
+    pub fn enter(&self, phase: Phase) {
+        self.stop_clock();
+        self.clock.borrow_mut().now = Some((phase, Instant::now()));
+        self.observer.phase(phase);
+    }
+
+    /// Ends the phase and returns the milliseconds of each so far.
+    #[must_use]
+    pub fn timings(&self) -> BTreeMap<Phase, u64> {
+        self.stop_clock();
+        let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.clock.borrow().phases.iter().map(|(phase, time)| (*phase, millis(time))).collect()
+    }
+
+    fn stop_clock(&self) {
+        let mut clock = self.clock.borrow_mut();
+        if let Some((phase, since)) = clock.now.take() {
+            *clock.phases.entry(phase).or_default() += since.elapsed();
+        }
+    }
 }
 
 /// One attempt of one node in one isolation.
@@ -88,7 +151,7 @@ pub fn open(request: &AttemptRequest) -> Result<Box<dyn Runtime>, Fault> {
     match &request.node.spec.runtime {
         plans::Runtime::HostProcess => Ok(Box::new(host_process::HostProcess::default())),
         other @ (plans::Runtime::Incus(_) | plans::Runtime::Tart(_)) => Err(Fault::new(
-            crate::fault::FailureKind::ToolMissing,
+            FailureKind::ToolMissing,
             format!("this executor has no runtime `{}`", other.kind().as_str()),
         )),
     }

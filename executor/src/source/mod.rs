@@ -4,9 +4,21 @@
 //! empty directories, attributes ignored, no ignored or untracked file. A tree is named by its
 //! content, made once per machine, published by rename and never written again.
 
+mod build;
+mod git;
+mod list;
+mod store;
+
 use std::path::PathBuf;
 
+use globset::{GlobBuilder, GlobSetBuilder};
 use plans::{Checkout, ObjectId};
+use sha2::{Digest, Sha256};
+
+pub(crate) use store::Store;
+
+use self::git::{Entry, Git};
+use crate::fault::{FailureKind, Fault};
 
 /// Which source a node sees, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,4 +49,49 @@ pub struct PlacedSource {
     pub path: String,
     /// What names its content: the tree's id, and what was left out.
     pub id: String,
+}
+
+impl SourceRequest {
+    /// Returns the name of what this asks for: equal content has an equal name.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let mut id = self.source.tree.as_str().to_owned();
+        if !self.exclude.is_empty() {
+            let mut hash = Sha256::new();
+            for glob in &self.exclude {
+                hash.update(glob.as_bytes());
+                hash.update([0]);
+            }
+            id.push_str("-x");
+            id.extend(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")));
+        }
+        if self.checkout == Checkout::Clone
+            && let Some(head) = &self.source.head
+        {
+            id.push_str("-c");
+            id.push_str(head.as_str());
+        }
+        id
+    }
+
+    /// Returns what the directory will hold, sorted by path.
+    fn entries(&self, git: Git<'_>) -> Result<Vec<Entry>, Fault> {
+        let mut entries = git.list(&self.source.tree)?;
+        if !self.exclude.is_empty() {
+            let mut excluded = GlobSetBuilder::new();
+            let broken = |error: &globset::Error| {
+                Fault::new(FailureKind::SourceMissing, format!("the snapshot profile: {error}"))
+            };
+            for glob in &self.exclude {
+                let glob = GlobBuilder::new(glob).literal_separator(true).build();
+                excluded.add(glob.map_err(|error| broken(&error))?);
+            }
+            let excluded = excluded.build().map_err(|error| broken(&error))?;
+            entries.retain(|entry| {
+                use std::os::unix::ffi::OsStrExt;
+                !excluded.is_match(std::ffi::OsStr::from_bytes(&entry.path))
+            });
+        }
+        Ok(entries)
+    }
 }

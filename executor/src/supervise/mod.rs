@@ -4,6 +4,7 @@
 //! Both own the same things: start at most once, the log, the timeout, the lease, cancelling the
 //! whole tree, and the exit record. No transport's exit code is ever a verdict.
 
+pub mod native;
 mod status;
 
 use std::{fmt, time::Duration};
@@ -21,6 +22,19 @@ pub struct JobRef {
     pub node: String,
     /// Which try of it, from 1.
     pub attempt: u32,
+}
+
+impl JobRef {
+    /// Reads what [`fmt::Display`] writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (run, rest) = text.split_once('/')?;
+        let (node, attempt) = rest.rsplit_once('.')?;
+        // They become a path: nothing but ids may come through here.
+        let is_id = |id: &str| plans::NodeId::new(id).is_ok();
+        (is_id(run) && is_id(node)).then_some(())?;
+        Some(Self { run: run.to_owned(), node: node.to_owned(), attempt: attempt.parse().ok()? })
+    }
 }
 
 impl fmt::Display for JobRef {

@@ -1,0 +1,76 @@
+//! `host.log`: the executor's own account of an attempt. A log that cannot be written stops nothing.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::Path,
+};
+
+use super::{AttemptOutcome, AttemptRequest, AttemptResult};
+use crate::placements::Machine;
+
+/// The log of one attempt.
+pub(super) struct HostLog(Option<File>);
+
+impl HostLog {
+    pub(super) fn open(path: &Path) -> Self {
+        Self(OpenOptions::new().append(true).create(true).open(path).ok())
+    }
+
+    /// One line: runtime, placement, host, time, the whole guest command.
+    pub(super) fn opening(
+        &mut self,
+        request: &AttemptRequest,
+        machine: &dyn Machine,
+        command: &str,
+    ) {
+        let spec = &request.node.spec;
+        let line = format!(
+            "runtime={} placement={} host={} time={} command={command}\n",
+            spec.runtime.kind().as_str(),
+            spec.placement.kind().as_str(),
+            machine.host(),
+            now(),
+        );
+        self.write(&line);
+    }
+
+    /// How it ended, what the time went into, what is worth knowing.
+    pub(super) fn closing(&mut self, result: &AttemptResult) {
+        let outcome = match result.outcome {
+            AttemptOutcome::Passed => "passed",
+            AttemptOutcome::Failed => "failed",
+            AttemptOutcome::TimedOut => "timed_out",
+            AttemptOutcome::Cancelled => "cancelled",
+            AttemptOutcome::InfraFailed => "infra_failed",
+        };
+        let mut text = format!("{} {outcome}", now());
+        if let Some(kind) = result.failure_kind {
+            text.push_str(&format!(" ({kind})"));
+        }
+        if let Some(message) = &result.message {
+            text.push_str(&format!(": {message}"));
+        }
+        text.push('\n');
+        if let Some(advice) = &result.advice {
+            text.push_str(&format!("  {advice}\n"));
+        }
+        if result.killed_processes > 0 {
+            text.push_str(&format!("  {} processes had to be killed\n", result.killed_processes));
+        }
+        for warning in &result.warnings {
+            text.push_str(&format!("  {warning}\n"));
+        }
+        self.write(&text);
+    }
+
+    fn write(&mut self, text: &str) {
+        if let Some(file) = &mut self.0 {
+            let _ = file.write_all(text.as_bytes());
+        }
+    }
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,204 @@
+//! This machine: jobs under its own supervisor, trees and locks in the user's per-machine
+//! directory, each attempt in a directory below its node's.
+
+mod commands;
+mod jobs;
+mod supervisors;
+mod turns;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use plans::PlacementKind;
+
+use self::supervisors::Supervisors;
+use super::{
+    Answer, Collected, ControlCommand, Flow, Held, Job, Keep, Leftover, Machine, MachineFacts,
+    MachinesConfig, Turn,
+};
+use crate::{
+    control::Control,
+    directory,
+    fault::{FailureKind, Fault},
+    source::{self, PlacedSource, SourceRequest},
+    supervise::{JobRef, JobStatus, Limits, native},
+};
+
+/// This machine, with its own directories.
+pub(super) struct Local {
+    config: MachinesConfig,
+    supervisors: Supervisors,
+    trees: source::Store,
+    /// What supervisors said of jobs that are over, until they are removed.
+    reports: Mutex<BTreeMap<JobRef, native::Report>>,
+}
+
+impl Local {
+    pub(super) fn open(config: MachinesConfig) -> Result<Self, Fault> {
+        let supervisors = Supervisors::new(config.executor.clone());
+        let trees = source::Store::open(&config.machine_dir.join("trees"), &config.environment)?;
+        Ok(Self { config, supervisors, trees, reports: Mutex::default() })
+    }
+
+    fn dir(&self, job: &JobRef) -> PathBuf {
+        self.node_dir(job).join(format!("attempt-{}", job.attempt))
+    }
+
+    fn remember(&self, job: &JobRef, report: native::Report) {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.insert(job.clone(), report);
+    }
+
+    fn recall(&self, job: &JobRef) -> Option<native::Report> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).remove(job)
+    }
+
+    /// Where an output that outlives the attempt goes.
+    fn output_dir(&self, job: &JobRef) -> PathBuf {
+        self.node_dir(job).join(format!("output-{}", job.attempt))
+    }
+
+    fn node_dir(&self, job: &JobRef) -> PathBuf {
+        self.config.runs_dir.join(&job.run).join("nodes").join(&job.node)
+    }
+}
+
+impl Machine for Local {
+    fn name(&self) -> &str {
+        "local"
+    }
+
+    fn host(&self) -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
+    fn placement(&self) -> PlacementKind {
+        PlacementKind::Local
+    }
+
+    fn facts(&self) -> Result<MachineFacts, Fault> {
+        let name = rustix::system::uname();
+        let variable = |name: &str| self.config.environment.get(name).cloned().unwrap_or_default();
+        Ok(MachineFacts {
+            boot_id: native::boot_id()
+                .map_err(|error| Fault::io(FailureKind::Io, "reading the boot id", &error))?,
+            system: name.sysname().to_string_lossy().into_owned(),
+            architecture: name.machine().to_string_lossy().into_owned(),
+            user: variable("USER"),
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            home: variable("HOME"),
+        })
+    }
+
+    fn attempt_dir(&self, job: &JobRef) -> String {
+        self.dir(job).to_string_lossy().into_owned()
+    }
+
+    fn run(&self, command: &ControlCommand) -> Result<Answer, Fault> {
+        let mut stdout = Vec::new();
+        let answer = commands::stream(
+            command,
+            &mut |bytes| {
+                stdout.extend_from_slice(bytes);
+                Flow::Continue
+            },
+            None,
+        )?;
+        answer.map(|answer| Answer { stdout, ..answer }).ok_or_else(|| {
+            Fault::new(FailureKind::Protocol, "a command was stopped that nobody stops")
+        })
+    }
+
+    fn stream(
+        &self,
+        command: &ControlCommand,
+        sink: &mut dyn FnMut(&[u8]) -> Flow,
+        control: &Control,
+    ) -> Result<Option<Answer>, Fault> {
+        commands::stream(command, sink, Some(control))
+    }
+
+    fn free_bytes(&self, path: &str) -> Result<u64, Fault> {
+        let path = Path::new(path);
+        let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+        let found = rustix::fs::statvfs(existing).map_err(|error| {
+            Fault::io(FailureKind::Io, format!("asking about {}", path.display()), &error.into())
+        })?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn place_source(
+        &self,
+        wanted: &SourceRequest,
+        control: &Control,
+    ) -> Result<PlacedSource, Fault> {
+        self.trees.place(wanted, control)
+    }
+
+    fn send(&self, from: &Path, path: &str, mode: u32) -> Result<(), Fault> {
+        jobs::send(from, Path::new(path), mode)
+    }
+
+    fn start(&self, job: &Job) -> Result<(), Fault> {
+        jobs::start(self, job)
+    }
+
+    fn attach(
+        &self,
+        job: &JobRef,
+        _log: &Path,
+        limits: &Limits,
+        control: &Control,
+    ) -> Result<JobStatus, Fault> {
+        // The log is written where it is read.
+        jobs::attach(self, job, limits, control)
+    }
+
+    fn status(&self, job: &JobRef) -> Result<JobStatus, Fault> {
+        jobs::status(&self.dir(job))
+    }
+
+    fn cancel(&self, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault> {
+        jobs::cancel(&self.dir(job), job, grace)
+    }
+
+    fn collect(&self, job: &JobRef, _keep: &Keep, _into: &Path) -> Result<Collected, Fault> {
+        // The supervisor kept everything before it said that the job is over.
+        jobs::collected(self, job)
+    }
+
+    fn fetch(&self, from: &str, globs: &[String], into: &Path) -> Result<Collected, Fault> {
+        let mut collected = Collected::default();
+        crate::artifacts::keep(Path::new(from), globs, into, &mut collected)?;
+        Ok(collected)
+    }
+
+    fn remove(&self, job: &JobRef) -> Result<(), Fault> {
+        jobs::remove(self, job)
+    }
+
+    fn acquire(&self, wanted: &Turn, control: &Control) -> Result<Option<Box<dyn Held>>, Fault> {
+        turns::acquire(&self.config.machine_dir.join("turns"), wanted, control, |job_dir| {
+            jobs::status(job_dir)
+        })
+    }
+
+    fn leftovers(&self, run: Option<&str>) -> Result<Vec<Leftover>, Fault> {
+        jobs::leftovers(&self.config.runs_dir, run)
+    }
+
+    fn remove_leftover(&self, leftover: &Leftover) -> Result<(), Fault> {
+        jobs::remove_leftover(self, leftover)
+    }
+}
+
+fn remove_dir(dir: &Path) -> Result<(), Fault> {
+    directory::remove(dir).map_err(|error| {
+        Fault::io(FailureKind::Cleanup, format!("removing {}", dir.display()), &error)
+    })
+}

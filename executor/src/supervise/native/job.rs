@@ -1,0 +1,541 @@
+//! One job: from its claim to its verdict, with every process it started gone.
+
+use std::{
+    collections::BTreeSet,
+    fs::{File, OpenOptions},
+    io::{self, PipeReader, Read},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Access, access, inotify},
+    process::{Signal, WaitStatus},
+};
+
+use super::{
+    CANCEL_FILE,
+    keep::keep,
+    mask::Masking,
+    mounts::Mounts,
+    protocol::{Report, Request, Start, receive},
+    record::Claim,
+    tree::{descendants, reap, signal},
+    view::Seen,
+    worker::PATIENCE,
+};
+use crate::{
+    fault::{FailureKind, Fault},
+    placements::Collected,
+    supervise::{Ended, Evidence, Reason},
+};
+
+/// What a supervisor listens to, whatever job it runs.
+pub(super) struct Links {
+    pub(super) socket: UnixStream,
+    /// Whether an executor is at the other end.
+    pub(super) connected: bool,
+    /// Readable when a child ended.
+    children: UnixStream,
+    /// Tells of files in the job's directory, once nobody is connected.
+    files: Option<OwnedFd>,
+}
+
+impl Links {
+    pub(super) fn new(socket: UnixStream) -> io::Result<Self> {
+        let (children, rung) = UnixStream::pair()?;
+        children.set_nonblocking(true)?;
+        rung.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(signal_hook::consts::SIGCHLD, rung)?;
+        Ok(Self { socket, connected: true, children, files: None })
+    }
+}
+
+/// Runs a claimed job. The verdict is in the record when this returns.
+pub(super) fn run(start: &Start, claim: &Claim, links: &mut Links, mounts: &mut Mounts) -> Report {
+    let mut notes = Vec::new();
+    let seen = match Seen::make(start, mounts, &mut notes) {
+        Ok(seen) => seen,
+        Err(fault) => {
+            let _ = claim.end(&ended_at_once(Reason::Broken, None));
+            return Report { notes, ..Report::broken(fault) };
+        }
+    };
+    let launched = launch(start, &seen, &mut notes);
+    let report = match launched {
+        Err(fault) => {
+            let _ = claim.end(&ended_at_once(Reason::Broken, None));
+            Report { notes, ..Report::broken(fault) }
+        }
+        Ok(Err(ended)) => {
+            let _ = claim.end(&ended);
+            Report { ended: Some(ended), fault: None, collected: Collected::default(), notes }
+        }
+        Ok(Ok(launched)) => {
+            let (ended, stuck) = launched.watch(start, links);
+            let mut fault = claim
+                .end(&ended)
+                .err()
+                .map(|error| Fault::io(FailureKind::Supervisor, "writing the exit record", &error));
+            if stuck > 0 {
+                notes.push(format!("{stuck} processes cannot be killed: stuck in the kernel"));
+                mounts.spend();
+            }
+            let collected = keep(start, &seen, &ended).unwrap_or_else(|error| {
+                fault.get_or_insert(error);
+                Collected::default()
+            });
+            Report { ended: Some(ended), fault: fault.map(Into::into), collected, notes }
+        }
+    };
+    seen.leave(mounts);
+    report
+}
+
+/// A record for a job whose command never ran.
+fn ended_at_once(reason: Reason, code: Option<i32>) -> Ended {
+    let now = seconds();
+    Ended {
+        code,
+        signal: None,
+        reason,
+        evidence: Evidence::None,
+        killed: 0,
+        started: now,
+        ended: now,
+        elapsed_ms: 0,
+    }
+}
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A job whose leader runs.
+struct Launched {
+    leader: i32,
+    pump: Option<Pump>,
+    began: Instant,
+    started: u64,
+    oom_before: u64,
+}
+
+/// A job's output on its way through the mask.
+struct Pump {
+    from: PipeReader,
+    masking: Masking<File>,
+}
+
+/// Starts the leader. The inner error is a verdict: the command cannot be run.
+fn launch(
+    start: &Start,
+    seen: &Seen,
+    notes: &mut Vec<String>,
+) -> Result<Result<Launched, Ended>, Fault> {
+    let failed = |what: &str, error: &io::Error| Fault::io(FailureKind::Supervisor, what, error);
+    for dir in ["tmp", "artifacts"] {
+        let dir = start.dir.join(dir);
+        std::fs::create_dir(&dir)
+            .map_err(|error| failed(&format!("making {}", dir.display()), &error))?;
+    }
+    if let Some(plans::Output::StorePath) = start.keep.output {
+        std::fs::create_dir_all(&start.output)
+            .map_err(|error| failed(&format!("making {}", start.output.display()), &error))?;
+    }
+    let cwd = match &start.working_dir {
+        None => seen.workspace.clone(),
+        Some(below) => seen.workspace.join(below.as_str()),
+    };
+    if !cwd.is_dir() {
+        notes.push(format!("there is no directory {}", cwd.display()));
+        return Ok(Err(ended_at_once(Reason::NoWorkingDir, None)));
+    }
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&start.log)
+        .map_err(|error| failed(&format!("opening {}", start.log.display()), &error))?;
+    let program = match find_program(start, &cwd) {
+        Ok(program) => program,
+        Err((reason, note)) => {
+            notes.push(note);
+            let code = if reason == Reason::NotFound { 127 } else { 126 };
+            return Ok(Err(ended_at_once(reason, Some(code))));
+        }
+    };
+    let mut command = Command::new(&program);
+    command
+        .arg0(&start.argv[0])
+        .args(&start.argv[1..])
+        .env_clear()
+        .envs(&start.env)
+        .envs(&start.secrets)
+        .current_dir(&cwd)
+        .stdin(Stdio::null())
+        .process_group(0);
+    let pump = if start.secrets.is_empty() {
+        let twin = log.try_clone().map_err(|error| failed("sharing the log", &error))?;
+        command.stdout(log).stderr(twin);
+        None
+    } else {
+        let (from, to) = io::pipe().map_err(|error| failed("making a pipe", &error))?;
+        rustix::io::ioctl_fionbio(&from, true)
+            .map_err(|error| failed("making a pipe", &error.into()))?;
+        let twin = to.try_clone().map_err(|error| failed("making a pipe", &error))?;
+        command.stdout(to).stderr(twin);
+        let (masking, unmaskable) = Masking::new(start.secrets.values(), log);
+        if unmaskable > 0 {
+            notes.push(format!(
+                "{unmaskable} secrets are too short to be masked in the log; make them longer"
+            ));
+        }
+        Some(Pump { from, masking })
+    };
+    let oom_before = oom_kills();
+    match command.spawn() {
+        Ok(child) => Ok(Ok(Launched {
+            leader: i32::try_from(child.id()).unwrap_or(i32::MAX),
+            pump,
+            began: Instant::now(),
+            started: seconds(),
+            oom_before,
+        })),
+        Err(error) => match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+            Some(rustix::io::Errno::NOENT) => {
+                notes.push(format!(
+                    "{}: the interpreter that its first line names is not there",
+                    program.display()
+                ));
+                Ok(Err(ended_at_once(Reason::NotFound, Some(127))))
+            }
+            Some(
+                rustix::io::Errno::ACCESS | rustix::io::Errno::NOEXEC | rustix::io::Errno::TOOBIG,
+            ) => {
+                notes.push(format!("{}: {error}", program.display()));
+                Ok(Err(ended_at_once(Reason::NotExecutable, Some(126))))
+            }
+            _ => Err(failed(&format!("starting {}", program.display()), &error)),
+        },
+    }
+}
+
+/// Finds the program as `execvp` would in the job's own environment.
+fn find_program(start: &Start, cwd: &Path) -> Result<PathBuf, (Reason, String)> {
+    let name = start.argv.first().map_or("", String::as_str);
+    if name.contains('/') {
+        let path = cwd.join(name);
+        return match is_program(&path) {
+            Some(true) => Ok(path),
+            Some(false) => {
+                Err((Reason::NotExecutable, format!("{}: not an executable file", path.display())))
+            }
+            None => Err((Reason::NotFound, format!("{}: no such file", path.display()))),
+        };
+    }
+    let path = start.env.get("PATH").map_or("", String::as_str);
+    let mut denied = None;
+    for dir in path.split(':') {
+        let candidate = cwd.join(dir).join(name);
+        match is_program(&candidate) {
+            Some(true) => return Ok(candidate),
+            Some(false) => {
+                denied.get_or_insert(candidate);
+            }
+            None => {}
+        }
+    }
+    Err(match denied {
+        Some(path) => {
+            (Reason::NotExecutable, format!("{}: not an executable file", path.display()))
+        }
+        None => (Reason::NotFound, format!("`{name}`: no such program in PATH ({path})")),
+    })
+}
+
+fn is_program(path: &Path) -> Option<bool> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(metadata.is_file() && access(path, Access::EXEC_OK).is_ok())
+}
+
+/// The job is being ended by us.
+struct Ending {
+    reason: Reason,
+    kill_at: Instant,
+    give_up_at: Option<Instant>,
+}
+
+impl Launched {
+    /// Waits for the job's end, or brings it about. Returns also how many could not be killed.
+    fn watch(mut self, start: &Start, links: &mut Links) -> (Ended, usize) {
+        let mut deadline = self.began + Duration::from_millis(start.timeout_ms);
+        let lease = Duration::from_millis(start.lease_ms);
+        let grace = Duration::from_millis(start.grace_ms);
+        let mut lease_until = None;
+        let mut ending: Option<Ending> = None;
+        let mut status: Option<WaitStatus> = None;
+        let mut killed = BTreeSet::new();
+        let mut stuck = 0;
+        loop {
+            let leader = self.leader;
+            let empty = reap(|pid, how| {
+                if pid == leader {
+                    status = Some(how);
+                }
+            });
+            if empty {
+                break;
+            }
+            let now = Instant::now();
+            if status.is_some() && ending.is_none() {
+                // The verdict is known; whoever is left has no business any more.
+                ending = Some(Ending { reason: Reason::Exited, kill_at: now, give_up_at: None });
+            }
+            if ending.is_none() {
+                let why = if now >= deadline {
+                    Some(Reason::TimedOut)
+                } else if lease_until.is_some_and(|until| now >= until) {
+                    Some(Reason::LeaseExpired)
+                } else {
+                    None
+                };
+                if let Some(reason) = why {
+                    self.ask_to_end();
+                    ending = Some(Ending { reason, kill_at: now + grace, give_up_at: None });
+                }
+            }
+            let wake = match &mut ending {
+                Some(ending) if now >= ending.kill_at => {
+                    let give_up = *ending.give_up_at.get_or_insert(now + PATIENCE);
+                    let left = descendants();
+                    if now >= give_up {
+                        stuck = left.len();
+                        break;
+                    }
+                    for pid in left {
+                        killed.insert(pid);
+                        signal(pid, Signal::KILL);
+                    }
+                    // They may have forked meanwhile: look again even if nobody ends.
+                    now + Duration::from_millis(5)
+                }
+                Some(ending) => ending.kill_at,
+                None => {
+                    let until = lease_until.map_or(deadline, |lease| deadline.min(lease));
+                    until.max(now)
+                }
+            };
+            if status.is_some() && ending.as_ref().is_some_and(|e| e.reason == Reason::Exited) {
+                // Reap what was just killed before anything else.
+                self.wait(links, wake);
+                continue;
+            }
+            match self.wait(links, wake) {
+                Heard::Nothing => {}
+                Heard::Cancel(after) => {
+                    let at = Instant::now() + after;
+                    match &mut ending {
+                        Some(ending) => ending.kill_at = ending.kill_at.min(at),
+                        None => {
+                            self.ask_to_end();
+                            ending = Some(Ending {
+                                reason: Reason::Cancelled,
+                                kill_at: at,
+                                give_up_at: None,
+                            });
+                        }
+                    }
+                }
+                Heard::Gone => {
+                    links.connected = false;
+                    links.files = watch_files(&start.dir);
+                    lease_until = Some(Instant::now() + lease);
+                    // Somebody may have written before the watch was there.
+                    if let Some(after) = read_cancel(&start.dir) {
+                        deadline = deadline.min(Instant::now());
+                        self.ask_to_end();
+                        ending.get_or_insert(Ending {
+                            reason: Reason::Cancelled,
+                            kill_at: Instant::now() + after,
+                            give_up_at: None,
+                        });
+                    }
+                }
+                Heard::Files => {
+                    lease_until = Some(Instant::now() + lease);
+                    if let Some(after) = read_cancel(&start.dir) {
+                        let at = Instant::now() + after;
+                        match &mut ending {
+                            Some(ending) => ending.kill_at = ending.kill_at.min(at),
+                            None => {
+                                self.ask_to_end();
+                                ending = Some(Ending {
+                                    reason: Reason::Cancelled,
+                                    kill_at: at,
+                                    give_up_at: None,
+                                });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(pump) = &mut self.pump {
+            pump.drain();
+            pump.masking.finish();
+        }
+        links.files = None;
+        let reason = ending.map_or(Reason::Exited, |ending| ending.reason);
+        let code = status.and_then(WaitStatus::exit_status);
+        let signal = status.and_then(WaitStatus::terminating_signal);
+        let evidence = self.evidence(start, reason, code, signal);
+        let ended = Ended {
+            code,
+            signal,
+            reason,
+            evidence,
+            killed: killed.len() as u64,
+            started: self.started,
+            ended: seconds(),
+            elapsed_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        (ended, stuck)
+    }
+
+    /// TERM for everybody; CONT, since a stopped process hears nothing but KILL.
+    fn ask_to_end(&self) {
+        for pid in descendants() {
+            signal(pid, Signal::TERM);
+            signal(pid, Signal::CONT);
+        }
+    }
+
+    /// Sleeps until something happens or it is time. The job's output is pumped on the way.
+    fn wait(&mut self, links: &mut Links, until: Instant) -> Heard {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).ok();
+        let mut heard = [false; 4];
+        {
+            let mut fds = vec![PollFd::new(&links.children, PollFlags::IN)];
+            let mut which = vec![0];
+            if links.connected {
+                fds.push(PollFd::new(&links.socket, PollFlags::IN));
+                which.push(1);
+            }
+            if let Some(files) = &links.files {
+                fds.push(PollFd::new(files, PollFlags::IN));
+                which.push(2);
+            }
+            if let Some(pump) = self.pump.as_ref().filter(|pump| !pump.masking.is_over()) {
+                fds.push(PollFd::from_borrowed_fd(pump.from.as_fd(), PollFlags::IN));
+                which.push(3);
+            }
+            if poll(&mut fds, timeout.as_ref()).is_err() {
+                return Heard::Nothing;
+            }
+            for (fd, which) in fds.iter().zip(which) {
+                heard[which] = !fd.revents().is_empty();
+            }
+        }
+        if heard[0] {
+            let mut rung = [0; 64];
+            while links.children.read(&mut rung).is_ok_and(|read| read == rung.len()) {}
+        }
+        if heard[3]
+            && let Some(pump) = &mut self.pump
+        {
+            pump.drain();
+        }
+        if heard[1] {
+            return match receive::<Request>(&mut links.socket) {
+                Ok(Some(Request::Cancel { grace_ms })) => {
+                    Heard::Cancel(Duration::from_millis(grace_ms))
+                }
+                Ok(Some(Request::Start(_))) => Heard::Nothing,
+                Ok(None) | Err(_) => Heard::Gone,
+            };
+        }
+        if heard[2]
+            && let Some(files) = &links.files
+        {
+            let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+            let mut reader = inotify::Reader::new(files, &mut buffer);
+            while reader.next().is_ok() {}
+            return Heard::Files;
+        }
+        Heard::Nothing
+    }
+
+    /// What the machine says about an end that nobody asked for.
+    fn evidence(
+        &self,
+        start: &Start,
+        reason: Reason,
+        code: Option<i32>,
+        signal: Option<i32>,
+    ) -> Evidence {
+        if reason != Reason::Exited || code == Some(0) {
+            return Evidence::None;
+        }
+        let killed = signal == Some(Signal::KILL.as_raw()) || code == Some(137);
+        if killed && oom_kills() != self.oom_before {
+            return Evidence::Oom;
+        }
+        let probe = start.dir.join(".probe");
+        let full = std::fs::write(&probe, [b'-'; 8192])
+            .is_err_and(|error| error.kind() == io::ErrorKind::StorageFull);
+        let _ = std::fs::remove_file(probe);
+        if full { Evidence::DiskFull } else { Evidence::None }
+    }
+}
+
+/// What a supervisor heard while it waited.
+enum Heard {
+    Nothing,
+    Cancel(Duration),
+    Gone,
+    Files,
+}
+
+impl Pump {
+    /// Takes what is there without waiting for more.
+    fn drain(&mut self) {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match self.from.read(&mut buffer) {
+                Ok(0) => {
+                    self.masking.end();
+                    return;
+                }
+                Ok(read) => self.masking.push(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn watch_files(dir: &Path) -> Option<OwnedFd> {
+    let files =
+        inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
+    let events = inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::MOVED_TO;
+    inotify::add_watch(&files, dir, events).ok()?;
+    Some(files)
+}
+
+/// The grace that somebody asked for by a file.
+fn read_cancel(dir: &Path) -> Option<Duration> {
+    let text = std::fs::read_to_string(dir.join(CANCEL_FILE)).ok()?;
+    text.trim().parse().ok().map(Duration::from_millis)
+}
+
+/// How many processes the kernel has ended for want of memory since the boot.
+fn oom_kills() -> u64 {
+    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap_or_default()
+}

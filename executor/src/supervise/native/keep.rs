@@ -1,0 +1,59 @@
+//! Keeping what a job leaves: artifacts by glob, an output directory. Runs where the job's view is.
+
+use std::path::{Path, PathBuf};
+
+use plans::Output;
+
+use super::{protocol::Start, view::Seen};
+use crate::{
+    artifacts, directory,
+    fault::{FailureKind, Fault},
+    placements::Collected,
+    supervise::{Ended, Reason},
+};
+
+/// Keeps what is asked for of a job that ended so.
+pub(super) fn keep(start: &Start, seen: &Seen, ended: &Ended) -> Result<Collected, Fault> {
+    let mut collected = Collected::default();
+    if !start.keep.artifacts.is_empty() {
+        // What a job puts into its own artifacts directory goes before a file of that name in the
+        // workspace.
+        for root in [start.dir.join("artifacts"), seen.workspace.clone()] {
+            artifacts::keep(&root, &start.keep.artifacts, &start.artifacts, &mut collected)?;
+        }
+    }
+    let passed = ended.reason == Reason::Exited && ended.code == Some(0);
+    if passed && let Some(output) = &start.keep.output {
+        collected.output = keep_output(start, seen, output)?;
+    }
+    Ok(collected)
+}
+
+fn keep_output(start: &Start, seen: &Seen, output: &Output) -> Result<Option<String>, Fault> {
+    let path: PathBuf = match output {
+        Output::Workspace => start.output.join("workspace"),
+        Output::StorePath => match std::fs::canonicalize(start.output.join("result")) {
+            Ok(path) => path,
+            Err(_) => return Ok(None),
+        },
+        Output::Directory(below) => {
+            let Some(from) = artifacts::below(&seen.workspace, below.as_str()) else {
+                return Ok(None);
+            };
+            let to = start.output.join("directory");
+            copy_out(&from, &start.output, &to).map_err(|error| {
+                Fault::io(FailureKind::Collect, format!("keeping {below}"), &error)
+            })?;
+            to
+        }
+    };
+    Ok(path.to_str().map(str::to_owned))
+}
+
+/// Copies whole or not at all.
+fn copy_out(from: &Path, parent: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(parent)?;
+    let new = parent.join(".new");
+    directory::copy(from, &new)?;
+    std::fs::rename(new, to)
+}

@@ -1,0 +1,38 @@
+//! The supervisor of this machine: the executor's own binary under another name.
+//!
+//! One supervisor is a process with a session of its own that runs one job after the other, each in
+//! a private view of the file system, each with everything it forked gone before the next one
+//! starts. The executor keeps as many as it runs jobs at once, so that a node costs one process.
+//!
+//! A supervisor belongs to its executor only by a socket. When that closes, a job that runs goes on
+//! until its end, its timeout or its lease; then the supervisor leaves. It is a child subreaper:
+//! whatever a job starts, however it daemonizes, ends up as a descendant that can be found.
+//!
+//! Linux only: it stands on subreapers, mount namespaces and inotify. It never reads the plan.
+
+mod job;
+mod keep;
+mod mask;
+mod mounts;
+mod protocol;
+mod record;
+mod tree;
+mod view;
+mod worker;
+
+pub(crate) use protocol::{Reply, Report, Request, Start, View, receive, send};
+pub(crate) use record::{JOB_FILE, Record, read_report};
+pub(crate) use tree::{boot_id, kill, kill_cookie, processes_with_cookie};
+
+pub use worker::main;
+
+/// The hidden subcommand of the executor's binary that is this supervisor.
+pub const SUBCOMMAND: &str = "__supervise";
+
+/// The environment variable that marks every process of a job: `RUN/NODE.ATTEMPT`.
+pub(crate) const COOKIE: &str = "FORGE_LANES_COOKIE";
+
+/// Files of a job's directory with which somebody who is not connected speaks to its supervisor.
+pub(crate) const CANCEL_FILE: &str = "cancel";
+/// Touched by whoever still wants the job; see [`CANCEL_FILE`].
+pub(crate) const LEASE_FILE: &str = "lease";

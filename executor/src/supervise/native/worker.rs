@@ -1,0 +1,86 @@
+//! The supervisor process: takes one job after the other from its socket until that closes.
+
+use std::{
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::ExitCode,
+    time::Duration,
+};
+
+use super::{
+    job::{self, Links},
+    mounts::Mounts,
+    protocol::{Reply, Report, Request, receive, send},
+    record::{Claim, write_report},
+};
+use crate::fault::{FailureKind, Fault};
+
+/// Runs the supervisor; `arguments` come after the hidden subcommand. Started by the executor with
+/// a socket as its stdin and nothing else.
+#[must_use]
+pub fn main(arguments: &[String]) -> ExitCode {
+    match serve(arguments.iter().any(|argument| argument == "mounts")) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads what a supervisor would say; its executor sees the socket close.
+        Err(_) => ExitCode::from(3),
+    }
+}
+
+fn serve(wants_mounts: bool) -> std::io::Result<()> {
+    // Before any thread exists: both change the whole process.
+    let mounts = Mounts::enter(wants_mounts);
+    // A terminal's signals are the executor's business.
+    let _ = rustix::process::setsid();
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
+    let null: OwnedFd = std::fs::File::open("/dev/null")?.into();
+    rustix::stdio::dup2_stdin(&null)?;
+    std::env::set_current_dir("/")?;
+    let mut links = Links::new(socket)?;
+    let mut mounts = mounts;
+    while let Some(request) = receive::<Request>(&mut links.socket)? {
+        // A cancel that comes after its job ended is about nothing.
+        let Request::Start(start) = request else { continue };
+        let reply = match Claim::make(&start.dir) {
+            Ok(None) => Reply::Already,
+            Ok(Some(claim)) => Reply::Over(job::run(&start, &claim, &mut links, &mut mounts)),
+            Err(error) => {
+                let what = format!("making the job file in {}", start.dir.display());
+                let fault = Fault::io(FailureKind::Supervisor, what, &error);
+                Reply::Over(Report::broken(fault))
+            }
+        };
+        if let Reply::Over(report) = &reply
+            && (!links.connected || !report.is_only_a_verdict())
+        {
+            // Whoever takes the job up later finds it. A disk without room keeps the verdict.
+            let _ = write_report(&start.dir, report);
+        }
+        if !links.connected || send(&mut links.socket, &reply).is_err() || mounts.spent() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Report {
+    /// The job never began.
+    pub(super) fn broken(fault: Fault) -> Self {
+        Self {
+            ended: None,
+            fault: Some(fault.into()),
+            collected: crate::placements::Collected::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Whether the job file says it all.
+    fn is_only_a_verdict(&self) -> bool {
+        self.fault.is_none()
+            && self.notes.is_empty()
+            && self.collected == crate::placements::Collected::default()
+    }
+}
+
+/// How long the end of a tree that cannot be killed (a process stuck in the kernel) is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
