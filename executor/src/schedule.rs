@@ -1,0 +1,524 @@
+//! When a node starts: a pure state machine, (state, event) -> (state, actions).
+//!
+//! Owns order, limits, retries, skips. Knows no thread, clock, process, file or plan document:
+//! time comes in as events, chance as a number, and tasks are positions. The dispatcher does what
+//! the actions say and reports back what happened.
+//!
+//! No step looks at all tasks: a task that must wait for a resource is parked at that resource and
+//! comes back when the resource is given back, so that a run costs `O((V + E) log V)` whatever its
+//! shape.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+    num::NonZeroUsize,
+    time::Duration,
+};
+
+use crate::outcome::Outcome;
+
+/// One task: what it waits for, what it occupies, how often it may fail.
+#[derive(Debug, Clone, Default)]
+pub struct Task {
+    /// Positions of the tasks that must have passed.
+    pub depends_on: Vec<usize>,
+    /// Indices of the resources of which it occupies one unit each, while it runs.
+    pub resources: Vec<usize>,
+    /// How often it is run again after a failure of its own.
+    pub retries: u32,
+    /// Whether it is to run at all; a task that is not counts as passed for those that wait for it.
+    pub selected: bool,
+}
+
+/// What holds for the whole run.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How many tasks run at once.
+    pub jobs: NonZeroUsize,
+    /// How many units each resource has: a host's `max_jobs`, one for a concurrency group.
+    pub resources: Vec<usize>,
+    /// How often a task is run again after the machine under it failed.
+    pub infra_retries: u32,
+    /// Whether nothing more is started after a failure.
+    pub fail_fast: bool,
+}
+
+/// What happened outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// An attempt of a running task ended.
+    Ended {
+        /// The task.
+        task: usize,
+        /// How the attempt ended.
+        ending: Ending,
+        /// A number of any kind; spreads the retries of tasks that failed together.
+        chance: u16,
+    },
+    /// A task's time to wait is over.
+    Due {
+        /// The task.
+        task: usize,
+    },
+    /// Nothing more is to be started; what runs is dealt with elsewhere and reported as ended.
+    Stop,
+}
+
+/// How one attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its answer is yes.
+    Passed,
+    /// Its answer is no.
+    Failed,
+    /// It took too long.
+    TimedOut,
+    /// Somebody ended it.
+    Cancelled,
+    /// The machine failed, and another attempt may fare better.
+    Infra,
+    /// The machine failed, and another attempt will fail as well.
+    InfraForGood,
+}
+
+impl Ending {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Passed => Outcome::Passed,
+            Self::Failed => Outcome::Failed,
+            Self::TimedOut => Outcome::TimedOut,
+            Self::Cancelled => Outcome::Cancelled,
+            Self::Infra | Self::InfraForGood => Outcome::InfraFailed,
+        }
+    }
+}
+
+/// What is to be done outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start an attempt.
+    Start {
+        /// The task.
+        task: usize,
+        /// Which attempt, counted from 1.
+        attempt: u32,
+    },
+    /// Report [`Event::Due`] after this time.
+    Wait {
+        /// The task.
+        task: usize,
+        /// How long.
+        delay: Duration,
+        /// The attempt that will follow.
+        attempt: u32,
+    },
+    /// The task has its verdict. Exactly one for each task.
+    Finish {
+        /// The task.
+        task: usize,
+        /// How it ended.
+        outcome: Outcome,
+        /// Why it did not run, if it did not.
+        because: Option<Because>,
+    },
+}
+
+/// Why a task did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Because {
+    /// A task it waits for, directly or not, did not pass.
+    Dependency {
+        /// The task that ran and did not pass.
+        task: usize,
+        /// How that one ended.
+        outcome: Outcome,
+    },
+    /// Another task failed, and the run was to stop at the first failure.
+    FailFast {
+        /// The task that failed.
+        task: usize,
+    },
+    /// The run was stopped.
+    Stopped,
+    /// It was not asked for.
+    NotSelected,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Tasks it waits for have no verdict yet.
+    Waiting,
+    /// In the queue of what may start, or parked at a resource.
+    Ready,
+    Running,
+    /// Between two attempts.
+    Pausing,
+    Done,
+}
+
+#[derive(Debug, Clone)]
+struct TaskState {
+    state: State,
+    open_dependencies: u32,
+    /// Attempts that were started.
+    attempts: u32,
+    own_failures: u32,
+    infra_failures: u32,
+    /// How the last attempt ended.
+    last: Option<Outcome>,
+}
+
+/// The state of a run.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    tasks: Vec<Task>,
+    states: Vec<TaskState>,
+    dependents: Vec<Vec<u32>>,
+    limits: Limits,
+    used: Vec<usize>,
+    running: usize,
+    /// Task at each rank, and rank of each task: longer chains first, then canonical order.
+    by_rank: Vec<u32>,
+    ranks: Vec<u32>,
+    ready: BinaryHeap<Reverse<u32>>,
+    parked: Vec<BTreeSet<u32>>,
+    open: usize,
+    stopped: Option<Because>,
+    actions: Vec<Action>,
+}
+
+impl Schedule {
+    /// Takes over tasks of which none depends on a later one.
+    #[must_use]
+    pub fn new(tasks: Vec<Task>, limits: Limits) -> Self {
+        let mut dependents = vec![Vec::new(); tasks.len()];
+        let mut states = Vec::with_capacity(tasks.len());
+        for (position, task) in tasks.iter().enumerate() {
+            for &dependency in &task.depends_on {
+                assert!(dependency < position, "tasks come in the order of their graph");
+                dependents[dependency].push(index(position));
+            }
+            states.push(TaskState {
+                state: State::Waiting,
+                open_dependencies: index(task.depends_on.len()),
+                attempts: 0,
+                own_failures: 0,
+                infra_failures: 0,
+                last: None,
+            });
+        }
+        let (by_rank, ranks) = rank(&dependents);
+        Self {
+            used: vec![0; limits.resources.len()],
+            parked: vec![BTreeSet::new(); limits.resources.len()],
+            open: tasks.len(),
+            tasks,
+            states,
+            dependents,
+            limits,
+            running: 0,
+            by_rank,
+            ranks,
+            ready: BinaryHeap::new(),
+            stopped: None,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Before [`Self::begin`]: this task has its verdict from an earlier process.
+    pub fn restore_verdict(&mut self, task: usize) {
+        self.states[task].state = State::Done;
+        self.open -= 1;
+    }
+
+    /// Before [`Self::begin`]: this many attempts of the task were used up by an earlier process.
+    pub fn restore_attempts(&mut self, task: usize, attempts: u32, own: u32, infra: u32) {
+        let state = &mut self.states[task];
+        (state.attempts, state.own_failures, state.infra_failures) = (attempts, own, infra);
+        state.last = match (own, infra) {
+            (0, 0) => None,
+            (0, _) => Some(Outcome::InfraFailed),
+            _ => Some(Outcome::Failed),
+        };
+    }
+
+    /// Before [`Self::begin`]: an attempt of this task is running already. It counts against every
+    /// limit, even one that is lower now than when it was started.
+    pub fn restore_running(&mut self, task: usize) {
+        self.states[task].state = State::Running;
+        self.occupy(task);
+    }
+
+    /// Starts the run. `verdict` tells the restored verdicts; `stopped` whether the earlier process
+    /// had been told to start nothing more.
+    pub fn begin(
+        &mut self,
+        verdict: impl Fn(usize) -> Option<Outcome>,
+        stopped: bool,
+    ) -> Vec<Action> {
+        // Canonical order, so whatever a task waits for has been dealt with when its turn comes.
+        let mut causes: Vec<Option<Because>> = vec![None; self.tasks.len()];
+        for task in 0..self.tasks.len() {
+            let selected = self.tasks[task].selected;
+            let inherited = self.tasks[task].depends_on.iter().find_map(|&d| causes[d]);
+            match self.states[task].state {
+                State::Waiting if !selected => {
+                    self.finish(task, Outcome::Skipped, Some(Because::NotSelected));
+                    self.release_dependents(task);
+                }
+                State::Waiting if inherited.is_some() => {
+                    self.finish(task, Outcome::Skipped, inherited);
+                    causes[task] = inherited;
+                }
+                State::Waiting if self.states[task].open_dependencies == 0 => {
+                    self.make_ready(task);
+                }
+                State::Done => match verdict(task) {
+                    Some(Outcome::Passed) => self.release_dependents(task),
+                    Some(Outcome::Skipped) if !selected => self.release_dependents(task),
+                    Some(Outcome::Skipped) => {
+                        let itself = Because::Dependency { task, outcome: Outcome::Skipped };
+                        causes[task] = inherited.or(Some(itself));
+                    }
+                    Some(outcome) => causes[task] = Some(Because::Dependency { task, outcome }),
+                    None => unreachable!("a restored verdict is known to who restored it"),
+                },
+                _ => {}
+            }
+        }
+        if stopped {
+            self.stop(Because::Stopped);
+        } else if self.limits.fail_fast {
+            let failed = |&task: &usize| {
+                verdict(task).is_some_and(|outcome| outcome >= Outcome::InfraFailed)
+            };
+            if let Some(task) = (0..self.tasks.len()).find(failed) {
+                self.stop(Because::FailFast { task });
+            }
+        }
+        self.fill();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Takes in what happened and returns what is to be done.
+    pub fn handle(&mut self, event: Event) -> Vec<Action> {
+        match event {
+            Event::Ended { task, ending, chance } => self.ended(task, ending, chance),
+            Event::Due { task } => {
+                if self.states[task].state == State::Pausing {
+                    self.make_ready(task);
+                }
+            }
+            Event::Stop => self.stop(Because::Stopped),
+        }
+        self.fill();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Returns whether every task has its verdict.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Returns how many tasks run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    fn ended(&mut self, task: usize, ending: Ending, chance: u16) {
+        self.give_back(task);
+        self.states[task].last = Some(ending.outcome());
+        let retry = match ending {
+            Ending::Failed | Ending::TimedOut => {
+                self.states[task].own_failures += 1;
+                self.states[task].own_failures <= self.tasks[task].retries
+            }
+            Ending::Infra => {
+                self.states[task].infra_failures += 1;
+                self.states[task].infra_failures <= self.limits.infra_retries
+            }
+            Ending::Passed | Ending::Cancelled | Ending::InfraForGood => false,
+        };
+        if retry && self.stopped.is_none() {
+            self.states[task].state = State::Pausing;
+            let state = &self.states[task];
+            let failures = if ending == Ending::Infra { state.infra_failures } else { 1 };
+            let delay = backoff(failures, chance);
+            self.actions.push(Action::Wait { task, delay, attempt: state.attempts + 1 });
+            return;
+        }
+        let outcome = ending.outcome();
+        self.finish(task, outcome, None);
+        if outcome == Outcome::Passed {
+            self.release_dependents(task);
+        } else {
+            self.break_chain(task, outcome);
+            if self.limits.fail_fast && outcome != Outcome::Cancelled {
+                self.stop(Because::FailFast { task });
+            }
+        }
+    }
+
+    /// Everything that waits for `task` and has no verdict yet is skipped because of it.
+    fn break_chain(&mut self, task: usize, outcome: Outcome) {
+        let because = Because::Dependency { task, outcome };
+        let mut broken = vec![task];
+        while let Some(at) = broken.pop() {
+            for position in 0..self.dependents[at].len() {
+                let dependent = self.dependents[at][position] as usize;
+                match self.states[dependent].state {
+                    State::Waiting => {
+                        self.finish(dependent, Outcome::Skipped, Some(because));
+                        broken.push(dependent);
+                    }
+                    State::Done | State::Ready | State::Running | State::Pausing => {}
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, because: Because) {
+        if self.stopped.is_some() {
+            return;
+        }
+        self.stopped = Some(because);
+        self.ready.clear();
+        self.parked.iter_mut().for_each(BTreeSet::clear);
+        for task in 0..self.tasks.len() {
+            if matches!(self.states[task].state, State::Waiting | State::Ready | State::Pausing) {
+                self.finish_stopped(task, because);
+            }
+        }
+    }
+
+    /// A task that waits for its next attempt has its answer already: the one of the last.
+    fn finish_stopped(&mut self, task: usize, because: Because) {
+        match self.states[task].last {
+            Some(outcome) => self.finish(task, outcome, None),
+            None => self.finish(task, Outcome::Skipped, Some(because)),
+        }
+    }
+
+    fn finish(&mut self, task: usize, outcome: Outcome, because: Option<Because>) {
+        debug_assert!(self.states[task].state != State::Done, "one verdict each");
+        self.states[task].state = State::Done;
+        self.open -= 1;
+        self.actions.push(Action::Finish { task, outcome, because });
+    }
+
+    fn release_dependents(&mut self, task: usize) {
+        for position in 0..self.dependents[task].len() {
+            let dependent = self.dependents[task][position] as usize;
+            let state = &mut self.states[dependent];
+            state.open_dependencies -= 1;
+            if state.open_dependencies == 0
+                && state.state == State::Waiting
+                && self.tasks[dependent].selected
+            {
+                self.make_ready(dependent);
+            }
+        }
+    }
+
+    fn make_ready(&mut self, task: usize) {
+        self.states[task].state = State::Ready;
+        self.ready.push(Reverse(self.ranks[task]));
+    }
+
+    fn occupy(&mut self, task: usize) {
+        self.running += 1;
+        for &resource in &self.tasks[task].resources {
+            self.used[resource] += 1;
+        }
+    }
+
+    fn is_full(&self, resource: usize) -> bool {
+        self.used[resource] >= self.limits.resources[resource]
+    }
+
+    fn give_back(&mut self, task: usize) {
+        debug_assert!(self.states[task].state == State::Running, "only a running task ends");
+        self.running -= 1;
+        for position in 0..self.tasks[task].resources.len() {
+            let resource = self.tasks[task].resources[position];
+            self.used[resource] -= 1;
+            self.unpark(resource);
+        }
+    }
+
+    /// Lets the first of those parked at a resource try again, if it has a unit left.
+    fn unpark(&mut self, resource: usize) {
+        if !self.is_full(resource)
+            && let Some(rank) = self.parked[resource].pop_first()
+        {
+            self.ready.push(Reverse(rank));
+        }
+    }
+
+    /// Starts what may start.
+    fn fill(&mut self) {
+        if self.stopped.is_some() {
+            return;
+        }
+        while self.running < self.limits.jobs.get() {
+            let Some(Reverse(rank)) = self.ready.pop() else { return };
+            let task = self.by_rank[rank as usize] as usize;
+            let full = self.tasks[task].resources.iter().copied().find(|&r| self.is_full(r));
+            if let Some(full) = full {
+                self.parked[full].insert(rank);
+                // It may have been let out for a resource that it now leaves to the next one.
+                for position in 0..self.tasks[task].resources.len() {
+                    let resource = self.tasks[task].resources[position];
+                    if resource != full {
+                        self.unpark(resource);
+                    }
+                }
+                continue;
+            }
+            self.states[task].state = State::Running;
+            self.states[task].attempts += 1;
+            self.occupy(task);
+            let attempt = self.states[task].attempts;
+            self.actions.push(Action::Start { task, attempt });
+            // More than one unit may have come free while only one was let out.
+            for position in 0..self.tasks[task].resources.len() {
+                let resource = self.tasks[task].resources[position];
+                self.unpark(resource);
+            }
+        }
+    }
+}
+
+/// Returns how long to wait before the next attempt: doubling from half a second to half a minute,
+/// and between half of that and all of it by chance, so that tasks that failed together do not
+/// come back together.
+fn backoff(failures: u32, chance: u16) -> Duration {
+    let full = 500u64.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(30_000);
+    Duration::from_millis(full / 2 + full / 2 * u64::from(chance) / u64::from(u16::MAX))
+}
+
+fn index(position: usize) -> u32 {
+    u32::try_from(position).expect("a plan holds fewer than 2^32 nodes")
+}
+
+/// Orders tasks by the longest chain that waits for them, then by position.
+fn rank(dependents: &[Vec<u32>]) -> (Vec<u32>, Vec<u32>) {
+    let mut heights = vec![0u32; dependents.len()];
+    for task in (0..dependents.len()).rev() {
+        let below = dependents[task].iter().map(|&d| heights[d as usize] + 1).max();
+        heights[task] = below.unwrap_or(0);
+    }
+    let mut by_rank: Vec<u32> = (0..index(dependents.len())).collect();
+    by_rank.sort_by_key(|&task| (Reverse(heights[task as usize]), task));
+    let mut ranks = vec![0u32; dependents.len()];
+    for (rank, &task) in by_rank.iter().enumerate() {
+        ranks[task as usize] = index(rank);
+    }
+    (by_rank, ranks)
+}
+
+#[cfg(test)]
+#[path = "schedule/tests.rs"]
+mod tests;

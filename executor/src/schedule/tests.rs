@@ -1,0 +1,352 @@
+//! The properties of the state machine, over random graphs, limits and fates.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What the outside does with the attempts of a task.
+#[derive(Debug, Clone)]
+struct Fate {
+    /// How attempt 1, 2, … end; the last one repeats.
+    endings: Vec<Ending>,
+}
+
+#[derive(Debug, Clone)]
+struct World {
+    tasks: Vec<Task>,
+    fates: Vec<Fate>,
+    limits: Limits,
+    /// After how many events the run is stopped.
+    stop_after: Option<usize>,
+    /// Picks which running attempt ends next.
+    picks: Vec<usize>,
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        8 => Just(Ending::Passed),
+        2 => Just(Ending::Failed),
+        1 => Just(Ending::TimedOut),
+        2 => Just(Ending::Infra),
+        1 => Just(Ending::InfraForGood),
+        1 => Just(Ending::Cancelled),
+    ]
+}
+
+fn world() -> impl Strategy<Value = World> {
+    (1usize..24, 0usize..4).prop_flat_map(|(len, resources)| {
+        let task = (
+            prop::collection::btree_set(0usize..len, 0..4),
+            prop::collection::btree_set(0..resources.max(1), 0..3),
+            0u32..3,
+            prop::bool::weighted(0.9),
+        );
+        let fate = prop::collection::vec(ending(), 1..4).prop_map(|endings| Fate { endings });
+        (
+            prop::collection::vec(task, len),
+            prop::collection::vec(fate, len),
+            (1usize..5, prop::collection::vec(1usize..3, resources), 0u32..3, any::<bool>()),
+            prop::option::weighted(0.3, 0usize..40),
+            prop::collection::vec(any::<usize>(), 1..32),
+        )
+            .prop_map(
+                move |(
+                    tasks,
+                    fates,
+                    (jobs, capacity, infra_retries, fail_fast),
+                    stop_after,
+                    picks,
+                )| {
+                    let tasks = tasks
+                        .into_iter()
+                        .enumerate()
+                        .map(|(position, (depends_on, used, retries, selected))| Task {
+                            depends_on: depends_on.into_iter().filter(|&d| d < position).collect(),
+                            resources: used.into_iter().filter(|&r| r < resources).collect(),
+                            retries,
+                            selected,
+                        })
+                        .collect();
+                    let jobs = NonZeroUsize::new(jobs).expect("at least one");
+                    let limits = Limits { jobs, resources: capacity, infra_retries, fail_fast };
+                    World { tasks, fates, limits, stop_after, picks }
+                },
+            )
+    })
+}
+
+/// Plays a world to its end and checks what must hold at every step.
+struct Player<'a> {
+    world: &'a World,
+    schedule: Schedule,
+    running: Vec<usize>,
+    due: VecDeque<usize>,
+    starts: Vec<u32>,
+    verdicts: BTreeMap<usize, (Outcome, Option<Because>)>,
+    stopped: bool,
+}
+
+impl<'a> Player<'a> {
+    fn new(world: &'a World) -> Self {
+        Self {
+            world,
+            schedule: Schedule::new(world.tasks.clone(), world.limits.clone()),
+            running: Vec::new(),
+            due: VecDeque::new(),
+            starts: vec![0; world.tasks.len()],
+            verdicts: BTreeMap::new(),
+            stopped: false,
+        }
+    }
+
+    fn obey(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Start { task, attempt } => {
+                    assert!(!self.stopped, "nothing starts after a stop");
+                    assert!(self.world.tasks[task].selected, "only what was asked for starts");
+                    assert!(!self.verdicts.contains_key(&task), "a verdict is final");
+                    assert!(!self.running.contains(&task), "one attempt at a time");
+                    assert_eq!(attempt, self.starts[task] + 1, "attempts are counted");
+                    for &dependency in &self.world.tasks[task].depends_on {
+                        let verdict = self.verdicts.get(&dependency).map(|v| v.0);
+                        let taken = !self.world.tasks[dependency].selected;
+                        assert!(verdict == Some(Outcome::Passed) || taken, "never before it");
+                    }
+                    self.starts[task] += 1;
+                    self.running.push(task);
+                }
+                Action::Wait { task, attempt, .. } => {
+                    assert_eq!(attempt, self.starts[task] + 1);
+                    self.due.push_back(task);
+                }
+                Action::Finish { task, outcome, because } => {
+                    assert_eq!(because.is_some(), outcome == Outcome::Skipped, "a reason each");
+                    assert!(!self.running.contains(&task), "no verdict while it runs");
+                    let before = self.verdicts.insert(task, (outcome, because));
+                    assert!(before.is_none(), "exactly one verdict");
+                }
+            }
+        }
+        assert!(self.running.len() <= self.world.limits.jobs.get(), "never over `jobs`");
+        assert_eq!(self.running.len(), self.schedule.running());
+        for (resource, &capacity) in self.world.limits.resources.iter().enumerate() {
+            let used = |task: &&usize| self.world.tasks[**task].resources.contains(&resource);
+            assert!(self.running.iter().filter(used).count() <= capacity, "never over a limit");
+        }
+    }
+
+    fn play(mut self) -> BTreeMap<usize, (Outcome, Option<Because>)> {
+        let actions = self.schedule.begin(|_| None, false);
+        self.obey(actions);
+        let mut steps = 0;
+        while !self.schedule.is_done() {
+            steps += 1;
+            assert!(steps < 2_000, "it always terminates");
+            if self.world.stop_after.is_some_and(|after| steps > after) && !self.stopped {
+                let actions = self.schedule.handle(Event::Stop);
+                self.stopped = true;
+                self.obey(actions);
+                continue;
+            }
+            let pick = self.world.picks[steps % self.world.picks.len()];
+            let event = if self.running.is_empty() || (pick % 3 == 0 && !self.due.is_empty()) {
+                let task = self.due.pop_front().expect("who waits for nothing runs");
+                Event::Due { task }
+            } else {
+                let task = self.running.swap_remove(pick % self.running.len());
+                let fate = &self.world.fates[task];
+                let attempt = self.starts[task] as usize - 1;
+                let ending = fate.endings[attempt.min(fate.endings.len() - 1)];
+                Event::Ended { task, ending, chance: 7 }
+            };
+            let actions = self.schedule.handle(event);
+            self.obey(actions);
+        }
+        assert!(self.running.is_empty());
+        assert_eq!(self.verdicts.len(), self.world.tasks.len(), "every task has a verdict");
+        for (task, &starts) in self.starts.iter().enumerate() {
+            let most = 1 + self.world.tasks[task].retries + self.world.limits.infra_retries;
+            assert!(starts <= most, "retries are counted");
+        }
+        self.verdicts
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_task_gets_one_verdict_within_every_limit(world in world()) {
+        Player::new(&world).play();
+    }
+
+    #[test]
+    fn a_skip_names_a_task_that_did_not_pass(world in world()) {
+        let verdicts = Player::new(&world).play();
+        for (task, (_, because)) in &verdicts {
+            match because {
+                Some(Because::Dependency { task: cause, outcome }) => {
+                    prop_assert!(cause < task);
+                    prop_assert_eq!(verdicts[cause].0, *outcome);
+                    prop_assert!(!matches!(outcome, Outcome::Passed | Outcome::Skipped));
+                }
+                Some(Because::FailFast { task: cause }) => {
+                    prop_assert!(world.limits.fail_fast);
+                    prop_assert!(verdicts[cause].0 >= Outcome::InfraFailed);
+                }
+                Some(Because::Stopped) => prop_assert!(world.stop_after.is_some()),
+                Some(Because::NotSelected) => prop_assert!(!world.tasks[*task].selected),
+                None => prop_assert!(world.tasks[*task].selected),
+            }
+        }
+    }
+
+    /// A process that dies after any number of verdicts is followed by one that decides the same
+    /// about everything that does not depend on luck.
+    #[test]
+    fn a_restored_run_reaches_the_verdicts_of_an_unbroken_one(
+        mut world in world(), known in 0usize..24,
+    ) {
+        world.stop_after = None;
+        world.limits.fail_fast = false;
+        let whole = Player::new(&world).play();
+        let mut player = Player::new(&world);
+        let known: BTreeMap<usize, Outcome> = whole
+            .iter()
+            .filter(|(task, _)| **task < known)
+            .map(|(&task, &(outcome, _))| (task, outcome))
+            .collect();
+        for (&task, &outcome) in &known {
+            player.schedule.restore_verdict(task);
+            player.verdicts.insert(task, (outcome, whole[&task].1));
+        }
+        let actions = player.schedule.begin(|task| known.get(&task).copied(), false);
+        player.obey(actions);
+        let mut player = player;
+        let mut steps = 0;
+        while !player.schedule.is_done() {
+            steps += 1;
+            prop_assert!(steps < 2_000);
+            let event = if let Some(task) = player.running.pop() {
+                let fate = &world.fates[task];
+                let attempt = player.starts[task] as usize - 1;
+                let ending = fate.endings[attempt.min(fate.endings.len() - 1)];
+                Event::Ended { task, ending, chance: 0 }
+            } else {
+                Event::Due { task: player.due.pop_front().expect("somebody waits") }
+            };
+            let actions = player.schedule.handle(event);
+            player.obey(actions);
+        }
+        let outcomes = |verdicts: &BTreeMap<usize, (Outcome, Option<Because>)>| -> Vec<Outcome> {
+            verdicts.values().map(|verdict| verdict.0).collect()
+        };
+        prop_assert_eq!(outcomes(&whole), outcomes(&player.verdicts));
+    }
+}
+
+fn limits(jobs: usize, resources: Vec<usize>) -> Limits {
+    let jobs = NonZeroUsize::new(jobs).expect("at least one");
+    Limits { jobs, resources, infra_retries: 2, fail_fast: false }
+}
+
+fn task(depends_on: &[usize], resources: &[usize]) -> Task {
+    let (depends_on, resources) = (depends_on.to_vec(), resources.to_vec());
+    Task { depends_on, resources, retries: 0, selected: true }
+}
+
+/// Runs everything, each attempt passing, and returns how many events that took.
+#[track_caller]
+fn run_all(tasks: Vec<Task>, limits: Limits) -> usize {
+    let mut schedule = Schedule::new(tasks, limits);
+    let mut actions = VecDeque::from(schedule.begin(|_| None, false));
+    let mut events = 0;
+    while let Some(action) = actions.pop_front() {
+        if let Action::Start { task, .. } = action {
+            events += 1;
+            actions.extend(schedule.handle(Event::Ended {
+                task,
+                ending: Ending::Passed,
+                chance: 0,
+            }));
+        }
+    }
+    assert!(schedule.is_done());
+    events
+}
+
+#[test]
+fn twenty_thousand_tasks_in_one_group_take_their_turns() {
+    let tasks = (0..20_000).map(|_| task(&[], &[0])).collect();
+    assert_eq!(run_all(tasks, limits(64, vec![1])), 20_000);
+}
+
+#[test]
+fn twenty_thousand_tasks_in_one_chain_break_at_once() {
+    let tasks: Vec<Task> = (0..20_000usize)
+        .map(|position| task(&position.checked_sub(1).into_iter().collect::<Vec<_>>(), &[]))
+        .collect();
+    let mut schedule = Schedule::new(tasks.clone(), limits(1, vec![]));
+    schedule.begin(|_| None, false);
+    let actions = schedule.handle(Event::Ended { task: 0, ending: Ending::Failed, chance: 0 });
+    assert_eq!(actions.len(), 20_000);
+    assert!(schedule.is_done());
+    assert_eq!(run_all(tasks, limits(1, vec![])), 20_000);
+}
+
+#[test]
+fn the_longest_chain_goes_first() {
+    let mut schedule =
+        Schedule::new(vec![task(&[], &[]), task(&[], &[]), task(&[1], &[])], limits(1, vec![]));
+    assert_eq!(schedule.begin(|_| None, false), [Action::Start { task: 1, attempt: 1 }]);
+}
+
+#[test]
+fn a_held_group_does_not_hold_up_the_others() {
+    let tasks = vec![task(&[], &[0]), task(&[], &[0]), task(&[], &[])];
+    let mut schedule = Schedule::new(tasks, limits(2, vec![1]));
+    let started = schedule.begin(|_| None, false);
+    assert_eq!(
+        started,
+        [Action::Start { task: 0, attempt: 1 }, Action::Start { task: 2, attempt: 1 }]
+    );
+}
+
+#[test]
+fn job_and_infrastructure_retries_are_counted_apart() {
+    let mut one = task(&[], &[]);
+    one.retries = 1;
+    let mut schedule = Schedule::new(vec![one], limits(1, vec![]));
+    schedule.begin(|_| None, false);
+    for (ending, again) in [
+        (Ending::Infra, true),
+        (Ending::Failed, true),
+        (Ending::Infra, true),
+        (Ending::Failed, false),
+    ] {
+        let actions = schedule.handle(Event::Ended { task: 0, ending, chance: 0 });
+        assert_eq!(matches!(actions[0], Action::Wait { .. }), again, "{ending:?}: {actions:?}");
+        schedule.handle(Event::Due { task: 0 });
+    }
+    assert!(schedule.is_done());
+}
+
+#[test]
+fn a_stop_between_two_attempts_keeps_the_answer_of_the_first() {
+    let mut one = task(&[], &[]);
+    one.retries = 1;
+    let mut schedule = Schedule::new(vec![one], limits(1, vec![]));
+    schedule.begin(|_| None, false);
+    schedule.handle(Event::Ended { task: 0, ending: Ending::Failed, chance: 0 });
+    let actions = schedule.handle(Event::Stop);
+    assert_eq!(actions, [Action::Finish { task: 0, outcome: Outcome::Failed, because: None }]);
+}
+
+#[test]
+fn pauses_grow_and_spread() {
+    let milliseconds = |failures, chance| backoff(failures, chance).as_millis();
+    assert_eq!((milliseconds(1, 0), milliseconds(1, u16::MAX)), (250, 500));
+    assert_eq!((milliseconds(2, 0), milliseconds(2, u16::MAX)), (500, 1_000));
+    assert_eq!(milliseconds(99, u16::MAX), 30_000);
+}
