@@ -1,16 +1,50 @@
 //! Runs a plan on machines and keeps the record.
+//!
+//! ```text
+//! plan.json ─> prepare ─> schedule <─> dispatch ─> attempt ─> runtimes × placements
+//!              (refuse)   (pure)       │  ▲
+//!                                      ▼  │ messages
+//!                            journal ─> ledger ─> record, reporters
+//! ```
+//!
+//! Two halves. The **run** decides what starts when, writes everything down before it happens and
+//! tells it: [`schedule`], [`dispatch`], [`journal`], [`ledger`], [`record`], [`state`],
+//! [`reporters`], the commands. The **machine** half makes one attempt of one node happen
+//! somewhere: [`attempt`], [`placements`], [`runtimes`], [`supervise`], [`source`].
+//!
+//! Knows no lane, glob, target or base commit: whatever it needs is in the plan.
 
 mod artifacts;
 pub mod attempt;
+pub mod cli;
+pub mod clock;
 pub mod command_line;
+pub mod commands;
+pub mod config;
 pub mod control;
 pub mod directory;
+pub mod dispatch;
+pub mod error;
+pub mod event;
+pub mod exit_code;
 pub mod fault;
+pub mod files;
 pub mod guest_command;
 pub mod intent;
+pub mod journal;
+pub mod ledger;
 pub mod outcome;
 pub mod placements;
+pub mod policy;
+pub mod record;
+pub mod reporters;
+pub mod repository;
 pub mod runtimes;
 pub mod schedule;
+pub mod secrets;
+pub mod signals;
 pub mod source;
+pub mod state;
 pub mod supervise;
+pub mod text;
+pub mod workers;

@@ -1,11 +1,37 @@
-//! The executor's binary.
+//! The `executor` binary.
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
+use executor::{cli::Cli, commands, exit_code::Exit, reporters, supervise::native};
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == executor::supervise::native::SUBCOMMAND) {
-        return executor::supervise::native::main(&arguments[1..]);
+    // The supervisor of a local job is this program under another name; it reads no command line.
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    if arguments.first().is_some_and(|first| first == native::SUBCOMMAND) {
+        return native::main(&arguments[1..]);
     }
-    ExitCode::from(2)
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // A closed pipe is no failure.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    match commands::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let mut err = reporters::stderr();
+            err.text(&format!("error: {error}\n"));
+            if let Some(help) = error.help() {
+                err.text(&format!("help: {help}\n"));
+            }
+            error.exit().into()
+        }
+    }
 }

@@ -152,16 +152,17 @@ impl<'a> Player<'a> {
                 continue;
             }
             let pick = self.world.picks[steps % self.world.picks.len()];
-            let event = if self.running.is_empty() || (pick % 3 == 0 && !self.due.is_empty()) {
-                let task = self.due.pop_front().expect("who waits for nothing runs");
-                Event::Due { task }
-            } else {
-                let task = self.running.swap_remove(pick % self.running.len());
-                let fate = &self.world.fates[task];
-                let attempt = self.starts[task] as usize - 1;
-                let ending = fate.endings[attempt.min(fate.endings.len() - 1)];
-                Event::Ended { task, ending, chance: 7 }
-            };
+            let event =
+                if self.running.is_empty() || (pick.is_multiple_of(3) && !self.due.is_empty()) {
+                    let task = self.due.pop_front().expect("who waits for nothing runs");
+                    Event::Due { task }
+                } else {
+                    let task = self.running.swap_remove(pick % self.running.len());
+                    let fate = &self.world.fates[task];
+                    let attempt = self.starts[task] as usize - 1;
+                    let ending = fate.endings[attempt.min(fate.endings.len() - 1)];
+                    Event::Ended { task, ending, chance: 7 }
+                };
             let actions = self.schedule.handle(event);
             self.obey(actions);
         }
@@ -223,7 +224,6 @@ proptest! {
         }
         let actions = player.schedule.begin(|task| known.get(&task).copied(), false);
         player.obey(actions);
-        let mut player = player;
         let mut steps = 0;
         while !player.schedule.is_done() {
             steps += 1;

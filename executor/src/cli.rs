@@ -1,0 +1,294 @@
+//! The command line. Doc comments are the help texts.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use plans::{HostName, SshDestination};
+
+/// Runs a plan on machines and keeps the record.
+///
+/// A plan comes from `planner plan`. The executor runs its nodes in order, each where the plan says,
+/// and keeps journal, logs and record in a state directory, so that nothing is lost when it dies.
+#[derive(Debug, Parser)]
+#[command(name = "executor", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Work as if started in DIR.
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// Where runs are kept [default: .forge-lanes at the repository's root].
+    #[arg(long, value_name = "DIR", global = true)]
+    pub state_dir: Option<PathBuf>,
+    /// The site's configuration [default: $EXECUTOR_CONFIG,
+    /// ~/.config/forge-lanes/executor.toml, /etc/forge-lanes/executor.toml].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 done · 1 a job failed · 2 bad usage or input · 3 infrastructure failed · 4 refused (digest,
+  version, stale tree, site policy) · 5 another executor holds the run · 6 leftovers could not be
+  removed · 130, 143 interrupted";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a plan.
+    #[command(after_help = "\
+Examples:
+  planner plan | executor apply -          plan the change at hand and run it
+  executor apply plan.json --jobs 4        run a reviewed plan
+  executor apply plan.json --dry-run       show what would run, and where
+  executor apply plan.json --only execute-unit-tests")]
+    Apply(Apply),
+    /// List the runs, newest first.
+    #[command(after_help = "Example:\n  executor list --json | jq -r '.runs[0].run_id'")]
+    List {
+        /// As JSON: `{ \"runs\": [ { run_id, outcome, … } ] }`.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how a run stands.
+    #[command(after_help = "Examples:\n  executor status\n  executor status 20261122 --json")]
+    Status {
+        /// The run: its id, an unambiguous beginning or end of it [default: the latest].
+        run: Option<String>,
+        /// Print the record as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print logs.
+    #[command(after_help = "\
+Examples:
+  executor logs                            everything the latest run's jobs printed
+  executor logs --node execute-unit-tests --follow")]
+    Logs(Logs),
+    /// Run a run's plan again, as a new run.
+    #[command(after_help = "Example:\n  executor rerun latest --failed    only what did not pass")]
+    Rerun(Rerun),
+    /// Finish a run whose executor died; a finished one shows its result.
+    #[command(after_help = "Example:\n  executor resume latest")]
+    Resume(Resume),
+    /// End a run from another terminal.
+    #[command(after_help = "\
+Examples:
+  executor cancel latest                   nothing more starts, what runs gets its grace
+  executor cancel latest                   (again) what still runs is killed")]
+    Cancel {
+        /// The run [`latest` for the latest].
+        run: String,
+        /// What the record says about it.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Remove old runs and whatever runs left on machines.
+    #[command(after_help = "Examples:\n  executor gc --dry-run\n  executor gc --keep 3")]
+    Gc(Gc),
+    /// Check every host, engine and image a plan needs.
+    #[command(after_help = "Example:\n  planner plan | executor doctor -")]
+    Doctor {
+        /// The plan, `-` for standard input.
+        plan: PathBuf,
+        /// Reach a host of the plan elsewhere.
+        #[arg(long = "host", value_name = "ALIAS=SSH", value_parser = host)]
+        hosts: Vec<(HostName, SshDestination)>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// How long each node took, and how it ended, over the runs that are kept.
+    #[command(after_help = "Example:\n  executor history --json > durations.json")]
+    History {
+        /// Look at the newest N runs only.
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
+        /// As JSON, for `planner show --durations`.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a JSON Schema.
+    Schema {
+        /// Of what.
+        what: SchemaOf,
+    },
+    /// Print a completion script.
+    #[command(
+        after_help = "Example:\n  executor completions bash > /etc/bash_completion.d/executor"
+    )]
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(after_help = "Example:\n  executor man | man -l -")]
+    Man,
+}
+
+/// `executor apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The plan, `-` for standard input.
+    pub plan: PathBuf,
+    /// What runs and how it is told.
+    #[command(flatten)]
+    pub running: Running,
+    /// Start nothing more after the first failure; what runs is left to end.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Run only these nodes with their prepare nodes; their other dependencies count as passed.
+    #[arg(long, value_name = "NODE", num_args = 1.., value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Print the exact command of each node and run nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Reach a host of the plan elsewhere.
+    #[arg(long = "host", value_name = "ALIAS=SSH", value_parser = host)]
+    pub hosts: Vec<(HostName, SshDestination)>,
+    /// Refuse the plan unless it has this digest, such as the one that was reviewed.
+    #[arg(long, value_name = "DIGEST")]
+    pub expect_digest: Option<String>,
+    /// Run a plan of a work tree that has changed since, with the work tree as it is now.
+    #[arg(long)]
+    pub allow_stale: bool,
+}
+
+/// What `apply`, `resume` and `rerun` have in common.
+#[derive(Debug, Args)]
+pub struct Running {
+    /// How many nodes run at once [default: one for each processor].
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// What is printed: talk and verdicts, the record at the end, or events as they happen.
+    #[arg(long, value_enum, default_value_t = Output::Human)]
+    pub output: Output,
+    /// Write a JUnit report.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// What is printed on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// The lanes' verdicts at the end.
+    Human,
+    /// The record at the end.
+    Json,
+    /// Every event as one line of JSON.
+    Jsonl,
+}
+
+/// `executor logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The run [default: the latest].
+    pub run: Option<String>,
+    /// Only this node's.
+    #[arg(long, value_name = "ID")]
+    pub node: Option<String>,
+    /// What the job printed, what the executor did for it, or both.
+    #[arg(long, value_enum, default_value_t = LogKind::Guest)]
+    pub kind: LogKind,
+    /// Go on until the run is over.
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// Which log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogKind {
+    /// The executor's own account.
+    Host,
+    /// The job's output.
+    Guest,
+    /// Both.
+    Both,
+}
+
+/// `executor rerun`.
+#[derive(Debug, Args)]
+pub struct Rerun {
+    /// The run [`latest` for the latest].
+    pub run: String,
+    /// Only what did not pass, with the prepare nodes that needs.
+    #[arg(long)]
+    pub failed: bool,
+    /// What runs and how it is told.
+    #[command(flatten)]
+    pub running: Running,
+    /// Start nothing more after the first failure.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Reach a host of the plan elsewhere.
+    #[arg(long = "host", value_name = "ALIAS=SSH", value_parser = host)]
+    pub hosts: Vec<(HostName, SshDestination)>,
+    /// Run a plan of a work tree that has changed since, with the work tree as it is now.
+    #[arg(long)]
+    pub allow_stale: bool,
+}
+
+/// `executor resume`.
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The run [`latest` for the latest].
+    pub run: String,
+    /// What runs and how it is told.
+    #[command(flatten)]
+    pub running: Running,
+    /// Reach a host of the plan elsewhere.
+    #[arg(long = "host", value_name = "ALIAS=SSH", value_parser = host)]
+    pub hosts: Vec<(HostName, SshDestination)>,
+}
+
+/// `executor gc`.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// How many finished runs are kept.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub keep: usize,
+    /// Say what would be removed and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Reach a host of a plan elsewhere.
+    #[arg(long = "host", value_name = "ALIAS=SSH", value_parser = host)]
+    pub hosts: Vec<(HostName, SshDestination)>,
+}
+
+/// What a schema is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// `record.json`.
+    Record,
+    /// A line of `--output jsonl`.
+    Event,
+    /// `executor.toml`.
+    Config,
+}
+
+fn host(text: &str) -> Result<(HostName, SshDestination), String> {
+    let (alias, ssh) = text.split_once('=').ok_or("`ALIAS=SSH` is expected")?;
+    let alias = HostName::new(alias).map_err(|error| error.to_string())?;
+    let ssh = SshDestination::new(ssh).map_err(|error| error.to_string())?;
+    Ok((alias, ssh))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_host_flag_is_checked_at_the_door() {
+        assert!(host("a=ci@b").is_ok());
+        for bad in ["a", "=b", "a=-oProxyCommand=x", "a=b c"] {
+            assert!(host(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+}

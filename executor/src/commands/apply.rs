@@ -1,0 +1,25 @@
+//! `executor apply`: a plan becomes a run.
+
+use super::{
+    Place, dry_run,
+    prepare::{self, Wanted},
+    running,
+};
+use crate::{cli::Apply, error::Error, exit_code::Exit};
+
+pub(super) fn run(place: &Place, apply: &Apply) -> Result<Exit, Error> {
+    let bytes = prepare::read_plan(&apply.plan)?;
+    let wanted = Wanted {
+        jobs: apply.running.jobs,
+        fail_fast: apply.fail_fast,
+        only: (!apply.only.is_empty()).then(|| apply.only.clone()),
+        hosts: apply.hosts.clone(),
+        allow_stale: apply.allow_stale,
+    };
+    let ready = prepare::ready(&bytes, apply.expect_digest.as_deref(), || place.config(), wanted)?;
+    let state = place.state(&ready.config)?;
+    if apply.dry_run {
+        return dry_run::run(&state, ready);
+    }
+    running::begin(&state, &bytes, ready, None, &apply.running)
+}

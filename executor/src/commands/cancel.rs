@@ -1,0 +1,77 @@
+//! `executor cancel`: ends a run from another terminal.
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Place, resume, running};
+use crate::{
+    cli::{Output, Running},
+    error::Error,
+    exit_code::Exit,
+    files,
+    record::RunOutcome,
+    reporters,
+    state::{Holder, RunDir, StateDir, host_name},
+};
+
+pub(super) fn run(place: &Place, run: &str, reason: Option<&str>) -> Result<Exit, Error> {
+    let config = place.config()?;
+    let state = place.state(&config)?;
+    let dir = state.find(Some(run))?;
+    let reason = match reason {
+        Some(reason) => format!("cancelled: {reason}"),
+        None => "cancelled from another terminal".to_owned(),
+    };
+    match dir.holder() {
+        Some(holder) => ask(&dir, &holder, &reason),
+        None => end_abandoned(place, &state, dir, reason),
+    }
+}
+
+/// Asks the process that holds the run, and waits until it lets go.
+fn ask(dir: &RunDir, holder: &Holder, reason: &str) -> Result<Exit, Error> {
+    let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
+    let Some(pid) = pid.filter(|_| holder.host == host_name()) else {
+        let (run, holder) = (dir.id.to_string(), holder.to_string());
+        return Err(Error::ElsewhereHeld { run, holder });
+    };
+    let file = dir.cancel_request();
+    files::replace(&file, reason.as_bytes()).map_err(|error| Error::File {
+        what: "the request cannot be written to",
+        path: file.display().to_string(),
+        error,
+    })?;
+    kill_process(pid, Signal::INT).map_err(|error| Error::System {
+        what: "the executor cannot be told",
+        error: error.into(),
+    })?;
+    reporters::stderr().text(&format!("asked {holder} to end run {}\n", dir.id));
+    while dir.holder().is_some() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    say(dir)
+}
+
+/// Nobody is at it: what still runs is ended here.
+fn end_abandoned(
+    place: &Place,
+    state: &StateDir,
+    dir: RunDir,
+    reason: String,
+) -> Result<Exit, Error> {
+    if resume::standing(&dir)? != RunOutcome::Interrupted {
+        return say(&dir);
+    }
+    let quiet = Running { jobs: None, output: Output::Human, junit: None };
+    match resume::take_up(place, state, dir, &quiet, Vec::new(), Some(reason))? {
+        Exit::Interrupted => Ok(Exit::Done),
+        other => Ok(other),
+    }
+}
+
+fn say(dir: &RunDir) -> Result<Exit, Error> {
+    let outcome = running::read_record(dir)?.outcome;
+    reporters::stderr().text(&format!("run {} is {outcome}\n", dir.id));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,103 @@
+//! `executor doctor`: whether everything a plan needs is there, asked before anything starts.
+
+use std::{collections::BTreeMap, path::Path};
+
+use plans::{HostName, Plan, SshDestination};
+use serde::Serialize;
+
+use super::{Place, prepare, running};
+use crate::{
+    error::Error, exit_code::Exit, placements::Machines, policy, reporters, secrets, text,
+};
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Finding {
+    /// What: `site`, `secrets`, `host NAME`.
+    about: String,
+    /// Whether it is as the plan needs it.
+    ok: bool,
+    /// What was found.
+    message: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+pub(super) fn run(
+    place: &Place,
+    path: &Path,
+    hosts: Vec<(HostName, SshDestination)>,
+    json: bool,
+) -> Result<Exit, Error> {
+    let bytes = prepare::read_plan(path)?;
+    let (plan, _) = Plan::from_json(&bytes)?;
+    let config = place.config()?;
+    let mut findings = Vec::new();
+    let mut add = |about: &str, ok: bool, message: String, advice: Option<String>| {
+        findings.push(Finding { about: about.to_owned(), ok, message, advice });
+    };
+
+    match prepare::source(&plan, true) {
+        Ok(source) => {
+            let repository = source.repository.display();
+            add("tree", true, format!("{} is in `{repository}`", source.tree), None);
+        }
+        Err(error) => add("tree", false, error.to_string(), error.help()),
+    }
+    for objection in policy::objections(&plan, &config, |_| true) {
+        add("site", false, objection, None);
+    }
+    let missing = secrets::look_up(plan.nodes().iter(), &config, |name| std::env::var(name).ok());
+    match missing {
+        Ok(values) if values.is_empty() => {}
+        Ok(values) => {
+            add("secrets", true, text::count(values.len(), "value"), None);
+        }
+        Err(missing) => {
+            for why in missing {
+                add("secrets", false, why, None);
+            }
+        }
+    }
+    let flags: BTreeMap<_, _> = hosts.into_iter().collect();
+    let machines = Machines::new(running::machines_config(&place.state(&config)?)?);
+    let mut asked = std::collections::BTreeSet::new();
+    for node in policy::sited(&plan, &config, &flags) {
+        let placement = &node.spec.placement;
+        if !asked.insert(placement.host_name().to_owned()) {
+            continue;
+        }
+        let about = format!("host {}", placement.host_name());
+        match machines.open(placement).and_then(|machine| machine.facts()) {
+            Ok(facts) => add(
+                &about,
+                true,
+                format!("{} {} as {}", facts.system, facts.architecture, facts.user),
+                None,
+            ),
+            Err(fault) => add(&about, false, fault.message, fault.advice),
+        }
+    }
+    let well = findings.iter().all(|finding| finding.ok);
+    let mut out = reporters::stdout();
+    if json {
+        #[derive(Serialize)]
+        struct Findings {
+            ok: bool,
+            findings: Vec<Finding>,
+        }
+        let findings = Findings { ok: well, findings };
+        out.text(&(serde_json::to_string_pretty(&findings).expect("plain data") + "\n"));
+    } else {
+        for finding in &findings {
+            let word = if finding.ok { "ok" } else { "problem" };
+            let message = text::neutral(&finding.message);
+            out.text(&format!("{word:>8}  {}: {message}\n", finding.about));
+            if let Some(advice) = &finding.advice {
+                out.text(&format!("{:>8}  {}\n", "", text::neutral(advice)));
+            }
+        }
+    }
+    Ok(if well { Exit::Done } else { Exit::No })
+}

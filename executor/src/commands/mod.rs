@@ -1,0 +1,108 @@
+//! The sub-commands, one file each, and what they share: where they are, what the site says.
+
+mod apply;
+mod cancel;
+mod doctor;
+mod dry_run;
+mod gc;
+mod history;
+mod list;
+mod logs;
+mod prepare;
+mod rerun;
+mod resume;
+mod running;
+mod schema;
+
+use std::path::PathBuf;
+
+use clap::CommandFactory as _;
+
+use crate::{
+    cli::{Cli, Command},
+    config::{Config, Lookup},
+    error::Error,
+    exit_code::Exit,
+    reporters,
+    repository::Repository,
+    state::{self, StateDir},
+};
+
+/// Where a command works.
+struct Place {
+    state_dir: Option<PathBuf>,
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    fn config(&self) -> Result<Config, Error> {
+        Ok(Lookup::from_env(self.config.clone()).read()?)
+    }
+
+    /// Returns the state directory: the flag's, the site's, the repository's.
+    fn state(&self, config: &Config) -> Result<StateDir, Error> {
+        let named = self.state_dir.clone().or_else(|| config.defaults.state_dir.clone());
+        let path = match named {
+            Some(path) => path,
+            None => Repository::discover(&current_dir()?)?.root().join(state::DEFAULT_NAME),
+        };
+        let path = std::path::absolute(&path).map_err(|error| Error::File {
+            what: "the state directory",
+            path: path.display().to_string(),
+            error,
+        })?;
+        Ok(StateDir::at(path))
+    }
+}
+
+fn current_dir() -> Result<PathBuf, Error> {
+    std::env::current_dir()
+        .map_err(|error| Error::System { what: "the working directory is gone", error })
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// [`Error`] when it could not be done; a job that fails is no error.
+pub fn run(cli: Cli) -> Result<Exit, Error> {
+    let Cli { directory, state_dir, config, command } = cli;
+    if let Some(directory) = directory {
+        std::env::set_current_dir(&directory).map_err(|error| Error::File {
+            what: "cannot work in",
+            path: directory.display().to_string(),
+            error,
+        })?;
+    }
+    let place = Place { state_dir, config };
+    match command {
+        Command::Apply(apply) => apply::run(&place, &apply),
+        Command::List { json } => list::list(&place, json),
+        Command::Status { run, json } => list::status(&place, run.as_deref(), json),
+        Command::Logs(logs) => logs::run(&place, &logs),
+        Command::Rerun(rerun) => rerun::run(&place, &rerun),
+        Command::Resume(resume) => resume::run(&place, &resume),
+        Command::Cancel { run, reason } => cancel::run(&place, &run, reason.as_deref()),
+        Command::Gc(gc) => gc::run(&place, &gc),
+        Command::Doctor { plan, hosts, json } => doctor::run(&place, &plan, hosts, json),
+        Command::History { last, json } => history::run(&place, last, json),
+        Command::Schema { what } => {
+            reporters::stdout().text(&schema::text(what));
+            Ok(Exit::Done)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "executor", &mut script);
+            reporters::stdout().text(&String::from_utf8_lossy(&script));
+            Ok(Exit::Done)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut page)
+                .map_err(|error| Error::System { what: "the manual page", error })?;
+            reporters::stdout().text(&String::from_utf8_lossy(&page));
+            Ok(Exit::Done)
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! From a plan's bytes to a run that may start: every refusal, in the contract's order.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read as _,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use plans::{HostName, NodeKind, ObjectId, Plan, Source, SshDestination};
+
+use super::current_dir;
+use crate::{
+    config::Config, dispatch::Run, error::Error, policy, repository::Repository, secrets,
+    source::SourceSpec, state::RunDir,
+};
+
+/// The largest plan that is read: a million nodes fit.
+const PLAN_BYTES: u64 = 2 << 30;
+
+/// How a plan is to be run.
+pub(super) struct Wanted {
+    pub(super) jobs: Option<NonZeroUsize>,
+    pub(super) fail_fast: bool,
+    pub(super) only: Option<Vec<String>>,
+    pub(super) hosts: Vec<(HostName, SshDestination)>,
+    pub(super) allow_stale: bool,
+}
+
+/// A plan that may run, without a run yet.
+pub(super) struct Ready {
+    pub(super) plan: Plan,
+    pub(super) digest: String,
+    pub(super) selected: Vec<bool>,
+    pub(super) source: SourceSpec,
+    wanted: Wanted,
+    pub(super) config: Config,
+    secrets: secrets::Secrets,
+}
+
+/// Reads a plan's bytes from a file or, for `-`, from standard input.
+pub(super) fn read_plan(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let (shown, read) = if path == Path::new("-") {
+        let read = std::io::stdin().take(PLAN_BYTES).read_to_end(&mut bytes);
+        ("standard input".to_owned(), read)
+    } else {
+        let read = std::fs::File::open(path)
+            .and_then(|file| file.take(PLAN_BYTES).read_to_end(&mut bytes));
+        (path.display().to_string(), read)
+    };
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Error::File { what: "the plan cannot be read from", path: shown, error }),
+    }
+}
+
+/// Checks everything that can be checked before anything is made.
+///
+/// The site's configuration is asked for only once the plan is one: a plan that is refused is
+/// refused for what it is.
+pub(super) fn ready(
+    bytes: &[u8],
+    expect_digest: Option<&str>,
+    config: impl FnOnce() -> Result<Config, Error>,
+    wanted: Wanted,
+) -> Result<Ready, Error> {
+    let (plan, digest) = Plan::from_json(bytes)?;
+    if let Some(expected) = expect_digest
+        && expected != digest
+    {
+        return Err(Error::OtherDigest { found: digest, expected: expected.to_owned() });
+    }
+    let selected = select(&plan, wanted.only.as_deref())?;
+    let config = config()?;
+    let source = source(&plan, wanted.allow_stale)?;
+    check(plan, digest, selected, source, config, wanted)
+}
+
+/// Checks what the site says; the tree is known to be there.
+pub(super) fn check(
+    plan: Plan,
+    digest: String,
+    selected: Vec<bool>,
+    source: SourceSpec,
+    config: Config,
+    wanted: Wanted,
+) -> Result<Ready, Error> {
+    let objections = policy::objections(&plan, &config, |position| selected[position]);
+    if !objections.is_empty() {
+        return Err(Error::Refused(objections));
+    }
+    let nodes = plan.nodes().iter().zip(&selected).filter(|(_, selected)| **selected);
+    let secrets =
+        secrets::look_up(nodes.map(|(node, _)| node), &config, |name| std::env::var(name).ok())
+            .map_err(Error::Secrets)?;
+    Ok(Ready { plan, digest, selected, source, wanted, config, secrets })
+}
+
+impl Ready {
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// Returns how many nodes run at once.
+    pub(super) fn jobs(&self) -> NonZeroUsize {
+        let jobs = self
+            .wanted
+            .jobs
+            .or(self.config.defaults.jobs)
+            .or_else(|| std::thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN);
+        self.config.limits.jobs.map_or(jobs, |most| jobs.min(most))
+    }
+
+    pub(super) fn fail_fast(&self) -> bool {
+        self.wanted.fail_fast || self.config.defaults.fail_fast
+    }
+
+    /// Makes it the run of a directory.
+    pub(super) fn into_run(self, dir: RunDir) -> Run {
+        let (jobs, fail_fast) = (self.jobs(), self.fail_fast());
+        let hosts: BTreeMap<_, _> = self.wanted.hosts.into_iter().collect();
+        let config = self.config;
+        Run {
+            nodes: policy::sited(&self.plan, &config, &hosts),
+            plan: self.plan,
+            selected: self.selected,
+            dir,
+            jobs,
+            infra_retries: config.infra_retries.unwrap_or(2),
+            fail_fast,
+            source: self.source,
+            secrets: self.secrets,
+            pass_env: config.pass_env,
+            grace: Duration::from_secs(config.grace_secs.unwrap_or(5)),
+            lease: Duration::from_secs(config.lease_secs.unwrap_or(900)),
+        }
+    }
+}
+
+/// Returns which nodes are asked for: those named, with the prepare nodes they need.
+pub(super) fn select(plan: &Plan, only: Option<&[String]>) -> Result<Vec<bool>, Error> {
+    let Some(only) = only else { return Ok(vec![true; plan.nodes().len()]) };
+    let mut selected = vec![false; plan.nodes().len()];
+    let mut wanted = Vec::new();
+    for id in only {
+        let position = plan.graph().position(id).ok_or_else(|| no_such_node(plan, id))?;
+        wanted.push(position);
+    }
+    while let Some(position) = wanted.pop() {
+        if std::mem::replace(&mut selected[position], true) {
+            continue;
+        }
+        let prepares = plan
+            .graph()
+            .dependencies(position)
+            .filter(|&dependency| plan.nodes()[dependency].kind == NodeKind::Prepare);
+        wanted.extend(prepares);
+    }
+    Ok(selected)
+}
+
+fn no_such_node(plan: &Plan, wanted: &str) -> Error {
+    let wanted: String = crate::text::neutral(wanted).chars().take(200).collect();
+    let nearest = plan
+        .nodes()
+        .iter()
+        .map(|node| node.id.as_str())
+        .map(|id| (strsim::damerau_levenshtein(&wanted, id.trim_start_matches("execute-")), id))
+        .chain(
+            plan.nodes()
+                .iter()
+                .map(|node| node.id.as_str())
+                .map(|id| (strsim::damerau_levenshtein(&wanted, id), id)),
+        )
+        .min()
+        .filter(|(distance, id)| *distance <= 1 + id.len() / 4)
+        .map(|(_, id)| id.to_owned());
+    Error::NoSuchNode { wanted, nearest }
+}
+
+/// Finds the plan's tree in the repository, or makes the one of its work tree.
+pub(super) fn source(plan: &Plan, allow_stale: bool) -> Result<SourceSpec, Error> {
+    let change = match plan.source() {
+        Source::Change(change) => change,
+        Source::Scenario(name) => return Err(Error::Scenario(name.to_string())),
+    };
+    let Some(tree) = &change.tree else { return Err(Error::NoTree) };
+    let repository = Repository::discover(&current_dir()?)?;
+    let mut tree = tree.clone();
+    if change.worktree {
+        let now = repository.work_tree()?;
+        if now != tree && !allow_stale {
+            return Err(Error::Stale { planned: tree.to_string(), now: now.to_string() });
+        }
+        tree = now;
+    } else {
+        must_have(&repository, &tree)?;
+    }
+    Ok(SourceSpec { repository: repository.root().to_owned(), head: change.head.clone(), tree })
+}
+
+/// Finds the tree of a run that was begun already.
+pub(super) fn source_of_run(
+    plan: &Plan,
+    repository: &Path,
+    tree: &str,
+) -> Result<SourceSpec, Error> {
+    let head = match plan.source() {
+        Source::Change(change) => change.head.clone(),
+        Source::Scenario(name) => return Err(Error::Scenario(name.to_string())),
+    };
+    let tree = ObjectId::new(tree).map_err(|_| Error::NoTree)?;
+    let repository: PathBuf = repository.to_owned();
+    must_have(&Repository::discover(&repository)?, &tree)?;
+    Ok(SourceSpec { repository, head, tree })
+}
+
+fn must_have(repository: &Repository, tree: &ObjectId) -> Result<(), Error> {
+    if repository.has_tree(tree)? {
+        return Ok(());
+    }
+    let repository = repository.root().display().to_string();
+    Err(Error::TreeMissing { tree: tree.to_string(), repository })
+}
+
+/// Returns what a rerun repeats: what did not pass, of what had been asked for.
+pub(super) fn not_passed(plan: &Plan, passed: &BTreeSet<&str>, asked: &[bool]) -> Vec<String> {
+    plan.nodes()
+        .iter()
+        .zip(asked)
+        .filter(|(node, asked)| **asked && !passed.contains(node.id.as_str()))
+        .map(|(node, _)| node.id.as_str().to_owned())
+        .collect()
+}

@@ -1,0 +1,46 @@
+//! `executor rerun`: the plan of a run, again, as a new run.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Place,
+    prepare::{self, Wanted},
+    running,
+};
+use crate::{cli::Rerun, error::Error, exit_code::Exit, outcome::Outcome};
+
+pub(super) fn run(place: &Place, rerun: &Rerun) -> Result<Exit, Error> {
+    let config = place.config()?;
+    let state = place.state(&config)?;
+    let dir = state.find(Some(&rerun.run))?;
+    let bytes = prepare::read_plan(&dir.plan())?;
+    let (plan, _) = plans::Plan::from_json(&bytes)?;
+    let record = running::read_record(&dir)?;
+    let asked_only = crate::journal::read(&dir.journal()).ok().and_then(|replay| {
+        replay.entries.into_iter().find_map(|entry| match entry {
+            crate::journal::Entry::RunStarted(started) => started.only,
+            _ => None,
+        })
+    });
+    let only = if rerun.failed {
+        let passed: BTreeSet<&str> = record
+            .nodes
+            .iter()
+            .filter(|node| node.outcome == Outcome::Passed)
+            .map(|node| node.id.as_str())
+            .collect();
+        let asked = prepare::select(&plan, asked_only.as_deref())?;
+        Some(prepare::not_passed(&plan, &passed, &asked))
+    } else {
+        asked_only
+    };
+    let wanted = Wanted {
+        jobs: rerun.running.jobs,
+        fail_fast: rerun.fail_fast,
+        only,
+        hosts: rerun.hosts.clone(),
+        allow_stale: rerun.allow_stale,
+    };
+    let ready = prepare::ready(&bytes, None, || Ok(config), wanted)?;
+    running::begin(&state, &bytes, ready, Some(dir.id.to_string()), &rerun.running)
+}

@@ -1,0 +1,88 @@
+//! `executor resume`: takes up a run whose process died, where its journal ends.
+
+use super::{
+    Place,
+    prepare::{self, Wanted},
+    running,
+};
+use crate::{
+    cli::{Resume, Running},
+    clock,
+    error::Error,
+    exit_code::Exit,
+    journal::{self, Entry, Journal},
+    ledger::Ledger,
+    record::{RecordError, RunOutcome},
+    state::{RunDir, StateDir},
+};
+
+pub(super) fn run(place: &Place, resume: &Resume) -> Result<Exit, Error> {
+    let config = place.config()?;
+    let state = place.state(&config)?;
+    let dir = state.find(Some(&resume.run))?;
+    take_up(place, &state, dir, &resume.running, resume.hosts.clone(), None)
+}
+
+/// Goes on with a run; with `stop`, ends it instead.
+pub(super) fn take_up(
+    place: &Place,
+    state: &StateDir,
+    dir: RunDir,
+    running: &Running,
+    hosts: Vec<(plans::HostName, plans::SshDestination)>,
+    stop: Option<String>,
+) -> Result<Exit, Error> {
+    let lock = dir.lock()?;
+    let shown = (dir.path().join("nodes"), dir.path().display().to_string());
+    match crate::record::Record::read(&dir.record()) {
+        Ok(record) => return Ok(running::tell_finished(&record, shown.0, shown.1, running)),
+        Err(RecordError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let bytes = prepare::read_plan(&dir.plan())?;
+    let (plan, digest) = plans::Plan::from_json(&bytes)?;
+    let replay = match journal::read(&dir.journal()) {
+        // It died before the first line: nothing has been done.
+        Err(journal::JournalError::Io { error, .. })
+            if error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            journal::Replay { entries: Vec::new(), length: 0 }
+        }
+        other => other?,
+    };
+    let length = replay.length;
+    let mut ledger = Ledger::replay(&plan, replay.entries)
+        .map_err(|error| Error::Ledger { run: dir.id.to_string(), error })?;
+    let started = ledger.started().cloned().expect("a replayed ledger has begun");
+    let selected = prepare::select(&plan, started.only.as_deref())?;
+    if let Some(outcome) = ledger.finished() {
+        // Only the record is missing.
+        let record = ledger.record(&plan, outcome, &selected);
+        record
+            .write(&dir.record())
+            .map_err(|error| Error::RecordNotWritten { run: dir.id.to_string(), error })?;
+        return Ok(running::tell_finished(&record, shown.0, shown.1, running));
+    }
+    let source = prepare::source_of_run(&plan, &started.repository, &started.tree)?;
+    let jobs = running.jobs.or_else(|| std::num::NonZeroUsize::new(started.jobs));
+    let wanted =
+        Wanted { jobs, fail_fast: started.fail_fast, only: started.only, hosts, allow_stale: true };
+    let ready = prepare::check(plan, digest, selected, source, place.config()?, wanted)?;
+    let journal = Journal::open(&dir.journal(), length)?;
+    let mut note = |entry: Entry| -> Result<(), Error> {
+        journal.write_through(&entry)?;
+        ledger.apply(entry).expect("it is about no node");
+        Ok(())
+    };
+    note(Entry::RunResumed { at: clock::now(), pid: std::process::id() })?;
+    if let Some(reason) = stop {
+        note(Entry::Stopping { at: clock::now(), reason })?;
+    }
+    let run = ready.into_run(dir);
+    running::go_on(state, &run, &lock, journal, ledger, running, true)
+}
+
+/// Returns how a run stands that nobody holds, for messages.
+pub(super) fn standing(dir: &RunDir) -> Result<RunOutcome, Error> {
+    Ok(running::read_record(dir)?.outcome)
+}

@@ -1,0 +1,219 @@
+//! Takes a run from its journal to its record and tells it: what `apply`, `rerun` and `resume` do
+//! once they know what runs.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc},
+};
+
+use crate::{
+    cli::{Output, Running},
+    clock,
+    dispatch::{Dispatch, Dispatched, Message, Run},
+    error::Error,
+    event::{self, Event},
+    exit_code::Exit,
+    journal::{self, Entry, Journal, RunStarted},
+    ledger::Ledger,
+    placements::{Machines, MachinesConfig},
+    record::{self, Record, RunOutcome},
+    reporters::{self, GitHub, Human, JUnit, Jsonl, Reporter, Reporters},
+    signals::{Asked, Listener},
+    state::{RunLock, StateDir},
+};
+
+use super::prepare::Ready;
+
+/// Makes a new run of a plan and runs it.
+pub(super) fn begin(
+    state: &StateDir,
+    plan: &[u8],
+    ready: Ready,
+    rerun_of: Option<String>,
+    running: &Running,
+) -> Result<Exit, Error> {
+    let (dir, lock) = state.new_run(plan)?;
+    let started = Entry::RunStarted(RunStarted {
+        format_version: "1.0".to_owned(),
+        run_id: dir.id.to_string(),
+        plan_digest: ready.digest.clone(),
+        at: clock::now(),
+        pid: std::process::id(),
+        jobs: ready.jobs().get(),
+        fail_fast: ready.fail_fast(),
+        only: ready.wanted().only.clone(),
+        repository: ready.source.repository.clone(),
+        tree: ready.source.tree.to_string(),
+        rerun_of,
+    });
+    let mut ledger = Ledger::new(&ready.plan);
+    let journal = Journal::open(&dir.journal(), 0)?;
+    journal.write_through(&started)?;
+    ledger.apply(started).expect("it is about no node");
+    let run = ready.into_run(dir);
+    go_on(state, &run, &lock, journal, ledger, running, false)
+}
+
+/// Runs what the ledger has no verdict for, and tells the whole.
+pub(super) fn go_on(
+    state: &StateDir,
+    run: &Run,
+    _held: &RunLock,
+    journal: Journal,
+    mut ledger: Ledger,
+    running: &Running,
+    resumed: bool,
+) -> Result<Exit, Error> {
+    let mut reporters = reporters_of(run.dir.id.as_str(), &nodes_dir(run), running);
+    reporters.event(&Event::RunStarted(event::RunStarted {
+        format_version: event::VERSION.to_owned(),
+        plan_digest: ledger.started().map(|s| s.plan_digest.clone()).unwrap_or_default(),
+        at: ledger.started().map(|s| s.at.clone()).unwrap_or_default(),
+        nodes: run.nodes.len(),
+        resumed,
+        directory: run.dir.path().display().to_string(),
+    }));
+    let journal = Arc::new(journal);
+    let machines = Arc::new(Machines::new(machines_config(state)?));
+    let (sender, messages) = mpsc::channel();
+    let asked = sender.clone();
+    let _listener = Listener::start(move |by| {
+        // The run may be over already.
+        let _ = asked.send(Message::Asked(by));
+    })
+    .map_err(|error| Error::System { what: "signals cannot be listened to", error })?;
+
+    let dispatch =
+        Dispatch::new(run, Arc::clone(&journal), &mut ledger, machines, &mut reporters, sender);
+    let (dispatched, asked_by) = dispatch.run(&messages);
+    let interrupted = match asked_by {
+        Some(Asked::Terminate) => Exit::Terminated,
+        Some(Asked::Interrupt) | None => Exit::Interrupted,
+    };
+    let run_id = run.dir.id.to_string();
+    match dispatched {
+        Dispatched::Finished => {}
+        Dispatched::Left => {
+            reporters::stderr().text(&format!(
+                "left run {run_id} as it is; `executor resume {run_id}` takes it up\n"
+            ));
+            return Ok(interrupted);
+        }
+        Dispatched::Broken(error) => return Err(Error::Broken { run: run_id, error }),
+    }
+    let outcome = record::run_outcome(ledger.outcomes(), ledger.stopping().is_some());
+    let finished = Entry::RunFinished { at: clock::now(), outcome };
+    let written = journal.write(&finished).and_then(|()| journal.settle());
+    if let Err(error) = written {
+        return Err(Error::Broken { run: run_id, error });
+    }
+    ledger.apply(finished).expect("it is about no node");
+    let record = ledger.record(&run.plan, outcome, &run.selected);
+    let kept = record.write(&run.dir.record());
+    // Who asked for the end has been answered.
+    let _ = std::fs::remove_file(run.dir.cancel_request());
+    tell_end(&mut reporters, &record, running.output);
+    if let Err(error) = kept {
+        return Err(Error::RecordNotWritten { run: run_id, error });
+    }
+    Ok(if outcome == RunOutcome::Cancelled { interrupted } else { Exit::of_run(outcome) })
+}
+
+/// Tells a run that was over before.
+pub(super) fn tell_finished(
+    record: &Record,
+    nodes_dir: PathBuf,
+    directory: String,
+    running: &Running,
+) -> Exit {
+    let mut reporters = reporters_of(&record.run_id, &nodes_dir, running);
+    reporters.event(&Event::RunStarted(event::RunStarted {
+        format_version: event::VERSION.to_owned(),
+        plan_digest: record.plan_digest.clone(),
+        at: record.started_at.clone(),
+        nodes: record.nodes.len(),
+        resumed: true,
+        directory,
+    }));
+    for node in &record.nodes {
+        reporters.event(&Event::NodeFinished(Box::new(event::NodeFinished::of(node))));
+    }
+    tell_end(&mut reporters, record, running.output);
+    Exit::of_run(record.outcome)
+}
+
+fn tell_end(reporters: &mut Reporters, record: &Record, output: Output) {
+    reporters.event(&Event::RunFinished(event::RunFinished {
+        outcome: record.outcome,
+        at: record.finished_at.clone().unwrap_or_default(),
+        lanes: record.lanes.clone(),
+    }));
+    reporters.finish(record);
+    if output == Output::Json {
+        reporters::stdout().text(&record.to_json());
+    }
+}
+
+fn nodes_dir(run: &Run) -> PathBuf {
+    run.dir.path().join("nodes")
+}
+
+fn reporters_of(run: &str, nodes_dir: &std::path::Path, running: &Running) -> Reporters {
+    let mut reporters = Reporters::default();
+    // First: what it prints makes everything after it harmless to a forge's runner.
+    if let Some(github) = GitHub::from_env(|name| std::env::var(name).ok()) {
+        reporters.add(github);
+    }
+    let verdicts = running.output == Output::Human;
+    reporters.add(Human::new(run.to_owned(), nodes_dir.to_owned(), verdicts));
+    if running.output == Output::Jsonl {
+        reporters.add(Jsonl::new(std::io::stdout(), run.to_owned()));
+    }
+    if let Some(file) = &running.junit {
+        reporters.add(JUnit::new(file.clone(), nodes_dir.to_owned()));
+    }
+    reporters
+}
+
+/// Returns where this process keeps what its machines need.
+pub(super) fn machines_config(state: &StateDir) -> Result<MachinesConfig, Error> {
+    let executor = std::env::current_exe()
+        .map_err(|error| Error::System { what: "this program's own file is not known", error })?;
+    Ok(MachinesConfig { runs_dir: state.runs_dir(), machine_dir: machine_dir(), executor })
+}
+
+/// Returns the per-machine directory of this user: `$XDG_CACHE_HOME` or `~/.cache`, else a
+/// directory of the user's own below `/var/tmp`.
+fn machine_dir() -> PathBuf {
+    let set =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    set("XDG_CACHE_HOME")
+        .or_else(|| set("HOME").map(|home| home.join(".cache")))
+        .map(|cache| cache.join("forge-lanes"))
+        .unwrap_or_else(|| {
+            let user = rustix::process::getuid().as_raw();
+            PathBuf::from(format!("/var/tmp/forge-lanes-{user}"))
+        })
+}
+
+/// Reads how a run stands, from its record or, while there is none, from its journal.
+pub(super) fn read_record(dir: &crate::state::RunDir) -> Result<Record, Error> {
+    match Record::read(&dir.record()) {
+        Ok(record) => return Ok(record),
+        Err(record::RecordError::Io { error, .. })
+            if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let bytes = super::prepare::read_plan(&dir.plan())?;
+    let (plan, _) = plans::Plan::from_json(&bytes)?;
+    let replay = journal::read(&dir.journal())?;
+    let ledger = Ledger::replay(&plan, replay.entries)
+        .map_err(|error| Error::Ledger { run: dir.id.to_string(), error })?;
+    let only = ledger.started().and_then(|started| started.only.clone());
+    let selected = super::prepare::select(&plan, only.as_deref())?;
+    let unfinished = match dir.holder() {
+        Some(_) => RunOutcome::Running,
+        None => RunOutcome::Interrupted,
+    };
+    Ok(ledger.record(&plan, unfinished, &selected))
+}

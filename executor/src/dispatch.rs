@@ -1,0 +1,641 @@
+//! The run itself: starts attempts, puts what they report into one order, writes it down.
+//!
+//! One thread decides: every message (an attempt ended, a signal came, a pause is over) goes
+//! through [`Dispatch::run`], from there to the [`Schedule`], and what the schedule answers is
+//! journaled before it is done or told. Attempts run on threads of their own and only ever write
+//! intents. Owns cancellation; does not own when a node may start, nor what an attempt does.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    hash::{BuildHasher as _, RandomState},
+    num::NonZeroUsize,
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    time::{Duration, Instant},
+};
+
+use plans::{EnvName, Node, Placement, Plan};
+
+use crate::{
+    attempt::{self, AttemptOutcome, AttemptRequest, AttemptResult, Observer, Phase},
+    clock,
+    control::{Control, Level},
+    event::{self, Event},
+    fault::FailureKind,
+    files,
+    intent::Intent,
+    journal::{AttemptEnded, AttemptFacts, Entry, Journal, JournalError},
+    ledger::Ledger,
+    outcome::Outcome,
+    placements::Machines,
+    record,
+    reporters::Reporter,
+    schedule::{self, Action, Because, Ending, Limits, Schedule, Task},
+    secrets::{self, Secrets},
+    signals::Asked,
+    source::SourceSpec,
+    state::RunDir,
+    workers::Workers,
+};
+
+/// What a run is, beside its plan.
+pub struct Run {
+    /// The plan.
+    pub plan: Plan,
+    /// Its nodes as this site runs them, by position.
+    pub nodes: Vec<Arc<Node>>,
+    /// Which of them are asked for.
+    pub selected: Vec<bool>,
+    /// Its directory.
+    pub dir: RunDir,
+    /// How many attempts run at once.
+    pub jobs: NonZeroUsize,
+    /// How often a node is tried again after its machine failed.
+    pub infra_retries: u32,
+    /// Whether nothing more is started after a failure.
+    pub fail_fast: bool,
+    /// What source trees are made from.
+    pub source: SourceSpec,
+    /// The values of the secrets.
+    pub secrets: Secrets,
+    /// What host processes take from their machine's environment.
+    pub pass_env: Vec<EnvName>,
+    /// Between TERM and KILL for jobs that do not say.
+    pub grace: Duration,
+    /// How long a job runs that nobody answers for.
+    pub lease: Duration,
+}
+
+/// What comes from other threads.
+pub enum Message {
+    /// An attempt ended.
+    Ended {
+        /// The task.
+        task: usize,
+        /// How.
+        result: Box<AttemptResult>,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Somebody asks the run to end.
+    Asked(Asked),
+}
+
+/// How a dispatch ended.
+#[derive(Debug)]
+pub enum Dispatched {
+    /// Every node has its verdict.
+    Finished,
+    /// It was left at once; jobs go on, and `resume` takes them up.
+    Left,
+    /// The journal cannot be written; what ran was ended, and `resume` goes on.
+    Broken(JournalError),
+}
+
+/// The run while it goes on.
+pub struct Dispatch<'a> {
+    run: &'a Run,
+    journal: Arc<Journal>,
+    ledger: &'a mut Ledger,
+    machines: Arc<Machines>,
+    reporter: &'a mut dyn Reporter,
+    schedule: Schedule,
+    workers: Workers,
+    sender: Sender<Message>,
+    controls: BTreeMap<usize, Control>,
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    chance: RandomState,
+    /// How often somebody asked for the end, and what was asked last.
+    asked: u32,
+    /// Who asked first: decides between exit codes 130 and 143.
+    pub asked_by: Option<Asked>,
+    broken: Option<JournalError>,
+}
+
+impl<'a> Dispatch<'a> {
+    /// Makes a dispatch of what the ledger does not hold a verdict for.
+    #[must_use]
+    pub fn new(
+        run: &'a Run,
+        journal: Arc<Journal>,
+        ledger: &'a mut Ledger,
+        machines: Arc<Machines>,
+        reporter: &'a mut dyn Reporter,
+        sender: Sender<Message>,
+    ) -> Self {
+        let schedule = schedule_of(run);
+        Self {
+            run,
+            journal,
+            ledger,
+            machines,
+            reporter,
+            schedule,
+            workers: Workers::default(),
+            sender,
+            controls: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            chance: RandomState::new(),
+            asked: 0,
+            asked_by: None,
+            broken: None,
+        }
+    }
+
+    /// Runs until every node has its verdict or the run is left.
+    pub fn run(mut self, messages: &Receiver<Message>) -> (Dispatched, Option<Asked>) {
+        self.begin();
+        while !self.is_over() {
+            let message = match self.due.peek() {
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(Reverse((at, _))) => {
+                    messages.recv_timeout(at.saturating_duration_since(Instant::now()))
+                }
+            };
+            match message {
+                Ok(Message::Ended { task, result, took }) => self.ended(task, *result, took),
+                Ok(Message::Asked(by)) => {
+                    self.asked_by.get_or_insert(by);
+                    if self.asked >= 2 {
+                        return (Dispatched::Left, self.asked_by);
+                    }
+                    self.stop(by);
+                }
+                Err(RecvTimeoutError::Timeout) => self.wake(),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("this end holds a sender"),
+            }
+        }
+        let dispatched = match self.broken.take() {
+            Some(error) => Dispatched::Broken(error),
+            None => Dispatched::Finished,
+        };
+        (dispatched, self.asked_by)
+    }
+
+    fn is_over(&self) -> bool {
+        if self.broken.is_some() { self.controls.is_empty() } else { self.schedule.is_done() }
+    }
+
+    fn begin(&mut self) {
+        let (mut open, mut settled) = (Vec::new(), Vec::new());
+        for task in 0..self.run.nodes.len() {
+            let facts = self.ledger.node(task);
+            if facts.verdict.is_some() {
+                self.schedule.restore_verdict(task);
+                continue;
+            }
+            let (mut own, mut infra) = (facts.own_failures, facts.infra_failures);
+            if facts.open.is_some() {
+                self.schedule.restore_running(task);
+                open.push(task);
+            } else if let Some(last) = &facts.last {
+                // The process died between an attempt's end and what follows from it: the end is
+                // told to the schedule once more.
+                match last.facts.outcome {
+                    Outcome::Failed | Outcome::TimedOut => own -= 1,
+                    Outcome::InfraFailed => infra -= 1,
+                    Outcome::Passed | Outcome::Cancelled | Outcome::Skipped => {}
+                }
+                self.schedule.restore_running(task);
+                settled.push((task, ending_of(&last.facts)));
+            }
+            self.schedule.restore_attempts(task, facts.attempts, own, infra);
+        }
+        // What is known already is told again, so that every stream tells every node once.
+        for task in 0..self.run.nodes.len() {
+            if self.ledger.node(task).verdict.is_some() {
+                self.tell_finished(task);
+            }
+        }
+        for &task in &open {
+            let facts = self.ledger.node(task);
+            let (attempt, begun) = (facts.attempts, facts.open.clone());
+            self.launch(task, attempt, begun);
+        }
+        let stopped = self.ledger.stopping().is_some();
+        let ledger = &*self.ledger;
+        let verdict = |task: usize| ledger.node(task).verdict.as_ref().map(|v| v.outcome);
+        let actions = self.schedule.begin(verdict, stopped);
+        if stopped {
+            self.asked = 1;
+            self.controls.values().for_each(|control| control.raise(Level::Cancel));
+        }
+        self.obey(actions);
+        for (task, ending) in settled {
+            let actions = self.schedule.handle(schedule::Event::Ended { task, ending, chance: 0 });
+            self.obey(actions);
+        }
+    }
+
+    fn wake(&mut self) {
+        let now = Instant::now();
+        while let Some(&Reverse((at, task))) = self.due.peek() {
+            if at > now {
+                break;
+            }
+            self.due.pop();
+            let actions = self.schedule.handle(schedule::Event::Due { task });
+            self.obey(actions);
+        }
+    }
+
+    /// Somebody asks for the end: the first time nothing more is started and what runs is given
+    /// its grace, the second time it is killed.
+    fn stop(&mut self, by: Asked) {
+        self.asked += 1;
+        let kill = self.asked > 1;
+        let reason = stop_reason(&self.run.dir, by);
+        if !kill {
+            self.note(Entry::Stopping { at: clock::now(), reason: reason.clone() });
+        }
+        self.reporter.event(&Event::RunStopping(event::RunStopping { reason, kill }));
+        let level = if kill { Level::Kill } else { Level::Cancel };
+        self.controls.values().for_each(|control| control.raise(level));
+        let actions = self.schedule.handle(schedule::Event::Stop);
+        self.obey(actions);
+    }
+
+    fn ended(&mut self, task: usize, result: AttemptResult, took: Duration) {
+        self.controls.remove(&task);
+        let facts = facts_of(&result);
+        let ending = ending_of(&facts);
+        let node = &self.run.nodes[task];
+        for warning in &result.warnings {
+            let node = Some(node.id.as_str().to_owned());
+            let message = warning.clone();
+            self.reporter.event(&Event::Warning(event::Warning { node, message }));
+        }
+        let ended = AttemptEnded {
+            node: node.id.as_str().to_owned(),
+            attempt: self.ledger.node(task).attempts,
+            at: clock::now(),
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            facts,
+            output: result.output,
+        };
+        if self.note(Entry::AttemptEnded(ended)) {
+            let chance = (self.chance.hash_one((task, took)) & 0xffff) as u16;
+            let actions = self.schedule.handle(schedule::Event::Ended { task, ending, chance });
+            self.obey(actions);
+        }
+    }
+
+    fn obey(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            if self.broken.is_some() {
+                return;
+            }
+            match action {
+                Action::Start { task, attempt } => self.start(task, attempt),
+                Action::Wait { task, delay, .. } => {
+                    self.due.push(Reverse((Instant::now() + delay, task)));
+                    self.tell_retrying(task, delay);
+                }
+                Action::Finish { task, outcome, because } => self.finish(task, outcome, because),
+            }
+        }
+    }
+
+    fn start(&mut self, task: usize, attempt: u32) {
+        let node = self.run.nodes[task].id.as_str().to_owned();
+        let at = clock::now();
+        if self.note(Entry::AttemptStarted { node, attempt, at }) {
+            self.launch(task, attempt, None);
+        }
+    }
+
+    /// Hands an attempt to a thread; `begun` is what an earlier process said it would make.
+    fn launch(&mut self, task: usize, attempt: u32, begun: Option<Vec<Intent>>) {
+        let node = Arc::clone(&self.run.nodes[task]);
+        self.reporter.event(&Event::NodeStarted(event::NodeStarted {
+            node: node.id.as_str().to_owned(),
+            attempt,
+            at: clock::now(),
+        }));
+        let began = Instant::now();
+        let sender = self.sender.clone();
+        let tell = move |result: AttemptResult| {
+            // Nobody listens any more once the run was left.
+            let _ = sender.send(Message::Ended {
+                task,
+                result: Box::new(result),
+                took: began.elapsed(),
+            });
+        };
+        let refuse = tell.clone();
+        let control = match Control::new() {
+            Ok(control) => control,
+            Err(error) => return tell(not_begun(FailureKind::Io, "no cancel token", &error)),
+        };
+        self.controls.insert(task, control.clone());
+        let dir = self.run.dir.node(&node.id);
+        if begun.is_none()
+            && let Err(error) = make_room(&dir, attempt)
+        {
+            return tell(not_begun(FailureKind::Io, "the node's directory", &error));
+        }
+        let request = self.request(&node, attempt, &dir);
+        let observer = JournalObserver {
+            journal: Arc::clone(&self.journal),
+            node: node.id.as_str().to_owned(),
+            attempt,
+        };
+        let machines = Arc::clone(&self.machines);
+        let spawned = self.workers.run(move || {
+            let result = match machines.open(&request.node.spec.placement) {
+                Err(fault) => AttemptResult {
+                    failure_kind: Some(fault.kind),
+                    message: Some(fault.message),
+                    advice: fault.advice,
+                    ..nothing_happened()
+                },
+                Ok(machine) => match &begun {
+                    None => attempt::run(&request, &*machine, &control, &observer),
+                    Some(begun) => {
+                        attempt::reattach(&request, &*machine, &control, &observer, begun)
+                    }
+                },
+            };
+            tell(result);
+        });
+        if let Err(error) = spawned {
+            refuse(not_begun(FailureKind::Io, "a thread for the attempt", &error));
+        }
+    }
+
+    fn request(&self, node: &Arc<Node>, attempt: u32, dir: &Path) -> AttemptRequest {
+        AttemptRequest {
+            run: self.run.dir.id.as_str().to_owned(),
+            node: Arc::clone(node),
+            attempt,
+            host_log: dir.join("host.log"),
+            guest_log: dir.join("guest.log"),
+            artifacts: dir.join("artifacts"),
+            source: self.run.source.clone(),
+            outputs: self.ledger.outputs(node),
+            secrets: secrets::of_node(&self.run.secrets, node),
+            pass_env: self.run.pass_env.iter().map(|name| name.as_str().to_owned()).collect(),
+            grace: self.run.grace,
+            lease: self.run.lease,
+            max_jobs: match &node.spec.placement {
+                Placement::Local => None,
+                Placement::RemoteSsh(host) => Some(host.max_jobs),
+            },
+        }
+    }
+
+    fn finish(&mut self, task: usize, outcome: Outcome, because: Option<Because>) {
+        let id = |task: usize| self.run.nodes[task].id.as_str().to_owned();
+        let cause = match because {
+            Some(Because::Dependency { outcome, .. }) => Some(outcome),
+            _ => None,
+        };
+        let because = because.map(|because| match because {
+            Because::Dependency { task, outcome } => {
+                match self.ledger.node(task).verdict.as_ref() {
+                    Some(verdict) if outcome == Outcome::Skipped => verdict
+                        .because
+                        .clone()
+                        .unwrap_or_else(|| format!("`{}` was skipped", id(task))),
+                    _ => format!("`{}` {}", id(task), in_words(outcome)),
+                }
+            }
+            Because::FailFast { task } => {
+                format!("`{}` did not pass, and the run stops at the first failure", id(task))
+            }
+            Because::Stopped => match self.ledger.stopping() {
+                Some(reason) => format!("the run was stopped: {reason}"),
+                None => "the run was stopped".to_owned(),
+            },
+            Because::NotSelected => "it was not asked for".to_owned(),
+        });
+        if self.note(Entry::NodeFinished { node: id(task), outcome, because, cause }) {
+            self.tell_finished(task);
+        }
+    }
+
+    fn tell_finished(&mut self, task: usize) {
+        let node = self.ledger.node_record(&self.run.plan, task);
+        if node.attempts > 0 {
+            let path = self.run.dir.node(&self.run.nodes[task].id).join("result.json");
+            let text = serde_json::to_vec_pretty(&node).expect("plain data");
+            // A copy for people: the journal holds it already, and the record will.
+            let _ = std::fs::write(path, text);
+        }
+        self.reporter.event(&Event::NodeFinished(Box::new(event::NodeFinished::of(&node))));
+    }
+
+    fn tell_retrying(&mut self, task: usize, delay: Duration) {
+        let Some(last) = &self.ledger.node(task).last else { return };
+        let event = event::NodeRetrying {
+            node: last.node.clone(),
+            attempt: last.attempt,
+            outcome: last.facts.outcome,
+            exit_code: last.facts.exit_code,
+            failure_kind: last.facts.failure_kind.clone(),
+            message: last.facts.message.clone(),
+            delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.reporter.event(&Event::NodeRetrying(event));
+    }
+
+    /// Writes an entry down and takes it in; returns whether that worked. When it did not, the run
+    /// cannot go on: what runs is ended, and what is known is in the journal.
+    fn note(&mut self, entry: Entry) -> bool {
+        if self.broken.is_some() {
+            return false;
+        }
+        match self.journal.write(&entry) {
+            Ok(()) => {
+                self.ledger.apply(entry).expect("the entry is about a node of the plan");
+                true
+            }
+            Err(error) => {
+                let message = error.to_string();
+                self.broken = Some(error);
+                self.reporter.event(&Event::Warning(event::Warning { node: None, message }));
+                self.controls.values().for_each(|control| control.raise(Level::Cancel));
+                false
+            }
+        }
+    }
+}
+
+/// Writes the intents of one attempt.
+struct JournalObserver {
+    journal: Arc<Journal>,
+    node: String,
+    attempt: u32,
+}
+
+impl Observer for JournalObserver {
+    fn intent(&self, intent: &Intent) -> std::io::Result<()> {
+        let (node, attempt) = (self.node.clone(), self.attempt);
+        let entry = Entry::Intent { node, attempt, intent: intent.clone() };
+        let written = if intent.outlives_a_power_cut() {
+            self.journal.write_through(&entry)
+        } else {
+            self.journal.write(&entry)
+        };
+        written.map_err(std::io::Error::other)
+    }
+
+    fn phase(&self, _phase: Phase) {}
+}
+
+/// Moves what an earlier attempt left out of the way of the next one.
+fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    if attempt <= 1 {
+        return Ok(());
+    }
+    let kept = dir.join("attempts").join((attempt - 1).to_string());
+    for name in ["host.log", "artifacts", "guest.log"] {
+        let from = dir.join(name);
+        if from.symlink_metadata().is_ok() {
+            std::fs::create_dir_all(&kept)?;
+            std::fs::rename(&from, kept.join(name))?;
+        }
+    }
+    files::sync_dir(dir)
+}
+
+/// Turns the plan's graph, hosts and groups into tasks and resources.
+fn schedule_of(run: &Run) -> Schedule {
+    let mut names: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut capacity = Vec::new();
+    let mut tasks = Vec::with_capacity(run.nodes.len());
+    for (position, node) in run.nodes.iter().enumerate() {
+        let mut resources = Vec::new();
+        let mut occupy = |name, units: usize| {
+            let resource = *names.entry(name).or_insert_with(|| {
+                capacity.push(units);
+                capacity.len() - 1
+            });
+            capacity[resource] = capacity[resource].min(units);
+            resources.push(resource);
+        };
+        for group in &node.concurrency_groups {
+            occupy(("group", group.as_str()), 1);
+        }
+        if let Placement::RemoteSsh(host) = &node.spec.placement {
+            occupy(("host", host.host.as_str()), host.max_jobs.max(1) as usize);
+        }
+        tasks.push(Task {
+            depends_on: run.plan.graph().dependencies(position).collect(),
+            resources,
+            retries: node.spec.retries,
+            selected: run.selected[position],
+        });
+    }
+    let limits = Limits {
+        jobs: run.jobs,
+        resources: capacity,
+        infra_retries: run.infra_retries,
+        fail_fast: run.fail_fast,
+    };
+    Schedule::new(tasks, limits)
+}
+
+/// Returns why the run is ended: what another process left as its reason, or the signal.
+fn stop_reason(dir: &RunDir, by: Asked) -> String {
+    if let Ok(reason) = std::fs::read_to_string(dir.cancel_request())
+        && !reason.trim().is_empty()
+    {
+        return reason.trim().chars().filter(|c| !c.is_control()).take(200).collect();
+    }
+    match by {
+        Asked::Interrupt => "interrupted from the terminal".to_owned(),
+        Asked::Terminate => "told to terminate".to_owned(),
+    }
+}
+
+/// Returns an outcome as the end of a sentence.
+fn in_words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "passed",
+        Outcome::Skipped => "was skipped",
+        Outcome::Cancelled => "was cancelled",
+        Outcome::InfraFailed => "had no machine that worked",
+        Outcome::TimedOut => "timed out",
+        Outcome::Failed => "failed",
+    }
+}
+
+fn nothing_happened() -> AttemptResult {
+    AttemptResult {
+        outcome: AttemptOutcome::InfraFailed,
+        exit_code: None,
+        signal: None,
+        failure_kind: None,
+        message: None,
+        advice: None,
+        started: false,
+        phases: BTreeMap::new(),
+        killed_processes: 0,
+        output: None,
+        artifacts: 0,
+        warnings: Vec::new(),
+        details: attempt::Details::default(),
+    }
+}
+
+fn not_begun(kind: FailureKind, what: &str, error: &std::io::Error) -> AttemptResult {
+    let fault = crate::fault::Fault::io(kind, format!("{what} could not be made"), error);
+    AttemptResult {
+        failure_kind: Some(fault.kind),
+        message: Some(fault.message),
+        advice: fault.advice,
+        ..nothing_happened()
+    }
+}
+
+fn facts_of(result: &AttemptResult) -> AttemptFacts {
+    let outcome = match result.outcome {
+        AttemptOutcome::Passed => Outcome::Passed,
+        AttemptOutcome::Failed => Outcome::Failed,
+        AttemptOutcome::TimedOut => Outcome::TimedOut,
+        AttemptOutcome::Cancelled => Outcome::Cancelled,
+        AttemptOutcome::InfraFailed => Outcome::InfraFailed,
+    };
+    let attempt::Details { image, project, member, instance } = &result.details;
+    let details =
+        [("image", image), ("project", project), ("member", member), ("instance", instance)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+            .collect();
+    AttemptFacts {
+        outcome,
+        retryable: result.failure_kind.is_none_or(FailureKind::is_retryable)
+            && outcome == Outcome::InfraFailed,
+        exit_code: result.exit_code,
+        signal: result.signal,
+        failure_kind: result.failure_kind.map(|kind| kind.as_str().to_owned()),
+        message: result.message.clone(),
+        advice: result.advice.clone(),
+        phases: result
+            .phases
+            .iter()
+            .map(|(&phase, &took)| (record::phase_name(phase).to_owned(), took))
+            .collect(),
+        killed_processes: result.killed_processes,
+        artifacts: result.artifacts,
+        warnings: result.warnings.clone(),
+        details,
+    }
+}
+
+fn ending_of(facts: &AttemptFacts) -> Ending {
+    match facts.outcome {
+        Outcome::Passed => Ending::Passed,
+        Outcome::Failed => Ending::Failed,
+        Outcome::TimedOut => Ending::TimedOut,
+        Outcome::Cancelled | Outcome::Skipped => Ending::Cancelled,
+        Outcome::InfraFailed if facts.retryable => Ending::Infra,
+        Outcome::InfraFailed => Ending::InfraForGood,
+    }
+}

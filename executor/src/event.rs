@@ -1,0 +1,193 @@
+//! What a run tells while it goes on: the same facts for the terminal, for `--output jsonl`, for
+//! JUnit and for a forge. Events tell, they never decide.
+
+use serde::Serialize;
+
+use crate::{
+    outcome::Outcome,
+    record::{LaneRecord, NodeRecord, RunOutcome},
+};
+
+/// The version of the event stream, in `run_started`.
+pub const VERSION: &str = "1.0";
+
+/// Something happened. Written with a leading `event` (its name) and `run_id`.
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The first event of every stream.
+    RunStarted(RunStarted),
+    /// An attempt of a node began.
+    NodeStarted(NodeStarted),
+    /// An attempt ended, and another will follow.
+    NodeRetrying(NodeRetrying),
+    /// A node has its verdict: exactly one for each node of the plan.
+    NodeFinished(Box<NodeFinished>),
+    /// The run is being ended early.
+    RunStopping(RunStopping),
+    /// Something a person should know that changes no verdict.
+    Warning(Warning),
+    /// The last event of every stream.
+    RunFinished(RunFinished),
+}
+
+/// See [`Event::RunStarted`].
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct RunStarted {
+    /// `MAJOR.MINOR` of the stream's format.
+    pub format_version: String,
+    /// The plan's digest.
+    pub plan_digest: String,
+    /// When (RFC 3339).
+    pub at: String,
+    /// How many nodes the plan has.
+    pub nodes: usize,
+    /// Whether an earlier process began it.
+    pub resumed: bool,
+    /// The run's directory.
+    pub directory: String,
+}
+
+/// See [`Event::NodeStarted`].
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct NodeStarted {
+    /// The node.
+    pub node: String,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When.
+    pub at: String,
+}
+
+/// See [`Event::NodeRetrying`].
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct NodeRetrying {
+    /// The node.
+    pub node: String,
+    /// The attempt that ended.
+    pub attempt: u32,
+    /// How.
+    pub outcome: Outcome,
+    /// The job's exit code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// `infra_failed`: what failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_kind: Option<String>,
+    /// One line for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// After how long the next one begins.
+    pub delay_ms: u64,
+}
+
+/// See [`Event::NodeFinished`].
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct NodeFinished {
+    /// The node.
+    pub node: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The job's exit code, when it ended by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// `infra_failed`: what failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_kind: Option<String>,
+    /// `skipped`: why it did not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// One line for people: why it is not `passed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How many times it was tried.
+    pub attempts: u32,
+    /// How long its last attempt took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Everything the record will hold of it, for reporters of this process.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub record: NodeRecord,
+}
+
+/// See [`Event::RunStopping`].
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct RunStopping {
+    /// Who wanted it.
+    pub reason: String,
+    /// Whether running jobs are killed instead of being given their grace.
+    pub kill: bool,
+}
+
+/// See [`Event::Warning`].
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct Warning {
+    /// The node it is about; absent: the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// What.
+    pub message: String,
+}
+
+/// See [`Event::RunFinished`].
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct RunFinished {
+    /// How the run ended.
+    pub outcome: RunOutcome,
+    /// When.
+    pub at: String,
+    /// What a forge reports for each lane.
+    pub lanes: Vec<LaneRecord>,
+}
+
+impl NodeFinished {
+    /// Tells what a node's record holds.
+    #[must_use]
+    pub fn of(record: &NodeRecord) -> Self {
+        Self {
+            node: record.id.clone(),
+            outcome: record.outcome,
+            exit_code: record.exit_code,
+            failure_kind: record.failure_kind.clone(),
+            because: record.because.clone(),
+            message: record.message.clone(),
+            attempts: record.attempts,
+            duration_ms: record.duration_ms,
+            record: record.clone(),
+        }
+    }
+}
+
+impl Event {
+    /// Returns the event as one line of JSON, its name and the run first.
+    #[must_use]
+    pub fn to_line(&self, run: &str) -> String {
+        let value = serde_json::to_value(self).expect("an event holds plain data");
+        let serde_json::Value::Object(tagged) = value else { unreachable!("externally tagged") };
+        let (name, body) = tagged.into_iter().next().expect("one tag");
+        let mut line = serde_json::Map::new();
+        line.insert("event".to_owned(), name.into());
+        line.insert("run_id".to_owned(), run.into());
+        if let serde_json::Value::Object(body) = body {
+            line.extend(body);
+        }
+        let mut text = serde_json::to_string(&line).expect("it was JSON");
+        text.push('\n');
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_begins_with_its_name_and_its_run() {
+        let event = Event::Warning(Warning { node: None, message: "a\nb".to_owned() });
+        assert_eq!(
+            event.to_line("r1"),
+            "{\"event\":\"warning\",\"run_id\":\"r1\",\"message\":\"a\\nb\"}\n"
+        );
+    }
+}

@@ -1,0 +1,477 @@
+//! `journal.jsonl`: everything that happened to a run, appended as it happens.
+//!
+//! An entry is in the file (that is: survives the death of this process) when [`Journal::write`]
+//! returns, and on the disk (survives a power cut) when [`Journal::write_through`] returns or
+//! within a tenth of a second. The last line may be torn; the one before never is. Knows what an
+//! entry looks like, not what follows from it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rustix::fs::{FallocateFlags, fallocate};
+use serde::{Deserialize, Serialize};
+
+use crate::{attempt::PreparedOutput, intent::Intent, outcome::Outcome, record::RunOutcome};
+
+/// How long an entry may wait for the disk.
+const FLUSH_AFTER: Duration = Duration::from_millis(100);
+
+/// How much room is kept ahead of the file's end, so that verdicts can still be written when the
+/// disk is full.
+const RESERVE: u64 = 16 * 1024;
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// The run began. Always the first.
+    RunStarted(RunStarted),
+    /// Another process took the run over.
+    RunResumed {
+        /// When (RFC 3339).
+        at: String,
+        /// Its id.
+        pid: u32,
+    },
+    /// An attempt is about to be made.
+    AttemptStarted {
+        /// The node.
+        node: String,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// When.
+        at: String,
+    },
+    /// An attempt is about to make something that outlives this process.
+    Intent {
+        /// The node.
+        node: String,
+        /// Which attempt.
+        attempt: u32,
+        /// What.
+        intent: Intent,
+    },
+    /// An attempt ended.
+    AttemptEnded(AttemptEnded),
+    /// A node has its verdict.
+    NodeFinished {
+        /// The node.
+        node: String,
+        /// How it ended.
+        outcome: Outcome,
+        /// Why it did not run; absent: it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
+        /// How the node ended that kept it from running; absent: none did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Outcome>,
+    },
+    /// Nothing more is started, and what runs is cancelled.
+    Stopping {
+        /// When.
+        at: String,
+        /// Who wanted it.
+        reason: String,
+    },
+    /// The run is over. Always the last.
+    RunFinished {
+        /// When.
+        at: String,
+        /// How.
+        outcome: RunOutcome,
+    },
+}
+
+/// What a resuming process must know that the plan does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// `MAJOR.MINOR` of the journal's format.
+    pub format_version: String,
+    /// The run's id.
+    pub run_id: String,
+    /// The plan's digest.
+    pub plan_digest: String,
+    /// When.
+    pub at: String,
+    /// The process.
+    pub pid: u32,
+    /// `--jobs` as it took effect.
+    pub jobs: usize,
+    /// `--fail-fast`.
+    pub fail_fast: bool,
+    /// `--only`, or the nodes that a rerun repeats; absent: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
+    /// The repository, on this machine.
+    pub repository: std::path::PathBuf,
+    /// The tree that jobs see.
+    pub tree: String,
+    /// The run this one repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptEnded {
+    /// The node.
+    pub node: String,
+    /// Which attempt.
+    pub attempt: u32,
+    /// When.
+    pub at: String,
+    /// How long it took, by a clock nobody sets.
+    pub duration_ms: u64,
+    /// What the record keeps of it.
+    pub facts: AttemptFacts,
+    /// A passed prepare node's output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<PreparedOutput>,
+}
+
+/// What is kept of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptFacts {
+    /// The verdict.
+    pub outcome: Outcome,
+    /// Whether the same may be tried again after an infrastructure failure.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retryable: bool,
+    /// The job's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// What failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_kind: Option<String>,
+    /// Why it is not `passed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    /// Milliseconds of each phase.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub phases: std::collections::BTreeMap<String, u64>,
+    /// How many processes had to be killed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub killed_processes: u64,
+    /// How many files were kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub artifacts: u64,
+    /// Things worth knowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What the runtime tells.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub details: std::collections::BTreeMap<String, String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It cannot be read or written.
+    #[error("the journal `{path}` cannot be {verb}: {error}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What was tried.
+        verb: &'static str,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// A line that is not the last is no entry.
+    #[error("the journal `{path}` is damaged in line {line}: {why}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// The journal of one run, open for appending by one process.
+pub struct Journal {
+    shared: Arc<Shared>,
+    flusher: Option<JoinHandle<()>>,
+    path: PathBuf,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    /// A second descriptor, so that a flush holds up no writer.
+    for_flush: File,
+}
+
+struct State {
+    file: File,
+    length: u64,
+    reserved: u64,
+    dirty: bool,
+    closing: bool,
+    /// What a flush in the background said.
+    failed: Option<io::Error>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal {
+    /// Opens the journal at `path` for appending after its first `length` bytes; what follows them
+    /// is cut off. Zero makes a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Io`].
+    pub fn open(path: &Path, length: u64) -> Result<Self, JournalError> {
+        let io =
+            |error| JournalError::Io { path: path.display().to_string(), verb: "opened", error };
+        let file = OpenOptions::new().append(true).create(true).open(path).map_err(io)?;
+        file.set_len(length).map_err(io)?;
+        let for_flush = file.try_clone().map_err(io)?;
+        let state =
+            State { file, length, reserved: length, dirty: false, closing: false, failed: None };
+        let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), for_flush });
+        let flusher = {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name("journal".to_owned())
+                .spawn(move || flush_in_groups(&shared))
+                .map_err(io)?
+        };
+        Ok(Self { shared, flusher: Some(flusher), path: path.to_owned() })
+    }
+
+    /// Appends an entry; it is on the disk soon.
+    ///
+    /// # Errors
+    ///
+    /// When it is not in the file; the file is then as it was before.
+    pub fn write(&self, entry: &Entry) -> Result<(), JournalError> {
+        self.append(entry).map_err(|error| self.io("written", error))
+    }
+
+    /// Appends an entry and waits until it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// When that is not certain.
+    pub fn write_through(&self, entry: &Entry) -> Result<(), JournalError> {
+        self.append(entry)
+            .and_then(|()| self.shared.for_flush.sync_data())
+            .map_err(|error| self.io("written", error))
+    }
+
+    /// Waits until everything is on the disk and gives back the room that was kept ahead.
+    ///
+    /// # Errors
+    ///
+    /// When something did not get there.
+    pub fn settle(&self) -> Result<(), JournalError> {
+        let mut state = self.shared.lock();
+        let result = match state.failed.take() {
+            Some(error) => Err(error),
+            None => state.file.set_len(state.length).and_then(|()| state.file.sync_data()),
+        };
+        state.reserved = state.length;
+        state.dirty = false;
+        result.map_err(|error| self.io("written", error))
+    }
+
+    fn io(&self, verb: &'static str, error: io::Error) -> JournalError {
+        JournalError::Io { path: self.path.display().to_string(), verb, error }
+    }
+
+    fn append(&self, entry: &Entry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        let mut state = self.shared.lock();
+        if let Some(error) = state.failed.take() {
+            return Err(error);
+        }
+        let after = state.length + line.len() as u64;
+        if after + RESERVE / 2 > state.reserved {
+            // A file system that cannot reserve is no reason to stop: it may never run full.
+            let end = after + RESERVE;
+            if fallocate(&state.file, FallocateFlags::KEEP_SIZE, 0, end).is_ok() {
+                state.reserved = end;
+            }
+        }
+        if let Err(error) = state.file.write_all(&line) {
+            // Half a line would run into the next one.
+            let length = state.length;
+            state.file.set_len(length)?;
+            return Err(error);
+        }
+        state.length = after;
+        if !state.dirty {
+            state.dirty = true;
+            self.shared.wake.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.wake.notify_one();
+        if let Some(flusher) = self.flusher.take() {
+            // What it could not flush it has nobody left to tell.
+            let _ = flusher.join();
+        }
+    }
+}
+
+/// Sleeps until something is written, lets more of it gather, flushes it all at once.
+fn flush_in_groups(shared: &Shared) {
+    let mut state = shared.lock();
+    loop {
+        while !state.dirty && !state.closing {
+            state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !state.dirty {
+            return;
+        }
+        if !state.closing {
+            state = shared
+                .wake
+                .wait_timeout_while(state, FLUSH_AFTER, |state| !state.closing)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        state.dirty = false;
+        drop(state);
+        let flushed = shared.for_flush.sync_data();
+        state = shared.lock();
+        if let Err(error) = flushed {
+            state.failed = Some(error);
+        }
+    }
+}
+
+/// What a journal holds.
+#[derive(Debug)]
+pub struct Replay {
+    /// Its whole entries.
+    pub entries: Vec<Entry>,
+    /// How many bytes they take; the rest is a torn line.
+    pub length: u64,
+}
+
+/// Reads a journal; a torn last line counts as not written.
+///
+/// # Errors
+///
+/// [`JournalError`] when it cannot be read, or a line before the last is damaged.
+pub fn read(path: &Path) -> Result<Replay, JournalError> {
+    let shown = || path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| JournalError::Io {
+        path: shown(),
+        verb: "read",
+        error,
+    })?;
+    replay(&bytes).map_err(|(line, why)| JournalError::Damaged { path: shown(), line, why })
+}
+
+/// Reads a journal's bytes; an error names the line.
+///
+/// # Errors
+///
+/// The number of the damaged line, and what is wrong with it.
+pub fn replay(bytes: &[u8]) -> Result<Replay, (usize, String)> {
+    let mut replay = Replay { entries: Vec::new(), length: 0 };
+    let mut rest = bytes;
+    let mut number = 0;
+    while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+        let (line, after) = rest.split_at(end + 1);
+        number += 1;
+        match serde_json::from_slice(line) {
+            Ok(entry) => replay.entries.push(entry),
+            // A power cut may leave the last block as zeros: nothing whole follows them.
+            Err(_) if !after.contains(&b'\n') => break,
+            Err(error) => return Err((number, error.to_string())),
+        }
+        replay.length += line.len() as u64;
+        rest = after;
+    }
+    Ok(replay)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(attempt: u32) -> Entry {
+        Entry::AttemptStarted { node: "execute-a".to_owned(), attempt, at: "now".to_owned() }
+    }
+
+    #[test]
+    fn what_was_written_reads_back_at_once_and_after_closing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal.jsonl");
+        let journal = Journal::open(&path, 0).expect("opens");
+        journal.write(&entry(1)).expect("written");
+        assert_eq!(read(&path).expect("reads").entries, [entry(1)]);
+        journal.write_through(&entry(2)).expect("written");
+        journal.settle().expect("settled");
+        let replay = read(&path).expect("reads");
+        assert_eq!(replay.entries, [entry(1), entry(2)]);
+        assert_eq!(replay.length, std::fs::metadata(&path).expect("there").len());
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off_wherever_it_was_torn() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal.jsonl");
+        let journal = Journal::open(&path, 0).expect("opens");
+        journal.write(&entry(1)).expect("written");
+        journal.write(&entry(2)).expect("written");
+        journal.settle().expect("settled");
+        let whole = std::fs::read(&path).expect("readable");
+        let first = whole.iter().position(|&b| b == b'\n').expect("a line") + 1;
+        for cut in first..whole.len() {
+            let replay = replay(&whole[..cut]).expect("reads");
+            assert_eq!(replay.entries, [entry(1)]);
+            assert_eq!(replay.length, first as u64);
+        }
+        std::fs::write(&path, &whole[..whole.len() - 3]).expect("writable");
+        let replay = read(&path).expect("reads");
+        let journal = Journal::open(&path, replay.length).expect("opens");
+        journal.write(&entry(3)).expect("written");
+        journal.settle().expect("settled");
+        assert_eq!(read(&path).expect("reads").entries, [entry(1), entry(3)]);
+    }
+
+    #[test]
+    fn zeros_at_the_end_count_as_torn_and_damage_before_it_does_not() {
+        let mut text = serde_json::to_vec(&entry(1)).expect("JSON");
+        text.push(b'\n');
+        let mut zeros = text.clone();
+        zeros.extend([0; 64]);
+        zeros.push(b'\n');
+        assert_eq!(replay(&zeros).expect("reads").entries, [entry(1)]);
+        let mut damaged = b"{\"what\":1}\n".to_vec();
+        damaged.extend(&text);
+        assert_eq!(replay(&damaged).expect_err("damaged").0, 1);
+    }
+}

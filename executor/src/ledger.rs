@@ -1,0 +1,264 @@
+//! What is known of every node of a run: the sum of its journal.
+//!
+//! The same entries build it whether they are being written or read back, so a resumed run knows
+//! what the first process knew. Decides nothing.
+
+use std::collections::BTreeMap;
+
+use plans::{NodeId, Plan};
+
+use crate::{
+    attempt::PreparedOutput,
+    intent::Intent,
+    journal::{AttemptEnded, Entry, RunStarted},
+    outcome::Outcome,
+    record::{self, NodeRecord, Record, RetriedAttempt, RunOutcome, Verdict},
+};
+
+/// What is known of a run.
+#[derive(Debug)]
+pub struct Ledger {
+    positions: BTreeMap<String, usize>,
+    nodes: Vec<NodeFacts>,
+    started: Option<RunStarted>,
+    stopping: Option<String>,
+    finished: Option<(String, RunOutcome)>,
+}
+
+/// What is known of a node.
+#[derive(Debug, Default)]
+pub struct NodeFacts {
+    /// Attempts that were started.
+    pub attempts: u32,
+    /// Attempts whose answer was no, or that took too long.
+    pub own_failures: u32,
+    /// Attempts whose machine failed.
+    pub infra_failures: u32,
+    /// The attempt that has no end yet, and what it said it would make.
+    pub open: Option<Vec<Intent>>,
+    /// When the last attempt began.
+    pub started_at: Option<String>,
+    /// How the last attempt ended.
+    pub last: Option<AttemptEnded>,
+    /// How those before it ended.
+    pub retried: Vec<RetriedAttempt>,
+    /// The verdict.
+    pub verdict: Option<NodeVerdict>,
+}
+
+/// A node's verdict, as the journal holds it.
+#[derive(Debug, Clone)]
+pub struct NodeVerdict {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it did not run.
+    pub because: Option<String>,
+    /// How the node ended that kept it from running.
+    pub cause: Option<Outcome>,
+}
+
+/// What a journal says that cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// It is about a node that the plan does not have.
+    #[error("the journal speaks of node `{0}`, which is not in the plan")]
+    UnknownNode(String),
+    /// It does not begin with the beginning.
+    #[error("the journal does not begin with `run_started`")]
+    NoBeginning,
+}
+
+impl Ledger {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let positions = plan
+            .nodes()
+            .iter()
+            .enumerate()
+            .map(|(position, node)| (node.id.as_str().to_owned(), position))
+            .collect();
+        let nodes = plan.nodes().iter().map(|_| NodeFacts::default()).collect();
+        Self { positions, nodes, started: None, stopping: None, finished: None }
+    }
+
+    /// Adds up a journal.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the journal is not this plan's.
+    pub fn replay(plan: &Plan, entries: Vec<Entry>) -> Result<Self, LedgerError> {
+        let mut ledger = Self::new(plan);
+        for entry in entries {
+            ledger.apply(entry)?;
+        }
+        if ledger.started.is_none() { Err(LedgerError::NoBeginning) } else { Ok(ledger) }
+    }
+
+    /// Takes in one entry.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownNode`]; nothing is changed then.
+    pub fn apply(&mut self, entry: Entry) -> Result<(), LedgerError> {
+        match entry {
+            Entry::RunStarted(started) => self.started = Some(started),
+            Entry::RunResumed { .. } => {}
+            Entry::AttemptStarted { node, attempt, at } => {
+                let facts = self.node_mut(node)?;
+                if let Some(last) = facts.last.take() {
+                    facts.retried.push(RetriedAttempt {
+                        attempt: last.attempt,
+                        outcome: last.facts.outcome,
+                        exit_code: last.facts.exit_code,
+                        failure_kind: last.facts.failure_kind,
+                        message: last.facts.message,
+                        duration_ms: Some(last.duration_ms),
+                    });
+                }
+                facts.attempts = attempt;
+                facts.started_at = Some(at);
+                facts.open = Some(Vec::new());
+            }
+            Entry::Intent { node, intent, .. } => {
+                self.node_mut(node)?.open.get_or_insert_default().push(intent);
+            }
+            Entry::AttemptEnded(ended) => {
+                let facts = self.node_mut(ended.node.clone())?;
+                facts.open = None;
+                match ended.facts.outcome {
+                    Outcome::Failed | Outcome::TimedOut => facts.own_failures += 1,
+                    Outcome::InfraFailed => facts.infra_failures += 1,
+                    Outcome::Passed | Outcome::Cancelled | Outcome::Skipped => {}
+                }
+                facts.last = Some(ended);
+            }
+            Entry::NodeFinished { node, outcome, because, cause } => {
+                self.node_mut(node)?.verdict = Some(NodeVerdict { outcome, because, cause });
+            }
+            Entry::Stopping { reason, .. } => {
+                self.stopping.get_or_insert(reason);
+            }
+            Entry::RunFinished { at, outcome } => self.finished = Some((at, outcome)),
+        }
+        Ok(())
+    }
+
+    fn node_mut(&mut self, node: String) -> Result<&mut NodeFacts, LedgerError> {
+        match self.positions.get(&node) {
+            Some(&position) => Ok(&mut self.nodes[position]),
+            None => Err(LedgerError::UnknownNode(node)),
+        }
+    }
+
+    /// Returns what is known of the node at that position of the plan.
+    #[must_use]
+    pub fn node(&self, position: usize) -> &NodeFacts {
+        &self.nodes[position]
+    }
+
+    /// Returns how the run was begun.
+    #[must_use]
+    pub fn started(&self) -> Option<&RunStarted> {
+        self.started.as_ref()
+    }
+
+    /// Returns who wanted the run to end early, if anybody did.
+    #[must_use]
+    pub fn stopping(&self) -> Option<&str> {
+        self.stopping.as_deref()
+    }
+
+    /// Returns how the run ended, if it did.
+    #[must_use]
+    pub fn finished(&self) -> Option<RunOutcome> {
+        self.finished.as_ref().map(|(_, outcome)| *outcome)
+    }
+
+    /// Returns what the passed prepare nodes that `node` uses have left.
+    #[must_use]
+    pub fn outputs(&self, node: &plans::Node) -> BTreeMap<NodeId, PreparedOutput> {
+        let used = node.mounts.iter().map(|mount| &mount.node).chain(&node.workspace_from);
+        used.filter_map(|id| {
+            let position = *self.positions.get(id.as_str())?;
+            let output = self.nodes[position].last.as_ref()?.output.clone()?;
+            Some((id.clone(), output))
+        })
+        .collect()
+    }
+
+    /// Returns the record of a node.
+    #[must_use]
+    pub fn node_record(&self, plan: &Plan, position: usize) -> NodeRecord {
+        let facts = &self.nodes[position];
+        let mut record = NodeRecord::of(&plan.nodes()[position]);
+        record.attempts = facts.attempts;
+        record.started_at.clone_from(&facts.started_at);
+        record.retried.clone_from(&facts.retried);
+        if let Some(ended) = &facts.last {
+            let last = &ended.facts;
+            record.outcome = last.outcome;
+            record.exit_code = last.exit_code;
+            record.signal = last.signal;
+            record.failure_kind.clone_from(&last.failure_kind);
+            record.message.clone_from(&last.message);
+            record.advice.clone_from(&last.advice);
+            record.phases.clone_from(&last.phases);
+            record.finished_at = Some(ended.at.clone());
+            record.duration_ms = Some(ended.duration_ms);
+            record.killed_processes = last.killed_processes;
+            record.artifacts = last.artifacts;
+            record.warnings.clone_from(&last.warnings);
+            record.details.clone_from(&last.details);
+        }
+        if let Some(verdict) = &facts.verdict {
+            record.outcome = verdict.outcome;
+            record.because.clone_from(&verdict.because);
+        } else if facts.last.is_none() {
+            record.because = Some(match facts.attempts {
+                0 => "it has not run yet".to_owned(),
+                _ => "it has no verdict yet".to_owned(),
+            });
+        }
+        record
+    }
+
+    /// Returns the record of the run as it stands; `unfinished` says how, if it is not over.
+    #[must_use]
+    pub fn record(&self, plan: &Plan, unfinished: RunOutcome, selected: &[bool]) -> Record {
+        let (outcome, finished_at) = match &self.finished {
+            Some((at, outcome)) => (*outcome, Some(at.clone())),
+            None => (unfinished, None),
+        };
+        let started = self.started.as_ref();
+        let text = |field: fn(&RunStarted) -> &String| {
+            started.map(|started| field(started).clone()).unwrap_or_default()
+        };
+        Record {
+            format_version: record::VERSION.to_string(),
+            run_id: text(|started| &started.run_id),
+            plan_digest: text(|started| &started.plan_digest),
+            started_at: text(|started| &started.at),
+            finished_at,
+            outcome,
+            stopped: self.stopping.clone(),
+            rerun_of: started.and_then(|started| started.rerun_of.clone()),
+            lanes: record::lanes(plan, |position| self.verdict(position, selected[position])),
+            nodes: (0..self.nodes.len()).map(|position| self.node_record(plan, position)).collect(),
+        }
+    }
+
+    /// Returns what lanes make of a node.
+    #[must_use]
+    pub fn verdict(&self, position: usize, selected: bool) -> Verdict {
+        match &self.nodes[position].verdict {
+            Some(verdict) => Verdict { outcome: verdict.outcome, cause: verdict.cause, selected },
+            None => Verdict { outcome: Outcome::Skipped, cause: None, selected },
+        }
+    }
+
+    /// Returns the outcomes of all nodes that have a verdict.
+    pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + '_ {
+        self.nodes.iter().filter_map(|node| node.verdict.as_ref().map(|verdict| verdict.outcome))
+    }
+}

@@ -1,0 +1,155 @@
+//! GitHub Actions: annotations for what failed, a table in the step summary. Only where its
+//! variables say so, and within its limits: ten annotations of a kind for each step, one mebibyte
+//! of summary.
+//!
+//! A runner obeys every line of a step's output that looks like a command. What we print of a job
+//! is therefore wrapped in `::stop-commands::` with a token nobody can guess, or escaped.
+
+use std::{
+    fs::OpenOptions,
+    hash::{BuildHasher as _, RandomState},
+    io::Write as _,
+    path::PathBuf,
+};
+
+use super::{Quiet, Reporter, human, junit::why, stderr};
+use crate::{
+    event::Event,
+    outcome::Outcome,
+    record::{NodeRecord, Record},
+    text::{self, push},
+};
+
+/// Annotations of one kind for each step.
+const ANNOTATIONS: usize = 10;
+
+/// Bytes of a summary; GitHub drops the whole of a longer one.
+const SUMMARY_BYTES: usize = 1024 * 1024;
+
+/// Speaks to a GitHub runner.
+pub struct GitHub {
+    err: Quiet<std::io::Stderr>,
+    token: String,
+    annotations: bool,
+    summary: Option<PathBuf>,
+}
+
+impl GitHub {
+    /// Makes a reporter where `environment` says that a runner listens. From now on nothing that is
+    /// printed is a command.
+    #[must_use]
+    pub fn from_env(environment: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let annotations = environment("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+        let summary = environment("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
+        if !annotations && summary.is_none() {
+            return None;
+        }
+        let chance = RandomState::new();
+        let token = format!("{:016x}{:016x}", chance.hash_one(1), chance.hash_one(2));
+        let mut err = stderr();
+        if annotations {
+            err.text(&format!("::stop-commands::{token}\n"));
+        }
+        Some(Self { err, token, annotations, summary: summary.map(PathBuf::from) })
+    }
+}
+
+impl Reporter for GitHub {
+    fn event(&mut self, _event: &Event) {}
+
+    fn finish(&mut self, record: &Record) {
+        if self.annotations {
+            let text = format!("::{}::\n{}", self.token, annotations(record));
+            self.err.text(&text);
+        }
+        if let Some(path) = &self.summary {
+            let text = summary_text(record);
+            let written = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(path)
+                .and_then(|mut file| file.write_all(text.as_bytes()));
+            if let Err(error) = written {
+                let path = path.display();
+                self.err.text(&format!("warning: the step summary `{path}`: {error}\n"));
+            }
+        }
+    }
+}
+
+fn annotations(record: &Record) -> String {
+    let mut lines = String::new();
+    for (kind, wanted) in [
+        ("error", &[Outcome::Failed, Outcome::TimedOut, Outcome::InfraFailed][..]),
+        ("warning", &[Outcome::Cancelled][..]),
+    ] {
+        let nodes: Vec<&NodeRecord> =
+            record.nodes.iter().filter(|node| wanted.contains(&node.outcome)).collect();
+        // The last one says how many are missing.
+        let shown = if nodes.len() > ANNOTATIONS { ANNOTATIONS - 1 } else { nodes.len() };
+        for node in &nodes[..shown] {
+            let title = property(&format!("{} {}", node.id, node.outcome));
+            push!(lines, "::{kind} title={title}::{}\n", message(&why(node)));
+        }
+        if nodes.len() > shown {
+            let more = nodes.len() - shown;
+            push!(lines, "::{kind}::and {more} more nodes; the summary lists all\n");
+        }
+    }
+    lines
+}
+
+/// Escapes the message of a workflow command.
+fn message(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Escapes a property of a workflow command.
+fn property(text: &str) -> String {
+    message(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+fn summary_text(record: &Record) -> String {
+    let mut text = format!("### Run {} {}\n\n", record.run_id, human::summary(record));
+    text.push_str("| lane | outcome |\n| --- | --- |\n");
+    for lane in &record.lanes {
+        push!(text, "| {} | {} |\n", cell(&lane.title), lane.outcome);
+    }
+    text.push_str("\n| node | outcome | took | why |\n| --- | --- | --- | --- |\n");
+    // What needs attention first, so that a cut table has lost the least.
+    let mut nodes: Vec<&NodeRecord> = record.nodes.iter().collect();
+    nodes.sort_by_key(|node| std::cmp::Reverse(node.outcome));
+    let left_out = "\n(the rest is left out: a summary holds one mebibyte)\n";
+    for node in nodes {
+        let took = node.duration_ms.map(std::time::Duration::from_millis).map(text::duration);
+        let reason = if node.outcome == Outcome::Passed { String::new() } else { why(node) };
+        let row = format!(
+            "| {} | {} | {} | {} |\n",
+            cell(&node.id),
+            node.outcome,
+            took.unwrap_or_default(),
+            cell(&reason)
+        );
+        if text.len() + row.len() + left_out.len() > SUMMARY_BYTES {
+            text.push_str(left_out);
+            break;
+        }
+        text.push_str(&row);
+    }
+    text
+}
+
+/// Makes text of others a table's cell: one line, no markup of its own.
+fn cell(text: &str) -> String {
+    let mut cell = String::with_capacity(text.len());
+    for character in crate::text::neutral(text).chars() {
+        if matches!(
+            character,
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '!' | '#' | '&'
+        ) {
+            cell.push('\\');
+        }
+        cell.push(character);
+    }
+    cell
+}

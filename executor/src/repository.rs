@@ -1,0 +1,169 @@
+//! The repository a plan is about: where it is, whether it holds a tree, what its work tree is.
+//!
+//! Asks the user's own git, so that alternates, worktrees, partial clones and configuration mean
+//! what they mean everywhere. Makes no source tree; that is [`crate::source`]'s work.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStringExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use plans::ObjectId;
+
+/// Why a repository cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// There is none.
+    #[error("`{path}` is in no git repository")]
+    None {
+        /// Where it was looked for.
+        path: String,
+    },
+    /// git cannot be started.
+    #[error("`git` cannot be started: {0}")]
+    NoGit(std::io::Error),
+    /// git failed.
+    #[error("`git {command}` failed: {why}")]
+    Git {
+        /// What it was to do.
+        command: String,
+        /// Its last words.
+        why: String,
+    },
+    /// The index of the work tree cannot be copied.
+    #[error("the work tree cannot be read: {0}")]
+    Index(std::io::Error),
+}
+
+impl RepositoryError {
+    pub(crate) fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::None { .. } => "run in a repository, or name one with `-C DIR`",
+            Self::NoGit(_) => "install git and put it on PATH",
+            Self::Git { .. } | Self::Index(_) => return None,
+        };
+        Some(help.to_owned())
+    }
+}
+
+/// A repository.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    /// Its work tree, or its git directory when it is bare.
+    root: PathBuf,
+}
+
+impl Repository {
+    /// Finds the repository that `dir` is in.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::None`] when there is none.
+    pub fn discover(dir: &Path) -> Result<Self, RepositoryError> {
+        let none = || RepositoryError::None { path: dir.display().to_string() };
+        let ask = |what: &str| git(dir, &["rev-parse".as_ref(), what.as_ref()], &[]);
+        let root = match ask("--show-toplevel") {
+            Err(RepositoryError::NoGit(error)) if !dir.is_dir() => {
+                // A directory that is not there looks like a program that is not there.
+                let _ = error;
+                return Err(none());
+            }
+            Err(RepositoryError::Git { .. }) => {
+                ask("--absolute-git-dir").map_err(|error| match error {
+                    RepositoryError::Git { .. } => none(),
+                    other => other,
+                })?
+            }
+            other => other?,
+        };
+        if root.is_empty() {
+            return Err(none());
+        }
+        Ok(Self { root: PathBuf::from(OsString::from_vec(root)) })
+    }
+
+    /// Returns its work tree, or its git directory when it is bare.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns whether it holds that tree.
+    ///
+    /// # Errors
+    ///
+    /// When git cannot be asked.
+    pub fn has_tree(&self, tree: &ObjectId) -> Result<bool, RepositoryError> {
+        let object = format!("{tree}^{{tree}}");
+        match git(&self.root, &["cat-file".as_ref(), "-e".as_ref(), object.as_ref()], &[]) {
+            Ok(_) => Ok(true),
+            Err(RepositoryError::Git { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a tree of the work tree as it is now: index, changes, untracked files that are not
+    /// ignored. The index itself is not touched.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn work_tree(&self) -> Result<ObjectId, RepositoryError> {
+        let index =
+            git(&self.root, &["rev-parse".as_ref(), "--git-path".as_ref(), "index".as_ref()], &[])?;
+        let index = self.root.join(OsString::from_vec(index));
+        // A copy beside it keeps the index's knowledge of what has not changed.
+        let copy = index.with_file_name(format!("index.forge-lanes.{}", std::process::id()));
+        let made = match std::fs::copy(&index, &copy) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(RepositoryError::Index(error))
+            }
+            _ => {
+                let env = [("GIT_INDEX_FILE", copy.as_os_str())];
+                git(&self.root, &["add".as_ref(), "-A".as_ref()], &env)
+                    .and_then(|_| git(&self.root, &["write-tree".as_ref()], &env))
+            }
+        };
+        // It is only ever a copy.
+        let _ = std::fs::remove_file(&copy);
+        let text = String::from_utf8_lossy(&made?).into_owned();
+        ObjectId::new(text).map_err(|error| RepositoryError::Git {
+            command: "write-tree".to_owned(),
+            why: error.to_string(),
+        })
+    }
+}
+
+/// Runs git and returns what it printed, without the newline at the end.
+fn git(
+    dir: &Path,
+    arguments: &[&OsStr],
+    env: &[(&str, &OsStr)],
+) -> Result<Vec<u8>, RepositoryError> {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(dir)
+        .envs(env.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(RepositoryError::NoGit)?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let why = words.lines().last().unwrap_or("it said nothing");
+        return Err(RepositoryError::Git {
+            command: arguments
+                .iter()
+                .map(|argument| argument.to_string_lossy())
+                .collect::<Vec<_>>()
+                .join(" "),
+            why: crate::text::neutral(why),
+        });
+    }
+    let mut text = output.stdout;
+    if text.last() == Some(&b'\n') {
+        text.pop();
+    }
+    Ok(text)
+}
