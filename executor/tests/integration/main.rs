@@ -1,11 +1,22 @@
-<<<<<<< HEAD
-//! The executor against real machines and engines; `tart` alone has a stand-in.
+//! The executor from plan documents to records: real git, real processes, real mounts. Real
+//! machines and engines too; `tart` alone has a stand-in.
 
-mod stand_in;
-mod tart_contract;
-=======
-//! The executor against real git, real processes, real mounts.
-
+mod apply;
 mod attempts;
 mod bench;
->>>>>>> 02440f3 (executor: one attempt of a node on this machine, from nothing to a verdict)
+mod harness;
+mod refusals;
+mod stand_in;
+mod tart_contract;
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration"))
+        .expect("the directory is there")
+    {
+        let name = entry.expect("readable").file_name().into_string().expect("UTF-8");
+        let Some(module) = name.strip_suffix(".rs") else { continue };
+        assert!(module == "main" || main.contains(&format!("mod {module};")), "{name}");
+    }
+}

@@ -1,0 +1,256 @@
+//! One small world for each test: a repository, a home, a state directory, plans made from parts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use plans::{
+    BaseMode, ChangeSource, Checkout, JobSpec, LaneId, Node, NodeId, NodeKind, ObjectId, Placement,
+    Plan, PlanLane, PlanParts, Reason, Runtime, Selection, SelectionMode, Source, Trigger,
+    Workspace,
+};
+use serde_json::Value;
+
+/// The program under test.
+pub(crate) const EXECUTOR: &str = env!("CARGO_BIN_EXE_executor");
+
+/// A repository with one commit, a home of its own, and nothing else of this machine.
+pub(crate) struct World {
+    dir: tempfile::TempDir,
+    pub(crate) head: ObjectId,
+    pub(crate) tree: ObjectId,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        for name in ["repo", "home", "tmp"] {
+            std::fs::create_dir(dir.path().join(name)).expect("made");
+        }
+        std::fs::write(dir.path().join("home/gitconfig"), "[init]\ndefaultBranch = main\n")
+            .expect("written");
+        std::fs::write(dir.path().join("repo/file.txt"), "content\n").expect("written");
+        let id = |text: &str| ObjectId::new(text.trim()).expect("an object id");
+        let git = |arguments: &[&str]| git(dir.path(), arguments);
+        git(&["init", "-q"]);
+        git(&["add", "-A"]);
+        git(&["commit", "-q", "-m", "one"]);
+        let head = id(&git(&["rev-parse", "HEAD"]));
+        let tree = id(&git(&["rev-parse", "HEAD^{tree}"]));
+        Self { dir, head, tree }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn repo(&self) -> PathBuf {
+        self.dir.path().join("repo")
+    }
+
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        git(self.dir.path(), arguments)
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.repo().join(".forge-lanes")
+    }
+
+    /// The program with this world's environment and nothing of the test's own.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(EXECUTOR);
+        command.args(arguments).current_dir(self.repo()).env_clear();
+        command.envs(environment(self.dir.path())).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        Ended::of(self.command(arguments).output().expect("the program starts"))
+    }
+
+    /// Starts the program and lets it go on.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts")
+    }
+
+    /// Writes a plan of these nodes and lanes and returns its path.
+    pub(crate) fn plan(&self, nodes: Vec<Node>) -> String {
+        let lane = lane("lane", &nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>());
+        self.plan_of(nodes, vec![lane])
+    }
+
+    pub(crate) fn plan_of(&self, nodes: Vec<Node>, lanes: Vec<PlanLane>) -> String {
+        let plan = Plan::new(self.parts(nodes, lanes)).expect("a plan");
+        let path = self.dir.path().join("plan.json");
+        std::fs::write(&path, plan.to_json().json).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    pub(crate) fn parts(&self, nodes: Vec<Node>, lanes: Vec<PlanLane>) -> PlanParts {
+        PlanParts {
+            source: Source::Change(ChangeSource {
+                base: None,
+                head: Some(self.head.clone()),
+                tree: Some(self.tree.clone()),
+                base_mode: BaseMode::All,
+                worktree: false,
+            }),
+            selection: Selection {
+                trigger: Trigger::Branch,
+                mode: SelectionMode::All,
+                note: None,
+                lanes_not_listed: None,
+            },
+            inputs: BTreeMap::new(),
+            changes: BTreeSet::new(),
+            uncovered: BTreeSet::new(),
+            lanes,
+            nodes,
+        }
+    }
+
+    /// The record of the only run.
+    pub(crate) fn record(&self) -> Value {
+        let [run] = &self.runs()[..] else { panic!("one run, not {:?}", self.runs()) };
+        let text = std::fs::read(run.join("record.json")).expect("a record");
+        serde_json::from_slice(&text).expect("JSON")
+    }
+
+    /// The directories of all runs, the oldest first.
+    pub(crate) fn runs(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.state_dir().join("runs")) else {
+            return Vec::new();
+        };
+        let mut runs: Vec<PathBuf> =
+            entries.map(|entry| entry.expect("readable").path()).collect();
+        runs.sort();
+        runs
+    }
+}
+
+fn environment(root: &Path) -> Vec<(&'static str, String)> {
+    let home = root.join("home").display().to_string();
+    vec![
+        ("PATH", std::env::var("PATH").unwrap_or_default()),
+        ("GIT_CONFIG_GLOBAL", format!("{home}/gitconfig")),
+        ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
+        ("HOME", home),
+        ("TMPDIR", root.join("tmp").display().to_string()),
+        ("LANG", "C.UTF-8".to_owned()),
+    ]
+}
+
+fn git(root: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(root.join("repo"))
+        .env_clear()
+        .envs(environment(root))
+        .envs([
+            ("GIT_AUTHOR_NAME", "a"),
+            ("GIT_AUTHOR_EMAIL", "a@example.org"),
+            ("GIT_AUTHOR_DATE", "2026-01-01T00:00:00Z"),
+            ("GIT_COMMITTER_NAME", "a"),
+            ("GIT_COMMITTER_EMAIL", "a@example.org"),
+            ("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z"),
+        ])
+        .output()
+        .expect("git is installed");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn code(self, expected: i32) -> Self {
+        assert_eq!(self.code, Some(expected), "\n{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// What `--output jsonl` printed.
+    #[track_caller]
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+}
+
+pub(crate) fn node_id(text: &str) -> NodeId {
+    NodeId::new(text).expect("well formed")
+}
+
+/// A node that runs a script on this machine.
+pub(crate) fn sh(id: &str, script: &str, depends_on: &[&str]) -> Node {
+    let kind = if id.starts_with("prepare-") { NodeKind::Prepare } else { NodeKind::Execute };
+    Node {
+        id: node_id(id),
+        kind,
+        depends_on: depends_on.iter().map(|id| node_id(id)).collect(),
+        concurrency_groups: BTreeSet::new(),
+        spec: JobSpec {
+            description: id.to_owned(),
+            placement: Placement::Local,
+            runtime: Runtime::HostProcess,
+            timeout_secs: 60,
+            grace_secs: Some(1),
+            command: plans::Command::Shell { script: script.to_owned(), as_root: false },
+            env: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            workspace: Workspace::ReadOnly,
+            working_dir: None,
+            checkout: Checkout::Tree,
+            snapshot_profile: None,
+            mount_host_rust_toolchain: false,
+            mount_host_xcode: None,
+            artifacts: Vec::new(),
+            retries: 0,
+        },
+        mounts: Vec::new(),
+        workspace_from: None,
+        output: None,
+    }
+}
+
+pub(crate) fn lane(id: &str, nodes: &[&str]) -> PlanLane {
+    PlanLane {
+        id: LaneId::new(id).expect("well formed"),
+        title: format!("check-{id}"),
+        target: None,
+        selected: !nodes.is_empty(),
+        reasons: vec![Reason::Always],
+        nodes: nodes.iter().map(|id| node_id(id)).collect(),
+    }
+}
+
+/// The outcome of each node, by id.
+pub(crate) fn outcomes(record: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    record["nodes"]
+        .as_array()
+        .expect("nodes")
+        .iter()
+        .map(|node| (text(&node["id"]), text(&node["outcome"])))
+        .collect()
+}

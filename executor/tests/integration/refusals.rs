@@ -1,0 +1,181 @@
+//! What is not run at all: which exit code, in which order, and that nothing is left behind.
+
+use std::process::Stdio;
+
+use plans::{
+    EngineName, EnvName, Incus, Placement, Plan, Runtime, ScenarioName, Source, SshDestination,
+    SshHost,
+};
+
+use crate::harness::{World, sh};
+
+/// Nothing may be printed or made by a run that is refused.
+#[track_caller]
+fn refused(world: &World, arguments: &[&str], code: i32, says: &str) {
+    let ended = world.run(arguments).code(code);
+    assert!(ended.err.contains(says), "{says:?} is not in:\n{}", ended.err);
+    assert_eq!(ended.out, "");
+    assert!(world.runs().is_empty(), "a run was made");
+}
+
+fn with_text(world: &World, edit: impl Fn(String) -> String) -> String {
+    let path = world.plan(vec![sh("execute-a", "true", &[])]);
+    let text = std::fs::read_to_string(&path).expect("readable");
+    std::fs::write(&path, edit(text)).expect("written");
+    path
+}
+
+#[test]
+fn what_is_no_plan_is_bad_input() {
+    let world = World::new();
+    let whole = with_text(&world, |text| text);
+    let text = std::fs::read(&whole).expect("readable");
+    for cut in (0..text.len() - 1).step_by(97) {
+        std::fs::write(&whole, &text[..cut]).expect("written");
+        refused(&world, &["apply", &whole], 2, "not a JSON document");
+    }
+    refused(&world, &["apply", "/nowhere/plan.json"], 2, "/nowhere/plan.json");
+    refused(&world, &["apply", "/"], 2, "the plan cannot be read");
+}
+
+#[test]
+fn an_edited_plan_is_refused() {
+    let world = World::new();
+    let path = with_text(&world, |text| text.replace("\"true\"", "\"rm -rf /\""));
+    refused(&world, &["apply", &path], 4, "was changed after it was written");
+    let path = with_text(&world, |text| text.replace("\"1.0\"", "\"9.0\""));
+    refused(&world, &["apply", &path], 4, "format version 9.0");
+    let path = with_text(&world, |text| text);
+    refused(&world, &["apply", &path, "--expect-digest", "sha256:0"], 4, "expected was sha256:0");
+}
+
+#[test]
+fn a_scenario_is_shown_never_applied() {
+    let world = World::new();
+    let mut parts = world.parts(vec![sh("execute-a", "true", &[])], Vec::new());
+    parts.source = Source::Scenario(ScenarioName::new("docs-only").expect("well formed"));
+    let path = world.path().join("plan.json");
+    std::fs::write(&path, Plan::new(parts).expect("a plan").to_json().json).expect("written");
+    refused(&world, &["apply", path.to_str().expect("UTF-8")], 4, "scenario `docs-only`");
+}
+
+#[test]
+fn a_tree_that_the_repository_lost_is_refused() {
+    let world = World::new();
+    let mut parts = world.parts(vec![sh("execute-a", "true", &[])], Vec::new());
+    let Source::Change(change) = &mut parts.source else { panic!("a change") };
+    change.tree = Some(plans::ObjectId::new("1".repeat(40)).expect("an id"));
+    let path = world.path().join("plan.json");
+    std::fs::write(&path, Plan::new(parts).expect("a plan").to_json().json).expect("written");
+    refused(&world, &["apply", path.to_str().expect("UTF-8")], 4, &"1".repeat(40));
+}
+
+#[test]
+fn outside_a_repository_nothing_is_run() {
+    let world = World::new();
+    let path = world.plan(vec![sh("execute-a", "true", &[])]);
+    let home = world.path().join("home");
+    let home = home.to_str().expect("UTF-8");
+    refused(&world, &["-C", home, "apply", &path], 2, "in no git repository");
+    refused(&world, &["-C", "/nowhere", "apply", &path], 2, "/nowhere");
+}
+
+#[test]
+fn every_objection_of_the_site_is_named_at_once() {
+    let world = World::new();
+    let mut incus = sh("execute-incus", "true", &[]);
+    incus.spec.runtime = Runtime::Incus(Incus {
+        image: EngineName::new("other").expect("well formed"),
+        project: None,
+        profiles: Vec::new(),
+        vm: false,
+        privileged: true,
+        user: None,
+        group: None,
+        cpu: None,
+        memory_mib: None,
+        processes: None,
+        disk_mib: None,
+        cluster: None,
+        boot_timeout_secs: None,
+    });
+    let mut remote = sh("execute-remote", "true", &[]);
+    remote.spec.placement = Placement::RemoteSsh(SshHost {
+        host: plans::HostName::new("build").expect("well formed"),
+        ssh: SshDestination::new("ci@build").expect("well formed"),
+        work_dir: plans::AbsolutePath::new("/w").expect("absolute"),
+        max_jobs: 1,
+    });
+    let mut long = sh("execute-long", "true", &[]);
+    long.spec.timeout_secs = 100_000;
+    let path = world.plan(vec![incus, remote, long]);
+    let config = world.path().join("executor.toml");
+    std::fs::write(
+        &config,
+        "version = 1\n[limits]\ntimeout_secs = 3600\n[allow]\nplacements = [\"local\"]\n\
+         images = [\"pika-*\"]\n",
+    )
+    .expect("written");
+    let ended =
+        world.run(&["apply", &path, "--config", config.to_str().expect("UTF-8")]).code(4);
+    for says in [
+        "`execute-incus`: this site does not allow the image `other` (`allow.images`)",
+        "`execute-incus`: this site does not allow privileged containers (`allow.privileged`)",
+        "`execute-remote`: this site does not allow the placement `remote_ssh`",
+        "`execute-long`: it may run for 100000 seconds, this site allows 3600",
+    ] {
+        assert!(ended.err.contains(says), "{says:?} is not in:\n{}", ended.err);
+    }
+    assert!(world.runs().is_empty());
+}
+
+#[test]
+fn a_wrong_configuration_is_bad_input_with_its_place() {
+    let world = World::new();
+    let path = world.plan(vec![sh("execute-a", "true", &[])]);
+    let config = world.path().join("executor.toml");
+    std::fs::write(&config, "version = 1\n[limit]\n").expect("written");
+    let config = config.to_str().expect("UTF-8");
+    refused(&world, &["apply", &path, "--config", config], 2, "did you mean `limits`?");
+    refused(&world, &["apply", &path, "--config", "/nowhere.toml"], 2, "/nowhere.toml");
+}
+
+#[test]
+fn a_secret_without_a_value_stops_the_plan_before_it_starts() {
+    let world = World::new();
+    let mut node = sh("execute-a", "true", &[]);
+    for name in ["FIRST_TOKEN", "SECOND_TOKEN"] {
+        node.spec.secrets.insert(EnvName::new(name).expect("well formed"));
+    }
+    let path = world.plan(vec![node]);
+    refused(&world, &["apply", &path], 2, "`FIRST_TOKEN`: the environment variable");
+    refused(&world, &["apply", &path], 2, "SECOND_TOKEN");
+}
+
+#[test]
+fn a_node_that_is_not_in_the_plan_is_bad_input() {
+    let world = World::new();
+    let path = world.plan(vec![sh("execute-unit", "true", &[])]);
+    let says = "no node `execute-unti`; did you mean `execute-unit`?";
+    refused(&world, &["apply", &path, "--only", "execute-unti"], 2, says);
+}
+
+#[test]
+fn a_closed_pipe_and_bad_flags_are_told_apart() {
+    let world = World::new();
+    world.run(&["apply"]).code(2);
+    world.run(&["aply"]).code(2);
+    world.run(&["--help"]).code(0);
+    let mut child = world.command(&["list", "--json"]).stdout(Stdio::piped()).spawn().expect("s");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn an_unwritable_state_directory_is_named() {
+    let world = World::new();
+    let path = world.plan(vec![sh("execute-a", "true", &[])]);
+    let ended = world.run(&["apply", &path, "--state-dir", "/proc/forge-lanes"]).code(3);
+    assert!(ended.err.contains("/proc/forge-lanes"), "{}", ended.err);
+    assert!(ended.err.contains("--state-dir"), "{}", ended.err);
+}
