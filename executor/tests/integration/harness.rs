@@ -128,8 +128,7 @@ impl World {
         let Ok(entries) = std::fs::read_dir(self.state_dir().join("runs")) else {
             return Vec::new();
         };
-        let mut runs: Vec<PathBuf> =
-            entries.map(|entry| entry.expect("readable").path()).collect();
+        let mut runs: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
         runs.sort();
         runs
     }
@@ -253,4 +252,14 @@ pub(crate) fn outcomes(record: &Value) -> BTreeMap<String, String> {
         .iter()
         .map(|node| (text(&node["id"]), text(&node["outcome"])))
         .collect()
+}
+
+/// Waits until something is so; bounded, so that a defect is a failure and not a wait.
+#[track_caller]
+pub(crate) fn until(mut so: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !so() {
+        assert!(began.elapsed().as_secs() < 30, "it did not happen");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }

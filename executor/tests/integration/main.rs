@@ -3,9 +3,11 @@
 
 mod apply;
 mod attempts;
+mod behaviour;
 mod bench;
 mod harness;
 mod refusals;
+mod resume;
 mod stand_in;
 mod tart_contract;
 

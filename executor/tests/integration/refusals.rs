@@ -116,8 +116,7 @@ fn every_objection_of_the_site_is_named_at_once() {
          images = [\"pika-*\"]\n",
     )
     .expect("written");
-    let ended =
-        world.run(&["apply", &path, "--config", config.to_str().expect("UTF-8")]).code(4);
+    let ended = world.run(&["apply", &path, "--config", config.to_str().expect("UTF-8")]).code(4);
     for says in [
         "`execute-incus`: this site does not allow the image `other` (`allow.images`)",
         "`execute-incus`: this site does not allow privileged containers (`allow.privileged`)",

@@ -1,0 +1,234 @@
+//! How a run behaves: retries, limits, selections, logs, reruns, collections.
+
+use serde_json::Value;
+
+use crate::harness::{World, lane, outcomes, sh, until};
+
+#[test]
+fn a_failed_job_is_tried_again_and_both_logs_are_kept() {
+    let world = World::new();
+    let mark = world.path().join("mark");
+    let script = format!("test -e {0} && exit 0; touch {0}; echo first; exit 5", mark.display());
+    let mut node = sh("execute-flaky", &script, &[]);
+    node.spec.retries = 2;
+    let plan = world.plan(vec![node]);
+    let ended = world.run(&["apply", &plan, "--output", "jsonl"]).code(0);
+    let retrying: Vec<Value> =
+        ended.events().into_iter().filter(|event| event["event"] == "node_retrying").collect();
+    assert_eq!(retrying.len(), 1);
+    assert_eq!(retrying[0]["exit_code"], 5);
+    let record = world.record();
+    assert_eq!(record["nodes"][0]["attempts"], 2);
+    assert_eq!(record["nodes"][0]["retried"][0]["exit_code"], 5);
+    let node = world.runs()[0].join("nodes/execute-flaky");
+    assert_eq!(std::fs::read(node.join("attempts/1/guest.log")).expect("kept"), b"first\n");
+    assert_eq!(std::fs::read(node.join("guest.log")).expect("kept"), b"");
+}
+
+#[test]
+fn a_job_that_takes_too_long_is_timed_out_and_its_children_with_it() {
+    let world = World::new();
+    let pids = world.path().join("pids");
+    let script = format!("setsid sleep 300 & echo $! > {}; sleep 300", pids.display());
+    let mut node = sh("execute-slow", &script, &[]);
+    node.spec.timeout_secs = 1;
+    let plan = world.plan(vec![node]);
+    world.run(&["apply", &plan]).code(1);
+    assert_eq!(world.record()["nodes"][0]["outcome"], "timed_out");
+    let pid = std::fs::read_to_string(pids).expect("written");
+    assert!(!std::path::Path::new("/proc").join(pid.trim()).exists(), "a grandchild is left");
+}
+
+#[test]
+fn only_the_named_node_and_its_prepare_nodes_run() {
+    let world = World::new();
+    let nodes = || {
+        vec![
+            sh("prepare-a", "true", &[]),
+            sh("prepare-b", "true", &[]),
+            sh("execute-base", "exit 1", &["prepare-b"]),
+            sh("execute-wanted", "true", &["prepare-a", "execute-base"]),
+        ]
+    };
+    let plan = world.plan_of(
+        nodes(),
+        vec![lane("wanted", &["execute-wanted"]), lane("other", &["prepare-a", "execute-base"])],
+    );
+    let ended = world.run(&["apply", &plan, "--only", "execute-wanted"]).code(0);
+    assert_eq!(ended.out, "check-wanted · passed\ncheck-other · skipped\n");
+    let record = world.record();
+    let outcomes = outcomes(&record);
+    assert_eq!(outcomes["prepare-a"], "passed");
+    assert_eq!(outcomes["prepare-b"], "skipped");
+    assert_eq!(outcomes["execute-base"], "skipped");
+    assert_eq!(outcomes["execute-wanted"], "passed");
+}
+
+#[test]
+fn fail_fast_starts_nothing_more() {
+    let world = World::new();
+    let plan = world.plan(vec![sh("execute-a", "exit 1", &[]), sh("execute-b", "true", &[])]);
+    world.run(&["apply", &plan, "--jobs", "1", "--fail-fast"]).code(1);
+    let record = world.record();
+    assert_eq!(record["nodes"][1]["outcome"], "skipped");
+    let because = record["nodes"][1]["because"].as_str().expect("text");
+    assert!(because.contains("execute-a"), "{because}");
+}
+
+#[test]
+fn nodes_of_a_concurrency_group_never_meet_even_in_two_runs() {
+    let world = World::new();
+    let file = world.path().join("inside");
+    let script = format!("mkdir {0} || exit 1; sleep 0.1; rmdir {0}", file.display());
+    let nodes = (0..3)
+        .map(|number| {
+            let mut node = sh(&format!("execute-{number}"), &script, &[]);
+            node.concurrency_groups
+                .insert(plans::GroupName::new("one-at-a-time").expect("well formed"));
+            node
+        })
+        .collect();
+    let plan = world.plan(nodes);
+    let children: Vec<_> = (0..2).map(|_| world.start(&["apply", &plan, "--jobs", "3"])).collect();
+    for child in children {
+        let ended = crate::harness::Ended::of(child.wait_with_output().expect("ends"));
+        ended.code(0);
+    }
+}
+
+#[test]
+fn a_rerun_of_what_failed_takes_the_rest_as_passed() {
+    let world = World::new();
+    let mark = world.path().join("mark");
+    let plan = world.plan(vec![
+        sh("execute-a", &format!("echo a >> {}", mark.display()), &[]),
+        sh("execute-b", &format!("test -e {}.go", mark.display()), &["execute-a"]),
+        sh("execute-c", "true", &["execute-b"]),
+    ]);
+    world.run(&["apply", &plan]).code(1);
+    std::fs::write(world.path().join("mark.go"), "").expect("written");
+    world.run(&["rerun", "latest", "--failed"]).code(0);
+    assert_eq!(std::fs::read(&mark).expect("there"), b"a\n", "it ran once");
+    let runs = world.runs();
+    assert_eq!(runs.len(), 2);
+    let record: Value =
+        serde_json::from_slice(&std::fs::read(runs[1].join("record.json")).expect("a record"))
+            .expect("JSON");
+    let first = runs[0].file_name().expect("named").to_str().expect("UTF-8");
+    assert_eq!(record["rerun_of"], first);
+    assert_eq!(outcomes(&record)["execute-a"], "skipped");
+    assert_eq!(outcomes(&record)["execute-c"], "passed");
+    world.run(&["rerun", "latest", "--failed"]).code(0);
+}
+
+#[test]
+fn logs_are_printed_byte_for_byte_and_followed_to_the_end() {
+    let world = World::new();
+    let go = world.path().join("go");
+    let script = format!(
+        "printf 'one\\n\\033[31mtwo\\377'; while [ ! -e {} ]; do sleep 0.02; done; echo three",
+        go.display()
+    );
+    let plan = world.plan(vec![sh("execute-a", &script, &[]), sh("execute-b", "echo b", &[])]);
+    let mut child = world.start(&["apply", &plan]);
+    until(|| {
+        !world.runs().is_empty() && world.runs()[0].join("nodes/execute-a/guest.log").exists()
+    });
+    let follow = world.start(&["logs", "--node", "execute-a", "--follow"]);
+    std::fs::write(&go, "").expect("written");
+    let output = follow.wait_with_output().expect("ends");
+    assert_eq!(output.stdout, b"one\n\x1b[31mtwo\xffthree\n");
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+    let all = world.run(&["logs"]).code(0);
+    assert!(all.out.contains("==> execute-b guest.log <==\nb\n"), "{}", all.out);
+    let host = world.run(&["logs", "--node", "execute-b", "--kind", "host"]).code(0);
+    let first = host.out.lines().next().expect("a line");
+    assert!(first.contains("host_process") && first.contains("local"), "{first}");
+    world.run(&["logs", "--node", "execute-x"]).code(2);
+}
+
+#[test]
+fn secrets_reach_the_job_and_nothing_else() {
+    let world = World::new();
+    let mut node =
+        sh("execute-a", "echo \"token is $TOKEN\"; test \"$TOKEN\" = 's3cr3t-value'", &[]);
+    node.spec.secrets.insert(plans::EnvName::new("TOKEN").expect("well formed"));
+    let plan = world.plan(vec![node]);
+    let file = world.path().join("token");
+    std::fs::write(&file, "s3cr3t-value\n").expect("written");
+    let config = world.path().join("executor.toml");
+    let text = format!("version = 1\n[secrets]\nTOKEN = {{ file = \"{}\" }}\n", file.display());
+    std::fs::write(&config, text).expect("written");
+    world.run(&["apply", &plan, "--config", config.to_str().expect("UTF-8")]).code(0);
+    let mut looked_at = 0;
+    let mut directories = vec![world.state_dir()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).expect("readable") {
+            let entry = entry.expect("readable");
+            if entry.file_type().expect("typed").is_dir() {
+                directories.push(entry.path());
+            } else if let Ok(text) = std::fs::read(entry.path()) {
+                looked_at += 1;
+                let text = String::from_utf8_lossy(&text);
+                assert!(!text.contains("s3cr3t-value"), "{}", entry.path().display());
+            }
+        }
+    }
+    assert!(looked_at > 5);
+}
+
+#[test]
+fn old_runs_are_collected_and_the_newest_stay() {
+    let world = World::new();
+    let plan = world.plan(vec![sh("execute-a", "mkdir x 2>/dev/null; true", &[])]);
+    for _ in 0..4 {
+        world.run(&["apply", &plan]).code(0);
+    }
+    let runs = world.runs();
+    let dry = world.run(&["gc", "--keep", "2", "--dry-run"]).code(0);
+    assert_eq!(dry.out.lines().filter(|line| line.contains("would remove run")).count(), 2);
+    assert_eq!(world.runs(), runs);
+    world.run(&["gc", "--keep", "2"]).code(0);
+    assert_eq!(world.runs(), runs[2..]);
+}
+
+#[test]
+fn history_tells_durations_and_outcomes_of_every_node() {
+    let world = World::new();
+    let plan = world.plan(vec![sh("execute-a", "true", &[]), sh("execute-b", "exit 1", &[])]);
+    for _ in 0..2 {
+        world.run(&["apply", &plan]).code(1);
+    }
+    let text = world.run(&["history", "--json"]).code(0).out;
+    let history: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(history["nodes"]["execute-a"]["runs"], 2);
+    assert_eq!(history["nodes"]["execute-a"]["durations_ms"].as_array().expect("a list").len(), 2);
+    assert_eq!(history["nodes"]["execute-b"]["outcomes"]["failed"], 2);
+}
+
+#[test]
+fn a_dry_run_shows_commands_and_makes_nothing() {
+    let world = World::new();
+    let plan = world.plan(vec![sh("execute-a", "echo hello", &[])]);
+    let ended = world.run(&["apply", &plan, "--dry-run"]).code(0);
+    assert!(ended.out.contains("execute-a") && ended.out.contains("echo hello"), "{}", ended.out);
+    assert!(!world.state_dir().exists());
+}
+
+#[test]
+fn a_plan_comes_through_a_pipe_as_well() {
+    use std::io::Write as _;
+    let world = World::new();
+    let plan = std::fs::read(world.plan(vec![sh("execute-a", "true", &[])])).expect("readable");
+    let mut child = world
+        .command(&["apply", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("starts");
+    child.stdin.take().expect("piped").write_all(&plan).expect("written");
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "check-lane · passed\n");
+    let kept = std::fs::read(world.runs()[0].join("plan.json")).expect("kept");
+    assert_eq!(kept, plan, "byte for byte");
+}

@@ -1,0 +1,249 @@
+//! Runs whose executor died: what is known stays known, what runs is taken up, nothing runs twice.
+
+use std::{path::Path, process::Child, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::harness::{Ended, World, outcomes, sh, until};
+
+/// A node that leaves a line in a file each time it runs, when it begins and when it ends.
+fn counted(world: &World, id: &str, seconds: &str, depends_on: &[&str]) -> plans::Node {
+    let file = world.path().join("count");
+    let script = format!(
+        "echo begin {id} >> {file}; echo first; sleep {seconds}; echo last; echo end {id} >> {file}",
+        file = file.display()
+    );
+    sh(id, &script, depends_on)
+}
+
+fn lines(world: &World) -> Vec<String> {
+    let text = std::fs::read_to_string(world.path().join("count")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn journal_lines(world: &World) -> usize {
+    let Some(run) = world.runs().pop() else { return 0 };
+    std::fs::read(run.join("journal.jsonl")).map_or(0, |text| bytecount(&text))
+}
+
+fn bytecount(text: &[u8]) -> usize {
+    text.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+fn kill(child: &mut Child) {
+    // Only this process, as a machine's own killer would: what it started goes on.
+    let _ = child.kill();
+    child.wait().expect("it ends");
+}
+
+/// What must hold after a run was resumed to its end.
+#[track_caller]
+fn whole(world: &World, ids: &[&str], context: &str) {
+    let record = world.record();
+    assert_eq!(record["outcome"], "passed", "{context}: {record:#}");
+    let outcomes = outcomes(&record);
+    for id in ids {
+        assert_eq!(outcomes[*id], "passed", "{context}");
+        for what in ["begin", "end"] {
+            let line = format!("{what} {id}");
+            let times = lines(world).iter().filter(|other| **other == line).count();
+            assert_eq!(times, 1, "{context}: `{line}` stands {times} times");
+        }
+        let log = world.runs()[0].join("nodes").join(id).join("guest.log");
+        let log = std::fs::read_to_string(log).expect("a log");
+        assert_eq!(log, "first\nlast\n", "{context}");
+    }
+    assert_eq!(processes_of(world), Vec::<String>::new(), "{context}: something is left running");
+    let gc = world.run(&["gc", "--dry-run"]).code(0);
+    assert_eq!(gc.out, "", "{context}");
+}
+
+/// Command lines of processes that were started for this world.
+fn processes_of(world: &World) -> Vec<String> {
+    let marker = world.path().as_os_str().as_encoded_bytes();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("Linux") {
+        let path = entry.expect("readable").path();
+        let is_process = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()));
+        if !is_process || path == Path::new("/proc").join(std::process::id().to_string()) {
+            continue;
+        }
+        let read = |name: &str| std::fs::read(path.join(name)).unwrap_or_default();
+        let holds = |text: &[u8]| text.windows(marker.len()).any(|window| window == marker);
+        if holds(&read("environ")) || holds(&read("cmdline")) {
+            found.push(String::from_utf8_lossy(&read("cmdline")).replace('\0', " "));
+        }
+    }
+    found
+}
+
+const IDS: [&str; 6] =
+    ["execute-a", "execute-b", "execute-c", "execute-d", "execute-e", "execute-f"];
+
+/// Three layers of two.
+fn layers(world: &World) -> String {
+    let node = |id: &str, on: &[&str]| counted(world, id, "0.03", on);
+    world.plan(vec![
+        node("execute-a", &[]),
+        node("execute-b", &[]),
+        node("execute-c", &["execute-a"]),
+        node("execute-d", &["execute-a", "execute-b"]),
+        node("execute-e", &["execute-c"]),
+        node("execute-f", &["execute-d"]),
+    ])
+}
+
+/// How often the killing tests go round: enough for a check-in, more on request.
+fn rounds(default: usize) -> usize {
+    std::env::var("CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn a_run_killed_at_any_journal_record_is_finished_by_resume() {
+    let mut at = 0;
+    let mut killed = 0;
+    loop {
+        at += 1;
+        let world = World::new();
+        let plan = layers(&world);
+        let mut child = world.start(&["apply", &plan, "--jobs", "2"]);
+        let ended = loop {
+            if journal_lines(&world) >= at {
+                break false;
+            }
+            if child.try_wait().expect("waited").is_some() {
+                break true;
+            }
+        };
+        kill(&mut child);
+        if ended {
+            break;
+        }
+        killed += 1;
+        world.run(&["resume", "latest", "--jobs", "2"]).code(0);
+        whole(&world, &IDS, &format!("killed at record {at}"));
+    }
+    assert!(killed >= 12, "only {killed} records were seen");
+}
+
+#[test]
+fn a_run_killed_at_any_instant_and_again_is_finished_by_resume() {
+    for round in 0..rounds(40) {
+        let world = World::new();
+        let plan = layers(&world);
+        let mut child = world.start(&["apply", &plan, "--jobs", "2"]);
+        // Instants spread over the run, the same ones every time.
+        std::thread::sleep(Duration::from_micros((round as u64 * 7_919) % 350_000));
+        kill(&mut child);
+        if world.runs().iter().all(|run| !run.join("journal.jsonl").exists()) {
+            continue;
+        }
+        if round % 3 == 0 {
+            let mut child = world.start(&["resume", "latest"]);
+            std::thread::sleep(Duration::from_micros((round as u64 * 4_217) % 150_000));
+            kill(&mut child);
+        }
+        world.run(&["resume", "latest", "--jobs", "2"]).code(0);
+        whole(&world, &IDS, &format!("round {round}"));
+    }
+}
+
+#[test]
+fn a_finished_run_shows_its_result_and_runs_nothing() {
+    let world = World::new();
+    let plan = world.plan(vec![sh("execute-a", "exit 9", &[])]);
+    let first = world.run(&["apply", &plan, "--output", "json"]).code(1);
+    let record = std::fs::read(world.runs()[0].join("record.json")).expect("a record");
+    let again = world.run(&["resume", "latest", "--output", "json"]).code(1);
+    assert_eq!(first.out, again.out);
+    assert_eq!(first.out.as_bytes(), record);
+    std::fs::remove_file(world.runs()[0].join("record.json")).expect("removed");
+    let anew = world.run(&["resume", "latest", "--output", "json"]).code(1);
+    assert_eq!(first.out, anew.out);
+}
+
+#[test]
+fn a_run_that_is_held_is_busy_and_other_runs_are_not() {
+    let world = World::new();
+    let plan = world.plan(vec![counted(&world, "execute-a", "30", &[])]);
+    let mut child = world.start(&["apply", &plan]);
+    until(|| lines(&world).len() == 1);
+    let busy = world.run(&["resume", "latest"]).code(5);
+    assert!(busy.err.contains(&format!("process {}", child.id())), "{}", busy.err);
+    let status: Value =
+        serde_json::from_str(&world.run(&["status", "--json"]).code(0).out).expect("JSON");
+    assert_eq!(status["outcome"], "running");
+    let empty = world.plan(Vec::new());
+    world.run(&["apply", &empty]).code(0);
+    world
+        .run(&["cancel", world.runs()[0].file_name().expect("named").to_str().expect("UTF-8")])
+        .code(0);
+    assert_eq!(child.wait().expect("ends").code(), Some(130));
+}
+
+#[test]
+fn cancelling_from_another_terminal_ends_jobs_and_says_why() {
+    let world = World::new();
+    let plan = world.plan(vec![
+        counted(&world, "execute-a", "30", &[]),
+        counted(&world, "execute-b", "30", &["execute-a"]),
+    ]);
+    let child = world.start(&["apply", &plan]);
+    until(|| lines(&world).len() == 1);
+    world.run(&["cancel", "latest", "--reason", "wrong branch"]).code(0);
+    let ended = Ended::of(child.wait_with_output().expect("ends")).code(130);
+    assert_eq!(ended.out, "check-lane · cancelled\n");
+    let record = world.record();
+    assert_eq!(record["outcome"], "cancelled");
+    assert_eq!(record["stopped"], "cancelled: wrong branch");
+    assert_eq!(record["nodes"][1]["because"], "the run was stopped: cancelled: wrong branch");
+    assert_eq!(processes_of(&world), Vec::<String>::new());
+    assert_eq!(lines(&world), ["begin execute-a"]);
+}
+
+#[test]
+fn cancelling_a_run_that_nobody_holds_ends_what_still_runs() {
+    let world = World::new();
+    let plan = world.plan(vec![counted(&world, "execute-a", "30", &[])]);
+    let mut child = world.start(&["apply", &plan]);
+    until(|| lines(&world).len() == 1);
+    kill(&mut child);
+    assert!(world.run(&["list"]).code(0).out.contains("interrupted"));
+    world.run(&["cancel", "latest"]).code(0);
+    assert_eq!(world.record()["outcome"], "cancelled");
+    assert_eq!(processes_of(&world), Vec::<String>::new());
+}
+
+#[test]
+fn the_third_signal_leaves_at_once_and_resume_takes_up() {
+    let world = World::new();
+    // Deaf to TERM, so that only the second signal's KILL could end it; the third comes first.
+    let file = world.path().join("count");
+    let script = format!(
+        "trap '' TERM; echo begin >> {0}; while [ ! -e {0}.go ]; do sleep 0.02; done; echo end >> {0}",
+        file.display()
+    );
+    let mut node = sh("execute-a", &script, &[]);
+    node.spec.grace_secs = Some(50);
+    let plan = world.plan(vec![node]);
+    let mut child = world.start(&["apply", &plan]);
+    until(|| lines(&world).len() == 1);
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::TERM).expect("sent");
+    until(|| {
+        let journal = world.runs()[0].join("journal.jsonl");
+        std::fs::read_to_string(journal).expect("readable").contains("stopping")
+    });
+    assert!(child.try_wait().expect("waited").is_none(), "it gives the job its grace");
+    kill_process(pid, Signal::TERM).expect("sent");
+    kill_process(pid, Signal::INT).expect("sent");
+    kill_process(pid, Signal::TERM).expect("sent");
+    assert_eq!(child.wait().expect("ends").code(), Some(143));
+    world.run(&["resume", "latest"]).code(130);
+    assert_eq!(world.record()["outcome"], "cancelled");
+    assert_eq!(processes_of(&world), Vec::<String>::new());
+}
