@@ -30,9 +30,25 @@ pub(super) struct Box {
     pub(super) layer: usize,
     /// The node's id, or what the group holds.
     pub(super) label: String,
+    /// For nodes that differ only in what they run: their names, or what tells these apart.
+    pub(super) members: Members,
     /// Whether all its nodes make something ready.
     pub(super) prepare: bool,
 }
+
+/// What a box says about the nodes it stands for.
+pub(super) enum Members {
+    /// Nothing: it is one node, or they are too different.
+    Unnamed,
+    /// Names, one a line.
+    Names(Vec<String>),
+    /// The words in which the names differ, all on one line.
+    Parts(String),
+}
+
+/// How many members are named before they are counted.
+const NAMED: usize = 8;
+const NAMED_PARTS: usize = 16;
 
 /// How coarse groups are; each is tried until the picture is small enough.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,13 +145,13 @@ fn draw(plan: &Plan, places: &Places, grain: Grain) -> Drawing {
         Grain::BandAndPlace => (band(node), places.of_node[node]),
         Grain::Band => (band(node), 0),
     };
-    let mut members: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for node in 0..plan.nodes().len() {
-        members.entry(key(node)).or_default().push(node);
+        groups.entry(key(node)).or_default().push(node);
     }
     let mut box_of = vec![0; plan.nodes().len()];
-    let mut boxes = Vec::with_capacity(members.len());
-    for ((layer, _), nodes) in members {
+    let mut boxes = Vec::with_capacity(groups.len());
+    for ((layer, _), nodes) in groups {
         for &node in &nodes {
             box_of[node] = boxes.len();
         }
@@ -146,6 +162,10 @@ fn draw(plan: &Plan, places: &Places, grain: Grain) -> Drawing {
                 .all(|&node| places.of_node[node] == places.of_node[nodes[0]])
                 .then(|| places.of_node[nodes[0]]),
             label: label(plan, places, &nodes),
+            members: match grain {
+                Grain::Twins => members(plan, &nodes),
+                _ => Members::Unnamed,
+            },
             prepare,
             layer,
             nodes,
@@ -191,31 +211,79 @@ fn label(plan: &Plan, places: &Places, nodes: &[usize]) -> String {
         (_, 0) => text::count(prepare, "prepare node"),
         (_, _) => format!("{prepare} prepare, {}", text::count(execute, "execute node")),
     };
-    match (here.len(), pattern(&ids)) {
+    match (here.len(), Pattern::of(&ids)) {
         (1, Some(pattern)) => format!("{} × {pattern}", nodes.len()),
         (1, None) => what,
         (places, _) => format!("{what} in {places} places"),
     }
 }
 
-/// Returns what ids have in common, in whole words: `execute-crate-…-tests`. Nothing if that is
-/// only their kind.
-fn pattern(ids: &[&str]) -> Option<String> {
-    let (first, rest) = ids.split_first()?;
-    let words = |id: &str| id.split('-').map(str::to_owned).collect::<Vec<_>>();
-    let first = words(first);
-    let (mut start, mut end) = (first.len(), first.len());
-    for id in rest {
-        let other = words(id);
-        start = start.min(first.iter().zip(&other).take_while(|(a, b)| a == b).count());
-        let shared = first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b);
-        end = end.min(shared.count());
-        // A word is not the start and the end of the same id.
-        let shortest = first.len().min(other.len());
-        end = end.min(shortest.saturating_sub(start + 1));
+fn members(plan: &Plan, nodes: &[usize]) -> Members {
+    let ids: Vec<&str> = nodes.iter().map(|&node| plan.nodes()[node].id.as_str()).collect();
+    if ids.len() < 2 {
+        return Members::Unnamed;
     }
-    let tail = first[first.len() - end..].iter().map(|word| format!("-{word}")).collect::<String>();
-    (start + end > 1 && start > 0).then(|| format!("{}-…{tail}", first[..start].join("-")))
+    if let Some(pattern) = Pattern::of(&ids) {
+        let mut parts: Vec<String> =
+            ids.iter().take(NAMED_PARTS).map(|id| pattern.difference(id)).collect();
+        if ids.len() > NAMED_PARTS {
+            parts.push("…".to_owned());
+        }
+        return Members::Parts(parts.join(", "));
+    }
+    // The kind is the same for all, and the box shows it.
+    let name = |id: &&str| id.split_once('-').map_or(*id, |(_, rest)| rest).to_owned();
+    let room = if ids.len() > NAMED { NAMED - 1 } else { NAMED };
+    let mut names: Vec<String> = ids.iter().take(room).map(name).collect();
+    if ids.len() > room {
+        names.push(format!("and {} more", ids.len() - room));
+    }
+    Members::Names(names)
+}
+
+/// What ids have in common, in whole words: `execute-crate-…-tests`.
+struct Pattern {
+    start: Vec<String>,
+    end: Vec<String>,
+}
+
+impl Pattern {
+    /// Nothing, if all they share is their kind.
+    fn of(ids: &[&str]) -> Option<Self> {
+        let (first, rest) = ids.split_first()?;
+        let first: Vec<&str> = first.split('-').collect();
+        let (mut start, mut end) = (first.len(), first.len());
+        for id in rest {
+            let other: Vec<&str> = id.split('-').collect();
+            start = start.min(first.iter().zip(&other).take_while(|(a, b)| a == b).count());
+            let shared = first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b);
+            // No word is the start and the end of the same id, and something is left between.
+            let between = first.len().min(other.len()).saturating_sub(start + 1);
+            end = end.min(shared.count()).min(between);
+        }
+        let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        (start > 0 && start + end > 1).then(|| Self {
+            start: owned(&first[..start]),
+            end: owned(&first[first.len() - end..]),
+        })
+    }
+
+    /// Returns the words of an id that the others do not share.
+    fn difference(&self, id: &str) -> String {
+        let words: Vec<&str> = id.split('-').collect();
+        let end = words.len() - self.end.len();
+        match words[self.start.len().min(end)..end].join("-") {
+            nothing if nothing.is_empty() => "(nothing)".to_owned(),
+            words => words,
+        }
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-…", self.start.join("-"))?;
+        self.end.iter().try_for_each(|word| write!(f, "-{word}"))
+    }
 }
 
 #[cfg(test)]
@@ -225,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_group_is_named_by_what_its_nodes_share() {
-        let shared = |ids: &[&str]| pattern(ids);
+        let shared = |ids: &[&str]| Pattern::of(ids).map(|pattern| pattern.to_string());
         assert_eq!(
             shared(&["execute-a-tests", "execute-b-tests"]).as_deref(),
             Some("execute-…-tests")
@@ -233,6 +301,16 @@ mod tests {
         assert_eq!(shared(&["execute-ios-a", "execute-ios-b"]).as_deref(), Some("execute-ios-…"));
         assert_eq!(shared(&["execute-a-a", "execute-a"]).as_deref(), Some("execute-a-…"));
         assert_eq!(shared(&["execute-a", "execute-b"]), None);
+    }
+
+    #[test]
+    fn what_tells_nodes_apart_is_what_they_do_not_share() {
+        let ids = ["execute-crate-a-tests", "execute-crate-b-c-tests"];
+        let pattern = Pattern::of(&ids).expect("they share words");
+        assert_eq!(ids.map(|id| pattern.difference(id)), ["a", "b-c"]);
+        let ids = ["execute-a-a", "execute-a"];
+        let pattern = Pattern::of(&ids).expect("they share words");
+        assert_eq!(ids.map(|id| pattern.difference(id)), ["a", "(nothing)"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use plans::Plan;
 
 use super::{
-    graph::{Box, Drawing},
+    graph::{Box, Drawing, Members},
     text::Lines,
 };
 
@@ -51,7 +51,16 @@ fn draw(drawing: &Drawing) -> String {
 
 /// Rounded: makes ready. Square: runs a job.
 fn node(index: usize, it: &Box) -> String {
-    let label = escape(&it.label);
+    let mut label = escape(&it.label);
+    let members: &[String] = match &it.members {
+        Members::Unnamed => &[],
+        Members::Names(names) => names,
+        Members::Parts(parts) => std::slice::from_ref(parts),
+    };
+    for member in members {
+        label.push_str("<br/>");
+        label.push_str(&escape(member));
+    }
     if it.prepare {
         format!("  n{index}([\"{label}\"])")
     } else {

@@ -197,6 +197,7 @@ fn wide() -> plans::Plan {
 
 /// Runs Graphviz where it is installed.
 #[track_caller]
+#[expect(clippy::disallowed_methods, reason = "another program judges what is written for it")]
 fn check_dot(text: &str) {
     let run = Command::new("dot")
         .arg("-Tsvg")
@@ -278,6 +279,7 @@ fn every_form_says_the_same_twice() {
 /// write_the_forms -- --ignored`.
 #[test]
 #[ignore = "for people who look at the forms"]
+#[expect(clippy::disallowed_methods, reason = "a tool for people, run by hand")]
 fn write_the_forms() {
     let directory = std::path::PathBuf::from(std::env::var_os("FORMS").expect("FORMS is set"));
     for (name, plan) in [
@@ -293,6 +295,7 @@ fn write_the_forms() {
             ("mmd", mermaid(&plan)),
             ("dot", dot(&plan)),
             ("html", html(&plan, &timed())),
+            ("json", plan.to_json().json),
         ] {
             std::fs::write(directory.join(format!("{name}.{form}")), text).expect("it is writable");
         }

@@ -7,9 +7,8 @@
 
 use super::super::graph::Drawing;
 
-/// Size of a box, and the room around it.
+/// Width of a box, and the room around it.
 pub(super) const BOX_WIDTH: f64 = 240.0;
-pub(super) const BOX_HEIGHT: f64 = 58.0;
 const BEND_HEIGHT: f64 = 6.0;
 const ROW_GAP: f64 = 14.0;
 const COLUMN_GAP: f64 = 68.0;
@@ -41,8 +40,9 @@ struct Item {
 }
 
 impl Layout {
-    pub(super) fn new(drawing: &Drawing) -> Self {
-        let (mut items, chains) = items(drawing);
+    /// Places the boxes of a drawing, which are as high as `heights` says.
+    pub(super) fn new(drawing: &Drawing, heights: &[f64]) -> Self {
+        let (mut items, chains) = items(drawing, heights);
         let columns = items.iter().map(|item| item.column + 1).max().unwrap_or(0);
         let mut order: Vec<Vec<usize>> = vec![Vec::new(); columns];
         for (index, item) in items.iter().enumerate() {
@@ -62,12 +62,13 @@ impl Layout {
 }
 
 /// Makes an item of each box and of each bend; returns the items each arrow goes through.
-fn items(drawing: &Drawing) -> (Vec<Item>, Vec<Vec<usize>>) {
+fn items(drawing: &Drawing, heights: &[f64]) -> (Vec<Item>, Vec<Vec<usize>>) {
     let mut items: Vec<Item> = columns_of_boxes(drawing)
         .into_iter()
-        .map(|column| Item {
+        .zip(heights)
+        .map(|(column, &height)| Item {
             column,
-            height: BOX_HEIGHT,
+            height,
             before: Vec::new(),
             after: Vec::new(),
             center: 0.0,
@@ -201,7 +202,7 @@ fn finish(
     let row = |item: &Item| (item.center - top + MARGIN).round();
     let boxes = items[..drawing.boxes.len()]
         .iter()
-        .map(|item| (left(item.column), row(item) - BOX_HEIGHT / 2.0))
+        .map(|item| (left(item.column), row(item) - item.height / 2.0))
         .collect();
     let arrows = chains
         .into_iter()
@@ -240,16 +241,18 @@ mod tests {
     fn boxes_keep_apart_and_arrows_go_to_the_right() {
         for plan in [sample::plan(), sample::large(1, 70), sample::large(9, 12)] {
             let drawing = Drawing::whole(&plan);
-            let layout = Layout::new(&drawing);
+            let heights: Vec<f64> =
+                (0..drawing.boxes.len()).map(|index| [58.0, 90.0, 120.0][index % 3]).collect();
+            let layout = Layout::new(&drawing, &heights);
             for column in &layout.columns {
                 for pair in column.windows(2) {
                     let (upper, lower) = (layout.boxes[pair[0]], layout.boxes[pair[1]]);
-                    assert!(upper.1 + BOX_HEIGHT <= lower.1, "{upper:?} {lower:?}");
+                    assert!(upper.1 + heights[pair[0]] <= lower.1, "{upper:?} {lower:?}");
                 }
             }
-            for &(x, y) in &layout.boxes {
+            for (&(x, y), height) in layout.boxes.iter().zip(&heights) {
                 assert!(x >= 0.0 && x + BOX_WIDTH <= layout.width, "{x} of {}", layout.width);
-                assert!(y >= 0.0 && y + BOX_HEIGHT <= layout.height, "{y} of {}", layout.height);
+                assert!(y >= 0.0 && y + height <= layout.height, "{y} of {}", layout.height);
             }
             for points in &layout.arrows {
                 assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0), "{points:?}");
@@ -259,8 +262,8 @@ mod tests {
 
     #[test]
     fn boxes_stand_where_they_are_pulled_and_never_overlap() {
-        let step = BOX_HEIGHT + ROW_GAP;
-        let heights = [BOX_HEIGHT; 3];
+        let step = 58.0 + ROW_GAP;
+        let heights = [58.0; 3];
         assert_eq!(place(&[0.0, 0.0, 0.0], &heights), [-step, 0.0, step]);
         assert_eq!(place(&[0.0, 500.0, 501.0], &heights)[0], 0.0);
         for pair in place(&[9.0, 3.0, 700.0], &heights).windows(2) {

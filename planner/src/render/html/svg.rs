@@ -8,12 +8,12 @@ use plans::{NodeId, Plan};
 use super::{
     super::{
         durations::Estimate,
-        graph::Drawing,
-        text::{Lines, count},
+        graph::{Box, Drawing, Members},
+        text::{Lines, count, wrap},
         words,
     },
     PLACE_COLORS, escape,
-    layout::{BOX_HEIGHT, BOX_WIDTH, Layout},
+    layout::{BOX_WIDTH, Layout},
 };
 
 /// How many nodes the tool tip of a group names.
@@ -23,7 +23,9 @@ const LINE: usize = 29;
 
 /// Draws `drawing`.
 pub(super) fn svg(out: &mut Lines, plan: &Plan, drawing: &Drawing, estimate: Option<&Estimate>) {
-    let layout = Layout::new(drawing);
+    let texts: Vec<Texts> = drawing.boxes.iter().map(|it| Texts::new(plan, it)).collect();
+    let heights: Vec<f64> = texts.iter().map(Texts::height).collect();
+    let layout = Layout::new(drawing, &heights);
     let (width, height) = (layout.width, layout.height);
     let chain: &[NodeId] = estimate.map_or(&[], |estimate| &estimate.critical_path);
     let box_of: BTreeMap<&NodeId, usize> = drawing
@@ -59,7 +61,8 @@ pub(super) fn svg(out: &mut Lines, plan: &Plan, drawing: &Drawing, estimate: Opt
     for (column, boxes) in layout.columns.iter().enumerate() {
         for &index in boxes {
             let at = layout.boxes[index];
-            node(out, plan, drawing, index, column, at, critical.contains(&index), estimate);
+            let texts = &texts[index];
+            node(out, plan, drawing, index, column, at, texts, critical.contains(&index), estimate);
         }
     }
     out.line("</svg>");
@@ -73,6 +76,7 @@ fn node(
     index: usize,
     column: usize,
     (x, y): (f64, f64),
+    texts: &Texts,
     critical: bool,
     estimate: Option<&Estimate>,
 ) {
@@ -121,10 +125,6 @@ fn node(
             (format!("#{}", ids[0]), title, place.to_owned())
         }
     };
-    let label = only.map_or(it.label.as_str(), |node| {
-        node.id.as_str().split_once('-').map_or(node.id.as_str(), |(_, rest)| rest)
-    });
-    let lines = label_lines(label);
     out.line(format!(
         "<a class=\"{class}\" href=\"{}\" data-box=\"{index}\" data-column=\"{column}\" \
          aria-label=\"{}\"><title>{}</title>",
@@ -132,26 +132,66 @@ fn node(
         escape(&title),
         escape(&title)
     ));
+    let height = texts.height();
     out.line(format!(
-        "<rect class=\"body\" x=\"{x}\" y=\"{y}\" width=\"{BOX_WIDTH}\" height=\"{BOX_HEIGHT}\" \
+        "<rect class=\"body\" x=\"{x}\" y=\"{y}\" width=\"{BOX_WIDTH}\" height=\"{height}\" \
          rx=\"7\"/><rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"4\" height=\"{}\" rx=\"2\"/>",
         x + 7.0,
         y + 9.0,
-        BOX_HEIGHT - 18.0
+        height - 18.0
     ));
-    let first = if lines.len() == 1 { y + 27.0 } else { y + 19.0 };
-    let mut baseline = first;
-    for line in &lines {
-        out.line(format!("<text x=\"{}\" y=\"{baseline}\">{}</text>", x + 19.0, escape(line)));
+    let x = x + 19.0;
+    let mut baseline = y + if texts.only_label() { 27.0 } else { 20.0 };
+    for line in &texts.label {
+        out.line(format!("<text x=\"{x}\" y=\"{baseline}\">{}</text>", escape(line)));
         baseline += 15.0;
     }
-    let last = if lines.len() == 1 { y + 44.0 } else { y + 49.0 };
-    let meta = shortened(&meta, LINE + 3);
-    out.line(format!(
-        "<text class=\"meta\" x=\"{}\" y=\"{last}\">{}</text></a>",
-        x + 19.0,
-        escape(&meta)
-    ));
+    for line in &texts.members {
+        let line = escape(line);
+        out.line(format!("<text class=\"member\" x=\"{x}\" y=\"{baseline}\">{line}</text>"));
+        baseline += 14.0;
+    }
+    let (gap, meta) =
+        (if texts.members.is_empty() { 0.0 } else { 3.0 }, shortened(&meta, LINE + 3));
+    let (baseline, meta) = (baseline + gap, escape(&meta));
+    out.line(format!("<text class=\"meta\" x=\"{x}\" y=\"{baseline}\">{meta}</text>"));
+    out.line("</a>");
+}
+
+/// The lines of a box above its last one.
+struct Texts {
+    label: Vec<String>,
+    members: Vec<String>,
+}
+
+impl Texts {
+    fn new(plan: &Plan, it: &Box) -> Self {
+        let label = match it.nodes[..] {
+            // The last line of the box has the kind.
+            [only] => plan.nodes()[only].id.as_str().split_once('-').map_or("", |(_, rest)| rest),
+            _ => &it.label,
+        };
+        let members = match &it.members {
+            Members::Unnamed => Vec::new(),
+            Members::Names(names) => names.iter().map(|name| shortened(name, LINE + 3)).collect(),
+            Members::Parts(parts) => wrap(parts, LINE + 3),
+        };
+        Self { label: label_lines(label), members }
+    }
+
+    fn only_label(&self) -> bool {
+        self.label.len() == 1 && self.members.is_empty()
+    }
+
+    fn height(&self) -> f64 {
+        if self.only_label() {
+            return 58.0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a box has few lines")]
+        let (label, members) = (self.label.len() as f64, self.members.len() as f64);
+        let gap = if self.members.is_empty() { 0.0 } else { 3.0 };
+        28.0 + 15.0 * label + 14.0 * members + gap
+    }
 }
 
 /// Breaks a label into at most two lines, at a dash or a space where there is one.
