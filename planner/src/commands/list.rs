@@ -109,6 +109,9 @@ fn table<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
 /// One of the lists.
 #[derive(Default, Serialize)]
 struct ListOf<'a> {
+    /// For the scheduler that starts the nightly run; `HH:MM` in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nightly_schedule_utc: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lanes: Option<Vec<LaneLine<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,8 +129,6 @@ struct LaneLine<'a> {
     entrypoint: Option<&'a str>,
     concurrency_group: Option<&'a str>,
     after: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nightly_schedule_utc: Option<&'a str>,
     #[serde(flatten)]
     filter: FilterLine<'a>,
     jobs: Vec<&'a str>,
@@ -164,7 +165,6 @@ fn job_ids<'a>(catalog: &'a Catalog, jobs: &[JobIndex]) -> Vec<&'a str> {
 fn lanes(catalog: &Catalog) -> Vec<LaneLine<'_>> {
     let line = |index: LaneIndex| {
         let lane = &catalog[index];
-        let nightly = lane.trigger == lanes::LaneTrigger::Nightly;
         LaneLine {
             id: lane.id.as_str(),
             title: &lane.title,
@@ -176,11 +176,6 @@ fn lanes(catalog: &Catalog) -> Vec<LaneLine<'_>> {
             entrypoint: lane.entrypoint.as_deref(),
             concurrency_group: lane.concurrency_group.as_ref().map(plans::GroupName::as_str),
             after: lane.after.iter().map(|&lane| catalog[lane].id.as_str()).collect(),
-            nightly_schedule_utc: catalog
-                .rules()
-                .nightly_schedule_utc
-                .as_deref()
-                .filter(|_| nightly),
             filter: FilterLine::of(catalog, &lane.filter),
             jobs: job_ids(catalog, catalog.jobs_of(index)),
         }

@@ -40,14 +40,15 @@ impl<'a> Nearby<'a> {
                 });
             }
         }
-        let mut best: Option<((usize, f64), &str, &Change)> = None;
+        let mut best: Option<((usize, bool, f64), &str, &Change)> = None;
         for used in filter.paths.iter().flatten() {
             let text = globs.text(used.glob);
             let literal = literal_beginning(text);
             if let Some((common, change)) = self.neighbour(literal.as_bytes()) {
-                // Where the beginnings are equally far apart, the more similar text is nearer.
+                // Where nothing is shared, a glob for many files is nearer than a single file's
+                // name, and the more similar text nearer than the less similar.
                 let similarity = strsim::jaro(literal, &change.path.display());
-                let score = (common, similarity);
+                let score = (common, literal.len() < text.len(), similarity);
                 if best.is_none_or(|(most, _, _)| score > most) {
                     best = Some((score, text, change));
                 }
