@@ -13,6 +13,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
     time::{Duration, Instant},
@@ -29,9 +30,9 @@ use crate::{
     files,
     intent::Intent,
     journal::{AttemptEnded, AttemptFacts, Entry, Journal, JournalError},
-    ledger::Ledger,
+    ledger::{Begun, Ledger},
     outcome::Outcome,
-    placements::Machines,
+    placements::{Machine, Machines},
     record,
     reporters::Reporter,
     schedule::{self, Action, Because, Ending, Limits, Schedule, Task},
@@ -309,7 +310,7 @@ impl<'a> Dispatch<'a> {
     }
 
     /// Hands an attempt to a thread; `begun` is what an earlier process said it would make.
-    fn launch(&mut self, task: usize, attempt: u32, begun: Option<Vec<Intent>>) {
+    fn launch(&mut self, task: usize, attempt: u32, begun: Option<Begun>) {
         let node = Arc::clone(&self.run.nodes[task]);
         self.reporter.event(&Event::NodeStarted(event::NodeStarted {
             node: node.id.as_str().to_owned(),
@@ -343,6 +344,7 @@ impl<'a> Dispatch<'a> {
             journal: Arc::clone(&self.journal),
             node: node.id.as_str().to_owned(),
             attempt,
+            durable: AtomicBool::new(false),
         };
         let machines = Arc::clone(&self.machines);
         let spawned = self.workers.run(move || {
@@ -353,12 +355,7 @@ impl<'a> Dispatch<'a> {
                     advice: fault.advice,
                     ..nothing_happened()
                 },
-                Ok(machine) => match &begun {
-                    None => attempt::run(&request, &*machine, &control, &observer),
-                    Some(begun) => {
-                        attempt::reattach(&request, &*machine, &control, &observer, begun)
-                    }
-                },
+                Ok(machine) => attempt_or_settle(&request, &*machine, &control, &observer, begun),
             };
             tell(result);
         });
@@ -465,23 +462,63 @@ impl<'a> Dispatch<'a> {
     }
 }
 
-/// Writes the intents of one attempt.
+/// Makes an attempt, or goes on with one that an earlier process began.
+fn attempt_or_settle(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &JournalObserver,
+    begun: Option<Begun>,
+) -> AttemptResult {
+    match begun {
+        None => attempt::run(request, machine, control, observer),
+        Some(Begun { intents, judged: None }) => {
+            attempt::reattach(request, machine, control, observer, &intents)
+        }
+        // It has its verdict; only what it left has to go.
+        Some(Begun { intents, judged: Some(mut result) }) => {
+            if let Err(fault) = attempt::clear(request, machine, control, observer, &intents) {
+                result.warnings.push(format!("left behind: {fault}"));
+            }
+            *result
+        }
+    }
+}
+
+/// Writes what one attempt says down, before it does it.
 struct JournalObserver {
     journal: Arc<Journal>,
     node: String,
     attempt: u32,
+    /// Whether it makes anything that a power cut leaves standing.
+    durable: AtomicBool,
+}
+
+impl JournalObserver {
+    /// What a power cut leaves standing must be on the disk; the rest need only outlive us.
+    fn write(&self, entry: &Entry) -> std::io::Result<()> {
+        let written = if self.durable.load(Ordering::Relaxed) {
+            self.journal.write_through(entry)
+        } else {
+            self.journal.write(entry)
+        };
+        written.map_err(std::io::Error::other)
+    }
 }
 
 impl Observer for JournalObserver {
     fn intent(&self, intent: &Intent) -> std::io::Result<()> {
         let (node, attempt) = (self.node.clone(), self.attempt);
         let entry = Entry::Intent { node, attempt, intent: intent.clone() };
-        let written = if intent.outlives_a_power_cut() {
-            self.journal.write_through(&entry)
-        } else {
-            self.journal.write(&entry)
-        };
-        written.map_err(std::io::Error::other)
+        if intent.outlives_a_power_cut() {
+            self.durable.store(true, Ordering::Relaxed);
+        }
+        self.write(&entry)
+    }
+
+    fn verdict(&self, result: &AttemptResult) -> std::io::Result<()> {
+        let (node, attempt) = (self.node.clone(), self.attempt);
+        self.write(&Entry::AttemptJudged { node, attempt, result: Box::new(result.clone()) })
     }
 
     fn phase(&self, _phase: Phase) {}

@@ -17,7 +17,12 @@ use std::{
 use rustix::fs::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt::PreparedOutput, intent::Intent, outcome::Outcome, record::RunOutcome};
+use crate::{
+    attempt::{AttemptResult, PreparedOutput},
+    intent::Intent,
+    outcome::Outcome,
+    record::RunOutcome,
+};
 
 /// How long an entry may wait for the disk.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
@@ -57,7 +62,16 @@ pub enum Entry {
         /// What.
         intent: Intent,
     },
-    /// An attempt ended.
+    /// An attempt has its verdict; what it came from is about to be removed.
+    AttemptJudged {
+        /// The node.
+        node: String,
+        /// Which attempt.
+        attempt: u32,
+        /// The verdict and everything that goes with it.
+        result: Box<AttemptResult>,
+    },
+    /// An attempt ended, and nothing of it is left.
     AttemptEnded(AttemptEnded),
     /// A node has its verdict.
     NodeFinished {

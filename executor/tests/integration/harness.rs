@@ -50,10 +50,6 @@ impl World {
         self.dir.path().join("repo")
     }
 
-    pub(crate) fn git(&self, arguments: &[&str]) -> String {
-        git(self.dir.path(), arguments)
-    }
-
     pub(crate) fn state_dir(&self) -> PathBuf {
         self.repo().join(".forge-lanes")
     }
