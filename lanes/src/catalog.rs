@@ -267,8 +267,8 @@ pub struct GlobUse {
     pub glob: GlobId,
     /// Where it is written; for a glob of a path set, there.
     pub span: Span,
-    /// The names of the path sets it came through, `outer -> inner`, or the dependency chain of a
-    /// derived path.
+    /// The path sets it came through, `outer -> … -> inner`, or the dependency chain of a derived
+    /// path.
     pub via: Option<Via>,
 }
 

@@ -37,7 +37,7 @@ codes! {
         "An id or name has a character that a directory, a label or a command line would not take.",
         "Use letters, digits, `.`, `_` and `-`, the first a letter or a digit.";
     BAD_TOML "bad_toml",
-        "The file is not TOML 1.0.",
+        "The file is not TOML.",
         "Mend the syntax at the place shown.";
     BAD_VALUE "bad_value",
         "A value has the right type but is out of range or of a wrong form.",

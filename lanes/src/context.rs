@@ -19,7 +19,7 @@ use crate::{
 const SUGGESTIONS: usize = 50;
 
 /// How many globs path sets may stand for, all uses together.
-const MOST_EXPANDED: usize = 2_000_000;
+const MOST_EXPANDED: usize = 1_000_000;
 
 pub(crate) struct Context<'a> {
     pub(crate) sources: &'a Sources,
@@ -171,13 +171,29 @@ impl<'a> Context<'a> {
             }
             return;
         }
-        let alone: Arc<str> = name.into();
-        uses.extend(set.iter().map(|used| {
-            let via = match &used.via {
-                Some(Via::Sets(inner)) => format!("{name} -> {inner}").into(),
-                _ => Arc::clone(&alone),
+        // Globs that came in alike stand together and share the text that says how.
+        let mut last: Option<(Option<Arc<str>>, Arc<str>)> = None;
+        for used in set.iter() {
+            let inner = match &used.via {
+                Some(Via::Sets(inner)) => Some(inner),
+                _ => None,
             };
-            GlobUse { via: Some(Via::Sets(via)), ..used.clone() }
-        }));
+            let via = match &last {
+                Some((same, via)) if same.as_ref() == inner => Arc::clone(via),
+                _ => {
+                    let via: Arc<str> = match inner.map(|inner| inner.rsplit(" -> ")) {
+                        None => name.into(),
+                        Some(mut names) => {
+                            let innermost = names.next().unwrap_or_default();
+                            let between = if names.next().is_some() { " -> …" } else { "" };
+                            format!("{name}{between} -> {innermost}").into()
+                        }
+                    };
+                    last = Some((inner.cloned(), Arc::clone(&via)));
+                    via
+                }
+            };
+            uses.push(GlobUse { via: Some(Via::Sets(via)), ..used.clone() });
+        }
     }
 }

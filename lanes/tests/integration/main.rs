@@ -1,6 +1,22 @@
 //! The crate from outside: files in, catalog or diagnostics out.
 
+#![expect(clippy::disallowed_methods, reason = "tests read their own fixtures")]
+
 mod diagnostics;
 mod filters;
+mod load;
 mod pika;
+mod schema;
 mod support;
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration"))
+        .expect("the directory is there")
+    {
+        let name = entry.expect("readable").file_name().into_string().expect("UTF-8");
+        let Some(module) = name.strip_suffix(".rs") else { continue };
+        assert!(module == "main" || main.contains(&format!("mod {module};")), "{name}");
+    }
+}
