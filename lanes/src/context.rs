@@ -10,8 +10,8 @@ use crate::{
     codes::{self, Code},
     diagnostic::Diagnostic,
     filter_index::GlobIndex,
-    names::suggestion,
-    read::{bad_glob, shorten},
+    names::{shorten, suggestion},
+    read::bad_glob,
     source::{At, Sources, Span},
 };
 
@@ -93,6 +93,35 @@ impl<'a> Context<'a> {
                 None
             }
         }
+    }
+
+    /// Returns a text for people as one line: white space is folded, and no other control
+    /// character may move a reader's cursor.
+    pub(crate) fn one_line(&mut self, text: &At<String>) -> String {
+        let plain = |c: char| !c.is_control();
+        if text.chars().all(plain) {
+            return text.value.trim().to_owned();
+        }
+        let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !folded.chars().all(plain) {
+            let message = "a text for people holds a control character";
+            self.error(&codes::BAD_VALUE, text.span, message);
+        }
+        folded
+    }
+
+    /// Refuses a number that is larger than anybody can mean.
+    pub(crate) fn at_most<T: Copy + PartialOrd + std::fmt::Display>(
+        &mut self,
+        number: At<T>,
+        most: T,
+        key: &str,
+    ) -> T {
+        if number.value > most {
+            let message = format!("`{key}` is {}, at most {most} is allowed", number.value);
+            self.error(&codes::BAD_VALUE, number.span, message);
+        }
+        number.value
     }
 
     /// Reports a second thing of the same id.

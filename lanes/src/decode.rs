@@ -12,7 +12,7 @@ use toml::{Spanned, de::DeValue};
 use crate::{
     codes,
     diagnostic::Diagnostic,
-    names::suggestion,
+    names::{shorten, suggestion},
     source::{At, SourceId, Sources, Span},
 };
 
@@ -74,7 +74,7 @@ impl<'d> Reader<'d> {
 
     pub(crate) fn unknown_key(&mut self, span: Span, key: &str, known: &[&[&'static str]]) {
         let known = || known.iter().flat_map(|keys| keys.iter().copied());
-        let message = format!("unknown key `{}`", key.escape_debug());
+        let message = format!("unknown key `{}`", shorten(key));
         let mut diagnostic = Diagnostic::error(&codes::UNKNOWN_KEY, span, message);
         diagnostic = match suggestion(key, known()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),

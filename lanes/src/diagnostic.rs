@@ -288,11 +288,11 @@ fn windows<'a>(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Vec<Window<'
     }
     for window in &mut windows {
         let text = sources.text(window.span.source);
-        let start = text[..window.span.start as usize].rfind('\n').map_or(0, |at| at + 1);
+        let (first_line, start) = sources.line(window.span.source, window.span.start as usize);
         let end = text[window.span.end as usize..]
             .find('\n')
             .map_or(text.len(), |at| window.span.end as usize + at + 1);
-        window.first_line = text[..start].bytes().filter(|&byte| byte == b'\n').count() + 1;
+        window.first_line = first_line;
         window.span = Span::new(window.span.source, start..end);
         window.text = &text[start..end];
     }

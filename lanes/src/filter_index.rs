@@ -90,6 +90,13 @@ impl GlobIndex {
     pub fn matches(&self, path: &[u8], submodule: bool, hits: &mut Vec<GlobId>) {
         let buckets = self.buckets.get_or_init(|| Arc::new(Buckets::of(&self.texts)));
         hits.clear();
+        // A glob without signs is its own only match.
+        if let Ok(text) = std::str::from_utf8(path)
+            && let Some(id) = self.ids.get(text)
+            && !text.contains(SIGNS)
+        {
+            hits.push(*id);
+        }
         buckets.matches(&self.texts, path, hits);
         if submodule {
             let directory = [path, b"/"].concat();
@@ -103,9 +110,9 @@ impl GlobIndex {
 /// The index proper.
 #[derive(Debug, Default)]
 struct Buckets {
-    /// Globs without any sign, by their text.
+    /// Alternatives without any sign that braces stood for, by their text.
     exact: HashMap<Box<[u8]>, Vec<GlobId>>,
-    /// The rest, by the literal directory they start with.
+    /// Whatever has signs, by the literal directory they start with.
     below: HashMap<Box<[u8]>, Bucket>,
 }
 
@@ -113,11 +120,11 @@ struct Buckets {
 #[derive(Debug, Default)]
 struct Bucket {
     /// `dir/**`.
-    all: Vec<GlobId>,
+    all: Option<GlobId>,
     /// Every other pattern, not yet parsed.
     patterns: Vec<Written>,
     /// The patterns, parsed when a path first asks.
-    parsed: OnceLock<Divided>,
+    parsed: OnceLock<Box<Divided>>,
 }
 
 /// What follows the literal directory in one alternative of a glob.
@@ -137,56 +144,70 @@ enum Rest {
 
 impl Buckets {
     fn of(texts: &[Arc<str>]) -> Self {
-        let mut buckets = Self::default();
+        let mut buckets = Self { below: HashMap::with_capacity(texts.len()), ..Self::default() };
         for (position, text) in texts.iter().enumerate() {
             let glob = GlobId(u32::try_from(position).unwrap_or(u32::MAX));
             if text.contains('{') {
                 for alternative in alternatives(text) {
-                    let start = rest_start(&alternative);
-                    let rest = start.map(|start| Rest::Text(alternative[start..].into()));
-                    buckets.add(glob, &alternative, rest);
+                    match rest_start(&alternative) {
+                        Some(start) => {
+                            let rest = Rest::Text(alternative[start..].into());
+                            buckets.add(glob, &alternative, rest);
+                        }
+                        None => {
+                            let path = alternative.as_bytes().into();
+                            buckets.exact.entry(path).or_default().push(glob);
+                        }
+                    }
                 }
-            } else {
-                buckets.add(glob, text, rest_start(text).map(Rest::From));
+            } else if let Some(start) = rest_start(text) {
+                buckets.add(glob, text, Rest::From(start));
             }
         }
         buckets
     }
 
-    fn add(&mut self, glob: GlobId, text: &str, rest: Option<Rest>) {
-        let Some(rest) = rest else {
-            self.exact.entry(text.as_bytes().into()).or_default().push(glob);
-            return;
-        };
-        let directory = literal_directory(text);
-        let bucket = self.below.entry(text.as_bytes()[..directory].into()).or_default();
-        if text.len() == rest_of(directory) + 2 && text.ends_with("**") {
-            bucket.all.push(glob);
+    fn add(&mut self, glob: GlobId, text: &str, rest: Rest) {
+        let length = literal_directory(text);
+        let directory = &text.as_bytes()[..length];
+        if !self.below.contains_key(directory) {
+            self.below.insert(directory.into(), Bucket::default());
+        }
+        let Some(bucket) = self.below.get_mut(directory) else { return };
+        let everything = text.len() == rest_of(length) + 2 && text.ends_with("**");
+        if everything && bucket.all.is_none() {
+            bucket.all = Some(glob);
         } else {
             bucket.patterns.push(Written { glob, rest });
         }
     }
 
     fn matches(&self, texts: &[Arc<str>], path: &[u8], hits: &mut Vec<GlobId>) {
-        if let Some(globs) = self.exact.get(path) {
+        if !self.exact.is_empty()
+            && let Some(globs) = self.exact.get(path)
+        {
             hits.extend(globs);
         }
         let mut names: Vec<&[u8]> = Vec::new();
         let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         for directory in std::iter::once(0).chain(slashes) {
             let Some(bucket) = self.below.get(&path[..directory]) else { continue };
-            hits.extend(&bucket.all);
+            hits.extend(bucket.all);
             if bucket.patterns.is_empty() {
                 continue;
             }
             let below = &path[if directory == 0 { 0 } else { directory + 1 }..];
             names.clear();
             names.extend(below.split(|&byte| byte == b'/'));
-            let parsed = bucket.parsed.get_or_init(|| Divided::of(&bucket.patterns, texts));
+            let parsed =
+                bucket.parsed.get_or_init(|| Box::new(Divided::of(&bucket.patterns, texts)));
             parsed.matches(below, &names, hits);
         }
     }
 }
+
+/// What makes a text more than itself; braces stand for texts without.
+const SIGNS: [char; 4] = ['*', '?', '[', '\\'];
 
 /// Returns where the text behind a literal directory of that length starts.
 fn rest_of(directory: usize) -> usize {
@@ -195,7 +216,7 @@ fn rest_of(directory: usize) -> usize {
 
 /// Returns where the part with signs starts, if there is one.
 fn rest_start(text: &str) -> Option<usize> {
-    text.contains(['*', '?', '[', '\\']).then(|| rest_of(literal_directory(text)))
+    text.contains(SIGNS).then(|| rest_of(literal_directory(text)))
 }
 
 /// Up to this many patterns are simply tried.

@@ -12,9 +12,10 @@ use crate::{
     context::Context,
     diagnostic::Diagnostic,
     manifest::{LaneFile, Manifest},
+    names::shorten,
     order::order,
     path_sets::report_circle,
-    read::{Part, shorten},
+    read::Part,
     resolve::{self, Of},
     source::{At, Span},
     targets_of::{Described, DescribedJob},
@@ -82,7 +83,7 @@ pub(crate) fn lanes<'a>(
         let Some(id) = id.or_else(|| LaneId::new("bad").ok()) else { continue };
         list.push(Lane {
             id,
-            title: file.title.as_ref().unwrap_or(&file.id).value.clone(),
+            title: context.one_line(file.title.as_ref().unwrap_or(&file.id)),
             trigger,
             work: work.unwrap_or(Work::Target(TargetIndex::new(0))),
             filter,
@@ -214,7 +215,7 @@ fn own_job<'a>(
     described.jobs.push(DescribedJob {
         job: resolve::Job {
             id: &file.id,
-            description: file.description.as_ref().unwrap_or(title).value.clone(),
+            description: context.one_line(file.description.as_ref().unwrap_or(title)),
             base: file.base.as_ref(),
             command: file.command.as_ref(),
             staged_command: None,

@@ -1,4 +1,13 @@
-//! "Did you mean": the nearest of a few names.
+//! Names in messages: kept short, and the nearest one to a typing error.
+
+/// Keeps a message readable whatever somebody wrote.
+pub(crate) fn shorten(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        shown.push('…');
+    }
+    shown
+}
 
 /// Returns the candidate nearest to `word`, if one is near enough to be a typing error.
 pub(crate) fn suggestion<'a>(

@@ -16,8 +16,8 @@ use crate::{
     context::Context,
     diagnostic::Diagnostic,
     job_file::PrepareFile,
-    read::shorten,
-    resolve::{command_of, prepare_spec},
+    names::shorten,
+    resolve::{MOST_SECONDS, command_of, prepare_spec},
     source::{At, Span},
 };
 
@@ -132,10 +132,10 @@ impl Prepares {
                         let message = "work with no time can only time out";
                         context.error(&codes::INVALID_COMBINATION, at.span, message);
                     }
-                    at.value
+                    context.at_most(at, MOST_SECONDS, "timeout_secs")
                 }
             };
-            let description = file.description.as_ref().unwrap_or(&file.id).value.clone();
+            let description = context.one_line(file.description.as_ref().unwrap_or(&file.id));
             let spec = prepare_spec(
                 description,
                 placement.clone(),

@@ -10,6 +10,7 @@ use crate::{
     glob::Glob,
     invariants_file::InvariantsFile,
     manifest::Manifest,
+    names::shorten,
     scenario_file::ScenarioFile,
     source::{At, SourceId, Sources, Span},
 };
@@ -341,15 +342,6 @@ pub(crate) fn bad_glob(
     };
     let message = format!("bad glob `{}`: {}", shorten(text), problem.what);
     Diagnostic::error(&codes::BAD_GLOB, span, message).help(problem.help.clone())
-}
-
-/// Keeps a message readable whatever somebody wrote.
-pub(crate) fn shorten(text: &str) -> String {
-    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-    if text.chars().nth(60).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// Reads `invariants.toml`; `name` is what diagnostics call it.

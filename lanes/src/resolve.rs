@@ -21,9 +21,17 @@ use crate::{
         ClusterFile, CommandFile, CommandTable, IncusFile, PlacementFile, PrepareFile, RuntimeFile,
         Settings, TartFile,
     },
-    read::shorten,
+    names::shorten,
     source::{At, Span},
 };
+
+/// A year: longer is a mistake, and clocks may be added to it without care.
+pub(crate) const MOST_SECONDS: u64 = 31_536_000;
+
+/// A day.
+const MOST_GRACE: u64 = 86_400;
+
+const MOST_RETRIES: u32 = 100;
 
 /// What jobs refer to by name.
 #[derive(Default)]
@@ -176,7 +184,7 @@ pub(crate) fn job_spec<'a>(
         }
     };
     let timeout_secs = match layers.pick(|settings| settings.timeout_secs.as_ref()) {
-        Some(written) => Some(written.value),
+        Some(written) => Some(context.at_most(*written, MOST_SECONDS, "timeout_secs")),
         None if lane => Some(JobSpec::DEFAULT_TIMEOUT_SECS),
         None => {
             missing(&codes::MISSING_TIMEOUT, "timeout_secs", context);
@@ -205,13 +213,18 @@ pub(crate) fn job_spec<'a>(
     let artifacts = layers.pick(|settings| settings.artifacts.as_ref());
     let artifacts = exclude_globs(artifacts.map_or(&[][..], Vec::as_slice), context);
 
+    let grace_secs = layers.pick(|settings| settings.grace_secs.as_ref());
+    let grace_secs = grace_secs.map(|at| context.at_most(*at, MOST_GRACE, "grace_secs"));
+    let retries = layers.pick(|settings| settings.retries.as_ref());
+    let retries = retries.map_or(0, |at| context.at_most(*at, MOST_RETRIES, "retries"));
+
     // Everything above is told before the first thing missing ends this job.
     let spec = JobSpec {
         description: job.description.clone(),
         placement: placement?,
         runtime: runtime?,
         timeout_secs: timeout_secs?,
-        grace_secs: layers.pick(|settings| settings.grace_secs.as_ref()).map(|at| at.value),
+        grace_secs,
         command: command?,
         env,
         secrets,
@@ -222,7 +235,7 @@ pub(crate) fn job_spec<'a>(
         mount_host_rust_toolchain: toolchain.is_some_and(|at| at.value),
         mount_host_xcode: xcode,
         artifacts,
-        retries: layers.pick(|settings| settings.retries.as_ref()).map_or(0, |at| at.value),
+        retries,
     };
     for combination in spec.invalid_combinations() {
         let place = match combination.key {

@@ -2,7 +2,7 @@
 //!
 //! Knows texts, offsets, lines and columns; has no opinion on what the text means.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, ops::Range, sync::OnceLock};
 
 /// Which of the [`Sources`] a place is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +71,20 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for At<T> {
 struct Source {
     name: String,
     text: String,
+    /// The offset of each line, once a position is asked for.
+    lines: OnceLock<Vec<usize>>,
+}
+
+impl Source {
+    /// Returns the line of an offset, counted from 0, and where that line starts.
+    fn line(&self, offset: usize) -> (usize, usize) {
+        let lines = self.lines.get_or_init(|| {
+            let behind = self.text.match_indices('\n').map(|(newline, _)| newline + 1);
+            std::iter::once(0).chain(behind).collect()
+        });
+        let line = lines.partition_point(|start| *start <= offset) - 1;
+        (line, lines[line])
+    }
 }
 
 /// Every file of one load, in the order they were read.
@@ -98,7 +112,7 @@ impl Sources {
     /// Adds a file under its display name.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
         let id = SourceId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(Source { name: name.into(), text: text.into() });
+        self.files.push(Source { name: name.into(), text: text.into(), lines: OnceLock::new() });
         id
     }
 
@@ -128,22 +142,26 @@ impl Sources {
     /// Returns a span in lines and columns.
     #[must_use]
     pub fn position(&self, span: Span) -> Position {
-        let text = self.text(span.source);
-        let (line, column) = line_column(text, span.start as usize);
-        let (end_line, end_column) =
-            line_column(text, (span.end as usize).max(span.start as usize));
+        let (line, column) = self.line_column(span.source, span.start as usize);
+        let end = (span.end as usize).max(span.start as usize);
+        let (end_line, end_column) = self.line_column(span.source, end);
         Position { file: self.name(span.source).to_owned(), line, column, end_line, end_column }
     }
-}
 
-/// Returns line and column of an offset, both from 1. An offset inside a character counts as its
-/// start, one behind the text as its end.
-fn line_column(text: &str, offset: usize) -> (usize, usize) {
-    let offset = floor(text, offset);
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
-    (line, before[line_start..].chars().count() + 1)
+    /// Returns line and column of an offset, both from 1. An offset inside a character counts as
+    /// its start, one behind the text as its end.
+    fn line_column(&self, id: SourceId, offset: usize) -> (usize, usize) {
+        let source = &self.files[id.0 as usize];
+        let offset = floor(&source.text, offset);
+        let (line, start) = source.line(offset);
+        (line + 1, source.text[start..offset].chars().count() + 1)
+    }
+
+    /// Returns the line of an offset, counted from 1, and where that line starts.
+    pub(crate) fn line(&self, id: SourceId, offset: usize) -> (usize, usize) {
+        let (line, start) = self.files[id.0 as usize].line(offset);
+        (line + 1, start)
+    }
 }
 
 /// Returns the start of the character that `offset` is in.
@@ -171,7 +189,10 @@ mod tests {
 
     #[test]
     fn an_offset_behind_the_text_is_its_end() {
-        assert_eq!(line_column("ab\n", 99), (2, 1));
-        assert_eq!(line_column("é", 1), (1, 1));
+        let mut sources = Sources::default();
+        let plain = sources.add("a", "ab\n");
+        assert_eq!(sources.line_column(plain, 99), (2, 1));
+        let wide = sources.add("b", "é");
+        assert_eq!(sources.line_column(wide, 1), (1, 1));
     }
 }

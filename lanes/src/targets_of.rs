@@ -13,8 +13,9 @@ use crate::{
     context::Context,
     diagnostic::Diagnostic,
     load::filter,
+    names::shorten,
     prepare::{Payloads, Prepares, mounts},
-    read::{Part, shorten},
+    read::Part,
     resolve::{self, Declared, Of, Staged},
     source::{At, Span},
 };
@@ -93,7 +94,7 @@ fn target<'a>(
             all.job_names.insert(&job.id, job_index);
         }
         jobs.push(job_index);
-        let description = job.description.as_ref().unwrap_or(&job.id).value.clone();
+        let description = context.one_line(job.description.as_ref().unwrap_or(&job.id));
         all.jobs.push(DescribedJob {
             job: resolve::Job {
                 id: &job.id,
@@ -119,7 +120,7 @@ fn target<'a>(
     all.files.push(file);
     all.targets.push(Target {
         id,
-        description: file.description.as_ref().unwrap_or(&file.id).value.clone(),
+        description: context.one_line(file.description.as_ref().unwrap_or(&file.id)),
         own_jobs: jobs.len(),
         jobs,
         filter: filter(file.paths.as_deref(), file.exclude.as_deref(), under, context),
@@ -216,7 +217,7 @@ fn staged_linux(
     let text = |text: &Option<At<String>>| text.as_ref().map(|text| text.value.clone());
     StagedLinux {
         prepare_node_prefix: file.prepare_node_prefix.value.clone(),
-        prepare_description: text(&file.prepare_description),
+        prepare_description: file.prepare_description.as_ref().map(|text| context.one_line(text)),
         snapshot_profile: profile.and_then(|name| ProfileName::new(name.value.as_str()).ok()),
         workspace_output_system: text(&file.workspace_output_system),
         shadow_recipe: text(&file.shadow_recipe),

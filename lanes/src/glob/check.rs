@@ -84,16 +84,18 @@ fn ends(text: &str) -> Result<(), GlobProblem> {
         return Err(problem(
             0..1,
             "`!` does not negate here",
-            format!("put `{rest}` into `exclude`; a name that starts with `!` is written `[!]…`")
-                .replace("`[!]…`", "`\\!…`"),
+            format!("put `{rest}` into `exclude`; a name that starts with `!` is written `\\!…`"),
         ));
     }
     if trimmed.len() < text.len() && !trimmed.ends_with('\\') {
         return Err(problem(
             trimmed.len()..text.len(),
             "a path never ends in `/`, so this matches nothing",
-            format!("write `{trimmed}/**` for everything below the directory")
-                .replace("/**/**`", "/**`"),
+            if trimmed.ends_with("**") {
+                format!("write `{trimmed}`")
+            } else {
+                format!("write `{trimmed}/**` for everything below the directory")
+            },
         ));
     }
     Ok(())

@@ -4,6 +4,7 @@
 
 mod diagnostics;
 mod filters;
+mod hostile;
 mod load;
 mod pika;
 mod schema;
