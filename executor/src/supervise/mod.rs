@@ -5,6 +5,7 @@
 //! whole tree, and the exit record. No transport's exit code is ever a verdict.
 
 pub mod native;
+pub mod shim;
 mod status;
 
 use std::{fmt, time::Duration};

@@ -8,6 +8,7 @@ mod bench;
 mod harness;
 mod refusals;
 mod resume;
+mod shim;
 mod stand_in;
 mod tart_contract;
 

@@ -1,0 +1,558 @@
+//! The pushed supervisor under every shell it is written for: dash, busybox sh and bash.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use executor::supervise::shim;
+
+/// Longer than anything here takes; never a measure of anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One shell, one directory with blanks in its name, the script in it.
+struct Bench {
+    shell: Vec<&'static str>,
+    root: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(shell: &[&'static str]) -> Option<Self> {
+        let found = Command::new(shell[0])
+            .args(&shell[1..])
+            .args(["-c", "exit 0"])
+            .stdin(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        if !found {
+            assert!(std::env::var_os("CI").is_none(), "{} is not installed", shell[0]);
+            eprintln!("skipped: {} is not installed", shell[0]);
+            return None;
+        }
+        let root = tempfile::tempdir().expect("a directory");
+        fs::write(root.path().join("shim.sh"), shim::SOURCE).expect("the script");
+        Some(Self { shell: shell.to_vec(), root })
+    }
+
+    /// Makes a state directory with a job in it.
+    fn job(&self, name: &str, cmd: &str) -> Job<'_> {
+        let directory = self.root.path().join("state of a run").join(format!("{name}.1"));
+        fs::create_dir_all(&directory).expect("a directory");
+        fs::write(directory.join("cmd"), cmd).expect("the job");
+        Job { bench: self, directory }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.shell[0]);
+        command
+            .args(&self.shell[1..])
+            .arg(self.root.path().join("shim.sh"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
+            .env("HOME", self.root.path())
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+struct Job<'a> {
+    bench: &'a Bench,
+    directory: PathBuf,
+}
+
+impl Job<'_> {
+    fn verb(&self, verb: &str, words: &[&str]) -> String {
+        let output = self.output(verb, words);
+        assert!(output.stderr.is_empty(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn output(&self, verb: &str, words: &[&str]) -> Output {
+        let mut command = self.bench.command();
+        command.arg(verb).arg(&self.directory).args(words).output().expect("the shell runs")
+    }
+
+    fn start(&self, words: &[&str]) {
+        assert_eq!(self.verb("start", words), "started");
+    }
+
+    /// Waits for the exit record and returns the status line.
+    #[track_caller]
+    fn ended(&self) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let status = self.verb("status", &[]);
+            if !status.starts_with("state=running") {
+                return status;
+            }
+            assert!(Instant::now() < until, "still {status}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[track_caller]
+    fn wait_for(&self, file: &str) -> PathBuf {
+        wait_for(&self.directory.join(file))
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(self.directory.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn pid(&self) -> u32 {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let text = fs::read_to_string(self.directory.join("claim")).unwrap_or_default();
+            if let Some(pid) = text.split(' ').next().and_then(|word| word.parse().ok()) {
+                return pid;
+            }
+            assert!(Instant::now() < until, "no claim");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Job<'_> {
+    fn drop(&mut self) {
+        let _ = self.output("gc", &["force"]);
+    }
+}
+
+#[track_caller]
+fn wait_for(path: &Path) -> PathBuf {
+    let until = Instant::now() + PATIENCE;
+    while !path.exists() {
+        assert!(Instant::now() < until, "{} did not appear", path.display());
+        thread::sleep(Duration::from_millis(5));
+    }
+    path.to_owned()
+}
+
+fn field<'a>(status: &'a str, name: &str) -> &'a str {
+    status
+        .split(' ')
+        .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+        .unwrap_or_else(|| panic!("no {name} in {status}"))
+}
+
+/// How many processes of this machine have `mark` among their arguments.
+fn alive_with(mark: &str) -> usize {
+    let processes = fs::read_dir("/proc").expect("a /proc").flatten();
+    processes
+        .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
+        .filter(|line| line.split(|&byte| byte == 0).any(|word| word == mark.as_bytes()))
+        .count()
+}
+
+fn kill(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+    let _ = rustix::process::kill_process(pid, signal);
+}
+
+/// A number of seconds that no other test sleeps for: it marks the processes of one job.
+fn mark() -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}.{}", 100_000 + std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed) + 1)
+}
+
+/// Makes one test for each shell of each scenario.
+macro_rules! scenarios {
+    ($($name:ident => $scenario:expr;)*) => {
+        mod dash { $(#[test] fn $name() { super::run(&["dash"], $scenario) })* }
+        mod busybox { $(#[test] fn $name() { super::run(&["busybox", "sh"], $scenario) })* }
+        mod bash { $(#[test] fn $name() { super::run(&["bash", "--posix"], $scenario) })* }
+    };
+}
+
+fn run(shell: &[&'static str], scenario: fn(&Bench)) {
+    if let Some(bench) = Bench::new(shell) {
+        scenario(&bench);
+    }
+}
+
+scenarios! {
+    a_job_ends_with_its_code_and_both_streams_in_one_log => super::code_and_log;
+    a_signal_is_no_exit_code => super::signals;
+    many_starts_at_once_run_a_job_once => super::concurrent_starts;
+    a_starter_killed_at_any_moment_leaves_a_job_that_runs_once => super::killed_starters;
+    the_environment_is_cleared_given_and_removed => super::environment;
+    the_timeout_ends_the_whole_tree => super::timeout;
+    a_cancel_ends_the_whole_tree_and_counts_what_had_to_be_killed => super::cancel;
+    a_second_cancel_with_less_grace_is_obeyed => super::second_cancel;
+    a_lease_that_nobody_renews_ends_the_job => super::lease;
+    what_a_finished_job_leaves_behind_is_killed_and_delays_nothing => super::leftovers;
+    attach_streams_from_any_offset_in_whole_frames => super::attach;
+    a_killed_supervisor_is_lost_and_cancel_ends_its_job => super::lost;
+    another_boot_is_told_from_a_lost_supervisor => super::rebooted;
+    gc_removes_what_is_over_and_not_what_is_wanted => super::gc;
+    a_full_disk_takes_no_verdict => super::full_disk;
+    what_never_ran_is_unknown => super::unknown;
+    list_names_every_directory_with_its_status => super::list;
+    interrupts_reach_a_job_that_was_started_in_the_background => super::interrupts;
+}
+
+fn code_and_log(bench: &Bench) {
+    let job = bench.job("n", "echo out; echo err >&2; exit 42");
+    job.start(&[]);
+    let status = job.ended();
+    assert_eq!(field(&status, "state"), "exited");
+    assert_eq!(field(&status, "code"), "42");
+    assert_eq!(field(&status, "signal"), "-");
+    assert_eq!(field(&status, "reason"), "exited");
+    assert_eq!(field(&status, "killed"), "0");
+    assert_eq!(job.log(), "out\nerr\n");
+    assert_eq!(job.verb("start", &[]), "already");
+    let record = fs::read(job.directory.join("exit")).expect("a record");
+    assert_eq!(record.len(), 256);
+    assert!(record.ends_with(b"END.\n"));
+    // A word of its own for what the job says it could not become.
+    let job = bench.job("w", "printf '%-31s\\n' no_working_dir 1<>\"$1/why\"; exit 126");
+    job.start(&[]);
+    assert_eq!(field(&job.ended(), "reason"), "no_working_dir");
+}
+
+fn signals(bench: &Bench) {
+    for (name, number) in [("KILL", "9"), ("SEGV", "11"), ("TERM", "15"), ("INT", "2")] {
+        let job = bench.job(name, &format!("kill -{name} $$; sleep 5"));
+        job.start(&[]);
+        let status = job.ended();
+        assert_eq!((field(&status, "code"), field(&status, "signal")), ("-", number), "{name}");
+    }
+    for code in ["255", "137", "128", "127", "1"] {
+        let job = bench.job(&format!("c{code}"), &format!("exit {code}"));
+        job.start(&[]);
+        let status = job.ended();
+        let perl = Command::new("perl").arg("-e1").status().is_ok_and(|status| status.success());
+        // Without perl, what lies in the range of signals is taken for one.
+        if perl || code != "137" {
+            assert_eq!((field(&status, "code"), field(&status, "signal")), (code, "-"));
+        }
+    }
+}
+
+fn concurrent_starts(bench: &Bench) {
+    for round in 0..3 {
+        let job = bench.job(&format!("n{round}"), "echo once; sleep 0.2");
+        let answers: Vec<String> = thread::scope(|scope| {
+            let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| job.verb("start", &[]))).collect();
+            starts.into_iter().map(|start| start.join().expect("no panic")).collect()
+        });
+        assert_eq!(answers.iter().filter(|answer| *answer == "started").count(), 1, "{answers:?}");
+        assert_eq!(answers.iter().filter(|answer| *answer == "already").count(), 7, "{answers:?}");
+        assert_eq!(field(&job.ended(), "code"), "0");
+        assert_eq!(job.log(), "once\n");
+    }
+}
+
+fn killed_starters(bench: &Bench) {
+    for round in 0..24u64 {
+        let job = bench.job(&format!("n{round}"), "echo once; sleep 0.05");
+        let mut starter = bench
+            .command()
+            .arg("start")
+            .arg(&job.directory)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("sh");
+        thread::sleep(Duration::from_micros(round * 700));
+        let _ = starter.kill();
+        let _ = starter.wait();
+        // Whatever it left behind: starting again is right, and the job runs once.
+        let answer = job.verb("start", &[]);
+        assert!(answer == "started" || answer == "already", "{answer}");
+        let status = job.ended();
+        assert_eq!(field(&status, "state"), "exited", "{status}");
+        assert_eq!(job.log(), "once\n");
+    }
+}
+
+fn environment(bench: &Bench) {
+    let cmd =
+        "printf '%s|' \"$SECRET\" \"${LEAK-none}\" \"$KEPT\" \"${OTHER-none}\" \"$HOME\"; env";
+    let job = bench.job("n", cmd);
+    let env = job.directory.join("env");
+    fs::write(&env, "export SECRET='it'\\''s\n$HOME \"x\"'\n").expect("the environment");
+    fs::set_permissions(&env, fs::Permissions::from_mode(0o600)).expect("its mode");
+    let output = bench
+        .command()
+        .env("LEAK", "leaked")
+        .env("KEPT", "a  b'\"$c")
+        .arg("start")
+        .arg(&job.directory)
+        .arg("keep=KEPT,1BAD,A-B,$(id),MISSING")
+        .output()
+        .expect("the shell runs");
+    assert_eq!(output.stdout, b"started\n");
+    assert_eq!(field(&job.ended(), "code"), "0");
+    let log = job.log();
+    let home = bench.root.path().display();
+    assert!(log.starts_with(&format!("it's\n$HOME \"x\"|none|a  b'\"$c|none|{home}|")), "{log}");
+    assert!(log.contains("FORGE_LANES_COOKIE="));
+    assert!(!log.contains("FORGE_LANES_STATE"));
+    assert!(!env.exists(), "the secrets are still there");
+}
+
+fn timeout(bench: &Bench) {
+    let mark = mark();
+    let cmd =
+        format!("trap '' TERM; sleep {mark} & setsid sleep {mark} & sleep {mark}; sleep {mark}");
+    let job = bench.job("n", &cmd);
+    job.start(&["timeout=1", "grace=1"]);
+    let status = job.ended();
+    assert_eq!(field(&status, "reason"), "timed_out", "{status}");
+    assert_ne!(field(&status, "killed"), "0", "{status}");
+    assert_eq!(alive_with(&mark), 0);
+}
+
+fn cancel(bench: &Bench) {
+    let mark = mark();
+    // One obeys; one hides in a session of its own; one does both and ignores TERM; one is stopped.
+    let cmd = format!(
+        "sleep {mark} & setsid sleep {mark} & setsid sh -c 'trap \"\" TERM; echo up; sleep {mark}; \
+         sleep {mark}' & sh -c 'kill -STOP $$; exec sleep {mark}' & sleep {mark}"
+    );
+    let job = bench.job("n", &cmd);
+    job.start(&[]);
+    let until = Instant::now() + PATIENCE;
+    while !(job.log().contains("up") && alive_with(&mark) >= 4) {
+        assert!(Instant::now() < until, "the tree did not grow");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(field(&job.verb("cancel", &["1"]), "state"), "running");
+    let status = job.ended();
+    assert_eq!(field(&status, "reason"), "cancelled", "{status}");
+    assert_ne!(field(&status, "killed"), "0", "{status}");
+    assert_eq!(alive_with(&mark), 0);
+}
+
+fn second_cancel(bench: &Bench) {
+    let mark = mark();
+    let job = bench.job("n", &format!("trap '' TERM; echo up; while :; do sleep {mark}; done"));
+    job.start(&[]);
+    while !job.log().contains("up") {
+        thread::sleep(Duration::from_millis(5));
+    }
+    job.verb("cancel", &["3600"]);
+    job.verb("cancel", &["0"]);
+    let status = job.ended();
+    assert_eq!(field(&status, "reason"), "cancelled");
+    assert_eq!(field(&status, "signal"), "9");
+    assert_eq!(alive_with(&mark), 0);
+}
+
+fn lease(bench: &Bench) {
+    let mark = mark();
+    let job = bench.job("n", &format!("sleep {mark}"));
+    job.start(&["lease=3600"]);
+    job.wait_for("lease");
+    assert_eq!(field(&job.verb("renew", &["3600"]), "state"), "running");
+    job.verb("renew", &["1"]);
+    assert_eq!(field(&job.ended(), "reason"), "lease_expired");
+    assert_eq!(alive_with(&mark), 0);
+}
+
+fn leftovers(bench: &Bench) {
+    let mark = mark();
+    let job = bench
+        .job("n", &format!("sleep {mark} & setsid sh -c 'trap \"\" TERM; sleep {mark}' & exit 7"));
+    job.start(&[]);
+    let status = job.ended();
+    assert_eq!(field(&status, "code"), "7");
+    assert_eq!(field(&status, "reason"), "exited");
+    assert!(field(&status, "killed").parse::<u32>().expect("a number") >= 2, "{status}");
+    assert_eq!(alive_with(&mark), 0);
+}
+
+fn attach(bench: &Bench) {
+    let job = bench.job(
+        "n",
+        "i=0; while [ $i -lt 3000 ]; do echo \"line $i of a log that is long\"; i=$((i + 1)); done; \
+         printf 'a\\000b\\377'; sleep 0.3; printf 'no newline'",
+    );
+    job.start(&[]);
+    let (whole, end) = frames(&job.output("attach", &["0", "MARK"]).stdout, 0);
+    assert_eq!(field(&end, "state"), "exited");
+    assert_eq!(whole, fs::read(job.directory.join("log")).expect("a log"));
+    assert!(whole.ends_with(b"a\0b\xffno newline"));
+    for offset in [1, 65_535, 65_536, 65_537, whole.len() - 1, whole.len()] {
+        let output = job.output("attach", &[&offset.to_string(), "MARK"]);
+        let (rest, _) = frames(&output.stdout, offset);
+        assert_eq!(rest, whole[offset..], "from {offset}");
+    }
+}
+
+/// Reads the frames of an attachment: the log's bytes and the status line at the end.
+#[track_caller]
+fn frames(stream: &[u8], mut offset: usize) -> (Vec<u8>, String) {
+    let mut rest = stream.strip_prefix(b"\n").expect("a newline first");
+    let mut log = Vec::new();
+    loop {
+        let end = rest.iter().position(|&byte| byte == b'\n').expect("a frame");
+        let line = std::str::from_utf8(&rest[..end]).expect("text");
+        rest = &rest[end + 1..];
+        let frame = line.strip_prefix("MARK ").unwrap_or_else(|| panic!("`{line}` is no frame"));
+        if let Some(status) = frame.strip_prefix("end ") {
+            assert!(rest.is_empty());
+            return (log, status.to_owned());
+        }
+        if frame == "idle" {
+            continue;
+        }
+        let words: Vec<usize> =
+            frame.split(' ').skip(1).map(|word| word.parse().expect("a number")).collect();
+        assert_eq!(words[0], offset);
+        log.extend_from_slice(&rest[..words[1]]);
+        rest = &rest[words[1]..];
+        offset += words[1];
+    }
+}
+
+fn lost(bench: &Bench) {
+    let mark = mark();
+    let job = bench.job("n", &format!("setsid sleep {mark} & echo up; sleep {mark}"));
+    job.start(&[]);
+    while !job.log().contains("up") || alive_with(&mark) < 2 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill(job.pid(), rustix::process::Signal::KILL);
+    assert_eq!(field(&job.ended(), "state"), "lost");
+    assert_eq!(job.verb("start", &[]), "already");
+    let (_, end) = frames(&job.output("attach", &["0", "MARK"]).stdout, 0);
+    assert_eq!(field(&end, "state"), "lost");
+    // The job is still there, without anybody to end it in time: a cancel does it by itself.
+    assert_eq!(field(&job.verb("cancel", &["1"]), "state"), "lost");
+    assert_eq!(alive_with(&mark), 0);
+}
+
+fn rebooted(bench: &Bench) {
+    let job = bench.job("n", "exit 0");
+    fs::write(job.directory.join("claim"), "1 17 11111111-2222-3333-4444-555555555555\n")
+        .expect("a claim");
+    assert_eq!(job.verb("status", &[]), "state=host_rebooted log=0");
+    assert_eq!(job.verb("start", &[]), "already");
+    assert_eq!(job.verb("gc", &[]), "removed");
+}
+
+fn gc(bench: &Bench) {
+    let mark = mark();
+    let job =
+        bench.job("n", &format!("mkdir locked; touch locked/x; chmod 0 locked; sleep {mark}"));
+    fs::write(
+        job.directory.join("cmd"),
+        format!("cd \"$1\"; mkdir locked; touch locked/x; chmod 0 locked; sleep {mark}"),
+    )
+    .expect("the job");
+    job.start(&["lease=3600"]);
+    job.wait_for("locked");
+    assert_eq!(job.verb("gc", &[]), "busy");
+    job.verb("renew", &["0"]);
+    assert_eq!(job.verb("gc", &[]), "removed");
+    assert!(!job.directory.exists());
+    assert_eq!(alive_with(&mark), 0);
+    assert_eq!(job.verb("gc", &[]), "removed");
+    fs::create_dir_all(&job.directory).expect("a directory");
+    fs::write(job.directory.join("cmd"), format!("sleep {mark}")).expect("the job");
+    job.start(&[]);
+    assert_eq!(job.verb("gc", &[]), "busy");
+    assert_eq!(job.verb("gc", &["force"]), "removed");
+    assert_eq!(alive_with(&mark), 0);
+}
+
+fn full_disk(bench: &Bench) {
+    let directory = bench.root.path().join("small");
+    fs::create_dir_all(&directory).expect("a directory");
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"])
+        .arg(&directory)
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !mounted {
+        eprintln!("skipped: no right to mount a small file system");
+        return;
+    }
+    let _unmount = Unmount(directory.clone());
+    let state = directory.join("n.1");
+    fs::create_dir_all(&state).expect("a directory");
+    fs::write(state.join("cmd"), "cat /dev/zero; exit 9").expect("the job");
+    let job = Job { bench, directory: state };
+    job.start(&[]);
+    let status = job.ended();
+    assert_eq!(field(&status, "code"), "9", "{status}");
+    assert_eq!(field(&status, "evidence"), "disk_full", "{status}");
+    assert_eq!(job.verb("renew", &["60"]), status);
+    // Without room for the record, nothing is started at all.
+    let second = directory.join("m.1");
+    fs::create_dir_all(&second).expect("a directory");
+    std::os::unix::fs::symlink("/dev/null", second.join("cmd")).expect("a job");
+    fs::File::create(second.join("cmd2")).expect("an empty file");
+    let second = Job { bench, directory: second };
+    fs::remove_file(second.directory.join("cmd")).expect("a link");
+    fs::rename(second.directory.join("cmd2"), second.directory.join("cmd")).expect("a file");
+    assert_eq!(second.verb("start", &[]), "error no_space");
+    assert_eq!(second.verb("status", &[]), "state=unknown log=0");
+    drop(second);
+    drop(job);
+}
+
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn unknown(bench: &Bench) {
+    let job = bench.job("n", "exit 0");
+    assert_eq!(job.verb("status", &[]), "state=unknown log=0");
+    assert_eq!(job.verb("cancel", &["1"]), "state=unknown log=0");
+    let output = job.output("attach", &["0", "MARK"]);
+    assert_eq!(output.stdout, b"\nMARK end state=unknown log=0\n");
+    fs::remove_file(job.directory.join("cmd")).expect("the job");
+    assert_eq!(job.verb("start", &[]), "error no_cmd");
+    assert_eq!(job.verb("start", &["timeout=x"]), "error no_cmd");
+}
+
+fn list(bench: &Bench) {
+    let job = bench.job("n", "exit 3");
+    job.start(&[]);
+    job.ended();
+    let other = bench.job("m", "exit 3");
+    let root = bench.root.path();
+    let output = bench.command().arg("list").arg(root).output().expect("the shell runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "state of a run/m.1 state=unknown log=0");
+    assert!(lines[1].starts_with("state of a run/n.1 state=exited log=0 code=3 "), "{text}");
+    drop((job, other));
+}
+
+fn interrupts(bench: &Bench) {
+    let job = bench.job("n", "trap 'echo caught; exit 5' INT; kill -INT $$; sleep 1; exit 6");
+    job.start(&[]);
+    assert_eq!(field(&job.ended(), "code"), "5");
+    assert_eq!(job.log(), "caught\n");
+}
+
+#[test]
+fn the_script_has_a_name_that_follows_its_content() {
+    let name = shim::file_name();
+    assert!(name.starts_with("shim-") && name.ends_with(".sh"), "{name}");
+    let directory = tempfile::tempdir().expect("a directory");
+    for _ in 0..2 {
+        let mut sh = Command::new("sh").arg("-s").stdin(Stdio::piped()).spawn().expect("sh");
+        let script = shim::install(&directory.path().join("a b"));
+        sh.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("written");
+        assert!(sh.wait().expect("sh").success());
+    }
+    let installed = fs::read_to_string(directory.path().join("a b").join(name)).expect("a script");
+    assert_eq!(installed, shim::SOURCE);
+}
