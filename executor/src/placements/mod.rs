@@ -7,6 +7,7 @@
 
 mod local;
 mod registry;
+pub mod ssh;
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 

@@ -9,6 +9,8 @@ mod harness;
 mod refusals;
 mod resume;
 mod shim;
+mod ssh;
+mod sshd;
 mod stand_in;
 mod tart_contract;
 

@@ -1,0 +1,268 @@
+//! A host: as many connections as its sessions need, opened when needed, replaced when broken.
+//!
+//! Every operation given to it can be repeated without harm, has a deadline, and is repeated within a
+//! budget when the connection, not the host, is at fault. What an operation means is not known here.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    error::{SshError, SshFault},
+    master::Master,
+    options::SshOptions,
+    session::{Answer, Session},
+    token::token,
+};
+use crate::command_line::Script;
+
+/// How long something may take, and how long it is worth trying again.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    /// One try.
+    pub each: Duration,
+    /// All tries, for a host that was reached before.
+    pub budget: Duration,
+    /// Asked between tries: whether nobody wants it any more.
+    pub give_up: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl std::fmt::Debug for Patience<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Patience").field("each", &self.each).field("budget", &self.budget).finish()
+    }
+}
+
+/// A host reached over ssh. Shared by all threads that have something to do there.
+#[derive(Debug)]
+pub struct Host {
+    options: SshOptions,
+    pool: Mutex<Pool>,
+    /// Held while connecting, so that many who need a connection make one.
+    connecting: Mutex<()>,
+    reached: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    masters: Vec<Arc<Master>>,
+    idle: Vec<Session>,
+    /// The server allows one session a connection: each session brings its own.
+    direct: bool,
+}
+
+/// Sessions kept although nobody uses them.
+const KEPT_IDLE: usize = 16;
+
+impl Host {
+    /// Makes a host; nothing is connected yet.
+    #[must_use]
+    pub fn new(options: SshOptions) -> Self {
+        Self {
+            options,
+            pool: Mutex::default(),
+            connecting: Mutex::new(()),
+            reached: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns how the host is reached.
+    #[must_use]
+    pub fn options(&self) -> &SshOptions {
+        &self.options
+    }
+
+    /// Returns the patience for a short control operation.
+    #[must_use]
+    pub fn patience(&self) -> Patience<'static> {
+        Patience {
+            each: Duration::from_secs(60),
+            budget: self.options.reconnect_budget,
+            give_up: &|| false,
+        }
+    }
+
+    /// Runs a script that can be repeated, until it was answered. The answer may well be a failure.
+    ///
+    /// # Errors
+    ///
+    /// When no answer could be had within `patience`, or trying again is of no use.
+    pub fn run(&self, script: &Script, patience: &Patience<'_>) -> Result<Answer, SshError> {
+        self.repeat(patience, |until| {
+            let mut session = self.session(until)?;
+            let answer = session.request(script, until)?;
+            self.give_back(session);
+            Ok(answer)
+        })
+    }
+
+    /// Runs a script that is to succeed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run`](Self::run), and the script's own failure with what it printed.
+    pub fn check(&self, script: &Script, patience: &Patience<'_>) -> Result<Vec<u8>, SshError> {
+        let answer = self.run(script, patience)?;
+        self.succeeded(answer)
+    }
+
+    /// Returns the output of an answer that has to be a success.
+    pub(super) fn succeeded(&self, answer: Answer) -> Result<Vec<u8>, SshError> {
+        if answer.status == 0 {
+            return Ok(answer.output);
+        }
+        let text = answer.text();
+        let full = ["No space left on device", "Disk quota exceeded", "error no_space"];
+        let fault = if full.iter().any(|sign| text.contains(sign)) {
+            SshFault::NoSpace
+        } else {
+            SshFault::Remote
+        };
+        Err(SshError::new(
+            &self.options.destination,
+            fault,
+            format!("{text}\nstatus {}", answer.status),
+        ))
+    }
+
+    /// Tries until it works, cannot work, is not wanted any more, or the budget is used up. A host that
+    /// was never reached gets a few tries only: it is more likely mistyped than asleep.
+    pub(super) fn repeat<T>(
+        &self,
+        patience: &Patience<'_>,
+        mut once: impl FnMut(Instant) -> Result<T, SshError>,
+    ) -> Result<T, SshError> {
+        let end = Instant::now() + patience.budget;
+        let mut pause = Duration::from_millis(200);
+        let mut tries = 0;
+        loop {
+            let error = match once(Instant::now() + patience.each) {
+                Ok(value) => {
+                    self.reached.store(true, Ordering::Release);
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            tries += 1;
+            let hopeless =
+                !self.reached.load(Ordering::Acquire) && tries >= self.options.first_attempts;
+            let wait = pause.mul_f64(0.5 + jitter());
+            if !error.fault.is_transient()
+                || hopeless
+                || (patience.give_up)()
+                || Instant::now() + wait >= end
+            {
+                return Err(error);
+            }
+            let until = Instant::now() + wait;
+            while Instant::now() < until && !(patience.give_up)() {
+                thread::sleep(Duration::from_millis(50).min(wait));
+            }
+            pause = (pause * 2).min(Duration::from_secs(10));
+        }
+    }
+
+    /// Returns a session that nobody else uses.
+    pub(super) fn session(&self, until: Instant) -> Result<Session, SshError> {
+        loop {
+            while let Some(mut session) = { self.pool().idle.pop() } {
+                if session.is_usable() {
+                    return Ok(session);
+                }
+            }
+            let master = if self.pool().direct { None } else { Some(self.seat()?) };
+            let error = match Session::open(&self.options, master.clone(), until) {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            let Some(master) = master.filter(|_| error.fault == SshFault::SessionRefused) else {
+                return Err(error);
+            };
+            // The seat was given back when the session did not open: count it again while asking.
+            if master.take_seat() {
+                let room = master.no_more_room();
+                master.leave_seat();
+                if room == 0 {
+                    self.pool().direct = true;
+                }
+            }
+        }
+    }
+
+    /// Returns a connection with a seat taken in it.
+    fn seat(&self) -> Result<Arc<Master>, SshError> {
+        if let Some(master) = self.free_seat() {
+            return Ok(master);
+        }
+        let _alone = self.connecting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever connected meanwhile may have left a seat.
+        if let Some(master) = self.free_seat() {
+            return Ok(master);
+        }
+        let master = Arc::new(Master::connect(&self.options)?);
+        self.reached.store(true, Ordering::Release);
+        master.take_seat();
+        self.pool().masters.push(Arc::clone(&master));
+        Ok(master)
+    }
+
+    fn free_seat(&self) -> Option<Arc<Master>> {
+        let mut pool = self.pool();
+        let (alive, gone) = std::mem::take(&mut pool.masters)
+            .into_iter()
+            .partition::<Vec<_>, _>(|master| master.is_alive());
+        pool.masters = alive;
+        let free = pool.masters.iter().find(|master| master.take_seat()).cloned();
+        drop(pool);
+        // Outside of the lock: it waits for a thread.
+        drop(gone);
+        free
+    }
+
+    /// Takes a session back for the next one.
+    pub(super) fn give_back(&self, mut session: Session) {
+        if session.is_usable() {
+            let mut pool = self.pool();
+            if pool.idle.len() < KEPT_IDLE {
+                pool.idle.push(session);
+            }
+        }
+    }
+
+    /// Closes all connections that nobody is using at the moment. What runs over there goes on.
+    pub fn disconnect(&self) {
+        let (idle, masters) = {
+            let mut pool = self.pool();
+            (std::mem::take(&mut pool.idle), std::mem::take(&mut pool.masters))
+        };
+        drop(idle);
+        drop(masters);
+    }
+
+    /// Returns the process ids of the clients that hold a connection open.
+    #[must_use]
+    pub fn connections(&self) -> Vec<u32> {
+        self.pool().masters.iter().map(|master| master.id()).collect()
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
+/// Returns a random number from 0 up to 1, so that many who lost the same host do not come back at once.
+fn jitter() -> f64 {
+    let digits = token();
+    u32::from_str_radix(&digits[..8], 16).map_or(0.5, |n| f64::from(n) / f64::from(u32::MAX))
+}

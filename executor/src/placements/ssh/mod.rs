@@ -1,0 +1,20 @@
+//! Hosts over the user's own ssh: connections, sessions, trees there and artifacts back.
+//!
+//! Built from the outside in: [`Host`] keeps connections and sessions and repeats what can be repeated;
+//! [`Attachment`] reads a job's log; `trees` and `artifacts` move files. How a job is supervised over
+//! there is `supervise`'s; nothing here decides how a job ended.
+
+mod attachment;
+mod error;
+mod host;
+mod master;
+mod options;
+mod session;
+mod token;
+mod wire;
+
+pub use attachment::{Attachment, LogEvent};
+pub use error::{SshError, SshFault};
+pub use host::{Host, Patience};
+pub use options::{SshOptions, prepare_runtime_dir};
+pub use session::Answer;

@@ -1,0 +1,204 @@
+//! A shell over there that is asked one thing after the other.
+//!
+//! The login shell, whichever it is, sees one constant command; everything else goes to the POSIX `sh` it
+//! starts, over stdin, so that nothing is parsed twice and nothing secret stands in an argument. Answers
+//! end with a random mark; what login scripts print comes before the first mark and is skipped.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    error::{SshError, SshFault},
+    master::Master,
+    options::SshOptions,
+    token::token,
+    wire::{Wire, WireError},
+};
+use crate::command_line::Script;
+
+/// What the login shell is told: the same words in sh, fish and csh.
+const REMOTE: &str = "exec sh -s";
+
+/// What a script answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its exit status.
+    pub status: u8,
+    /// What it printed, stdout and stderr together.
+    pub output: Vec<u8>,
+}
+
+impl Answer {
+    /// Returns the output as text, without the newline at its end.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output).trim_end().to_owned()
+    }
+}
+
+/// A shell at the end of a connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    wire: Wire,
+    pub(super) host: String,
+    master: Option<Arc<Master>>,
+    /// The mark that ends the script under way, if one is.
+    under_way: Option<String>,
+}
+
+impl Session {
+    /// Opens a session on `master`, in which a seat was taken; it is given back with the session.
+    pub(super) fn open(
+        options: &SshOptions,
+        master: Option<Arc<Master>>,
+        until: Instant,
+    ) -> Result<Self, SshError> {
+        let mut command = match &master {
+            Some(master) => options.session(master.socket(), REMOTE),
+            None => options.direct(REMOTE),
+        };
+        let host = options.destination.clone();
+        let wire = match Wire::spawn(&mut command) {
+            Ok(wire) => wire,
+            Err(error) => {
+                if let Some(master) = master {
+                    master.leave_seat();
+                }
+                return Err(SshError::new(&host, SshFault::NoClient, error.to_string()));
+            }
+        };
+        let mut session = Self { wire, host, master, under_way: None };
+        let mark = token();
+        let hello = format!("printf '\\n%s\\n' {mark}\n");
+        let greeted = session
+            .wire
+            .write_all(hello.as_bytes(), until)
+            .and_then(|()| session.wire.skip_to(format!("\n{mark}\n").as_bytes(), until).map(drop));
+        match greeted {
+            Ok(()) => Ok(session),
+            Err(error) => Err(session.explain(error, SshFault::Shell)),
+        }
+    }
+
+    /// Returns whether another script can be sent.
+    pub(super) fn is_usable(&mut self) -> bool {
+        self.under_way.is_none()
+            && self.master.as_ref().is_none_or(|master| master.is_alive())
+            && !self.wire.is_gone()
+    }
+
+    /// Runs a script that reads nothing and returns its answer.
+    pub(super) fn request(&mut self, script: &Script, until: Instant) -> Result<Answer, SshError> {
+        self.begin(script, "</dev/null 2>&1", until)?;
+        self.finish(until)
+    }
+
+    /// Starts a script; what it prints is read with the other functions, then [`finish`](Self::finish).
+    pub(super) fn begin(
+        &mut self,
+        script: &Script,
+        redirect: &str,
+        until: Instant,
+    ) -> Result<(), SshError> {
+        let mark = token();
+        // One compound command: the shell has read all of it when it begins, so that a script may read
+        // the same stdin.
+        let mut text = b"{ (\n".to_vec();
+        text.extend_from_slice(script.as_bytes());
+        let end = format!("\n) {redirect}\nprintf '\\n%s %s\\n' {mark} $?\n}}\n");
+        text.extend_from_slice(end.as_bytes());
+        self.under_way = Some(mark);
+        self.wire.write_all(&text, until).map_err(|error| self.explain(error, SshFault::Lost))
+    }
+
+    /// Reads what the script under way still prints, and how it ended.
+    pub(super) fn finish(&mut self, until: Instant) -> Result<Answer, SshError> {
+        let mark = self.under_way.clone().unwrap_or_default();
+        let read = self
+            .wire
+            .skip_to(format!("\n{mark} ").as_bytes(), until)
+            .and_then(|output| Ok((output, self.wire.line(until)?)));
+        let (output, status) = read.map_err(|error| self.explain(error, SshFault::Lost))?;
+        let status = std::str::from_utf8(&status).ok().and_then(|text| text.parse().ok());
+        let Some(status) = status else {
+            return Err(SshError::new(&self.host, SshFault::Garbled, "a status that is no number"));
+        };
+        self.under_way = None;
+        Ok(Answer { status, output })
+    }
+
+    /// Waits until the script under way prints `ready` on a line of its own; if it ends before, that is
+    /// its answer.
+    pub(super) fn await_ready(
+        &mut self,
+        ready: &str,
+        until: Instant,
+    ) -> Result<Option<Answer>, SshError> {
+        let mut output = Vec::new();
+        loop {
+            let line =
+                self.wire.line(until).map_err(|error| self.explain(error, SshFault::Lost))?;
+            if line == ready.as_bytes() {
+                return Ok(None);
+            }
+            let text = String::from_utf8_lossy(&line);
+            if self.is_end(&text) {
+                let status =
+                    text.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(255);
+                self.under_way = None;
+                return Ok(Some(Answer { status, output }));
+            }
+            output.extend_from_slice(&line);
+            output.push(b'\n');
+        }
+    }
+
+    /// Returns whether a line is the end of the script under way.
+    pub(super) fn is_end(&self, line: &str) -> bool {
+        self.under_way.as_ref().is_some_and(|mark| line.starts_with(&format!("{mark} ")))
+    }
+
+    /// Returns the pipes, for a script whose output or input is more than text.
+    pub(super) fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    /// Turns what happened on the pipes into an error.
+    pub(super) fn explain(&mut self, error: WireError, otherwise: SshFault) -> SshError {
+        match error {
+            WireError::Deadline => {
+                SshError::new(&self.host, SshFault::Deadline, self.wire.errors())
+            }
+            WireError::Io(error) => SshError::new(&self.host, SshFault::Here, error.to_string()),
+            WireError::Closed | WireError::Woken => {
+                self.wire.wake_on(None);
+                let said = self.wire.last_words(Instant::now() + Duration::from_secs(2));
+                let fault = SshFault::of_client(&said);
+                if let (true, Some(master)) = (fault != SshFault::SessionRefused, &self.master) {
+                    // A session knows nothing about the connection that it only borrows.
+                    if let Some(lost) = master.why_lost(Duration::from_millis(500)) {
+                        return lost;
+                    }
+                }
+                let fault = match fault {
+                    SshFault::SessionRefused => fault,
+                    // 255 is the client's own; anything else is what the far shell said.
+                    _ if self.wire.exit_code().is_some_and(|code| code != 255) => otherwise,
+                    _ if self.master.is_some() => SshFault::Lost,
+                    _ => fault,
+                };
+                SshError::new(&self.host, fault, said)
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(master) = &self.master {
+            master.leave_seat();
+        }
+    }
+}

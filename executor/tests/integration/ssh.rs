@@ -1,0 +1,437 @@
+//! Connections and sessions against a real sshd: noise, odd shells, cut links, frozen servers.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use executor::{
+    command_line::Script,
+    placements::ssh::{Attachment, Host, LogEvent, SshFault},
+    supervise::shim,
+};
+use proptest::prelude::*;
+use rustix::process::Signal;
+
+use crate::sshd::{Sshd, install_shim, is_alive, signal};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+macro_rules! sshd {
+    ($configuration:expr) => {
+        match Sshd::start($configuration) {
+            Some(sshd) => sshd,
+            None => return,
+        }
+    };
+}
+
+#[track_caller]
+fn ask(host: &Host, script: &str) -> (u8, String) {
+    let answer = host.run(&Script::new(script), &host.patience()).expect("an answer");
+    (answer.status, String::from_utf8_lossy(&answer.output).into_owned())
+}
+
+#[test]
+fn answers_come_back_whole_with_their_status() {
+    let sshd = sshd!("");
+    let host = sshd.host();
+    assert_eq!(ask(&host, "printf 'no newline'; exit 7"), (7, "no newline".into()));
+    assert_eq!(ask(&host, "echo out; echo err >&2"), (0, "out\nerr\n".into()));
+    assert_eq!(ask(&host, "cat"), (0, String::new()), "it reads nothing of ours");
+    assert_eq!(ask(&host, "exit 255"), (255, String::new()));
+    let output = host.check(&Script::new("printf 'a\\000\\n\\377b'"), &host.patience());
+    assert_eq!(output.expect("bytes"), b"a\0\n\xffb");
+    let error = host.check(&Script::new("echo why; exit 3"), &host.patience()).unwrap_err();
+    assert_eq!(error.fault, SshFault::Remote);
+    assert!(error.detail.contains("why"), "{error}");
+    assert_eq!(host.connections().len(), 1, "one connection for all of it");
+}
+
+#[track_caller]
+fn check_login(configuration: &str) {
+    let sshd = sshd!(configuration);
+    let host = sshd.host();
+    assert_eq!(ask(&host, "x='a b'; echo \"$x\" \"it's\" $((1 + 1))"), (0, "a b it's 2\n".into()));
+    let answers: Vec<_> = thread::scope(|scope| {
+        let asked: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| ask(&host, "sleep 0.1; echo ok"))).collect();
+        asked.into_iter().map(|answer| answer.join().expect("no panic")).collect()
+    });
+    assert_eq!(answers, vec![(0, "ok\n".to_owned()); 4]);
+}
+
+#[test]
+fn login_scripts_that_print_and_dawdle_are_survived() {
+    check_login(
+        "ForceCommand echo noise; printf 'partial line'; echo err >&2; sleep 0.5; \
+         eval \"$SSH_ORIGINAL_COMMAND\"",
+    );
+}
+
+#[test]
+fn a_login_shell_that_is_fish_is_survived() {
+    if has("fish") {
+        check_login("ForceCommand exec fish -c \"$SSH_ORIGINAL_COMMAND\"");
+    }
+}
+
+#[test]
+fn a_login_shell_that_is_csh_is_survived() {
+    if has("tcsh") {
+        check_login("ForceCommand exec tcsh -c \"$SSH_ORIGINAL_COMMAND\"");
+    }
+}
+
+fn has(program: &str) -> bool {
+    let found = Command::new(program)
+        .args(["-c", "exit 0"])
+        .env("HOME", "/nonexistent")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "{program} is not installed");
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
+
+#[test]
+fn a_shell_that_runs_nothing_is_named_as_such() {
+    let sshd = sshd!("ForceCommand exit 1");
+    let error = sshd.host().run(&Script::new("true"), &sshd.host().patience()).unwrap_err();
+    assert!(matches!(error.fault, SshFault::Lost | SshFault::Shell), "{error}");
+}
+
+#[test]
+fn every_way_not_to_arrive_has_its_own_name_and_advice() {
+    let sshd = sshd!("");
+    let fails = |destination: &str, expected: SshFault| {
+        let mut options = sshd.options(destination);
+        options.connect_timeout = Duration::from_secs(3);
+        options.first_attempts = 1;
+        let host = Host::new(options);
+        let error = host.run(&Script::new("true"), &host.patience()).unwrap_err();
+        assert_eq!(error.fault, expected, "{error}");
+        assert!(!error.advice().is_empty());
+    };
+    fails("nowhere", SshFault::Dns);
+    sshd.write_client_configuration("other_key");
+    fails("testhost", SshFault::HostKeyChanged);
+    sshd.write_client_configuration("host_key");
+    fs::write(sshd.root().join("known_hosts"), "").expect("written");
+    fails("testhost", SshFault::HostKeyUnknown);
+    sshd.write_client_configuration("host_key");
+    fs::write(sshd.root().join("authorized_keys"), "").expect("written");
+    fails("testhost", SshFault::Auth);
+    fs::copy(sshd.root().join("user_key.pub"), sshd.root().join("authorized_keys"))
+        .expect("a copy");
+    sshd.link.down();
+    // The relay closes before a word is said.
+    fails("testhost", SshFault::Lost);
+    sshd.link.up();
+    for pid in sshd.processes() {
+        signal(pid, Signal::STOP);
+    }
+    fails("testhost", SshFault::ConnectTimeout);
+    for pid in sshd.processes() {
+        signal(pid, Signal::CONT);
+    }
+    let mut options = sshd.options("testhost");
+    options.program = "/nonexistent/ssh".into();
+    let host = Host::new(options);
+    let error = host.run(&Script::new("true"), &host.patience()).unwrap_err();
+    assert_eq!(error.fault, SshFault::NoClient);
+    fs::write(sshd.root().join("ssh_config"), "NoSuchOption yes\n").expect("written");
+    fails("testhost", SshFault::Configuration);
+    fs::write(
+        sshd.root().join("ssh_config"),
+        "Host testhost\n HostName 127.0.0.1\n Port 1\n BatchMode yes\n",
+    )
+    .expect("written");
+    fails("testhost", SshFault::Unreachable);
+}
+
+#[test]
+fn more_sessions_than_a_connection_carries_get_a_second_one() {
+    let sshd = sshd!("");
+    let host = sshd.host();
+    thread::scope(|scope| {
+        let asked: Vec<_> =
+            (0..12).map(|_| scope.spawn(|| ask(&host, "sleep 1; echo ok"))).collect();
+        for answer in asked {
+            assert_eq!(answer.join().expect("no panic"), (0, "ok\n".into()));
+        }
+    });
+    assert!(host.connections().len() >= 2, "{:?}", host.connections());
+}
+
+#[test]
+fn a_server_that_allows_few_sessions_gets_more_connections() {
+    for allowed in [1, 2, 3] {
+        let sshd = sshd!(&format!("MaxSessions {allowed}"));
+        let host = sshd.host();
+        thread::scope(|scope| {
+            let asked: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| ask(&host, "sleep 0.3; echo ok"))).collect();
+            for answer in asked {
+                assert_eq!(answer.join().expect("no panic"), (0, "ok\n".into()));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_frozen_link_ends_in_a_deadline_and_heals() {
+    let sshd = sshd!("");
+    let host = sshd.host();
+    assert_eq!(ask(&host, "echo ok").0, 0);
+    let [connection] = host.connections()[..] else { panic!("one connection") };
+    sshd.link.freeze();
+    let until = Instant::now() + PATIENCE;
+    while is_alive(connection) {
+        assert!(Instant::now() < until, "a frozen connection is still thought alive");
+        thread::sleep(Duration::from_millis(50));
+    }
+    sshd.link.thaw();
+    assert_eq!(ask(&host, "echo ok"), (0, "ok\n".into()));
+}
+
+#[test]
+fn killed_sessions_and_cut_links_are_replaced() {
+    let sshd = sshd!("");
+    let host = sshd.host();
+    for round in 0..6 {
+        assert_eq!(ask(&host, "echo ok"), (0, "ok\n".into()), "round {round}");
+        match round % 3 {
+            0 => sshd.link.cut(),
+            1 => sshd.kill_sessions(),
+            _ => host.connections().into_iter().for_each(|pid| signal(pid, Signal::KILL)),
+        }
+    }
+    assert_eq!(ask(&host, "echo ok"), (0, "ok\n".into()));
+}
+
+#[test]
+fn a_host_that_goes_away_is_waited_for_within_the_budget() {
+    let sshd = sshd!("");
+    let host = sshd.host();
+    assert_eq!(ask(&host, "echo ok").0, 0);
+    sshd.link.down();
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| ask(&host, "echo ok"));
+        thread::sleep(Duration::from_secs(1));
+        sshd.link.up();
+        assert_eq!(asked.join().expect("no panic"), (0, "ok\n".into()));
+    });
+    sshd.link.down();
+    let mut patience = host.patience();
+    patience.budget = Duration::from_secs(1);
+    assert!(host.run(&Script::new("true"), &patience).unwrap_err().fault.is_transient());
+    // Nobody wants it any more: no further try.
+    let patience = executor::placements::ssh::Patience { give_up: &|| true, ..host.patience() };
+    assert!(host.run(&Script::new("true"), &patience).is_err());
+}
+
+/// Not a test of its own: a process that holds a connection, to be killed by the one below.
+#[test]
+#[ignore = "a helper that another test starts and kills"]
+fn hold_a_connection() {
+    let root = std::env::var_os("FORGE_LANES_TEST_ROOT").expect("started by the other test");
+    let root = Path::new(&root);
+    let mut options = executor::placements::ssh::SshOptions::new("testhost", &root.join("r"));
+    options.arguments = vec!["-F".into(), root.join("ssh_config").into()];
+    let host = Host::new(options);
+    let shim = install_shim(&host, root);
+    let job = root.join("runs/r/n.1");
+    fs::create_dir_all(&job).expect("a directory");
+    fs::write(job.join("cmd"), "while :; do echo tick; sleep 0.1; done").expect("a job");
+    host.check(&shim::start(&shim, &job, &shim::StartOptions::default()), &host.patience())
+        .expect("started");
+    let until = Instant::now() + PATIENCE;
+    let verb = shim::verb(&shim, "attach", &job);
+    let mut attachment = Attachment::open(&host, verb, 0, None, until).expect("attached");
+    println!("\nconnection {}", host.connections()[0]);
+    while attachment.next(until).is_ok() {}
+}
+
+#[test]
+fn no_connection_outlives_a_killed_executor_and_its_job_goes_on() {
+    let sshd = sshd!("");
+    drop(sshd.host());
+    let mut holder = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "ssh::hold_a_connection", "--ignored", "--nocapture"])
+        .env("FORGE_LANES_TEST_ROOT", sshd.root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this test starts");
+    let lines = BufReader::new(holder.stdout.take().expect("a pipe")).lines();
+    let connection: u32 = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.strip_prefix("connection ")?.parse().ok())
+        .expect("a connection");
+    assert!(is_alive(connection));
+    holder.kill().expect("killed");
+    holder.wait().expect("gone");
+    let until = Instant::now() + PATIENCE;
+    while is_alive(connection) || sshd.processes().len() > 1 {
+        assert!(Instant::now() < until, "the connection outlives its executor");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let host = sshd.host();
+    let shim = install_shim(&host, sshd.root());
+    let job = sshd.root().join("runs/r/n.1");
+    let status =
+        host.check(&shim::verb(&shim, "status", &job), &host.patience()).expect("a status");
+    assert!(status.starts_with(b"state=running"), "{}", String::from_utf8_lossy(&status));
+    host.check(&shim::verb(&shim, "gc", &job).word("force"), &host.patience()).expect("removed");
+    assert!(!job.exists());
+}
+
+#[test]
+fn a_log_is_byte_identical_after_every_kind_of_cut() {
+    let sshd = sshd!("");
+    let host = sshd.host();
+    let shim = install_shim(&host, sshd.root());
+    let job = sshd.root().join("runs of it/r/n.1");
+    fs::create_dir_all(&job).expect("a directory");
+    fs::write(
+        job.join("cmd"),
+        "i=0; while [ ! -e \"$1/enough\" ]; do i=$((i + 1)); echo \"$i of many lines, some of them long\"; \
+         printf '\\000\\377%1000s' x; sleep 0.01; done; exit 42",
+    )
+    .expect("a job");
+    let started = shim::start(&shim, &job, &shim::StartOptions::default());
+    assert_eq!(host.check(&started, &host.patience()).expect("started"), b"started\n");
+    let mut log = Vec::new();
+    let mut cuts = 0;
+    let until = Instant::now() + 2 * PATIENCE;
+    let end = 'attach: loop {
+        assert!(Instant::now() < until, "it never ends");
+        let verb = shim::verb(&shim, "attach", &job);
+        let within = Instant::now() + Duration::from_secs(20);
+        let Ok(mut attachment) = Attachment::open(&host, verb, log.len() as u64, None, within)
+        else {
+            continue;
+        };
+        let mut events = 0;
+        loop {
+            match attachment.next(Instant::now() + Duration::from_secs(20)) {
+                Ok(LogEvent::Bytes(bytes)) => log.extend(bytes),
+                Ok(LogEvent::Idle | LogEvent::Woken) => {}
+                Ok(LogEvent::End(status)) => {
+                    attachment.close(&host, Instant::now() + PATIENCE);
+                    break 'attach status;
+                }
+                Err(error) => {
+                    assert!(error.fault.is_transient(), "{error}");
+                    continue 'attach;
+                }
+            }
+            assert_eq!(attachment.offset(), log.len() as u64);
+            events += 1;
+            if cuts == 9 {
+                fs::write(job.join("enough"), "").expect("written");
+            } else if events == 3 {
+                cuts += 1;
+                match cuts % 3 {
+                    0 => sshd.link.cut(),
+                    1 => sshd.kill_sessions(),
+                    _ => host.connections().into_iter().for_each(|pid| signal(pid, Signal::KILL)),
+                }
+            }
+        }
+    };
+    assert!(end.contains("state=exited") && end.contains("code=42"), "{end}");
+    assert_eq!(cuts, 9);
+    assert_eq!(log, fs::read(job.join("log")).expect("a log"));
+    assert_eq!(host.check(&started, &host.patience()).expect("asked again"), b"already\n");
+}
+
+#[test]
+fn a_supervisor_that_is_not_there_is_no_lost_connection() {
+    let sshd = sshd!("");
+    let host = sshd.host();
+    let until = Instant::now() + PATIENCE;
+    let verb = shim::verb(Path::new("/nonexistent/shim.sh"), "attach", Path::new("/tmp"));
+    let mut attachment = Attachment::open(&host, verb, 0, None, until).expect("a session");
+    assert_eq!(attachment.next(until).unwrap_err().fault, SshFault::Remote);
+}
+
+#[test]
+fn a_waiting_reader_is_woken() {
+    let sshd = sshd!("");
+    let host = sshd.host();
+    let shim = install_shim(&host, sshd.root());
+    let job = sshd.root().join("runs/r/n.1");
+    fs::create_dir_all(&job).expect("a directory");
+    fs::write(job.join("cmd"), "echo up; sleep 1000").expect("a job");
+    let started = shim::start(&shim, &job, &shim::StartOptions::default());
+    host.check(&started, &host.patience()).expect("started");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let until = Instant::now() + PATIENCE;
+    let verb = shim::verb(&shim, "attach", &job);
+    let mut attachment =
+        Attachment::open(&host, verb, 0, Some(reader.into()), until).expect("attached");
+    assert_eq!(attachment.next(until).expect("bytes"), LogEvent::Bytes(b"up\n".to_vec()));
+    drop(writer);
+    assert_eq!(attachment.next(until).expect("woken"), LogEvent::Woken);
+    drop(attachment);
+    host.check(&shim::verb(&shim, "gc", &job).word("force"), &host.patience()).expect("removed");
+}
+
+/// Any bytes but NUL, which no argument and no variable can hold.
+fn word() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        proptest::collection::vec(1u8.., 0..40),
+        "[-'\"\\\\$`!*?~#& \n\t;|<>(){}=%^]{0,12}".prop_map(String::into_bytes),
+    ]
+}
+
+#[test]
+fn words_variables_and_input_come_through_every_shell_unchanged() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let sshd = sshd!("");
+    let host = sshd.host();
+    let os = |bytes: &Vec<u8>| std::ffi::OsString::from_vec(bytes.clone());
+    let words = proptest::collection::vec(word(), 0..6);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let echo = "printf '%s\\0' \"$@\" \"$VALUE\"; cat";
+    runner
+        .run(&(words, word(), word()), |(words, value, input)| {
+            for shell in ["dash", "bash"] {
+                let script = Script::new("export")
+                    .text(" ")
+                    .set("VALUE", os(&value))
+                    .text("printf '%s'")
+                    .word(os(&input))
+                    .text(" |")
+                    .word(shell)
+                    .word("-c")
+                    .word(echo)
+                    .word("sh")
+                    .words(words.iter().map(os));
+                let output = host.check(&script, &host.patience()).expect("an answer");
+                let mut expected = Vec::new();
+                for word in words.iter().chain([&value]) {
+                    expected.extend_from_slice(word);
+                    expected.push(0);
+                }
+                expected.extend_from_slice(&input);
+                prop_assert_eq!(output, expected);
+            }
+            Ok(())
+        })
+        .expect("unchanged");
+}
