@@ -13,6 +13,7 @@ mod ssh;
 mod sshd;
 mod stand_in;
 mod tart_contract;
+mod transfer;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -4,17 +4,23 @@
 //! [`Attachment`] reads a job's log; `trees` and `artifacts` move files. How a job is supervised over
 //! there is `supervise`'s; nothing here decides how a job ended.
 
+mod artifacts;
 mod attachment;
 mod error;
 mod host;
+mod manifest;
 mod master;
 mod options;
 mod session;
 mod token;
+mod trees;
 mod wire;
 
+pub use artifacts::{FetchError, Fetched, Refused, fetch, list, unpack};
 pub use attachment::{Attachment, LogEvent};
 pub use error::{SshError, SshFault};
 pub use host::{Host, Patience};
+pub use manifest::{Entry, Manifest, What};
 pub use options::{SshOptions, prepare_runtime_dir};
 pub use session::Answer;
+pub use trees::{SendError, Sent, send};

@@ -1,0 +1,302 @@
+//! What a source tree consists of: paths, kinds, contents by hash.
+//!
+//! Two manifests tell what to send when a tree like the new one is there already; the digests of one
+//! manifest tell whether what arrived is what was sent. How either side lists files is kept to what
+//! `find`, `sort` and `sha256sum` give everywhere.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs, io,
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::PermissionsExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A file.
+    File {
+        /// Whether its owner may execute it.
+        executable: bool,
+        /// Its length in bytes.
+        size: u64,
+        /// The SHA-256 of its content.
+        digest: [u8; 32],
+    },
+    /// A symbolic link.
+    Link {
+        /// Where it points.
+        target: Vec<u8>,
+    },
+}
+
+/// One path of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The path relative to the root of the tree, as bytes.
+    pub path: Vec<u8>,
+    /// What stands there.
+    pub what: What,
+}
+
+impl Entry {
+    /// Returns how many bytes of content it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match self.what {
+            What::File { size, .. } => size,
+            What::Link { .. } => 0,
+        }
+    }
+}
+
+/// The files and links of a tree, sorted by path. Directories are only where files are, as in git.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Manifest {
+    entries: Vec<Entry>,
+}
+
+/// What both sides compute, each in its own way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digests {
+    /// Of the sorted names of all files, a NUL after each, each as `./path`.
+    pub files: String,
+    /// Of those that may be executed.
+    pub executables: String,
+    /// Of the links.
+    pub links: String,
+}
+
+impl Manifest {
+    /// Reads the tree at `root`, with the content of every file.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be read, or is neither a file, a directory nor a link.
+    pub fn of_directory(root: &Path) -> io::Result<Self> {
+        let mut entries = Vec::new();
+        let mut pending = vec![PathBuf::new()];
+        while let Some(relative) = pending.pop() {
+            for entry in fs::read_dir(root.join(&relative))? {
+                let entry = entry?;
+                let path = relative.join(entry.file_name());
+                let kind = entry.file_type()?;
+                let what = if kind.is_dir() {
+                    pending.push(path);
+                    continue;
+                } else if kind.is_symlink() {
+                    What::Link { target: fs::read_link(entry.path())?.into_os_string().into_vec() }
+                } else if kind.is_file() {
+                    let found = entry.metadata()?;
+                    let (digest, size) = hash_file(&entry.path())?;
+                    What::File { executable: found.permissions().mode() & 0o100 != 0, size, digest }
+                } else {
+                    let text = format!("`{}` is no file, directory or link", path.display());
+                    return Err(io::Error::other(text));
+                };
+                entries.push(Entry { path: path.into_os_string().into_vec(), what });
+            }
+        }
+        Ok(Self::from_entries(entries))
+    }
+
+    /// Makes a manifest of entries in any order.
+    #[must_use]
+    pub fn from_entries(mut entries: Vec<Entry>) -> Self {
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Self { entries }
+    }
+
+    /// Returns the entries, sorted by path.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Returns the sum of all file sizes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.entries.iter().map(Entry::size).sum()
+    }
+
+    /// Returns what has to be sent, and which paths have to go, to make `base` this tree. A path that
+    /// changes is in both: the far side may hold the old one as a link shared with another tree.
+    #[must_use]
+    pub fn difference<'a>(&'a self, base: &'a Self) -> (Vec<&'a Entry>, Vec<&'a [u8]>) {
+        let old: BTreeMap<&[u8], &What> =
+            base.entries.iter().map(|entry| (&entry.path[..], &entry.what)).collect();
+        let new: BTreeMap<&[u8], &What> =
+            self.entries.iter().map(|entry| (&entry.path[..], &entry.what)).collect();
+        let send = self
+            .entries
+            .iter()
+            .filter(|entry| old.get(&entry.path[..]) != Some(&&entry.what))
+            .collect();
+        let remove = base
+            .entries
+            .iter()
+            .filter(|entry| new.get(&entry.path[..]) != Some(&&entry.what))
+            .map(|entry| &entry.path[..])
+            .collect();
+        (send, remove)
+    }
+
+    /// Returns the digests of the names.
+    #[must_use]
+    pub fn digests(&self) -> Digests {
+        let of = |wanted: fn(&What) -> bool| {
+            let mut hash = Sha256::new();
+            for entry in self.entries.iter().filter(|entry| wanted(&entry.what)) {
+                hash.update(b"./");
+                hash.update(&entry.path);
+                hash.update(b"\0");
+            }
+            hex(&hash.finalize())
+        };
+        Digests {
+            files: of(|what| matches!(what, What::File { .. })),
+            executables: of(|what| matches!(what, What::File { executable: true, .. })),
+            links: of(|what| matches!(what, What::Link { .. })),
+        }
+    }
+
+    /// Writes the manifest in the form that [`decode`](Self::decode) reads.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = b"forge-lanes manifest 1\n".to_vec();
+        for entry in &self.entries {
+            let (head, target) = match &entry.what {
+                What::File { executable, size, digest } => {
+                    let kind = if *executable { 'x' } else { 'f' };
+                    (format!("{kind} {size} {} ", hex(digest)), &[][..])
+                }
+                What::Link { target } => ("l ".to_owned(), &target[..]),
+            };
+            text.extend_from_slice(head.as_bytes());
+            text.extend_from_slice(&entry.path);
+            text.push(0);
+            text.extend_from_slice(target);
+            text.push(0);
+        }
+        text.extend_from_slice(b"end");
+        text
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote; anything else is `None`.
+    #[must_use]
+    pub fn decode(text: &[u8]) -> Option<Self> {
+        let rest = text.strip_prefix(b"forge-lanes manifest 1\n")?.strip_suffix(b"end")?;
+        let mut entries = Vec::new();
+        let mut parts = rest.split(|&byte| byte == 0);
+        loop {
+            let head = parts.next()?;
+            if head.is_empty() {
+                break;
+            }
+            let target = parts.next()?;
+            let (kind, rest) = head.split_at_checked(2)?;
+            let (path, what) = match kind {
+                b"l " => (rest, What::Link { target: target.to_vec() }),
+                b"f " | b"x " => {
+                    let mut fields = rest.splitn(3, |&byte| byte == b' ');
+                    let size = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+                    let digest = unhex(fields.next()?)?;
+                    (fields.next()?, What::File { executable: kind == b"x ", size, digest })
+                }
+                _ => return None,
+            };
+            entries.push(Entry { path: path.to_vec(), what });
+        }
+        Some(Self::from_entries(entries))
+    }
+}
+
+/// Returns the path an entry has below `root`.
+pub(super) fn below(root: &Path, path: &[u8]) -> PathBuf {
+    root.join(std::ffi::OsStr::from_bytes(path))
+}
+
+fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
+    let mut file = fs::File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut chunk = [0; 64 * 1024];
+    let mut size = 0;
+    loop {
+        let count = io::Read::read(&mut file, &mut chunk)?;
+        if count == 0 {
+            return Ok((hash.finalize().into(), size));
+        }
+        hash.update(&chunk[..count]);
+        size += count as u64;
+    }
+}
+
+/// Returns bytes in hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn unhex(text: &[u8]) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn file(path: &str, content: u8) -> Entry {
+        let what = What::File { executable: false, size: 1, digest: [content; 32] };
+        Entry { path: path.as_bytes().to_vec(), what }
+    }
+
+    #[test]
+    fn a_difference_names_what_to_send_and_what_to_remove() {
+        let old = Manifest::from_entries(vec![file("a", 1), file("b", 1), file("d/x", 1)]);
+        let new = Manifest::from_entries(vec![file("a", 1), file("b", 2), file("d", 1)]);
+        let (send, remove) = new.difference(&old);
+        let sent: Vec<_> = send.iter().map(|entry| &entry.path[..]).collect();
+        assert_eq!(sent, [&b"b"[..], b"d"]);
+        assert_eq!(remove, [&b"b"[..], b"d/x"]);
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let path = proptest::collection::vec(1u8.., 1..20);
+        let file = (any::<bool>(), any::<u64>(), any::<[u8; 32]>())
+            .prop_map(|(executable, size, digest)| What::File { executable, size, digest });
+        let link = proptest::collection::vec(1u8.., 0..20).prop_map(|target| What::Link { target });
+        let entry = (path, prop_oneof![file, link]).prop_map(|(path, what)| Entry { path, what });
+        proptest::collection::vec(entry, 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_whatever_bytes_the_paths_hold(entries in entries()) {
+            let manifest = Manifest::from_entries(entries);
+            prop_assert_eq!(Manifest::decode(&manifest.encode()), Some(manifest));
+        }
+
+        #[test]
+        fn other_bytes_are_no_manifest(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(Manifest::decode(&bytes), None);
+        }
+    }
+}

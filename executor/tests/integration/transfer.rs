@@ -1,0 +1,273 @@
+//! Source trees to a host and artifacts back, through a real sshd.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+};
+
+use executor::{
+    command_line::Script,
+    placements::ssh::{Manifest, SendError, Sent, fetch, list, send},
+};
+
+use crate::sshd::Sshd;
+
+macro_rules! sshd {
+    () => {
+        match Sshd::start("") {
+            Some(sshd) => sshd,
+            None => return,
+        }
+    };
+}
+
+/// Makes a tree with every kind of thing git can hold, and names that nobody likes.
+fn make_tree(root: &Path, files: usize) {
+    for n in 0..files {
+        let path = root.join(format!("dir {}/sub{}/file-{n}.txt", n % 7, n % 31));
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, format!("content of {n}\n").repeat(1 + n % 50)).expect("a file");
+    }
+    for name in
+        [&b"-rf"[..], b"a b", b"it's", b"new\nline", b"\xff\xfe", b"back\\slash", b"*", b"~"]
+    {
+        fs::write(root.join(OsStr::from_bytes(name)), name).expect("a file");
+    }
+    let long = root.join("l".repeat(120)).join("m".repeat(120));
+    fs::create_dir_all(&long).expect("a directory");
+    fs::write(long.join("n".repeat(200)), "deep").expect("a file");
+    fs::write(root.join("script"), "#!/bin/sh\n").expect("a file");
+    fs::set_permissions(root.join("script"), fs::Permissions::from_mode(0o755)).expect("its mode");
+    fs::write(root.join("empty"), "").expect("a file");
+    symlink("script", root.join("link")).expect("a link");
+    symlink("/nonexistent/\u{fc}", root.join("dangling")).expect("a link");
+}
+
+#[track_caller]
+fn assert_same(left: &Path, right: &Path) {
+    let read = |root| Manifest::of_directory(root).expect("a tree");
+    let (left, right) = (read(left), read(right));
+    assert_eq!(left.entries().len(), right.entries().len());
+    for (left, right) in left.entries().iter().zip(right.entries()) {
+        assert_eq!(left, right);
+    }
+}
+
+struct Bench {
+    sshd: Sshd,
+    work: PathBuf,
+    cache: PathBuf,
+}
+
+impl Bench {
+    fn new(sshd: Sshd) -> Self {
+        let (work, cache) = (sshd.root().join("work dir"), sshd.root().join("cache"));
+        Self { sshd, work, cache }
+    }
+
+    fn send(&self, id: &str, tree: &Path) -> Result<Sent, SendError> {
+        let host = self.sshd.host();
+        send(&host, &self.work, id, tree, &self.cache, &host.patience())
+    }
+
+    fn remote(&self, id: &str) -> PathBuf {
+        self.work.join("trees").join(id)
+    }
+
+    fn trees(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.work.join("trees")).expect("a directory").flatten();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn a_tree_travels_once_and_then_only_what_differs() {
+    let bench = Bench::new(sshd!());
+    let tree = bench.sshd.root().join("tree");
+    make_tree(&tree, 400);
+    assert!(matches!(bench.send("one", &tree).expect("sent"), Sent::Whole { .. }));
+    assert_same(&tree, &bench.remote("one"));
+    assert_eq!(bench.send("one", &tree).expect("sent"), Sent::AlreadyThere);
+
+    // Changed, added, removed, a file that becomes a directory and the other way round, a mode, a link.
+    let second = bench.sshd.root().join("second");
+    make_tree(&second, 400);
+    fs::write(second.join("new\nline"), "changed").expect("a file");
+    fs::write(second.join("added \u{fc}"), "added").expect("a file");
+    fs::remove_file(second.join("-rf")).expect("a file");
+    fs::remove_file(second.join("empty")).expect("a file");
+    fs::create_dir(second.join("empty")).expect("a directory");
+    fs::write(second.join("empty/inside"), "x").expect("a file");
+    fs::remove_dir_all(second.join("l".repeat(120))).expect("a directory");
+    fs::write(second.join("l".repeat(120)), "a file now").expect("a file");
+    fs::set_permissions(second.join("a b"), fs::Permissions::from_mode(0o755)).expect("its mode");
+    fs::remove_file(second.join("link")).expect("a link");
+    symlink("a b", second.join("link")).expect("a link");
+    let sent = bench.send("two", &second).expect("sent");
+    assert!(matches!(sent, Sent::Difference { entries: 6, removed: 6 }), "{sent:?}");
+    assert_same(&second, &bench.remote("two"));
+    assert_same(&tree, &bench.remote("one"));
+    assert_eq!(bench.trees(), ["one", "two"]);
+    // What did not change is one file on the disk, where the disk can do that.
+    let inode = |id: &str| fs::metadata(bench.remote(id).join("script")).expect("a file").ino();
+    assert_eq!(inode("one"), inode("two"));
+}
+
+#[test]
+fn many_senders_of_one_tree_publish_it_once() {
+    let bench = Bench::new(sshd!());
+    let tree = bench.sshd.root().join("tree");
+    make_tree(&tree, 100);
+    thread::scope(|scope| {
+        let senders: Vec<_> = (0..5).map(|_| scope.spawn(|| bench.send("one", &tree))).collect();
+        for sender in senders {
+            sender.join().expect("no panic").expect("sent");
+        }
+    });
+    assert_same(&tree, &bench.remote("one"));
+    assert_eq!(bench.trees(), ["one"], "nothing else is left");
+}
+
+#[test]
+fn a_tree_over_there_that_somebody_spoilt_is_not_built_upon() {
+    let bench = Bench::new(sshd!());
+    let tree = bench.sshd.root().join("tree");
+    make_tree(&tree, 100);
+    bench.send("one", &tree).expect("sent");
+    fs::remove_file(bench.remote("one").join("a b")).expect("a file");
+    let second = bench.sshd.root().join("second");
+    make_tree(&second, 100);
+    fs::write(second.join("a new one"), "x").expect("a file");
+    assert!(matches!(bench.send("two", &second).expect("sent"), Sent::Whole { .. }));
+    assert_same(&second, &bench.remote("two"));
+    fs::remove_dir_all(bench.remote("one")).expect("a tree");
+    fs::remove_dir_all(bench.remote("two")).expect("a tree");
+    assert!(matches!(bench.send("one", &tree).expect("sent"), Sent::Whole { .. }));
+}
+
+#[test]
+fn a_cut_while_sending_publishes_nothing_and_is_repeated() {
+    let bench = Bench::new(sshd!());
+    let tree = bench.sshd.root().join("tree");
+    fs::create_dir_all(&tree).expect("a directory");
+    for n in 0..64u8 {
+        fs::write(tree.join(format!("{n}")), vec![n; 1 << 20]).expect("a file");
+    }
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| bench.send("one", &tree));
+        for _ in 0..3 {
+            thread::sleep(std::time::Duration::from_millis(150));
+            if bench.remote("one").exists() {
+                break;
+            }
+            bench.sshd.link.cut();
+        }
+        sender.join().expect("no panic").expect("sent");
+    });
+    assert_same(&tree, &bench.remote("one"));
+}
+
+#[test]
+fn a_full_disk_over_there_is_named() {
+    let bench = Bench::new(sshd!());
+    fs::create_dir_all(&bench.work).expect("a directory");
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
+        .arg(&bench.work)
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !mounted {
+        eprintln!("skipped: no right to mount a small file system");
+        return;
+    }
+    let tree = bench.sshd.root().join("tree");
+    fs::create_dir_all(&tree).expect("a directory");
+    fs::write(tree.join("big"), vec![b'x'; 2 << 20]).expect("a file");
+    let error = bench.send("one", &tree);
+    let left = bench.trees();
+    let _ = Command::new("umount").arg("-l").arg(&bench.work).status();
+    match error {
+        Err(SendError::Ssh(error)) => {
+            assert_eq!(error.fault, executor::placements::ssh::SshFault::NoSpace, "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn artifacts_come_back_whatever_they_are_called() {
+    let bench = Bench::new(sshd!());
+    let host = bench.sshd.host();
+    let remote = bench.sshd.root().join("far away");
+    make_tree(&remote, 40);
+    fs::write(remote.join("big"), vec![7; 3 << 20]).expect("a file");
+    fs::hard_link(remote.join("big"), remote.join("same")).expect("a link");
+    let names = list(&host, &remote, &host.patience()).expect("a list");
+    assert_eq!(names.len(), Manifest::of_directory(&remote).expect("a tree").entries().len());
+    let destination = bench.sshd.root().join("here");
+    let scratch = bench.sshd.root();
+    let fetched =
+        fetch(&host, &remote, &names, scratch, &destination, &host.patience()).expect("fetched");
+    // One link of the tree leads to an absolute path.
+    assert_eq!(fetched.refused.len(), 1, "{:?}", fetched.refused);
+    assert_eq!(fetched.refused[0].path, Path::new("dangling"));
+    fs::remove_file(remote.join("dangling")).expect("a link");
+    assert_same(&remote, &destination);
+    let outgoing = fs::read_dir(scratch).expect("a directory").flatten();
+    let left =
+        outgoing.filter(|entry| entry.file_name().to_string_lossy().starts_with(".outgoing"));
+    assert_eq!(left.count(), 0);
+    // A directory that is not there has no files; a file that is not there is an error.
+    let none = list(&host, &remote.join("missing"), &host.patience()).expect("a list");
+    assert!(none.is_empty());
+    let missing = [b"missing".to_vec()];
+    assert!(fetch(&host, &remote, &missing, scratch, &destination, &host.patience()).is_err());
+}
+
+#[test]
+fn busybox_over_there_will_do() {
+    let found = Command::new("busybox").arg("true").status().is_ok_and(|status| status.success());
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "busybox is not installed");
+        eprintln!("skipped: busybox is not installed");
+        return;
+    }
+    let sshd = Sshd::start(
+        "ForceCommand export PATH={root}/bin; exec {root}/bin/sh -c \"$SSH_ORIGINAL_COMMAND\"",
+    );
+    let Some(sshd) = sshd else { return };
+    let bin = sshd.root().join("bin");
+    fs::create_dir_all(&bin).expect("a directory");
+    let installed = Command::new("busybox").args(["--install", "-s"]).arg(&bin).status();
+    assert!(installed.is_ok_and(|status| status.success()));
+    let bench = Bench::new(sshd);
+    let host = bench.sshd.host();
+    let tar =
+        host.check(&Script::new("tar --help 2>&1 | head -n 1"), &host.patience()).expect("tar");
+    assert!(String::from_utf8_lossy(&tar).contains("BusyBox"), "it is busybox that is tested");
+    let tree = bench.sshd.root().join("tree");
+    make_tree(&tree, 60);
+    bench.send("one", &tree).expect("sent");
+    assert_same(&tree, &bench.remote("one"));
+    fs::write(tree.join("a new one"), "x").expect("a file");
+    fs::remove_file(tree.join("a b")).expect("a file");
+    let sent = bench.send("two", &tree).expect("sent");
+    assert!(matches!(sent, Sent::Difference { .. }), "{sent:?}");
+    assert_same(&tree, &bench.remote("two"));
+    let names = list(&host, &tree, &host.patience()).expect("a list");
+    let destination = bench.sshd.root().join("here");
+    fetch(&host, &tree, &names, bench.sshd.root(), &destination, &host.patience())
+        .expect("fetched");
+}
