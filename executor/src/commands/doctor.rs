@@ -69,13 +69,16 @@ pub(super) fn run(
             continue;
         }
         let about = format!("host {}", placement.host_name());
-        match machines.open(placement).and_then(|machine| machine.facts()) {
-            Ok(facts) => add(
-                &about,
-                true,
-                format!("{} {} as {}", facts.system, facts.architecture, facts.user),
-                None,
-            ),
+        let found =
+            machines.open(placement).and_then(|machine| Ok((machine.facts()?, machine.examine()?)));
+        match found {
+            Ok((facts, checks)) => {
+                let message = format!("{} {} as {}", facts.system, facts.architecture, facts.user);
+                add(&about, true, message, None);
+                for check in checks {
+                    add(&about, check.ok, check.message, check.advice);
+                }
+            }
             Err(fault) => add(&about, false, fault.message, fault.advice),
         }
     }

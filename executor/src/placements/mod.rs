@@ -46,6 +46,15 @@ pub trait Machine: Send + Sync {
     /// When the machine does not answer.
     fn facts(&self) -> Result<MachineFacts, Fault>;
 
+    /// Looks at what jobs and their supervision need there, one line for each thing.
+    ///
+    /// # Errors
+    ///
+    /// When the machine does not answer.
+    fn examine(&self) -> Result<Vec<Check>, Fault> {
+        Ok(Vec::new())
+    }
+
     /// Returns the directory on that machine under which everything of one attempt may live; it
     /// exists once something was put there, and [`Machine::remove`] takes it away.
     fn attempt_dir(&self, job: &JobRef) -> String;
@@ -96,6 +105,10 @@ pub trait Machine: Send + Sync {
     ///
     /// When either side fails.
     fn send(&self, from: &Path, path: &str, mode: u32) -> Result<(), Fault>;
+
+    /// Tells which values must not show in a job's log, for who follows a job that another process
+    /// started; [`Machine::start`] knows them by itself.
+    fn withhold(&self, _job: &JobRef, _secrets: &BTreeMap<String, Secret>) {}
 
     /// Starts a job under its supervisor, at most once however often it is asked.
     ///
@@ -196,6 +209,17 @@ pub struct MachineFacts {
     pub gid: u32,
     /// Its home directory.
     pub home: String,
+}
+
+/// One thing that was looked at on a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    pub advice: Option<String>,
 }
 
 /// A short command of ours on a machine, never a job.

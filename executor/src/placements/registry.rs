@@ -6,10 +6,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use plans::Placement;
+use plans::{Placement, SshHost};
 
-use super::{Machine, local::Local};
-use crate::fault::{FailureKind, Fault};
+use super::{
+    Machine,
+    local::Local,
+    ssh::{RemoteSsh, SshOptions},
+};
+use crate::fault::Fault;
 
 /// Where this process keeps what its machines need.
 #[derive(Debug, Clone)]
@@ -51,14 +55,33 @@ impl Machines {
         }
         let machine: Arc<dyn Machine> = match placement {
             Placement::Local => Arc::new(Local::open(self.config.clone())?),
-            Placement::RemoteSsh(host) => {
-                return Err(Fault::new(
-                    FailureKind::ToolMissing,
-                    format!("host `{}`: this executor has no placement `remote_ssh`", host.host),
-                ));
-            }
+            Placement::RemoteSsh(host) => Arc::new(self.remote(host)?),
         };
         open.insert(placement.host_name().to_owned(), Arc::clone(&machine));
         Ok(machine)
     }
+
+    /// Makes the machine of a host; its sources are made here, as if for this machine, and sent.
+    fn remote(&self, host: &SshHost) -> Result<RemoteSsh, Fault> {
+        let MachinesConfig { runs_dir, machine_dir, environment, executor: _ } = &self.config;
+        let trees = crate::source::Store::open(&machine_dir.join("trees"), environment)?;
+        RemoteSsh::open(
+            host,
+            SshOptions::new(host.ssh.as_str(), &runtime_dir(environment)),
+            &machine_dir.join("sent"),
+            runs_dir,
+            Box::new(move |wanted, control| trees.place(wanted, control)),
+        )
+    }
+}
+
+/// Returns a short path of this user's own, for control sockets.
+fn runtime_dir(environment: &BTreeMap<String, String>) -> PathBuf {
+    let given = environment.get("XDG_RUNTIME_DIR").map(PathBuf::from);
+    given
+        .filter(|dir| dir.is_absolute() && dir.as_os_str().len() < 40 && dir.is_dir())
+        .map(|dir| dir.join("forge-lanes"))
+        .unwrap_or_else(|| {
+            PathBuf::from(format!("/tmp/forge-lanes-{}", rustix::process::geteuid().as_raw()))
+        })
 }

@@ -3,12 +3,14 @@
 //! There is nothing to create and nothing to delete but the job itself: the machine's own
 //! supervisor gives it its view and takes that away.
 
+use std::collections::BTreeMap;
+
 use super::{Context, Runtime, Work};
 use crate::{
-    attempt::Phase,
+    attempt::{AttemptRequest, Phase},
     fault::Fault,
     intent::{Intent, SupervisedIntent},
-    placements::{Collected, Job, WorkspaceSource},
+    placements::{Collected, Job, Secret, WorkspaceSource},
     supervise::JobStatus,
 };
 
@@ -54,7 +56,10 @@ impl Runtime for HostProcess {
         let Context { request, machine, control, .. } = context;
         let name = request.job();
         let limits = match self.ready.take() {
-            None => Work::of(request, machine.name())?.limits,
+            None => {
+                machine.withhold(&name, &secrets(request));
+                Work::of(request, machine.name())?.limits
+            }
             Some((work, workspace)) => {
                 context.enter(Phase::Launch);
                 let limits = work.limits;
@@ -84,6 +89,11 @@ impl Runtime for HostProcess {
     }
 }
 
+fn secrets(request: &AttemptRequest) -> BTreeMap<String, Secret> {
+    let secrets = request.secrets.iter();
+    secrets.map(|(name, value)| (name.as_str().to_owned(), value.clone())).collect()
+}
+
 fn job(context: &Context<'_>, work: Work, workspace: WorkspaceSource) -> Job {
     let request = context.request;
     let Work {
@@ -108,11 +118,7 @@ fn job(context: &Context<'_>, work: Work, workspace: WorkspaceSource) -> Job {
         argv,
         env,
         keep_env: request.pass_env.clone(),
-        secrets: request
-            .secrets
-            .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), value.clone()))
-            .collect(),
+        secrets: secrets(request),
         workspace,
         writable,
         working_dir,

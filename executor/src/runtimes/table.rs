@@ -7,11 +7,8 @@ use plans::{PlacementKind, RuntimeKind};
 #[must_use]
 pub fn is_built(placement: PlacementKind, runtime: RuntimeKind) -> bool {
     match (placement, runtime) {
-        (PlacementKind::Local, RuntimeKind::HostProcess) => true,
+        (PlacementKind::Local | PlacementKind::RemoteSsh, RuntimeKind::HostProcess) => true,
         (PlacementKind::Local, RuntimeKind::Incus | RuntimeKind::Tart) => false,
-        (
-            PlacementKind::RemoteSsh,
-            RuntimeKind::HostProcess | RuntimeKind::Incus | RuntimeKind::Tart,
-        ) => false,
+        (PlacementKind::RemoteSsh, RuntimeKind::Incus | RuntimeKind::Tart) => false,
     }
 }

@@ -13,6 +13,11 @@
 #   sh shim.sh cancel  DIR GRACE             TERM, GRACE seconds, KILL; a later, smaller GRACE wins
 #   sh shim.sh gc      DIR [force]           ends what is left, removes DIR: "removed", "busy", "error WHY"
 #   sh shim.sh list    ROOT                  "RUN/NODE.ATTEMPT <status line>" for each directory below
+#   sh shim.sh take    TURNS TOKEN SECS JOB PLACES [GROUP…]
+#       Takes one of PLACES (0: no limit) and all GROUPs at once: "taken FILE…", or "busy FILE". Who took
+#       them has SECS to start the job in directory JOB or to call again; while it runs, they are taken.
+#   sh shim.sh hold    TURNS TOKEN SECS FILE…  another SECS: "held", or "lost FILE"
+#   sh shim.sh drop    TURNS TOKEN FILE…       lets go: "dropped"
 #
 # The state directory. Written by the placing side before `start`:
 #   cmd    the job, a sh script; it is sourced with the state directory as $1, and may say in `why` that it
@@ -30,11 +35,12 @@
 #          padded, "END.", a newline. Without that trailer there is no verdict.
 # Whatever is written after the start exists, at its full size, before it: a full disk takes no verdict.
 #
-# status line: "state=S log=BYTES", and with an exit record all of its fields.
+# status line: "state=S log=BYTES", with an exit record all of its fields, for a running job with a lease
+# "lease=SECS" that are left.
 #   state: unknown (never started here) | running | exited | lost (no verdict, nobody alive to write
 #   one) | host_rebooted
 # reason: exited | timed_out | lease_expired | cancelled | broken, or the word in `why` (not_found,
-# not_executable, no_working_dir).  evidence: none | oom | disk_full.
+# not_executable, no_working_dir, broken).  evidence: none | oom | disk_full.
 # killed: how many processes outlived TERM, or the job that started them, and had to be KILLed.
 #
 # Frames of attach, each a line of its own that starts with MARKER; what comes before the first is noise:
@@ -448,7 +454,7 @@ supervise() {
         rm -f .probe
     fi
     if [ $reason = exited ] && read -r why w_rest <why; then
-        case $why in not_found | not_executable | no_working_dir) reason=$why ;; esac
+        case $why in not_found | not_executable | no_working_dir | broken) reason=$why ;; esac
     fi
     rm -f env
     now
@@ -525,7 +531,12 @@ status() {
     else
         alive claim
         case $? in
-        0) echo "state=running log=$SIZE" ;;
+        0)
+            s_lease=
+            now
+            value lease && s_lease=" lease=$((VALUE > NOW ? VALUE - NOW : 0))"
+            echo "state=running log=$SIZE$s_lease"
+            ;;
         *)
             s_alive=$?
             if complete; then
@@ -681,6 +692,114 @@ list() {
     done
 }
 
+# ---------------------------------------------------------------------------------------- the turns
+
+# Runs the words with the directory's lock held; it is let go by whatever ends this process.
+locked() {
+    if has flock; then
+        (flock 9 && "$@") 9>>.lock
+    elif has perl; then
+        (perl -e 'open(my $f, ">&=", 9) && flock($f, 2) or exit 1' && "$@") 9>>.lock
+    else
+        fail no_flock
+    fi
+}
+
+# Whether turn file $1 is nobody's, or ours.
+is_free() {
+    [ -s "$1" ] || return 0
+    { read -r f_token f_boot f_until && IFS= read -r f_job; } <"$1" || return 0
+    [ "$f_token" != "$token" ] || return 0
+    # After another boot nothing of it runs.
+    [ "$f_boot" = "$BOOT" ] || return 0
+    is_number "$f_until" && [ "$NOW" -lt "$f_until" ] && return 1
+    (cd "$f_job" 2>/dev/null && ! complete && alive claim) && return 1
+    return 0
+}
+
+write_turn() {
+    printf '%s %s %s\n%s\n' "$token" "$BOOT" $((NOW + $2)) "$3" >".new.$1" && mv -f ".new.$1" "$1"
+}
+
+take() {
+    token=$1
+    is_number "$2" && is_number "$4" || fail bad_number
+    locked take_locked "$2" "$3" "$4" "$@"
+}
+
+take_locked() {
+    seconds=$1 job=$2 places=$3
+    shift 7
+    now
+    boot_id
+    for group; do
+        case $group in '' | */* | .*) fail bad_group ;; esac
+        is_free "group.$group" || {
+            echo "busy group.$group"
+            return 0
+        }
+    done
+    place=
+    if [ "$places" -gt 0 ]; then
+        place=0
+        until is_free "place.$place"; do
+            place=$((place + 1))
+            [ $place -lt "$places" ] || {
+                echo "busy place"
+                return 0
+            }
+        done
+    fi
+    taken=
+    for group; do
+        write_turn "group.$group" "$seconds" "$job" || fail no_space
+        taken="$taken group.$group"
+    done
+    if [ -n "$place" ]; then
+        write_turn "place.$place" "$seconds" "$job" || fail no_space
+        taken="$taken place.$place"
+    fi
+    echo "taken$taken"
+}
+
+hold() {
+    token=$1
+    is_number "$2" || fail bad_number
+    locked hold_locked "$@"
+}
+
+hold_locked() {
+    seconds=$2
+    shift 2
+    now
+    boot_id
+    for file; do
+        case $file in '' | */* | .*) fail bad_file ;; esac
+        { read -r f_token f_boot f_until && IFS= read -r f_job; } 2>/dev/null <"$file" &&
+            [ "$f_token" = "$token" ] || {
+            echo "lost $file"
+            return 0
+        }
+        write_turn "$file" "$seconds" "$f_job" || fail no_space
+    done
+    echo held
+}
+
+drop() {
+    token=$1
+    locked drop_locked "$@"
+}
+
+drop_locked() {
+    shift
+    for file; do
+        case $file in '' | */* | .*) continue ;; esac
+        read -r f_token f_rest 2>/dev/null <"$file" || continue
+        [ "$f_token" != "$token" ] || rm -f "$file"
+    done
+    echo dropped
+}
+
 [ $# -ge 2 ] || fail usage
 verb=$1 directory=$2
 shift 2
@@ -703,6 +822,6 @@ cd "$directory" 2>/dev/null || {
     exit 0
 }
 case $verb in
-start | status | attach | renew | cancel | gc | list | supervise) "$verb" "$@" ;;
+start | status | attach | renew | cancel | gc | list | supervise | take | hold | drop) "$verb" "$@" ;;
 *) fail "bad_verb $verb" ;;
 esac

@@ -68,6 +68,11 @@ impl Attachment {
         self.offset
     }
 
+    /// From now on, [`next`](Self::next) answers [`LogEvent::Woken`] while `wake` is readable.
+    pub fn wake_on(&mut self, wake: Option<OwnedFd>) {
+        self.session.wire().wake_on(wake);
+    }
+
     /// Waits for what comes next.
     ///
     /// # Errors

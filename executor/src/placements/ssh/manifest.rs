@@ -34,6 +34,8 @@ pub enum What {
         /// Where it points.
         target: Vec<u8>,
     },
+    /// A directory with nothing in it, as a submodule leaves one.
+    EmptyDirectory,
 }
 
 /// One path of a tree.
@@ -51,12 +53,13 @@ impl Entry {
     pub fn size(&self) -> u64 {
         match self.what {
             What::File { size, .. } => size,
-            What::Link { .. } => 0,
+            What::Link { .. } | What::EmptyDirectory => 0,
         }
     }
 }
 
-/// The files and links of a tree, sorted by path. Directories are only where files are, as in git.
+/// The files, links and empty directories of a tree, sorted by path; other directories are where they are
+/// needed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Manifest {
     entries: Vec<Entry>,
@@ -83,8 +86,10 @@ impl Manifest {
         let mut entries = Vec::new();
         let mut pending = vec![PathBuf::new()];
         while let Some(relative) = pending.pop() {
+            let mut is_empty = true;
             for entry in fs::read_dir(root.join(&relative))? {
                 let entry = entry?;
+                is_empty = false;
                 let path = relative.join(entry.file_name());
                 let kind = entry.file_type()?;
                 let what = if kind.is_dir() {
@@ -101,6 +106,10 @@ impl Manifest {
                     return Err(io::Error::other(text));
                 };
                 entries.push(Entry { path: path.into_os_string().into_vec(), what });
+            }
+            if is_empty && !relative.as_os_str().is_empty() {
+                let path = relative.into_os_string().into_vec();
+                entries.push(Entry { path, what: What::EmptyDirectory });
             }
         }
         Ok(Self::from_entries(entries))
@@ -126,7 +135,8 @@ impl Manifest {
     }
 
     /// Returns what has to be sent, and which paths have to go, to make `base` this tree. A path that
-    /// changes is in both: the far side may hold the old one as a link shared with another tree.
+    /// changes is in both: the far side may hold the old one as a link shared with another tree. Empty
+    /// directories are always sent: removing files may leave others, which go.
     #[must_use]
     pub fn difference<'a>(&'a self, base: &'a Self) -> (Vec<&'a Entry>, Vec<&'a [u8]>) {
         let old: BTreeMap<&[u8], &What> =
@@ -136,7 +146,9 @@ impl Manifest {
         let send = self
             .entries
             .iter()
-            .filter(|entry| old.get(&entry.path[..]) != Some(&&entry.what))
+            .filter(|entry| {
+                entry.what == What::EmptyDirectory || old.get(&entry.path[..]) != Some(&&entry.what)
+            })
             .collect();
         let remove = base
             .entries
@@ -145,6 +157,12 @@ impl Manifest {
             .map(|entry| &entry.path[..])
             .collect();
         (send, remove)
+    }
+
+    /// Returns whether a directory of it is empty.
+    #[must_use]
+    pub fn has_empty_directories(&self) -> bool {
+        self.entries.iter().any(|entry| entry.what == What::EmptyDirectory)
     }
 
     /// Returns the digests of the names.
@@ -177,6 +195,7 @@ impl Manifest {
                     (format!("{kind} {size} {} ", hex(digest)), &[][..])
                 }
                 What::Link { target } => ("l ".to_owned(), &target[..]),
+                What::EmptyDirectory => ("d ".to_owned(), &[][..]),
             };
             text.extend_from_slice(head.as_bytes());
             text.extend_from_slice(&entry.path);
@@ -203,6 +222,7 @@ impl Manifest {
             let (kind, rest) = head.split_at_checked(2)?;
             let (path, what) = match kind {
                 b"l " => (rest, What::Link { target: target.to_vec() }),
+                b"d " => (rest, What::EmptyDirectory),
                 b"f " | b"x " => {
                     let mut fields = rest.splitn(3, |&byte| byte == b' ');
                     let size = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
@@ -283,7 +303,8 @@ mod tests {
         let file = (any::<bool>(), any::<u64>(), any::<[u8; 32]>())
             .prop_map(|(executable, size, digest)| What::File { executable, size, digest });
         let link = proptest::collection::vec(1u8.., 0..20).prop_map(|target| What::Link { target });
-        let entry = (path, prop_oneof![file, link]).prop_map(|(path, what)| Entry { path, what });
+        let entry = (path, prop_oneof![file, link, Just(What::EmptyDirectory)])
+            .prop_map(|(path, what)| Entry { path, what });
         proptest::collection::vec(entry, 0..20)
     }
 

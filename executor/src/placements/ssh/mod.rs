@@ -6,20 +6,28 @@
 
 mod artifacts;
 mod attachment;
+mod commands;
 mod error;
+mod examine;
 mod host;
+mod jobs;
+mod log;
+mod machine;
 mod manifest;
 mod master;
 mod options;
 mod session;
 mod token;
 mod trees;
+mod turns;
 mod wire;
+mod workspace;
 
 pub use artifacts::{FetchError, Fetched, Refused, fetch, list, unpack};
 pub use attachment::{Attachment, LogEvent};
 pub use error::{SshError, SshFault};
 pub use host::{Host, Patience};
+pub use machine::{MakeSource, RemoteSsh};
 pub use manifest::{Entry, Manifest, What};
 pub use options::{SshOptions, prepare_runtime_dir};
 pub use session::Answer;

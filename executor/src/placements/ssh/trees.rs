@@ -19,7 +19,7 @@ use super::{
     error::{SshError, SshFault},
     host::{Host, Patience},
     manifest::{Entry, Manifest, What, below, hex},
-    session::Session,
+    session::{Answer, Session},
     token::token,
     wire::WireError,
 };
@@ -98,7 +98,14 @@ pub fn send(
     let mut corrupt = String::new();
     if let Some((base_id, base)) = &base {
         let (entries, removed) = manifest.difference(base);
-        let delta = Delivery { manifest: &manifest, entries, base: Some((base_id, removed)) };
+        let sent =
+            |path: &&[u8]| entries.binary_search_by(|entry| entry.path[..].cmp(path)).is_ok();
+        let sweep = base.has_empty_directories() || !removed.iter().all(sent);
+        let delta = Delivery {
+            manifest: &manifest,
+            entries,
+            base: Some(Base { id: base_id, removed, sweep }),
+        };
         match deliver(host, work_dir, id, root, &delta, patience)? {
             Delivered::Published => {
                 let (entries, removed) = manifest.difference(base);
@@ -123,8 +130,16 @@ pub fn send(
 struct Delivery<'a> {
     manifest: &'a Manifest,
     entries: Vec<&'a Entry>,
-    /// The tree to start from, and what of it has to go.
-    base: Option<(&'a str, Vec<&'a [u8]>)>,
+    base: Option<Base<'a>>,
+}
+
+/// The tree to start from.
+struct Base<'a> {
+    id: &'a str,
+    /// What of it has to go.
+    removed: Vec<&'a [u8]>,
+    /// Whether directories may be empty then, that have to go as well.
+    sweep: bool,
 }
 
 enum Delivered {
@@ -173,19 +188,40 @@ fn deliver(
     delivery: &Delivery<'_>,
     patience: &Patience<'_>,
 ) -> Result<Delivered, SendError> {
+    let bytes = delivery.entries.iter().map(|entry| entry.size()).sum();
+    let script = delivery_script(work_dir, id, delivery);
+    let answer = upload(host, script, bytes, root, patience, |session, until| {
+        write_tar(session, root, &delivery.entries, until)
+    });
+    let output = host.succeeded(answer?)?;
+    let text = String::from_utf8_lossy(&output);
+    match text.lines().rev().find(|line| !line.trim().is_empty()) {
+        Some("ok") => Ok(Delivered::Published),
+        last => Ok(Delivered::Refused(last.unwrap_or("no answer").to_owned())),
+    }
+}
+
+/// Runs a script that prints the mark it is given when it is ready to read `bytes` and more from its
+/// stdin; the session is over after that.
+fn upload(
+    host: &Host,
+    script: impl Fn(&str) -> Script,
+    bytes: u64,
+    from: &Path,
+    patience: &Patience<'_>,
+    write: impl Fn(&mut Session, Instant) -> Result<(), TarError>,
+) -> Result<Answer, SendError> {
     let mut unreadable = None;
     // A slow line is given its time: what is frozen is found by the heartbeat, not by this.
-    let bytes: u64 = delivery.entries.iter().map(|entry| entry.size()).sum();
     let each = patience.each + Duration::from_secs(60 + bytes / 50_000);
     let answer = host.repeat(&Patience { each, ..*patience }, |until| {
-        let script = delivery_script(work_dir, id, delivery);
         let mut session = host.session(until)?;
         let ready = token();
         session.begin(&script(&ready), "2>&1", until)?;
         if let Some(answer) = session.await_ready(&ready, until)? {
             return Ok(answer);
         }
-        if let Err(error) = write_tar(&mut session, root, &delivery.entries, until) {
+        if let Err(error) = write(&mut session, until) {
             match error {
                 TarError::Here(error) => {
                     unreadable = Some(error);
@@ -199,15 +235,75 @@ fn deliver(
         session.wire().close_input();
         session.finish(until)
     });
-    if let Some(error) = unreadable {
-        return Err(SendError::Unreadable { path: root.to_owned(), error });
+    match unreadable {
+        Some(error) => Err(SendError::Unreadable { path: from.to_owned(), error }),
+        None => Ok(answer?),
     }
-    let output = host.succeeded(answer?)?;
-    let text = String::from_utf8_lossy(&output);
-    match text.lines().rev().find(|line| !line.trim().is_empty()) {
-        Some("ok") => Ok(Delivered::Published),
-        last => Ok(Delivered::Refused(last.unwrap_or("no answer").to_owned())),
-    }
+}
+
+/// Sends a file or a directory of this machine to `to`, whole or not at all.
+///
+/// # Errors
+///
+/// See [`SendError`]. Nothing is published then.
+pub(super) fn send_path(
+    host: &Host,
+    from: &Path,
+    to: &Path,
+    mode: u32,
+    patience: &Patience<'_>,
+) -> Result<(), SendError> {
+    let unreadable = |error| SendError::Unreadable { path: from.to_owned(), error };
+    let found = fs::metadata(from).map_err(unreadable)?;
+    let parent = to.parent().unwrap_or(Path::new("/"));
+    let head = Script::new("umask 077\nmkdir -p")
+        .word(parent)
+        .text(" && cd")
+        .word(parent)
+        .text(" || exit 1\n")
+        .set("to", to.file_name().unwrap_or_default())
+        .set("new", format!(".new-{}", token()))
+        .set("mode", format!("{:o}", mode & 0o7777));
+    let publish = "chmod \"$mode\" \"$new\" && { [ ! -d \"$to\" ] || [ -L \"$to\" ] || rm -rf \"$to\"; } && \
+                   mv -f \"$new\" \"$to\"";
+    let answer = if found.is_dir() {
+        let manifest = Manifest::of_directory(from).map_err(unreadable)?;
+        let entries: Vec<&Entry> = manifest.entries().iter().collect();
+        let script = |ready: &str| {
+            let script = head.clone().text("mkdir \"$new\" && printf '%s\\n'").word(ready);
+            script
+                .text(" && (cd \"$new\" && tar -xf -) || { rm -rf \"$new\"; exit 1; }\n")
+                .text(publish)
+        };
+        upload(host, script, manifest.size(), from, patience, |session, until| {
+            write_tar(session, from, &entries, until)
+        })
+    } else {
+        let size = found.len();
+        let script = |ready: &str| {
+            let script = head
+                .clone()
+                .text("printf '%s\\n'")
+                .word(ready)
+                .text(" && cat >\"$new\" && [ $(wc -c <\"$new\") -eq");
+            script
+                .word(size.to_string())
+                .text(" ] || { rm -f \"$new\"; echo incomplete; exit 1; }\n")
+                .text(publish)
+        };
+        upload(host, script, size, from, patience, |session, until| {
+            let mut sink = Sink { session, until, failed: None };
+            let file = fs::File::open(from).map_err(TarError::Here)?;
+            let copied = io::copy(&mut io::Read::take(file, size), &mut sink);
+            match (copied, sink.failed) {
+                (Ok(_), _) => Ok(()),
+                (Err(_), Some(error)) => Err(TarError::Wire(error)),
+                (Err(error), None) => Err(TarError::Here(error)),
+            }
+        })
+    };
+    host.succeeded(answer?)?;
+    Ok(())
 }
 
 /// Returns the script that receives a delivery, given the mark it prints when it is ready for the tar.
@@ -229,9 +325,9 @@ fn delivery_script<'a>(
         let mut script = head.clone();
         script = match &delivery.base {
             None => script.text("mkdir \"$new\" && cd \"$new\" || exit 1\n"),
-            Some((base, removed)) => {
+            Some(Base { id, removed, sweep }) => {
                 // Linux hard-links, macOS clones; a plain copy is right everywhere.
-                let mut script = script.set("base", base).text(
+                let mut script = script.set("base", id).text(
                     "cp -al \"$base\" \"$new\" 2>/dev/null || { rm -rf \"$new\"; \
                      cp -cRp \"$base\" \"$new\" 2>/dev/null; } || { rm -rf \"$new\"; \
                      cp -Rp \"$base\" \"$new\"; } || { echo 'no base'; rm -rf \"$new\"; \
@@ -244,10 +340,7 @@ fn delivery_script<'a>(
                         script = script.word(dotted(path));
                     }
                     script = script.text(" | xargs -0 rm -f --\n");
-                    let sent = |path: &&[u8]| {
-                        delivery.entries.binary_search_by(|entry| entry.path[..].cmp(path)).is_ok()
-                    };
-                    if !removed.iter().all(sent) {
+                    if *sweep {
                         // Directories that end up empty go as well: a file may come in their place.
                         script = script.text(
                             "find . -depth -type d -empty ! -name . -exec rmdir {} \\; 2>/dev/null\n",
@@ -338,6 +431,12 @@ fn append_all<W: Write>(
                 header.set_size(0);
                 let target = Path::new(std::ffi::OsStr::from_bytes(target));
                 tar.append_link(&mut header, path, target)?;
+            }
+            What::EmptyDirectory => {
+                header.set_entry_type(tar::EntryType::Directory);
+                header.set_mode(0o755);
+                header.set_size(0);
+                tar.append_data(&mut header, path, io::empty())?;
             }
             What::File { executable, size, .. } => {
                 header.set_entry_type(tar::EntryType::Regular);

@@ -13,7 +13,7 @@ const SHORTEST: usize = 6;
 const MASK: &[u8] = b"***";
 
 /// A writer that masks.
-pub(super) struct Masking<W> {
+pub(crate) struct Masking<W> {
     to: W,
     needles: Vec<Vec<u8>>,
     finder: Option<AhoCorasick>,
@@ -24,7 +24,7 @@ pub(super) struct Masking<W> {
 
 impl<W: Write> Masking<W> {
     /// Makes a writer for these values. Returns also how many are too short to be masked.
-    pub(super) fn new<'a>(values: impl Iterator<Item = &'a String>, to: W) -> (Self, usize) {
+    pub(crate) fn new<'a>(values: impl Iterator<Item = &'a String>, to: W) -> (Self, usize) {
         let mut needles = BTreeSet::new();
         let mut too_short = 0;
         for value in values {
@@ -51,7 +51,7 @@ impl<W: Write> Masking<W> {
     }
 
     /// Takes bytes; writes what is decided.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let Some(finder) = &self.finder else {
             self.over |= self.to.write_all(bytes).is_err();
             return;
@@ -81,7 +81,7 @@ impl<W: Write> Masking<W> {
     }
 
     /// Writes what was held back: nothing more comes.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let rest = std::mem::take(&mut self.held);
         let rest = match &self.finder {
             // A whole needle may be held because a longer one began with it.
@@ -89,6 +89,11 @@ impl<W: Write> Masking<W> {
             None => rest,
         };
         let _ = self.to.write_all(&rest);
+    }
+
+    /// Returns how many bytes were taken and not yet written.
+    pub(crate) fn held(&self) -> u64 {
+        self.held.len() as u64
     }
 
     /// Remembers that nobody writes any more.

@@ -20,6 +20,7 @@ mod tree;
 mod view;
 mod worker;
 
+pub(crate) use mask::Masking;
 pub(crate) use protocol::{Reply, Report, Request, Start, View, receive, send};
 pub(crate) use record::{JOB_FILE, Record, read_report};
 pub(crate) use tree::{boot_id, kill, kill_cookie, processes_with_cookie};

@@ -1,0 +1,137 @@
+//! Short commands of ours on a host: argv in, code and both outputs back.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    error::{SshError, SshFault},
+    machine::{RemoteSsh, fault},
+    token::token,
+    wire::{WireError, find},
+};
+use crate::{
+    command_line::{Script, is_variable_name},
+    control::{Control, Level},
+    fault::{FailureKind, Fault},
+    placements::{Answer, ControlCommand, Flow},
+};
+
+/// Larger input goes through a session's own stdin.
+const INLINE: usize = 16 * 1024;
+
+/// Runs a command; hands its stdout over as it comes. `None`: it was stopped. A command without a sink may
+/// be run again when the connection breaks, one with a sink is not.
+pub(super) fn stream(
+    machine: &RemoteSsh,
+    command: &ControlCommand,
+    sink: &mut dyn FnMut(&[u8]) -> Flow,
+    control: Option<&Control>,
+) -> Result<Option<Answer>, Fault> {
+    let mark = token();
+    let ready = token();
+    let inline = command.stdin.len() <= INLINE && !command.stdin.contains(&0);
+    let script = script(command, &mark, (!inline).then_some(&ready));
+    let result = once(machine, command, &script, &mark, (!inline).then_some(&ready), sink, control);
+    result.map_err(|error| fault(FailureKind::NoAnswer, &error))
+}
+
+/// Prints the leader's pid, then what the command prints, then the mark, its status and its complaints.
+fn script(command: &ControlCommand, mark: &str, ready: Option<&String>) -> Script {
+    let mut script = Script::new("cd");
+    script = match &command.dir {
+        Some(dir) => script.word(dir).text(" || exit 1\n"),
+        None => script.text("\n"),
+    };
+    for (name, value) in &command.env {
+        if is_variable_name(name) {
+            script = script.text("export ").set(name, value);
+        }
+    }
+    if let Some(ready) = ready {
+        script = script.text("printf '%s\\n'").word(ready).text("\n");
+    }
+    script = script.text("exec 3>&1\nsaid=$( {\n");
+    if ready.is_none() {
+        if command.stdin.is_empty() {
+            script = script.text("exec </dev/null\n");
+        } else {
+            use std::os::unix::ffi::OsStrExt as _;
+            script = script.text("printf '%s'").word(std::ffi::OsStr::from_bytes(&command.stdin));
+            script = script.text(" | ");
+        }
+    }
+    script
+        .words(&command.argv)
+        .text("\n} 2>&1 >&3 3>&- )\nstatus=$?\n")
+        .text("printf '\\n%s %s\\n'")
+        .word(mark)
+        .text(" $status\nprintf '%s' \"$said\" | tail -c 4096\n")
+}
+
+fn once(
+    machine: &RemoteSsh,
+    command: &ControlCommand,
+    script: &Script,
+    mark: &str,
+    ready: Option<&String>,
+    sink: &mut dyn FnMut(&[u8]) -> Flow,
+    control: Option<&Control>,
+) -> Result<Option<Answer>, SshError> {
+    // Connecting can be repeated; what comes after may have happened.
+    let mut session =
+        machine.host.repeat(&machine.host.patience(), |until| machine.host.session(until))?;
+    let mut until = Instant::now() + command.deadline;
+    session.begin(script, "", until)?;
+    if let Some(ready) = ready {
+        if let Some(answer) = session.await_ready(ready, until)? {
+            return Ok(Some(failed(answer)));
+        }
+        let written = session.wire().write_all(&command.stdin, until);
+        // A command need not read all it is given.
+        if let Err(error @ (WireError::Deadline | WireError::Io(_))) = written {
+            return Err(session.explain(error, SshFault::Lost));
+        }
+        session.wire().close_input();
+    }
+    let told = control.map_or(Level::Kill, Control::level);
+    let raised = control.and_then(|control| control.raised(told));
+    session.wire().wake_on(raised.and_then(|fd| fd.try_clone_to_owned().ok()));
+    let end = format!("\n{mark} ").into_bytes();
+    let mut have = 0;
+    loop {
+        let bytes = match session.wire().more(have, until) {
+            Ok(bytes) => bytes,
+            // The client goes; what it started is told by the broken pipe, or ends by itself.
+            Err(WireError::Woken) => return Ok(None),
+            Err(error) => return Err(session.explain(error, SshFault::Lost)),
+        };
+        let over = find(bytes, &end);
+        // What may be the beginning of the end waits.
+        let sure = over.unwrap_or_else(|| bytes.len().saturating_sub(end.len()));
+        let flow = if sure > 0 { sink(&bytes[..sure]) } else { Flow::Continue };
+        let all = bytes.len();
+        if flow == Flow::Stop && over.is_none() {
+            return Ok(None);
+        }
+        session.wire().take(sure);
+        have = all - sure;
+        if over.is_some() {
+            break;
+        }
+        until = Instant::now() + command.deadline;
+    }
+    session.wire().wake_on(None);
+    session.wire().take(end.len());
+    let status = session.wire().line(until);
+    let status = status.map_err(|error| session.explain(error, SshFault::Lost))?;
+    let status = std::str::from_utf8(&status).ok().and_then(|text| text.parse::<i32>().ok());
+    let answer = session.finish(Instant::now() + Duration::from_secs(30))?;
+    if ready.is_none() {
+        machine.host.give_back(session);
+    }
+    let code = status.filter(|code| !(129..=192).contains(code));
+    Ok(Some(Answer { code, stdout: Vec::new(), stderr: answer.output }))
+}
+
+fn failed(answer: super::session::Answer) -> Answer {
+    Answer { code: Some(i32::from(answer.status)), stdout: Vec::new(), stderr: answer.output }
+}

@@ -1,0 +1,377 @@
+//! Jobs of a host: started under the pushed supervisor, followed through dropped connections, found again.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::{
+    attachment::{Attachment, LogEvent},
+    error::{SshError, SshFault},
+    log::Log,
+    machine::{RemoteSsh, fault},
+    workspace::{Places, make_ready},
+};
+use crate::{
+    command_line::Script,
+    control::{Control, Level},
+    fault::{FailureKind, Fault},
+    placements::{Job, Leftover, LeftoverKind},
+    supervise::{JobRef, JobStatus, Limits, shim},
+};
+
+/// For how long an attachment may say nothing: its supervisor says something every few seconds.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Starts a job unless somebody did.
+pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
+    let places = machine.places(&job.job);
+    let may_mount = machine.may_mount()?;
+    if !job.mounts.is_empty() && !may_mount {
+        return Err(Fault::new(
+            FailureKind::Workspace,
+            format!(
+                "host `{}`: `{}` cannot be mounted: that needs root and unshare(1)",
+                machine.name, job.mounts[0].to
+            ),
+        )
+        .advice("log in there as root, or use a runtime that brings its own mounts"));
+    }
+    let options = shim::StartOptions {
+        timeout: job.limits.timeout,
+        lease: job.limits.lease,
+        grace: job.limits.grace,
+        keep: job.keep_env.clone(),
+    };
+    let shim = machine.shim()?;
+    let start = shim::start(&shim, Path::new(&places.state), &options);
+    let script = make_ready(job, &places, &machine.owner(), may_mount);
+    let script = append(script.text("exec "), &start);
+    let mut patience = machine.host.patience();
+    // A copy of a large tree takes its time.
+    patience.each = Duration::from_secs(600);
+    let answer = machine.host.check(&script, &patience);
+    let answer = answer.map_err(|error| fault(FailureKind::Supervisor, &error))?;
+    let text = String::from_utf8_lossy(&answer);
+    match text.trim().lines().next_back() {
+        Some("started" | "already") => Ok(()),
+        Some(other) => Err(Fault::new(
+            FailureKind::Supervisor,
+            format!("host `{}`: the supervisor did not start: {other}", machine.name),
+        )),
+        None => Err(Fault::new(
+            FailureKind::Protocol,
+            format!("host `{}`: the supervisor did not answer", machine.name),
+        )),
+    }
+}
+
+fn append(script: Script, more: &Script) -> Script {
+    script.text(&String::from_utf8_lossy(more.as_bytes()))
+}
+
+/// Follows a job to its end.
+pub(super) fn attach(
+    machine: &RemoteSsh,
+    job: &JobRef,
+    log: &Path,
+    limits: &Limits,
+    control: &Control,
+) -> Result<JobStatus, Fault> {
+    let path = log;
+    let unwritable = |error: &std::io::Error| {
+        Fault::io(FailureKind::Io, format!("writing {}", path.display()), error)
+    };
+    let mut log = Log::open(log, &machine.withheld(job)).map_err(|error| unwritable(&error))?;
+    let mut following = Following {
+        machine,
+        job,
+        limits,
+        control,
+        shim: machine.shim()?,
+        state: machine.places(job).state,
+        told: Level::Run,
+        // Soon: who takes a job up again does not know how much of its lease is left.
+        renew_at: Instant::now() + Duration::from_secs(2),
+    };
+    let mut heard = Instant::now();
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let error = match following.once(&mut log, &mut heard) {
+            Ok(Ok(status)) => {
+                log.finish().map_err(|error| unwritable(&error))?;
+                if matches!(status, JobStatus::Lost) {
+                    // Nobody is left over there to end what the job started.
+                    following.verb("cancel", "0", Duration::from_secs(60))?;
+                }
+                return Ok(status);
+            }
+            Ok(Err(error)) => return Err(unwritable(&error)),
+            Err(error) => error,
+        };
+        if heard.elapsed() < Duration::from_secs(1) {
+            pause = Duration::from_millis(100);
+        }
+        let budget = match control.level() {
+            Level::Run => machine.host.options().reconnect_budget,
+            // The lease ends it over there; nobody here waits for that.
+            Level::Cancel => machine.host.options().reconnect_budget.min(Duration::from_secs(30)),
+            Level::Kill => Duration::ZERO,
+        };
+        if !error.fault.is_transient() || heard.elapsed() >= budget {
+            return Err(fault(FailureKind::Unreachable, &error));
+        }
+        let _ = control.wait(following.told.max(control.level()), pause);
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+struct Following<'a> {
+    machine: &'a RemoteSsh,
+    job: &'a JobRef,
+    limits: &'a Limits,
+    control: &'a Control,
+    shim: std::path::PathBuf,
+    state: String,
+    /// The level that the supervisor was told of.
+    told: Level,
+    renew_at: Instant,
+}
+
+impl Following<'_> {
+    /// Attaches once, and reads until the job is over or the connection is.
+    fn once(
+        &mut self,
+        log: &mut Log,
+        heard: &mut Instant,
+    ) -> Result<std::io::Result<JobStatus>, SshError> {
+        let offset = match log.resume() {
+            Ok(offset) => offset,
+            Err(error) => return Ok(Err(error)),
+        };
+        let host = &self.machine.host;
+        let script = shim::verb(&self.shim, "attach", Path::new(&self.state));
+        let until = Instant::now() + Duration::from_secs(60);
+        let mut attachment = Attachment::open(host, script, offset, None, until)?;
+        loop {
+            self.pass_on()?;
+            let raised = self.control.raised(self.told);
+            attachment.wake_on(raised.and_then(|fd| fd.try_clone_to_owned().ok()));
+            let event = attachment.next(Instant::now() + SILENCE)?;
+            *heard = Instant::now();
+            match event {
+                LogEvent::Bytes(bytes) => {
+                    if let Err(error) = log.take(&bytes) {
+                        return Ok(Err(error));
+                    }
+                }
+                LogEvent::Idle | LogEvent::Woken => {}
+                LogEvent::End(status) => {
+                    attachment.close(host, Instant::now() + Duration::from_secs(10));
+                    return JobStatus::parse(&status).map(Ok).ok_or_else(|| {
+                        SshError::new(&self.machine.name, SshFault::Garbled, status)
+                    });
+                }
+            }
+            if self.limits.lease > Duration::ZERO && Instant::now() >= self.renew_at {
+                self.renew_at = Instant::now() + self.limits.lease / 3;
+                let seconds = self.limits.lease.as_secs().max(1).to_string();
+                // Failing shows on the attachment as well; the next time will do.
+                let _ = self.ask("renew", &seconds, Duration::from_secs(20));
+            }
+        }
+    }
+
+    /// Tells the supervisor how much the job is wanted, if that changed.
+    fn pass_on(&mut self) -> Result<(), SshError> {
+        let level = self.control.level();
+        if level > self.told {
+            let grace = if level == Level::Kill { 0 } else { self.limits.grace.as_secs() };
+            self.ask("cancel", &grace.to_string(), Duration::from_secs(30))?;
+            self.told = level;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, verb: &str, word: &str, budget: Duration) -> Result<String, SshError> {
+        let script = shim::verb(&self.shim, verb, Path::new(&self.state)).word(word);
+        let patience = super::Patience { budget, ..self.machine.host.patience() };
+        let output = self.machine.host.check(&script, &patience)?;
+        Ok(String::from_utf8_lossy(&output).trim().to_owned())
+    }
+
+    fn verb(&self, verb: &str, word: &str, budget: Duration) -> Result<JobStatus, Fault> {
+        let line = self.ask(verb, word, budget);
+        let line = line.map_err(|error| fault(FailureKind::Unreachable, &error))?;
+        parse(self.machine, self.job, &line)
+    }
+}
+
+fn parse(machine: &RemoteSsh, job: &JobRef, line: &str) -> Result<JobStatus, Fault> {
+    JobStatus::parse(line).ok_or_else(|| {
+        Fault::new(
+            FailureKind::Protocol,
+            format!("host `{}`: the status of {job} is no status: `{line}`", machine.name),
+        )
+    })
+}
+
+/// Returns what is known of a job.
+pub(super) fn status(machine: &RemoteSsh, job: &JobRef) -> Result<JobStatus, Fault> {
+    let line = machine.verb("status", &machine.places(job).state, &[])?;
+    parse(machine, job, &line)
+}
+
+/// Ends a job that nobody is attached to.
+pub(super) fn cancel(
+    machine: &RemoteSsh,
+    job: &JobRef,
+    grace: Duration,
+) -> Result<JobStatus, Fault> {
+    let state = machine.places(job).state;
+    let line = machine.verb("cancel", &state, &[&grace.as_secs().to_string()])?;
+    let mut status = parse(machine, job, &line)?;
+    let until = Instant::now() + grace + Duration::from_secs(30);
+    while matches!(status, JobStatus::Running) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+        status = self::status(machine, job)?;
+    }
+    Ok(status)
+}
+
+/// Removes everything of an attempt, ending it first if it runs.
+pub(super) fn remove(machine: &RemoteSsh, places: &Places) -> Result<(), Fault> {
+    let answer = machine.verb("gc", &places.state, &["force"])?;
+    if answer == "removed" {
+        return Ok(());
+    }
+    let what = &places.state;
+    Err(Fault::new(
+        FailureKind::Cleanup,
+        format!("host `{}`: `{what}` cannot be removed: {answer}", machine.name),
+    )
+    .advice("look at who still writes there, then `executor gc`"))
+}
+
+/// Lists what runs left on the host.
+pub(super) fn leftovers(machine: &RemoteSsh, wanted: Option<&str>) -> Result<Vec<Leftover>, Fault> {
+    let shim = machine.shim()?;
+    let runs = format!("{}/runs", machine.work_dir);
+    let script = shim::verb(&shim, "list", Path::new(&runs))
+        .text("\necho ==\ncd")
+        .word(&machine.work_dir)
+        .text(
+            " 2>/dev/null || exit 0\n\
+         ls -d outputs/*/*.* 2>/dev/null\necho ==\n\
+         for o in runs/*/owner outputs/*/owner; do\n\
+         [ -s \"$o\" ] && printf '%s %s\\n' \"$(cat \"$o\")\" \"$o\"; done\necho ==\n\
+         find runs outputs -mindepth 2 -maxdepth 2 -type d -mtime +6 2>/dev/null\necho ==\n\
+         cat runs/*/*/uses 2>/dev/null\necho ==\n\
+         find trees -mindepth 1 -maxdepth 1 ! -name '.new-*' -mtime +6 2>/dev/null\n\
+         find trees -mindepth 1 -maxdepth 1 -name '.new-*' -mmin +720 2>/dev/null\ntrue",
+        );
+    let output = machine.host.check(&script, &machine.host.patience());
+    let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
+    let text = String::from_utf8_lossy(&output).into_owned();
+    let mut parts = text.split("==\n");
+    let mut part = || parts.next().unwrap_or_default().lines().collect::<Vec<_>>();
+    let (jobs, outputs, owners, old, used, trees) =
+        (part(), part(), part(), part(), part(), part());
+    let owner = machine.owner();
+    let own = |run: &str| {
+        owners.iter().any(|line| {
+            let (who, path) = line.split_once(' ').unwrap_or_default();
+            who == owner && path.split('/').nth(1) == Some(run)
+        })
+    };
+    let is_old = |root: &str, name: &str| old.contains(&format!("{root}/{name}").as_str());
+    let mut found: Vec<Leftover> = Vec::new();
+    let mut add = |root: &str, name: &str, status: &str| {
+        let run = name.split('/').next().unwrap_or_default().to_owned();
+        if wanted.is_some_and(|wanted| wanted != run) || found.iter().any(|one| one.name == name) {
+            return;
+        }
+        let is_running = status.starts_with("running") && !status.contains(" lease=0");
+        // What others left is theirs, until it is old enough for nobody to come back for it.
+        let is_wanted = if own(&run) { machine.is_unfinished(&run) } else { !is_old(root, name) };
+        let in_use = is_running || is_wanted;
+        found.push(Leftover { kind: LeftoverKind::Job, run, name: name.to_owned(), in_use });
+    };
+    for line in jobs {
+        if let Some((name, status)) = line.split_once(" state=") {
+            add("runs", name, status);
+        }
+    }
+    for line in outputs {
+        if let Some(name) = line.strip_prefix("outputs/") {
+            add("outputs", name, "");
+        }
+    }
+    if wanted.is_none() {
+        for line in trees {
+            let Some(id) = line.strip_prefix("trees/").filter(|id| !used.contains(id)) else {
+                continue;
+            };
+            found.push(Leftover {
+                kind: LeftoverKind::Tree,
+                run: String::new(),
+                name: id.to_owned(),
+                in_use: false,
+            });
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Removes one of them, and checks that it is gone.
+pub(super) fn remove_leftover(machine: &RemoteSsh, leftover: &Leftover) -> Result<(), Fault> {
+    // What comes back from a host is not a path until it was looked at.
+    let safe = |component: &str| {
+        !component.is_empty()
+            && component != "."
+            && component != ".."
+            && !component.contains(['/', '\0', '\n'])
+    };
+    let wrong = || {
+        Fault::new(
+            FailureKind::Cleanup,
+            format!("host `{}`: `{}` names nothing of ours", machine.name, leftover.name),
+        )
+    };
+    match leftover.kind {
+        LeftoverKind::Job => {
+            let (run, node) = leftover.name.split_once('/').ok_or_else(wrong)?;
+            if !safe(run) || !safe(node) {
+                return Err(wrong());
+            }
+            let places = machine.places_of(run, node);
+            remove(machine, &places)?;
+            remove_directory(machine, &places.output)?;
+            // The run's own directories, when they are empty now.
+            let parents = Script::new("for d in")
+                .word(format!("{}/runs/{run}", machine.work_dir))
+                .word(format!("{}/outputs/{run}", machine.work_dir))
+                .text(
+                    "; do\n[ \"$(ls -A \"$d\" 2>/dev/null)\" != owner ] || \
+                     { rm -f \"$d/owner\"; rmdir \"$d\"; }\ndone 2>/dev/null; true",
+                );
+            let answer = machine.host.check(&parents, &machine.host.patience());
+            answer.map(drop).map_err(|error| fault(FailureKind::Cleanup, &error))
+        }
+        LeftoverKind::Tree if safe(&leftover.name) => {
+            remove_directory(machine, &format!("{}/trees/{}", machine.work_dir, leftover.name))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+fn remove_directory(machine: &RemoteSsh, directory: &str) -> Result<(), Fault> {
+    let script = Script::new("").set("d", directory).text(
+        "rm -rf \"$d\" 2>/dev/null\n[ -e \"$d\" ] || exit 0\n\
+             chmod -R u+rwX \"$d\"; rm -rf \"$d\" || exit 1\n[ ! -e \"$d\" ]",
+    );
+    let answer = machine.host.check(&script, &machine.host.patience());
+    answer.map(drop).map_err(|error| fault(FailureKind::Cleanup, &error))
+}

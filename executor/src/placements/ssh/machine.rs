@@ -1,0 +1,487 @@
+//! A host as a [`Machine`]: the connection, the pushed supervisor, trees, files and turns in one.
+//!
+//! Below the host's `work_dir`: `bin/` (supervisors by hash), `trees/` (by content), `runs/RUN/NODE.ATTEMPT`
+//! (one attempt), `outputs/RUN/NODE.ATTEMPT` (what outlives it), `turns/`.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use plans::{Output, PlacementKind, SshHost};
+use sha2::{Digest, Sha256};
+
+use super::{
+    artifacts::{self, FetchError},
+    commands,
+    error::{SshError, SshFault},
+    examine,
+    host::Host,
+    jobs,
+    manifest::hex,
+    options::{SshOptions, prepare_runtime_dir},
+    trees::{self, SendError},
+    turns,
+    workspace::Places,
+};
+use crate::{
+    command_line::Script,
+    control::Control,
+    fault::{FailureKind, Fault},
+    placements::{
+        Answer, Check, Collected, ControlCommand, Flow, Held, Job, Keep, Leftover, Machine,
+        MachineFacts, Secret, Turn,
+    },
+    source::{PlacedSource, SourceRequest},
+    supervise::{JobRef, JobStatus, Limits, shim},
+};
+
+/// The way to a host, shared with the threads that keep something there.
+pub(super) type Reach = Host;
+
+/// Makes a source on this machine, whence it is sent.
+pub type MakeSource =
+    Box<dyn Fn(&SourceRequest, &Control) -> Result<PlacedSource, Fault> + Send + Sync>;
+
+/// A host reached over ssh.
+pub struct RemoteSsh {
+    pub(super) name: String,
+    pub(super) host: Arc<Reach>,
+    pub(super) work_dir: String,
+    /// Where manifests of what was sent are kept, on this machine.
+    cache: PathBuf,
+    make_source: MakeSource,
+    facts: OnceLock<(MachineFacts, bool)>,
+    shim: OnceLock<PathBuf>,
+    /// Sources that were seen there by this process.
+    placed: Mutex<Vec<PlacedSource>>,
+    asking: Mutex<()>,
+    /// `runs/` of this executor's state directory.
+    runs_dir: PathBuf,
+    /// What must not show in a job's log.
+    withheld: Mutex<BTreeMap<JobRef, Vec<String>>>,
+}
+
+impl RemoteSsh {
+    /// Makes a machine of a host in a plan; nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// When the directory for control sockets cannot be made.
+    pub fn open(
+        host: &SshHost,
+        options: SshOptions,
+        cache: &Path,
+        runs_dir: &Path,
+        make_source: MakeSource,
+    ) -> Result<Self, Fault> {
+        prepare_runtime_dir(&options.runtime_dir).map_err(|error| {
+            let what = format!("making {}", options.runtime_dir.display());
+            Fault::io(FailureKind::Io, what, &error)
+        })?;
+        Ok(Self {
+            name: host.host.to_string(),
+            host: Arc::new(Host::new(options)),
+            work_dir: host.work_dir.to_string(),
+            cache: cache.to_owned(),
+            make_source,
+            facts: OnceLock::new(),
+            shim: OnceLock::new(),
+            placed: Mutex::default(),
+            asking: Mutex::new(()),
+            runs_dir: runs_dir.to_owned(),
+            withheld: Mutex::default(),
+        })
+    }
+
+    /// Returns what tells this executor's runs over there from those of others: its state directory.
+    pub(super) fn owner(&self) -> String {
+        let system = rustix::system::uname();
+        let mut hash = Sha256::new();
+        hash.update(system.nodename().to_bytes());
+        hash.update([0]);
+        hash.update(self.runs_dir.as_os_str().as_encoded_bytes());
+        hex(&hash.finalize()[..8])
+    }
+
+    /// Returns whether a run of ours may still be resumed, or is being run.
+    pub(super) fn is_unfinished(&self, run: &str) -> bool {
+        let dir = self.runs_dir.join(run);
+        dir.is_dir() && !dir.join("record.json").exists()
+    }
+
+    /// Returns what must not show in a job's log.
+    pub(super) fn withheld(&self, job: &JobRef) -> Vec<String> {
+        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        withheld.get(job).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn reach(&self) -> Arc<Reach> {
+        Arc::clone(&self.host)
+    }
+
+    pub(super) fn asking(&self) -> MutexGuard<'_, ()> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn places(&self, job: &JobRef) -> Places {
+        self.places_of(&job.run, &format!("{}.{}", job.node, job.attempt))
+    }
+
+    pub(super) fn places_of(&self, run: &str, node: &str) -> Places {
+        Places {
+            state: format!("{}/runs/{run}/{node}", self.work_dir),
+            output: format!("{}/outputs/{run}/{node}", self.work_dir),
+        }
+    }
+
+    /// Returns the supervisor's path over there, putting it there first if need be.
+    pub(super) fn shim(&self) -> Result<PathBuf, Fault> {
+        if let Some(path) = self.shim.get() {
+            return Ok(path.clone());
+        }
+        let directory = Path::new(&self.work_dir).join("bin");
+        let installed = self.host.check(&shim::install(&directory), &self.host.patience());
+        installed.map_err(|error| fault(FailureKind::Supervisor, &error))?;
+        Ok(self.shim.get_or_init(|| directory.join(shim::file_name())).clone())
+    }
+
+    pub(super) fn may_mount(&self) -> Result<bool, Fault> {
+        self.ask_facts().map(|(_, may_mount)| *may_mount)
+    }
+
+    /// Runs a verb of the supervisor and returns its answer.
+    pub(super) fn verb(&self, verb: &str, dir: &str, words: &[&str]) -> Result<String, Fault> {
+        let script = shim::verb(&self.shim()?, verb, Path::new(dir)).words(words);
+        // `error WHY` comes with a status that is no success.
+        let answer = self.host.run(&script, &self.host.patience());
+        let answer = answer.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
+        Ok(answer.text())
+    }
+
+    fn ask_facts(&self) -> Result<&(MachineFacts, bool), Fault> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(facts);
+        }
+        let script = Script::new(
+            "uname -s; uname -m; id -un; id -u; id -g\n\
+             cat /proc/sys/kernel/random/boot_id 2>/dev/null ||\n\
+             sysctl -n kern.bootsessionuuid 2>/dev/null || echo unknown\n\
+             if [ \"$(id -u)\" = 0 ] && unshare --mount --propagation private true 2>/dev/null\n\
+             then echo mount; else echo -; fi\nprintf '%s\\n' \"$HOME\"",
+        );
+        let output = self.host.check(&script, &self.host.patience());
+        let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
+        let text = String::from_utf8_lossy(&output).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        let [system, architecture, user, uid, gid, boot_id, mount, home @ ..] = &lines[..] else {
+            return Err(self.garbled(&text));
+        };
+        let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse()) else {
+            return Err(self.garbled(&text));
+        };
+        let facts = MachineFacts {
+            boot_id: (*boot_id).to_owned(),
+            system: (*system).to_owned(),
+            architecture: (*architecture).to_owned(),
+            user: (*user).to_owned(),
+            uid,
+            gid,
+            home: home.join("\n"),
+        };
+        Ok(self.facts.get_or_init(|| (facts, *mount == "mount")))
+    }
+
+    fn garbled(&self, text: &str) -> Fault {
+        let text: String = text.chars().take(200).flat_map(char::escape_debug).collect();
+        Fault::new(FailureKind::Protocol, format!("host `{}` answered `{text}`", self.name))
+    }
+
+    fn bring(
+        &self,
+        root: &str,
+        globs: &[String],
+        into: &Path,
+        except: &[Vec<u8>],
+        collected: &mut Collected,
+    ) -> Result<Vec<Vec<u8>>, Fault> {
+        let globs = compile(globs)?;
+        let patience = self.host.patience();
+        let names = artifacts::list(&self.host, Path::new(root), &patience);
+        let mut names = names.map_err(|error| fault(FailureKind::Collect, &error))?;
+        names.retain(|name| {
+            use std::os::unix::ffi::OsStrExt as _;
+            globs.is_match(std::ffi::OsStr::from_bytes(name)) && !except.contains(name)
+        });
+        let scratch = Path::new(&self.work_dir);
+        let fetched =
+            artifacts::fetch(&self.host, Path::new(root), &names, scratch, into, &patience);
+        let fetched = fetched.map_err(|error| match &error {
+            FetchError::Ssh(ssh) => fault(FailureKind::Collect, ssh),
+            FetchError::Unwritable { error: io, .. } => Fault::io(FailureKind::Collect, &error, io),
+            FetchError::Archive(_) => Fault::new(FailureKind::Collect, error.to_string()),
+        })?;
+        for file in &fetched.files {
+            collected.files += 1;
+            collected.bytes += into.join(file).symlink_metadata().map_or(0, |found| found.len());
+        }
+        for refused in fetched.refused {
+            let name: String =
+                refused.path.to_string_lossy().chars().flat_map(char::escape_debug).collect();
+            collected.refused.push(format!("{name}: {}", refused.why));
+        }
+        Ok(names)
+    }
+
+    /// Returns where an output is, after a check that it is there and stays where it should.
+    fn output(&self, job: &JobRef, output: &Output) -> Result<Option<String>, Fault> {
+        let places = self.places(job);
+        let script = match output {
+            Output::Workspace => {
+                Script::new("cd").word(format!("{}/workspace", places.output)).text(" && pwd -P")
+            }
+            Output::StorePath => {
+                Script::new("cd").word(&places.output).text(" && [ -e result ] && readlink result")
+            }
+            // Copied, since the workspace goes with the attempt; whole or not at all.
+            Output::Directory(below) => Script::new("")
+                .set("ws", places.copy(false))
+                .set("out", &places.output)
+                .set("below", below.as_str())
+                .text(
+                    "real=$(cd \"$ws\" && pwd -P) && from=$(cd \"$ws/$below\" && pwd -P) || exit 1\n\
+                     case $from/ in \"$real\"/*) ;; *) exit 1 ;; esac\n\
+                     if [ ! -d \"$out/directory\" ]; then\n\
+                     mkdir -p \"$out\" && rm -rf \"$out/.new\" && cp -Rp \"$from\" \"$out/.new\" &&\n\
+                     mv \"$out/.new\" \"$out/directory\" || exit 2\n\
+                     fi\ncd \"$out/directory\" && pwd -P",
+                ),
+        };
+        let answer = self.host.run(&script, &self.host.patience());
+        let answer = answer.map_err(|error| fault(FailureKind::Collect, &error))?;
+        match answer.status {
+            0 => Ok(Some(answer.text())),
+            2 => Err(Fault::new(
+                FailureKind::Collect,
+                format!(
+                    "host `{}`: the output of {job} cannot be kept: {}",
+                    self.name,
+                    answer.text()
+                ),
+            )),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Machine for RemoteSsh {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn placement(&self) -> PlacementKind {
+        PlacementKind::RemoteSsh
+    }
+
+    fn facts(&self) -> Result<MachineFacts, Fault> {
+        self.ask_facts().map(|(facts, _)| facts.clone())
+    }
+
+    fn examine(&self) -> Result<Vec<Check>, Fault> {
+        examine::examine(self)
+    }
+
+    fn attempt_dir(&self, job: &JobRef) -> String {
+        self.places(job).state
+    }
+
+    fn run(&self, command: &ControlCommand) -> Result<Answer, Fault> {
+        let mut stdout = Vec::new();
+        let mut sink = |bytes: &[u8]| {
+            stdout.extend_from_slice(bytes);
+            Flow::Continue
+        };
+        let answer = commands::stream(self, command, &mut sink, None)?;
+        answer.map(|answer| Answer { stdout, ..answer }).ok_or_else(|| {
+            Fault::new(FailureKind::Protocol, "a command was stopped that nobody stops")
+        })
+    }
+
+    fn stream(
+        &self,
+        command: &ControlCommand,
+        sink: &mut dyn FnMut(&[u8]) -> Flow,
+        control: &Control,
+    ) -> Result<Option<Answer>, Fault> {
+        commands::stream(self, command, sink, Some(control))
+    }
+
+    fn free_bytes(&self, path: &str) -> Result<u64, Fault> {
+        let script = Script::new("").set("p", path).text(
+            "while [ ! -e \"$p\" ]; do p=${p%/*}; [ -n \"$p\" ] || p=/; done\n\
+             df -Pk \"$p\" | tail -n 1 | { read -r a b c d e; echo \"$d\"; }",
+        );
+        let output = self.host.check(&script, &self.host.patience());
+        let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
+        let text = String::from_utf8_lossy(&output).trim().to_owned();
+        let kilobytes: u64 = text.parse().map_err(|_| self.garbled(&text))?;
+        Ok(kilobytes.saturating_mul(1024))
+    }
+
+    fn place_source(
+        &self,
+        wanted: &SourceRequest,
+        control: &Control,
+    ) -> Result<PlacedSource, Fault> {
+        let here = (self.make_source)(wanted, control)?;
+        let there = PlacedSource {
+            path: format!("{}/trees/{}", self.work_dir, here.id),
+            id: here.id.clone(),
+        };
+        // One sends; whoever needs the same waits for it instead of sending it as well.
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        if placed.contains(&there) {
+            return Ok(there);
+        }
+        let patience = self.host.patience();
+        let work_dir = Path::new(&self.work_dir);
+        let sent = trees::send(
+            &self.host,
+            work_dir,
+            &here.id,
+            Path::new(&here.path),
+            &self.cache,
+            &patience,
+        );
+        sent.map_err(|error| match &error {
+            SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
+            SendError::Unreadable { error: io, .. } => {
+                Fault::io(FailureKind::SourceMissing, &error, io)
+            }
+            SendError::Corrupt(_) => {
+                Fault::new(FailureKind::Io, format!("host `{}`: {error}", self.name))
+            }
+        })?;
+        placed.push(there.clone());
+        Ok(there)
+    }
+
+    fn send(&self, from: &Path, path: &str, mode: u32) -> Result<(), Fault> {
+        let sent = trees::send_path(&self.host, from, Path::new(path), mode, &self.host.patience());
+        sent.map_err(|error| match &error {
+            SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
+            SendError::Unreadable { error: io, .. } => Fault::io(FailureKind::Io, &error, io),
+            SendError::Corrupt(_) => Fault::new(FailureKind::Io, error.to_string()),
+        })
+    }
+
+    fn withhold(&self, job: &JobRef, secrets: &BTreeMap<String, Secret>) {
+        if !secrets.is_empty() {
+            let values = secrets.values().map(|value| value.reveal().to_owned()).collect();
+            let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+            withheld.insert(job.clone(), values);
+        }
+    }
+
+    fn start(&self, job: &Job) -> Result<(), Fault> {
+        self.withhold(&job.job, &job.secrets);
+        jobs::start(self, job)
+    }
+
+    fn attach(
+        &self,
+        job: &JobRef,
+        log: &Path,
+        limits: &Limits,
+        control: &Control,
+    ) -> Result<JobStatus, Fault> {
+        jobs::attach(self, job, log, limits, control)
+    }
+
+    fn status(&self, job: &JobRef) -> Result<JobStatus, Fault> {
+        jobs::status(self, job)
+    }
+
+    fn cancel(&self, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault> {
+        jobs::cancel(self, job, grace)
+    }
+
+    fn collect(&self, job: &JobRef, keep: &Keep, into: &Path) -> Result<Collected, Fault> {
+        let places = self.places(job);
+        let mut collected = Collected::default();
+        if !keep.artifacts.is_empty() {
+            // What a job puts into its own artifacts directory goes before a file of that name in
+            // its workspace.
+            let first = format!("{}/artifacts", places.state);
+            let taken = self.bring(&first, &keep.artifacts, into, &[], &mut collected)?;
+            let workspace = places.copy(keep.output == Some(Output::Workspace));
+            self.bring(&workspace, &keep.artifacts, into, &taken, &mut collected)?;
+        }
+        if let Some(output) = &keep.output {
+            collected.output = self.output(job, output)?;
+        }
+        Ok(collected)
+    }
+
+    fn fetch(&self, from: &str, globs: &[String], into: &Path) -> Result<Collected, Fault> {
+        let mut collected = Collected::default();
+        self.bring(from, globs, into, &[], &mut collected)?;
+        Ok(collected)
+    }
+
+    fn remove(&self, job: &JobRef) -> Result<(), Fault> {
+        let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        withheld.remove(job);
+        drop(withheld);
+        jobs::remove(self, &self.places(job))
+    }
+
+    fn acquire(&self, wanted: &Turn, control: &Control) -> Result<Option<Box<dyn Held>>, Fault> {
+        turns::acquire(self, wanted, control)
+    }
+
+    fn leftovers(&self, run: Option<&str>) -> Result<Vec<Leftover>, Fault> {
+        jobs::leftovers(self, run)
+    }
+
+    fn remove_leftover(&self, leftover: &Leftover) -> Result<(), Fault> {
+        jobs::remove_leftover(self, leftover)
+    }
+}
+
+/// Compiles the globs of a plan: `*` and `?` stay inside a component.
+fn compile(globs: &[String]) -> Result<GlobSet, Fault> {
+    let broken = |error: &globset::Error| {
+        Fault::new(FailureKind::Collect, format!("the plan has a broken glob: {error}"))
+    };
+    let mut set = GlobSetBuilder::new();
+    for glob in globs {
+        let built = GlobBuilder::new(glob).literal_separator(true).build();
+        set.add(built.map_err(|error| broken(&error))?);
+    }
+    set.build().map_err(|error| broken(&error))
+}
+
+/// Turns what broke on the way into a failure of the infrastructure; `otherwise` when it was a command
+/// over there that failed.
+pub(super) fn fault(otherwise: FailureKind, error: &SshError) -> Fault {
+    let kind = match error.fault {
+        SshFault::Unreachable
+        | SshFault::ConnectTimeout
+        | SshFault::Dns
+        | SshFault::Lost
+        | SshFault::SessionRefused => FailureKind::Unreachable,
+        SshFault::HostKeyUnknown | SshFault::HostKeyChanged => FailureKind::HostKey,
+        SshFault::Auth => FailureKind::LoginRefused,
+        SshFault::NoClient | SshFault::Configuration | SshFault::Shell => FailureKind::ToolMissing,
+        SshFault::Deadline => FailureKind::NoAnswer,
+        SshFault::NoSpace => FailureKind::DiskFull,
+        SshFault::Garbled => FailureKind::Protocol,
+        SshFault::Here => FailureKind::Io,
+        SshFault::Remote => otherwise,
+    };
+    Fault::new(kind, format!("host {error}")).advice(error.advice())
+}
