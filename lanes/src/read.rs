@@ -306,7 +306,7 @@ impl Main<'_> {
             {
                 let message = format!(
                     "`under` must be a directory of the repository, not `{}`",
-                    written.value.escape_debug()
+                    shorten(&written.value)
                 );
                 let help = "write it relative to the root and without glob signs, such as \
                             `projects/p1`";

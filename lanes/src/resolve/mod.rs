@@ -3,24 +3,27 @@
 //! The only room in which a `JobSpec` is built. Which jobs there are, and how they hang together,
 //! is decided in [`crate::load`].
 
+mod command;
+mod machine;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use plans::{
-    AbsolutePath, Checkout, Command, EngineName, EnvName, HostName, Incus, IncusCluster, JobSpec,
-    Placement, ProfileName, Runtime, SnapshotProfile, SshDestination, SshHost, Tart, Workspace,
-    WorkspacePath,
+    AbsolutePath, Checkout, Command, EnvName, JobSpec, Placement, ProfileName, Runtime,
+    SnapshotProfile, SshHost, Workspace, WorkspacePath,
 };
 
+use self::{
+    command::command,
+    machine::{placement, runtime},
+};
+pub(crate) use self::{command::command_of, machine::host};
 use crate::{
-    catalog_file::HostFile,
     codes,
     context::Context,
     decode::{Named, TableAt},
     diagnostic::Diagnostic,
-    job_file::{
-        ClusterFile, CommandFile, CommandTable, IncusFile, PlacementFile, PrepareFile, RuntimeFile,
-        Settings, TartFile,
-    },
+    job_file::{CommandFile, PrepareFile, Settings},
     names::shorten,
     source::{At, Span},
 };
@@ -287,128 +290,6 @@ fn workspace(writable: bool) -> Workspace {
     if writable { Workspace::Writable } else { Workspace::ReadOnly }
 }
 
-fn placement(
-    written: &At<PlacementFile>,
-    built_in_base: Option<&At<String>>,
-    declared: &Declared<'_>,
-    context: &mut Context<'_>,
-) -> Option<Placement> {
-    let name = match &written.value {
-        PlacementFile::Local => return Some(Placement::Local),
-        PlacementFile::RemoteSsh(remote) => &remote.host,
-    };
-    match (declared.hosts.get(name.as_str()), built_in_base) {
-        (Some(host), _) => host.host.clone().map(Placement::RemoteSsh),
-        (None, _) if context.lost_catalog => None,
-        (None, Some(base)) => {
-            let message = format!(
-                "the built-in base `{}` runs on the host `{}`, which is not declared",
-                base.value, name.value
-            );
-            let help = format!(
-                "declare `[hosts.{}]`, or a `[bases.{}]` of your own",
-                name.value, base.value
-            );
-            let diagnostic = Diagnostic::error(&codes::UNKNOWN_HOST, base.span, message);
-            context.report(diagnostic.help(help));
-            None
-        }
-        (None, None) => {
-            context.unknown(&codes::UNKNOWN_HOST, "host", name, declared.hosts.keys().copied());
-            None
-        }
-    }
-}
-
-/// Checks a declared host.
-pub(crate) fn host(
-    name: &At<String>,
-    file: &HostFile,
-    context: &mut Context<'_>,
-) -> Option<SshHost> {
-    let host = context.checked(&codes::BAD_ID, name, HostName::new);
-    let host = host.filter(|host| {
-        // The name stands for this machine in node ids and messages.
-        let taken = host.as_str() == "local";
-        if taken {
-            context.error(&codes::BAD_ID, name.span, "a host cannot be called `local`");
-        }
-        !taken
-    });
-    let ssh = context.checked(&codes::BAD_VALUE, &file.ssh, SshDestination::new);
-    let work_dir = match &file.work_dir {
-        Some(path) => context.checked(&codes::BAD_VALUE, path, AbsolutePath::new),
-        None => AbsolutePath::new("/var/tmp/forge-lanes").ok(),
-    };
-    let max_jobs = file.max_jobs.map_or(1, |at| at.value);
-    if let Some(at) = file.max_jobs
-        && at.value == 0
-    {
-        context.error(&codes::BAD_VALUE, at.span, "a host with `max_jobs = 0` would run nothing");
-    }
-    Some(SshHost { host: host?, ssh: ssh?, work_dir: work_dir?, max_jobs })
-}
-
-fn runtime(written: &At<RuntimeFile>, context: &mut Context<'_>) -> Option<Runtime> {
-    match &written.value {
-        RuntimeFile::HostProcess => Some(Runtime::HostProcess),
-        RuntimeFile::Incus(file) => incus(file, context).map(Runtime::Incus),
-        RuntimeFile::Tart(file) => tart(file, context).map(Runtime::Tart),
-    }
-}
-
-fn engine_name(text: &At<String>, context: &mut Context<'_>) -> Option<EngineName> {
-    context.checked(&codes::BAD_VALUE, text, EngineName::new)
-}
-
-/// Refuses a limit of nothing.
-fn some(limit: Option<At<u32>>, what: &str, context: &mut Context<'_>) -> Option<u32> {
-    let limit = limit?;
-    if limit.value == 0 {
-        let message = format!("`{what}` cannot be 0; leave the key out for no limit");
-        context.error(&codes::BAD_VALUE, limit.span, message);
-    }
-    Some(limit.value)
-}
-
-fn incus(file: &IncusFile, context: &mut Context<'_>) -> Option<Incus> {
-    let image = engine_name(&file.image, context);
-    let project = file.project.as_ref().and_then(|name| engine_name(name, context));
-    let profiles = file.profiles.iter().flatten();
-    let profiles = profiles.filter_map(|name| engine_name(name, context)).collect();
-    let cluster = file.cluster.as_ref().and_then(|cluster| match &cluster.value {
-        ClusterFile::Any => Some(IncusCluster::Any),
-        ClusterFile::Member(name) => engine_name(name, context).map(IncusCluster::Member),
-        ClusterFile::Group(name) => engine_name(name, context).map(IncusCluster::Group),
-    });
-    let is = |flag: &Option<At<bool>>| flag.is_some_and(|at| at.value);
-    Some(Incus {
-        image: image?,
-        project,
-        profiles,
-        vm: is(&file.vm),
-        privileged: is(&file.privileged),
-        user: file.user.map(|at| at.value),
-        group: file.group.map(|at| at.value),
-        cpu: some(file.cpu, "cpu", context),
-        memory_mib: some(file.memory_mib, "memory_mib", context),
-        processes: some(file.processes, "processes", context),
-        disk_mib: some(file.disk_mib, "disk_mib", context),
-        cluster,
-        boot_timeout_secs: some(file.boot_timeout_secs, "boot_timeout_secs", context),
-    })
-}
-
-fn tart(file: &TartFile, context: &mut Context<'_>) -> Option<Tart> {
-    Some(Tart {
-        image: engine_name(&file.image, context)?,
-        cpu: some(file.cpu, "cpu", context),
-        memory_mib: some(file.memory_mib, "memory_mib", context),
-        disk_gb: some(file.disk_gb, "disk_gb", context),
-        boot_timeout_secs: some(file.boot_timeout_secs, "boot_timeout_secs", context),
-    })
-}
-
 fn env(layers: &Layers<'_>, context: &mut Context<'_>) -> BTreeMap<EnvName, String> {
     let mut env = BTreeMap::new();
     let base = layers.base.and_then(|base| base.settings.env.as_ref());
@@ -484,121 +365,4 @@ fn exclude_globs(list: &[At<String>], context: &mut Context<'_>) -> Vec<String> 
     globs.sort();
     globs.dedup();
     globs
-}
-
-fn command(job: &Job<'_>, context: &mut Context<'_>) -> Option<Command> {
-    match (job.command, job.staged_command) {
-        (Some(command), None) => command_of(command, context),
-        (None, Some(name)) => staged_command(job, name, context),
-        (Some(command), Some(staged)) => {
-            let message = format!("the job `{}` has two commands", shorten(job.id));
-            context.report(
-                Diagnostic::error(&codes::MULTIPLE_COMMANDS, staged.span, message)
-                    .also(command.span, "the other one")
-                    .help("keep `staged_command` if the wrapper does the same"),
-            );
-            None
-        }
-        (None, None) => {
-            if job.table.intact {
-                let message = format!("the job `{}` has nothing to run", shorten(job.id));
-                context.report(
-                    Diagnostic::error(&codes::NO_COMMAND, job.id.span, message)
-                        .help("give it a `command` or a `staged_command`"),
-                );
-            }
-            None
-        }
-    }
-}
-
-fn staged_command(job: &Job<'_>, name: &At<String>, context: &mut Context<'_>) -> Option<Command> {
-    let Of::Target(Some(staged)) = job.of else {
-        let message = format!(
-            "`staged_command` needs a staged Linux target, and the target of `{}` is none",
-            shorten(job.id)
-        );
-        context.report(
-            Diagnostic::error(&codes::NOT_STAGED_LINUX, name.span, message)
-                .help("add `[targets.staged_linux]` to the target, or give the job a `command`"),
-        );
-        return None;
-    };
-    let Some(mount) = staged.build_mount else {
-        let message = "the target has no `workspace_build` payload to run this from";
-        context
-            .report(Diagnostic::error(&codes::MISSING_BUILD_PAYLOAD, name.span, message).remedy());
-        return None;
-    };
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
-    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(good) {
-        let message = format!(
-            "`{}` is not the name of a file in the payload's `bin` directory",
-            shorten(name)
-        );
-        context.error(&codes::BAD_VALUE, name.span, message);
-        return None;
-    }
-    let path = AbsolutePath::new(format!("{}/bin/{}", mount.as_str(), name.value));
-    path.ok().map(Command::Staged)
-}
-
-/// Checks a command; nothing if something of it is wrong, which is told.
-pub(crate) fn command_of(written: &At<CommandFile>, context: &mut Context<'_>) -> Option<Command> {
-    let plain = |words: &[At<String>]| words.iter().map(|word| word.value.clone()).collect();
-    let command = match &written.value {
-        CommandFile::Argv(words) => Command::Argv(plain(words)),
-        CommandFile::Table(table) => {
-            let CommandTable { argv, shell, as_root, cargo_test, cargo_tests, table } = &**table;
-            let forms = [
-                argv.as_ref().map(|argv| Command::Argv(plain(argv))),
-                shell.as_ref().map(|script| Command::Shell {
-                    script: script.value.clone(),
-                    as_root: as_root.is_some_and(|at| at.value),
-                }),
-                cargo_test.as_ref().map(|one| Command::CargoTest {
-                    package: one.package.value.clone(),
-                    test: one.test.value.clone(),
-                }),
-                cargo_tests.as_ref().map(|many| Command::CargoTests {
-                    package: many.package.value.clone(),
-                    filter: many.filter.as_ref().map(|filter| filter.value.clone()),
-                    lib_only: many.lib_only.is_some_and(|at| at.value),
-                }),
-            ];
-            if let Some(at) = as_root
-                && shell.is_none()
-            {
-                let message = "`as_root` belongs to `shell`";
-                let help = "the other forms never run as root; write the command as a script";
-                let code = &codes::INVALID_COMBINATION;
-                context.report(Diagnostic::error(code, at.span, message).help(help));
-            }
-            let mut forms = forms.into_iter().flatten();
-            match (forms.next(), forms.next()) {
-                (Some(command), None) => command,
-                (Some(_), Some(_)) => {
-                    let message = "the command has more than one form";
-                    let help = "keep one of `argv`, `shell`, `cargo_test` and `cargo_tests`";
-                    let code = &codes::MULTIPLE_COMMANDS;
-                    context.report(Diagnostic::error(code, written.span, message).help(help));
-                    return None;
-                }
-                (None, _) => {
-                    if table.intact {
-                        let message = "the command has nothing to run";
-                        let help = "write one of `argv`, `shell`, `cargo_test` and `cargo_tests`";
-                        let code = &codes::NO_COMMAND;
-                        context.report(Diagnostic::error(code, written.span, message).help(help));
-                    }
-                    return None;
-                }
-            }
-        }
-    };
-    if let Err(error) = command.validate() {
-        context.error(&codes::BAD_VALUE, written.span, error.to_string());
-        return None;
-    }
-    Some(command)
 }

@@ -3,6 +3,9 @@
 //! A [`Catalog`] is built by [`load`](crate::load) alone. It says what can run and which globs
 //! select it; it sees no change and selects nothing.
 
+mod definition;
+mod owners;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     ops::Index,
@@ -14,6 +17,11 @@ use plans::{
     TargetId,
 };
 
+pub(crate) use self::owners::Owners;
+pub use self::{
+    definition::{Definition, FilterText},
+    owners::GlobOwner,
+};
 use crate::{
     filter_index::{GlobId, GlobIndex},
     glob::GlobProblem,
@@ -281,23 +289,6 @@ pub enum Via {
     Dependencies(Arc<str>),
 }
 
-/// One of the filters that use a glob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GlobOwner {
-    /// A lane's `paths`.
-    LanePaths(LaneIndex),
-    /// A lane's `exclude`.
-    LaneExclude(LaneIndex),
-    /// A target's `paths` or `exclude`.
-    Target(TargetIndex),
-    /// A job's `paths` or `exclude`.
-    Job(JobIndex),
-    /// The manifest's `ignore`.
-    Ignore,
-    /// The manifest's `run_all`.
-    RunAll,
-}
-
 /// What the manifest says beside its lanes.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -467,114 +458,5 @@ impl Catalog {
         lane.filter.paths.get_or_insert_default().push(GlobUse { glob, span: lane.span, via });
         self.owners = OnceLock::new();
         Ok(())
-    }
-
-    /// Returns the jobs that a lane runs, each with everything that defines it: two catalogs
-    /// define a job of a lane alike exactly when these are equal.
-    #[must_use]
-    pub fn definitions(&self, lane: LaneIndex) -> BTreeMap<&JobId, Definition<'_>> {
-        let of_lane = self.filter_text(&self[lane].filter);
-        let jobs = self.jobs_of(lane).iter();
-        jobs.map(|&index| {
-            let job = &self[index];
-            let prepares = job.prepares.iter().map(|prepare| {
-                let work = &self[prepare.work];
-                (&prepare.mount, &work.id, &work.spec, &work.output)
-            });
-            let definition = Definition {
-                spec: &job.spec,
-                needs: job.needs.iter().map(|&needed| &self[needed].id).collect(),
-                prepares: prepares.collect(),
-                host_setup: job.host_setup.map(|setup| &self[setup].spec),
-                lane_filter: of_lane.clone(),
-                job_filter: self.job_filter(lane, index).map(|filter| self.filter_text(filter)),
-            };
-            (&job.id, definition)
-        })
-        .collect()
-    }
-
-    /// Returns a filter as texts, independent of the order in which it is written.
-    #[must_use]
-    pub fn filter_text(&self, filter: &PathFilter) -> FilterText<'_> {
-        let texts =
-            |globs: &[GlobUse]| globs.iter().map(|used| self.globs.text(used.glob)).collect();
-        FilterText {
-            paths: filter.paths.as_deref().map(texts),
-            exclude: texts(&filter.exclude),
-            statuses: filter.statuses.clone(),
-        }
-    }
-}
-
-/// Everything that defines a job of a lane, apart from names for people.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Definition<'a> {
-    spec: &'a JobSpec,
-    needs: BTreeSet<&'a JobId>,
-    prepares: Vec<(&'a AbsolutePath, &'a NodeId, &'a JobSpec, &'a Output)>,
-    host_setup: Option<&'a JobSpec>,
-    lane_filter: FilterText<'a>,
-    job_filter: Option<FilterText<'a>>,
-}
-
-/// A filter as texts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FilterText<'a> {
-    /// The globs of `paths`.
-    pub paths: Option<BTreeSet<&'a str>>,
-    /// The globs of `exclude`.
-    pub exclude: BTreeSet<&'a str>,
-    /// The kinds of change that count.
-    pub statuses: Option<BTreeSet<ChangeStatus>>,
-}
-
-/// The filters that use each glob, in one array: glob `i` has `list[starts[i]..starts[i + 1]]`.
-#[derive(Debug, Clone)]
-pub(crate) struct Owners {
-    starts: Vec<u32>,
-    list: Vec<GlobOwner>,
-}
-
-impl Owners {
-    fn of(catalog: &Catalog) -> Self {
-        let mut pairs: Vec<(GlobId, GlobOwner)> = Vec::new();
-        let mut add = |globs: &[GlobUse], owner| {
-            pairs.extend(globs.iter().map(|used| (used.glob, owner)));
-        };
-        for (position, lane) in catalog.lanes.iter().enumerate() {
-            let index = LaneIndex::new(position);
-            add(lane.filter.paths.as_deref().unwrap_or_default(), GlobOwner::LanePaths(index));
-            add(&lane.filter.exclude, GlobOwner::LaneExclude(index));
-        }
-        let both = |filter: &Option<PathFilter>| {
-            let filter = filter.clone().unwrap_or_default();
-            let paths = filter.paths.unwrap_or_default();
-            paths.into_iter().chain(filter.exclude).collect::<Vec<_>>()
-        };
-        for (position, target) in catalog.targets.iter().enumerate() {
-            add(&both(&target.filter), GlobOwner::Target(TargetIndex::new(position)));
-        }
-        for (position, job) in catalog.jobs.iter().enumerate() {
-            add(&both(&job.filter), GlobOwner::Job(JobIndex::new(position)));
-        }
-        add(&catalog.rules.ignore, GlobOwner::Ignore);
-        add(&catalog.rules.run_all, GlobOwner::RunAll);
-        // Stable: owners of one glob keep the order of the files.
-        pairs.sort_by_key(|(glob, _)| *glob);
-        let mut starts = vec![0; catalog.globs.len() + 1];
-        for (glob, _) in &pairs {
-            starts[glob.position() + 1] += 1;
-        }
-        for position in 1..starts.len() {
-            starts[position] += starts[position - 1];
-        }
-        Self { starts, list: pairs.into_iter().map(|(_, owner)| owner).collect() }
-    }
-
-    fn of_glob(&self, glob: GlobId) -> &[GlobOwner] {
-        let start = self.starts[glob.position()] as usize;
-        let end = self.starts[glob.position() + 1] as usize;
-        &self.list[start..end]
     }
 }
