@@ -212,14 +212,16 @@ pub enum PlacementFile {
     /// The machine the executor runs on.
     Local,
     /// A host of the catalog.
-    RemoteSsh(RemoteSshFile),
+    RemoteSsh(Box<RemoteSshFile>),
 }
 
 impl Decode for PlacementFile {
     fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         match tagged(value, reader, "local", &["remote_ssh"])? {
             Tagged::Word => Some(Self::Local),
-            Tagged::Table(_, value) => RemoteSshFile::decode(value, reader).map(Self::RemoteSsh),
+            Tagged::Table(_, value) => {
+                RemoteSshFile::decode(value, reader).map(|remote| Self::RemoteSsh(Box::new(remote)))
+            }
         }
     }
 }
@@ -233,7 +235,7 @@ pub enum RuntimeFile {
     /// A container or virtual machine of the machine's Incus.
     Incus(Box<IncusFile>),
     /// A virtual machine of the machine's Tart.
-    Tart(TartFile),
+    Tart(Box<TartFile>),
 }
 
 impl Decode for RuntimeFile {
@@ -243,7 +245,9 @@ impl Decode for RuntimeFile {
             Tagged::Table("incus", value) => {
                 IncusFile::decode(value, reader).map(|incus| Self::Incus(Box::new(incus)))
             }
-            Tagged::Table(_, value) => TartFile::decode(value, reader).map(Self::Tart),
+            Tagged::Table(_, value) => {
+                TartFile::decode(value, reader).map(|tart| Self::Tart(Box::new(tart)))
+            }
         }
     }
 }

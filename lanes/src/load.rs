@@ -11,7 +11,7 @@ use std::{
 use plans::ProfileName;
 
 use crate::{
-    catalog::{Catalog, GlobUse, Job, JobIndex, LaneIndex, Names, PathFilter, Rules, TargetIndex},
+    catalog::{Catalog, GlobUse, JobIndex, LaneIndex, Names, PathFilter, Rules, TargetIndex},
     catalog_file::CatalogFile,
     codes,
     context::Context,
@@ -20,7 +20,7 @@ use crate::{
     manifest::{Manifest, UnmatchedPaths},
     order::order,
     path_sets::{expand, report_circle},
-    prepare::{self, Prepares},
+    prepare::Prepares,
     read::{Files, Part, Written, read_all},
     resolve::{self, Declared},
     source::{At, Sources, Span},
@@ -80,7 +80,7 @@ fn resolve_all(
     }
     // 5. Every job's spec and the prepare work it asks for.
     let mut prepares = Prepares::default();
-    let jobs = targets_of::resolve(&described, &declared, &mut prepares, &mut context);
+    let mut jobs = targets_of::resolve(&described, &declared, &mut prepares, &mut context);
     let (prepares, host_setups, index_of) = prepares.finish(&mut context);
     // 6. Circles.
     circle_of_needs(&described, &mut context);
@@ -88,20 +88,9 @@ fn resolve_all(
         return Err(context.found);
     }
     // 7. Nothing is wrong: every name is resolved and every job has its spec.
-    let jobs: Vec<Job> = jobs
-        .into_iter()
-        .flatten()
-        .map(|job| Job {
-            id: job.id,
-            owner: job.owner,
-            spec: job.spec,
-            needs: job.needs,
-            prepares: prepare::resolve(job.prepares, &index_of),
-            host_setup: job.host_setup,
-            filter: job.filter,
-            span: job.span,
-        })
-        .collect();
+    for prepare in jobs.iter_mut().flat_map(|job| &mut job.prepares) {
+        prepare.work = index_of[prepare.work.position()];
+    }
     let names = Names {
         lanes: index(lanes.list.iter().map(|lane| lane.id.clone()), LaneIndex::new),
         targets: index(described.targets.iter().map(|it| it.id.clone()), TargetIndex::new),

@@ -37,7 +37,7 @@ struct Asked {
 
 impl Prepares {
     /// Asks for work; the index is final only after [`Prepares::finish`].
-    fn ask(&mut self, work: Prepare, span: Span, context: &mut Context<'_>) -> usize {
+    fn ask(&mut self, work: Prepare, span: Span, context: &mut Context<'_>) -> PrepareIndex {
         let same_id = self.by_id.entry(work.id.clone()).or_default();
         if let Some(&first) = same_id.first()
             && let Some(key) = difference(&self.list[first].work, &work)
@@ -51,7 +51,7 @@ impl Prepares {
         }
         let placed =
             |position: &&usize| self.list[**position].work.spec.placement == work.spec.placement;
-        match same_id.iter().find(placed) {
+        let position = match same_id.iter().find(placed) {
             Some(&position) => {
                 // For people only: the smallest, so that the order of the files does not matter.
                 let description = &mut self.list[position].work.spec.description;
@@ -65,7 +65,8 @@ impl Prepares {
                 self.list.push(Asked { work, span });
                 self.list.len() - 1
             }
-        }
+        };
+        PrepareIndex::new(position)
     }
 
     /// The payloads of a staged Linux target for jobs at one placement.
@@ -74,7 +75,7 @@ impl Prepares {
         staged: &Payloads<'_>,
         placement: &Placement,
         context: &mut Context<'_>,
-    ) -> Vec<(usize, AbsolutePath)> {
+    ) -> Vec<PrepareUse> {
         let mut uses = Vec::new();
         for payload in staged.payloads {
             let role = payload.role.replace('_', "-");
@@ -98,7 +99,7 @@ impl Prepares {
                 output: Output::StorePath,
             };
             let position = self.ask(work, staged.prefix.span, context);
-            uses.push((position, payload.mount.clone()));
+            uses.push(PrepareUse { work: position, mount: payload.mount.clone() });
         }
         uses
     }
@@ -110,7 +111,7 @@ impl Prepares {
         placement: &Placement,
         snapshot_profile: Option<&SnapshotProfile>,
         context: &mut Context<'_>,
-    ) -> Vec<(usize, AbsolutePath)> {
+    ) -> Vec<PrepareUse> {
         let mut uses = Vec::new();
         for file in list {
             let id = node_id(format!("prepare-{}", file.id.value), file.id.span, context);
@@ -146,7 +147,7 @@ impl Prepares {
                 snapshot_profile.cloned(),
             );
             let work = Prepare { id, spec, output: Output::Directory(output) };
-            uses.push((self.ask(work, file.id.span, context), mount));
+            uses.push(PrepareUse { work: self.ask(work, file.id.span, context), mount });
         }
         uses
     }
@@ -261,15 +262,16 @@ fn difference(a: &Prepare, b: &Prepare) -> Option<&'static str> {
 
 /// Sorts what a job sees by mount, and refuses two things at one place.
 pub(crate) fn mounts(
-    mut uses: Vec<(usize, AbsolutePath)>,
+    mut uses: Vec<PrepareUse>,
     id: &At<String>,
     context: &mut Context<'_>,
-) -> Vec<(usize, AbsolutePath)> {
-    uses.sort_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
+) -> Vec<PrepareUse> {
+    uses.sort_by(|a, b| (&a.mount, a.work).cmp(&(&b.mount, b.work)));
     uses.dedup();
     for pair in uses.windows(2) {
-        if pair[0].1 == pair[1].1 {
-            let message = format!("the job `{}` sees two outputs at `{}`", shorten(id), pair[0].1);
+        if pair[0].mount == pair[1].mount {
+            let message =
+                format!("the job `{}` sees two outputs at `{}`", shorten(id), pair[0].mount);
             context.report(
                 Diagnostic::error(&codes::INVALID_COMBINATION, id.span, message)
                     .help("give one of them another `mount`"),
@@ -277,14 +279,4 @@ pub(crate) fn mounts(
         }
     }
     uses
-}
-
-/// Replaces positions by final indices.
-pub(crate) fn resolve(
-    uses: Vec<(usize, AbsolutePath)>,
-    index_of: &[PrepareIndex],
-) -> Vec<PrepareUse> {
-    uses.into_iter()
-        .map(|(position, mount)| PrepareUse { work: index_of[position], mount })
-        .collect()
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use plans::{AbsolutePath, JobId, JobSpec, Placement, ProfileName, TargetId};
+use plans::{AbsolutePath, JobId, Placement, ProfileName, TargetId};
 
 use crate::{
     catalog::{
-        HostSetupIndex, JobIndex, JobOwner, PathFilter, Payload, StagedLinux, Target, TargetIndex,
+        Job, JobIndex, JobOwner, PathFilter, Payload, PrepareUse, StagedLinux, Target, TargetIndex,
     },
     catalog_file::{CatalogFile, StagedLinuxFile, TargetFile},
     codes,
@@ -37,18 +37,6 @@ pub(crate) struct DescribedJob<'a> {
     pub(crate) needs: Vec<JobIndex>,
     pub(crate) needs_written: &'a [At<String>],
     pub(crate) filter: Option<PathFilter>,
-}
-
-/// A job whose spec is complete; prepare work still by the position at which it was asked for.
-pub(crate) struct ResolvedJob {
-    pub(crate) id: JobId,
-    pub(crate) owner: JobOwner,
-    pub(crate) spec: JobSpec,
-    pub(crate) needs: Vec<JobIndex>,
-    pub(crate) prepares: Vec<(usize, AbsolutePath)>,
-    pub(crate) host_setup: Option<HostSetupIndex>,
-    pub(crate) filter: Option<PathFilter>,
-    pub(crate) span: Span,
 }
 
 /// Names every target and job, and resolves what they say of each other.
@@ -249,15 +237,16 @@ pub(crate) fn needs(all: &mut Described<'_>, context: &mut Context<'_>) {
     }
 }
 
-/// Resolves every job; nothing for one that is wrong, which is told.
+/// Resolves every job. One that is wrong is told and left out: the list is whole exactly when
+/// nothing was told. Prepare work is numbered as it was asked for, see [`Prepares::finish`].
 pub(crate) fn resolve<'a>(
     all: &Described<'a>,
     declared: &Declared<'a>,
     prepares: &mut Prepares,
     context: &mut Context<'a>,
-) -> Vec<Option<ResolvedJob>> {
+) -> Vec<Job> {
     // The payloads of a target are the same for all its jobs at one placement.
-    let mut payloads: HashMap<(usize, Placement), Vec<(usize, AbsolutePath)>> = HashMap::new();
+    let mut payloads: HashMap<(usize, Placement), Vec<PrepareUse>> = HashMap::new();
     let mut jobs = Vec::with_capacity(all.jobs.len());
     for described in &all.jobs {
         let staged = match described.owner {
@@ -286,10 +275,7 @@ pub(crate) fn resolve<'a>(
         let layers = resolve::layers(&job, declared, context);
         let id = context.checked(&codes::BAD_ID, job.id, JobId::new);
         let spec = resolve::job_spec(&job, &layers, declared, context);
-        let (Some(id), Some(spec)) = (id, spec) else {
-            jobs.push(None);
-            continue;
-        };
+        let (Some(id), Some(spec)) = (id, spec) else { continue };
         let mut uses = Vec::new();
         if let Some((position, (file, staged))) = staged {
             let key = (position, spec.placement.clone());
@@ -321,7 +307,7 @@ pub(crate) fn resolve<'a>(
         let uses = mounts(uses, job.id, context);
         let host_setup =
             layers.host_setup(context).map(|command| prepares.host_setup(command, &spec));
-        jobs.push(Some(ResolvedJob {
+        jobs.push(Job {
             id,
             owner: described.owner,
             spec,
@@ -330,7 +316,7 @@ pub(crate) fn resolve<'a>(
             host_setup,
             filter: described.filter.clone(),
             span: job.id.span,
-        }));
+        });
     }
     jobs
 }
