@@ -28,6 +28,7 @@ mod catalog;
 pub mod catalog_file;
 pub mod codes;
 mod context;
+mod declarations;
 mod decode;
 mod diagnostic;
 mod filter_index;
@@ -53,6 +54,7 @@ pub use catalog::{
     JobIndex, JobOwner, Lane, LaneIndex, LaneTrigger, PathFilter, Payload, Prepare, PrepareIndex,
     PrepareUse, Rules, StagedLinux, Target, TargetIndex, Via, Work,
 };
+pub use declarations::{Declaration, DeclarationKind, Declarations};
 pub use decode::{Named, TableAt};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Level, Style, render_one};
 pub use filter_index::{GlobId, GlobIndex};

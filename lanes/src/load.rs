@@ -15,6 +15,7 @@ use crate::{
     catalog_file::CatalogFile,
     codes,
     context::Context,
+    declarations::Declarations,
     diagnostic::{Diagnostic, Diagnostics},
     lanes_of,
     manifest::{Manifest, UnmatchedPaths},
@@ -42,6 +43,7 @@ pub fn load(files: &dyn Files, manifest: &str, catalog: &str) -> Result<Catalog,
     let resolved = resolve_all(&written, catalog, &sources, found);
     match resolved {
         Ok(mut catalog) => {
+            catalog.declarations = Declarations::of(&written);
             catalog.files = written.paths;
             catalog.sources = Arc::new(sources);
             Ok(catalog)
@@ -111,6 +113,7 @@ fn resolve_all(
         rules,
         profiles: profiles.collect(),
         globs: context.globs,
+        declarations: Declarations::default(),
         names,
         owners: OnceLock::new(),
     })

@@ -23,6 +23,7 @@ pub use self::{
     owners::GlobOwner,
 };
 use crate::{
+    declarations::Declarations,
     filter_index::{GlobId, GlobIndex},
     glob::GlobProblem,
     manifest::UnmatchedPaths,
@@ -317,6 +318,7 @@ pub struct Catalog {
     pub(crate) rules: Rules,
     pub(crate) profiles: BTreeMap<ProfileName, Vec<String>>,
     pub(crate) globs: GlobIndex,
+    pub(crate) declarations: Declarations,
     pub(crate) names: Names,
     pub(crate) owners: OnceLock<Owners>,
 }
@@ -414,6 +416,12 @@ impl Catalog {
     #[must_use]
     pub fn snapshot_profiles(&self) -> &BTreeMap<ProfileName, Vec<String>> {
         &self.profiles
+    }
+
+    /// Returns what the files declare by name, used or not.
+    #[must_use]
+    pub fn declarations(&self) -> &Declarations {
+        &self.declarations
     }
 
     /// Returns every distinct glob of lanes, targets, jobs, `ignore` and `run_all`.

@@ -10,6 +10,7 @@
 
 mod check;
 mod pattern;
+mod typical;
 
 pub(crate) use check::alternatives;
 pub use check::{GlobProblem, MAX_ALTERNATIVES, MAX_LENGTH, check};
@@ -45,6 +46,20 @@ impl Glob {
     pub fn is_match(&self, path: &[u8]) -> bool {
         let components: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
         self.patterns.iter().any(|pattern| pattern.matches(&components))
+    }
+
+    /// Returns paths that the glob matches and that are like every other path it matches: where it
+    /// leaves a choice, they have a character that nobody spells out. A glob that matches all of
+    /// them can be taken to match everything that this one does.
+    #[must_use]
+    pub fn typical_paths(&self) -> Vec<String> {
+        let both = |text: std::borrow::Cow<'_, str>| {
+            [typical::path(&text, false), typical::path(&text, true)]
+        };
+        let mut paths: Vec<String> = alternatives(&self.text).into_iter().flat_map(both).collect();
+        paths.sort();
+        paths.dedup();
+        paths
     }
 
     /// Returns the directories below which every match lies, one for each alternative, without a
