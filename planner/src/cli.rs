@@ -52,6 +52,8 @@ pub enum Command {
     },
     /// Say why a path, a lane or a job is in the plan, or why not.
     Explain(ExplainArgs),
+    /// Find what is wrong with manifest, catalog and invariants.
+    Check(CheckArgs),
     /// List lanes, targets or jobs.
     List(ListArgs),
     /// Say everything about one target.
@@ -303,7 +305,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: CheckFormat,
 
-    /// What a rule means and how to satisfy it.
+    /// What a code means and what to do about it; `all` lists them.
     #[arg(long, value_name = "CODE")]
     pub explain: Option<String>,
 
@@ -311,9 +313,9 @@ pub struct CheckArgs {
     #[arg(long, value_name = "REV")]
     pub head: Option<String>,
 
-    /// The invariants, from the repository's root.
-    #[arg(long, value_name = "PATH", default_value = "ci/invariants.toml")]
-    pub invariants: String,
+    /// The invariants, from the repository's root [default: ci/invariants.toml, if it is there].
+    #[arg(long, value_name = "PATH")]
+    pub invariants: Option<String>,
 
     /// The manifest, from the repository's root [default: the invariants', else
     /// ci/forge-lanes.toml].

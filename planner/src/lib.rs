@@ -13,9 +13,11 @@
 //! | [`definition_changes`] | what a change of manifest or catalog changes |
 //! | [`select`] | lanes and their reasons |
 //! | [`lower`] | nodes and edges |
+//! | [`check`] | whether the files mean what their author meant |
 //! | [`render`], [`diff`] | what people look at |
 
 pub mod change_set;
+pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod definition_changes;

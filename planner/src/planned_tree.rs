@@ -28,6 +28,15 @@ pub enum PlannedTree<'a> {
     Directory(PathBuf),
 }
 
+/// A file of the tree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tracked {
+    /// Where it is.
+    pub path: RepoPath,
+    /// Whether it is another repository, whose files are below the path.
+    pub submodule: bool,
+}
+
 /// Why a file of the tree cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
@@ -79,6 +88,22 @@ impl PlannedTree<'_> {
                 Ok(Some(Content { bytes, id }))
             }
         }
+    }
+
+    /// Returns every file, sorted by path; without git no directory is a submodule.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] when a directory cannot be read.
+    pub fn tracked(&self) -> Result<Vec<Tracked>, TreeError> {
+        let Self::Git { repository, tree } = self else {
+            let plain = |path| Tracked { path, submodule: false };
+            return Ok(self.paths()?.into_iter().map(plain).collect());
+        };
+        let files = repository.files(*tree)?.into_iter();
+        let tracked = files
+            .map(|file| Tracked { submodule: file.kind == FileKind::Submodule, path: file.path });
+        Ok(tracked.collect())
     }
 
     /// Returns the paths of every file, sorted; submodules and links are files.

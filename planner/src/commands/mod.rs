@@ -1,5 +1,6 @@
 //! One file per command: each turns arguments into a request, and an answer into text.
 
+mod check;
 mod explain;
 mod golden;
 mod list;
@@ -28,6 +29,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Show(args) => show::run(&console, &args),
         Command::Diff(args) => show::diff(&console, &args),
         Command::Golden { command } => golden::run(&console, command),
+        Command::Check(args) => check::run(&console, args),
         Command::Explain(args) => explain::run(&console, args),
         Command::List(args) => list::run(&console, args),
         Command::TargetInfo(args) => list::target_info(&console, args),

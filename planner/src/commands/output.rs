@@ -105,6 +105,11 @@ impl Console {
         &self.dir
     }
 
+    /// Returns whether everything is to be said.
+    pub(super) fn verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Returns whether data may be coloured.
     pub(super) fn data_colour(&self) -> bool {
         self.data_colour

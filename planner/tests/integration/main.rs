@@ -3,6 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests make repositories and run git")]
 
 mod base;
+mod check;
+mod check_command;
+mod check_pika;
 mod diff;
 mod refusals;
 mod sandbox;

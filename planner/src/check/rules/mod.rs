@@ -1,0 +1,126 @@
+//! The rules, one file each. A new rule is a file and a line in [`ALL`].
+//!
+//! What makes files unreadable or meaningless (unknown names, circles, double ids, settings that
+//! cannot work together) is told by the `lanes` crate when it reads them; these rules look at
+//! files that mean something, and ask whether it is what their author meant.
+
+use lanes::{
+    LintLevel,
+    codes::{self, Code},
+};
+
+use super::{findings::Found, view::View};
+
+mod dead_glob;
+mod default_timeout;
+mod exclude_without_effect;
+mod expected_target_missing;
+mod expected_target_not_run;
+mod lane_misses_its_script;
+mod literal_directory;
+mod probable_extglob;
+mod shadowed_glob;
+mod uncovered_file;
+mod unexpected_lane_target;
+mod unexpected_staged_target;
+mod unreachable_job;
+mod unreachable_lane;
+mod unused_base;
+mod unused_host;
+mod unused_profile;
+mod unused_set;
+mod unused_target;
+
+/// A rule.
+pub struct Rule {
+    /// Its name, what it finds and what to do about it.
+    pub code: Code,
+    /// How bad a finding is unless `[lints]` says otherwise.
+    pub level: LintLevel,
+    /// Finds.
+    find: fn(&View<'_>) -> Vec<Found>,
+}
+
+impl Rule {
+    pub(super) fn find(&self, view: &View<'_>) -> Vec<Found> {
+        (self.find)(view)
+    }
+}
+
+/// Every rule, sorted by code.
+pub static ALL: &[&Rule] = &[
+    &dead_glob::RULE,
+    &default_timeout::RULE,
+    &exclude_without_effect::RULE,
+    &expected_target_missing::RULE,
+    &expected_target_not_run::RULE,
+    &lane_misses_its_script::RULE,
+    &literal_directory::RULE,
+    &probable_extglob::RULE,
+    &shadowed_glob::RULE,
+    &uncovered_file::RULE,
+    &unexpected_lane_target::RULE,
+    &unexpected_staged_target::RULE,
+    &unreachable_job::RULE,
+    &unreachable_lane::RULE,
+    &unused_base::RULE,
+    &unused_host::RULE,
+    &unused_profile::RULE,
+    &unused_set::RULE,
+    &unused_target::RULE,
+];
+
+/// The invariants name a code that there is not.
+pub static UNKNOWN_RULE: Code = Code {
+    name: "unknown_rule",
+    cause: "`[lints]` sets the level of a rule that does not exist.",
+    remedy: "Use a code of `planner check --explain`, spelt as it is there.",
+};
+
+/// The invariants soften what cannot be softened.
+pub static FIXED_LEVEL: Code = Code {
+    name: "fixed_level",
+    cause: "`[lints]` softens a code without which nothing can be planned.",
+    remedy: "Take the line out and mend what the code tells.",
+};
+
+/// Returns every code that `check` can tell with the level it has by itself, sorted by name.
+#[must_use]
+pub fn codes() -> Vec<(&'static Code, LintLevel)> {
+    let rules = ALL.iter().map(|rule| (&rule.code, rule.level));
+    let fixed = codes::ALL.iter().copied().chain([&UNKNOWN_RULE, &FIXED_LEVEL]);
+    let mut all: Vec<_> = rules.chain(fixed.map(|code| (code, LintLevel::Deny))).collect();
+    all.sort_by_key(|(code, _)| code.name);
+    all
+}
+
+/// Returns the rule of that code.
+#[must_use]
+pub fn find(code: &str) -> Option<&'static Rule> {
+    ALL.iter().copied().find(|rule| rule.code.name == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_is_sorted_and_says_everything() {
+        assert!(ALL.is_sorted_by(|a, b| a.code.name < b.code.name));
+        let all = codes();
+        assert!(all.is_sorted_by(|(a, _), (b, _)| a.name < b.name), "a code is there twice");
+        for (code, level) in all {
+            assert!(code.cause.ends_with('.') && code.remedy.ends_with('.'), "{}", code.name);
+            assert_ne!(level, LintLevel::Allow, "{}: a rule that nobody sees", code.name);
+        }
+    }
+
+    #[test]
+    fn every_rule_file_is_in_the_registry() {
+        let registry = include_str!("mod.rs");
+        for rule in ALL {
+            let line = format!("    &{}::RULE,", rule.code.name);
+            assert!(registry.contains(&line), "the file is not named after `{}`", rule.code.name);
+        }
+    }
+}

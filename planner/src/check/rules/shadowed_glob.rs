@@ -1,0 +1,117 @@
+//! A glob that selects nothing that another glob of the same filter does not.
+
+use std::collections::{BTreeSet, HashMap};
+
+use lanes::{GlobId, GlobUse, LintLevel, Via, codes::Code, glob::Glob};
+
+use super::Rule;
+use crate::check::{findings::Found, view::View};
+
+pub(super) static RULE: Rule = Rule {
+    code: Code {
+        name: "shadowed_glob",
+        cause: "Every file that a glob matches, now or later, is matched by one other glob of the \
+                same list. It says nothing, and whoever reads it believes that it does.",
+        remedy: "Take it out, or narrow the other one.",
+    },
+    level: LintLevel::Warn,
+    find,
+};
+
+fn find(view: &View<'_>) -> Vec<Found> {
+    let mut shadows = Shadows { view, verdicts: HashMap::new() };
+    let mut told = BTreeSet::new();
+    let mut in_list = vec![None; view.catalog.globs().len()];
+    let mut found = Vec::new();
+    for list in view.selecting() {
+        for (position, used) in list.iter().enumerate() {
+            in_list[used.glob.position()] = Some(position);
+        }
+        for (position, used) in list.iter().enumerate() {
+            let Some(by) = shadows.of(list, &in_list, position) else { continue };
+            let by = &list[by];
+            // Nobody can take a glob out of a set for the sake of one list that uses it.
+            let mendable = match &used.via {
+                None => true,
+                Some(Via::Sets(_)) => used.via == by.via,
+                Some(Via::Dependencies(_)) => false,
+            };
+            if mendable && told.insert(used.span) {
+                let (text, other) = (view.text(used.glob), view.text(by.glob));
+                let message = format!("`{text}` adds nothing to `{other}`");
+                let through = match &by.via {
+                    Some(Via::Sets(sets)) => format!("matches the same, through `@{sets}`"),
+                    Some(Via::Dependencies(chain)) => format!("matches the same: {chain}"),
+                    None => "matches all of it".to_owned(),
+                };
+                let help = format!("take `{text}` out, or narrow `{other}`");
+                found.push(
+                    Found::at(&RULE.code, used.span, message).also(by.span, through).help(help),
+                );
+            }
+        }
+        for used in list {
+            in_list[used.glob.position()] = None;
+        }
+    }
+    found
+}
+
+/// Which glob's files are all another's, asked once for each pair.
+struct Shadows<'v, 'a> {
+    view: &'v View<'a>,
+    verdicts: HashMap<(GlobId, GlobId), bool>,
+}
+
+impl Shadows<'_, '_> {
+    /// Returns the position of the broadest glob of the list that shadows one of it. `in_list`
+    /// has the position of each of the list's globs.
+    fn of(
+        &mut self,
+        list: &[GlobUse],
+        in_list: &[Option<usize>],
+        position: usize,
+    ) -> Option<usize> {
+        let glob = list[position].glob;
+        let files = self.view.files_of(glob);
+        let first = *files.first()?;
+        // Whatever matches all of its files matches the first of them, and as many.
+        let mut candidates: Vec<usize> = self
+            .view
+            .globs_of(first)
+            .iter()
+            .filter_map(|&other| in_list[other as usize])
+            .filter(|&other| other != position)
+            .filter(|&other| self.view.files_of(list[other].glob).len() >= files.len())
+            .collect();
+        candidates.sort_by_key(|&other| {
+            (std::cmp::Reverse(self.view.files_of(list[other].glob).len()), other)
+        });
+        candidates.into_iter().find(|&other| {
+            let by = list[other].glob;
+            let alike = self.view.files_of(by).len() == files.len();
+            // Of two that match the same, the narrower text is the one to take out.
+            let narrower = |at: usize| (literal(self.view.text(list[at].glob)), at);
+            if alike && narrower(position) < narrower(other) {
+                return false;
+            }
+            let view = self.view;
+            *self.verdicts.entry((glob, by)).or_insert_with(|| {
+                files.iter().all(|&file| view.is_match(by, file))
+                    && contains(view.text(by), view.text(glob))
+            })
+        })
+    }
+}
+
+/// Returns whether a glob matches whatever another does: two that happen to match the same files
+/// today are both needed tomorrow.
+fn contains(outer: &str, inner: &str) -> bool {
+    let (Ok(outer), Ok(inner)) = (Glob::new(outer), Glob::new(inner)) else { return false };
+    inner.typical_paths().iter().all(|path| outer.is_match(path.as_bytes()))
+}
+
+/// How much of a glob is spelt out.
+fn literal(text: &str) -> usize {
+    text.bytes().filter(|byte| !b"*?[]{},".contains(byte)).count()
+}

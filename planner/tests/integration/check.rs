@@ -1,0 +1,259 @@
+//! `planner check`: every rule has one tree that shows it, and what people see of it is reviewed.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use lanes::{FileError, Files, LintLevel, Style, glob::Glob};
+use planner::{
+    check::{self, Findings, github::github, human, json::json, rules, sarif::sarif},
+    planned_tree::Tracked,
+};
+use plans::RepoPath;
+
+/// A tree in memory.
+#[derive(Default, Clone)]
+pub(crate) struct Tree(pub(crate) BTreeMap<String, String>);
+
+impl Tree {
+    /// Reads a tree in one text: `== path ==` lines, each followed by the file's content.
+    fn read(text: &str) -> Self {
+        let mut tree = Self::default();
+        let mut path = String::new();
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix("== ").and_then(|it| it.strip_suffix(" ==")) {
+                name.clone_into(&mut path);
+                tree.0.insert(path.clone(), String::new());
+            } else if let Some(content) = tree.0.get_mut(&path) {
+                content.push_str(line);
+                content.push('\n');
+            }
+        }
+        tree
+    }
+
+    #[track_caller]
+    pub(crate) fn check(&self) -> Findings {
+        let definitions = lanes::load(self, "ci/forge-lanes.toml", "ci/catalog.toml");
+        let invariants = match self.0.get("ci/invariants.toml") {
+            Some(text) => lanes::read_invariants("ci/invariants.toml", text).map(Some),
+            None => Ok(None),
+        };
+        let files: Vec<Tracked> = self
+            .0
+            .keys()
+            .map(|path| Tracked {
+                path: RepoPath::new(path.as_bytes()).expect("a path"),
+                submodule: false,
+            })
+            .collect();
+        check::check(definitions.map_err(Box::new), invariants.map_err(Box::new), &files)
+            .unwrap_or_else(|found| panic!("the files are there:\n{found}"))
+    }
+}
+
+impl Files for Tree {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FileError> {
+        Ok(self.0.get(path).map(|text| text.clone().into_bytes()))
+    }
+
+    fn matching(&self, glob: &Glob) -> Result<Vec<String>, FileError> {
+        Ok(self.0.keys().filter(|path| glob.is_match(path.as_bytes())).cloned().collect())
+    }
+}
+
+fn fixtures() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/check"))
+}
+
+#[track_caller]
+fn fixture(code: &str) -> Findings {
+    let file = fixtures().join(format!("{code}.txt"));
+    let text = fs::read_to_string(&file).unwrap_or_else(|_| panic!("`{code}` has no bad tree"));
+    Tree::read(&text).check()
+}
+
+/// The codes that this crate adds to those of `lanes`, which have bad files there.
+fn own_codes() -> Vec<&'static str> {
+    let all = rules::codes().into_iter().map(|(code, _)| code.name);
+    all.filter(|name| lanes::codes::find(name).is_none()).collect()
+}
+
+fn codes_of(findings: &Findings) -> Vec<&'static str> {
+    findings.iter().map(|finding| finding.diagnostic.code.name).collect()
+}
+
+#[test]
+fn every_rule_has_a_tree_that_shows_it_and_nothing_else() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../check/rendered");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for code in own_codes() {
+        let findings = fixture(code);
+        let found = codes_of(&findings);
+        assert!(!found.is_empty(), "{code} shows nothing");
+        settings.bind(|| {
+            insta::assert_snapshot!(code, human::human(&findings, Style::PLAIN, false));
+        });
+        assert!(found.iter().all(|it| *it == code), "{code} shows {found:?}");
+    }
+}
+
+#[test]
+fn no_fixture_is_without_a_rule() {
+    let codes = own_codes();
+    for entry in fs::read_dir(fixtures()).expect("the directory is there") {
+        let name = entry.expect("readable").file_name();
+        let name = name.to_string_lossy();
+        let code = name.strip_suffix(".txt").unwrap_or(&name);
+        assert!(name == "rendered" || codes.contains(&code), "`{name}` is no code");
+    }
+}
+
+#[test]
+fn invariants_set_the_level_of_a_rule() {
+    let text = fs::read_to_string(fixtures().join("dead_glob.txt")).expect("the fixture");
+    let with = |level: &str| {
+        let mut tree = Tree::read(&text);
+        let lints =
+            format!("version = 1\n[lints]\ndead_glob = \"{level}\"\nuncovered_file = \"allow\"\n");
+        tree.0.insert("ci/invariants.toml".to_owned(), lints);
+        tree.check()
+    };
+    let denied = with("deny");
+    assert_eq!((denied.count(LintLevel::Deny), denied.count(LintLevel::Warn)), (2, 0));
+    let warned = with("warn");
+    assert_eq!((warned.count(LintLevel::Deny), warned.count(LintLevel::Warn)), (0, 2));
+    assert_eq!(with("allow").iter().len(), 0);
+}
+
+#[test]
+fn errors_in_the_files_are_findings_and_silence_the_rules() {
+    let mut tree = Tree::default();
+    let manifest =
+        "version = 1\n[[branch.lanes]]\nid = \"a\"\ntarget = \"unti\"\npaths = [\"x/\"]\n";
+    let catalog = "version = 1\n[[targets]]\nid = \"unit\"\n[[targets.jobs]]\nid = \"j\"\n\
+                   base = \"host_local\"\ntimeout_secs = 1\ncommand = { argv = [\"true\"] }\n";
+    tree.0.insert("ci/forge-lanes.toml".to_owned(), manifest.to_owned());
+    tree.0.insert("ci/catalog.toml".to_owned(), catalog.to_owned());
+    let invariants = "version = 1\n[lints]\ndead_glob = \"denny\"\n";
+    tree.0.insert("ci/invariants.toml".to_owned(), invariants.to_owned());
+    let findings = tree.check();
+    assert!(!findings.is_complete());
+    assert_eq!(codes_of(&findings), ["unknown_target", "bad_glob", "bad_value"]);
+    assert_eq!(findings.count(LintLevel::Deny), 3);
+    let told = human::human(&findings, Style::PLAIN, false);
+    assert!(told.contains("did you mean `unit`?") && told.contains("files must be understood"));
+}
+
+#[test]
+fn every_code_explains_itself() {
+    let all = human::explain("all").expect("a list");
+    for (code, level) in rules::codes() {
+        let text = human::explain(code.name).expect(code.name);
+        assert!(
+            text.contains(code.cause)
+                && text.contains(code.remedy)
+                && text.contains(level.as_str())
+        );
+        assert!(all.contains(code.name));
+    }
+    assert_eq!(human::explain("dead_globs"), Err(Some("dead_glob")));
+    assert_eq!(human::explain("wibble"), Err(None));
+}
+
+#[test]
+fn json_has_every_finding_with_its_place() {
+    let expected = serde_json::json!({
+        "complete": true,
+        "counts": { "deny": 0, "warn": 1 },
+        "findings": [{
+            "code": "shadowed_glob",
+            "level": "warn",
+            "message": "`src/lib.rs` adds nothing to `src/**`",
+            "file": "ci/forge-lanes.toml",
+            "line": 6, "column": 10, "end_line": 6, "end_column": 22,
+            "help": "take `src/lib.rs` out, or narrow `src/**`",
+        }],
+    });
+    let value: serde_json::Value =
+        serde_json::from_str(&json(&fixture("shadowed_glob"))).expect("JSON");
+    assert_eq!(value, expected);
+    let uncovered: serde_json::Value =
+        serde_json::from_str(&json(&fixture("uncovered_file"))).expect("JSON");
+    assert_eq!(uncovered["findings"][0]["file"], "notes.txt");
+    assert_eq!(uncovered["findings"][0]["line"], serde_json::Value::Null);
+}
+
+#[test]
+fn github_annotations_are_one_line_each() {
+    let findings = fixture("dead_glob");
+    let text = github(&findings);
+    assert_eq!(text.lines().count(), findings.iter().len());
+    let first = text.lines().next().expect("a line");
+    assert!(
+        first.starts_with(
+            "::error file=ci/forge-lanes.toml,line=8,endLine=8,col=20,endColumn=40,\
+             title=dead_glob::`crates/pika-cor/**` matches no file%0Ahelp: "
+        ),
+        "{first}"
+    );
+}
+
+/// What the schema of SARIF 2.1.0 asks of the parts that are written here.
+#[test]
+fn sarif_has_the_form_of_its_standard() {
+    for code in own_codes() {
+        let findings = fixture(code);
+        let log: serde_json::Value = serde_json::from_str(&sarif(&findings)).expect("JSON");
+        assert_eq!(log["version"], "2.1.0");
+        let run = &log["runs"][0];
+        assert_eq!(run["columnKind"], "unicodeCodePoints");
+        let rules = run["tool"]["driver"]["rules"].as_array().expect("rules");
+        assert_eq!(rules.len(), rules::codes().len());
+        let results = run["results"].as_array().expect("results");
+        assert_eq!(results.len(), findings.iter().len());
+        for result in results {
+            let index =
+                usize::try_from(result["ruleIndex"].as_u64().expect("a number")).expect("small");
+            assert_eq!(rules[index]["id"], result["ruleId"]);
+            assert_eq!(result["ruleId"], code);
+            assert!(matches!(result["level"].as_str(), Some("error" | "warning")));
+            assert!(!result["message"]["text"].as_str().expect("a text").is_empty());
+            let place = &result["locations"][0]["physicalLocation"];
+            assert!(!place["artifactLocation"]["uri"].as_str().expect("a uri").contains(' '));
+            if let Some(region) = place.get("region") {
+                for key in ["startLine", "startColumn", "endLine", "endColumn"] {
+                    assert!(region[key].as_u64().expect(key) >= 1);
+                }
+            }
+        }
+    }
+}
+
+/// The table of rules in the documentation is written from the registry.
+#[test]
+fn the_documentation_lists_every_code() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/check.md");
+    let written = fs::read_to_string(&page).expect("the page is there");
+    let row = |(code, level): (&lanes::codes::Code, LintLevel)| {
+        format!("| `{}` | {} | {} | {} |\n", code.name, level.as_str(), code.cause, code.remedy)
+    };
+    let table = |own: bool| {
+        let codes = rules::codes().into_iter();
+        let wanted = codes.filter(|(code, _)| rules::find(code.name).is_some() == own);
+        let head = "| code | level | what it finds | what to do |\n| --- | --- | --- | --- |\n";
+        [head.to_owned(), wanted.map(row).collect()].concat()
+    };
+    let mut expected = written.clone();
+    for (name, own) in [("rules", true), ("errors", false)] {
+        let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
+        let from = expected.find(&start).expect(&start) + start.len();
+        let to = expected.find(&end).expect(&end);
+        expected.replace_range(from..to, &table(own));
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&page, &expected).expect("the page is writable");
+        return;
+    }
+    assert!(expected == written, "docs/check.md is stale: run this test with UPDATE_DOCS=1");
+}
