@@ -15,6 +15,7 @@
 //! | [`lower`] | nodes and edges |
 //! | [`check`] | whether the files mean what their author meant |
 //! | [`render`], [`diff`] | what people look at |
+//! | [`export`] | the plan as the pipeline of another engine |
 
 pub mod change_set;
 pub mod check;
@@ -24,6 +25,7 @@ pub mod definition_changes;
 pub mod diff;
 pub mod exit_code;
 pub mod explain;
+pub mod export;
 pub mod git;
 pub mod golden;
 pub mod lower;

@@ -1,0 +1,175 @@
+//! Small plans in, each engine's files out; [`validators`] asks real validators about them.
+
+mod sample;
+mod scripts;
+mod validators;
+
+use std::collections::BTreeMap;
+
+use super::*;
+use sample::{Sample, options};
+
+fn digest(plan: &Plan) -> String {
+    plan.to_json().digest
+}
+
+#[track_caller]
+fn exported(plan: &Plan, engine: Engine) -> Export {
+    export(plan, &digest(plan), engine, &options()).expect("the plan can be exported")
+}
+
+/// The text below the header, whose digest and hash say nothing to a reader.
+#[track_caller]
+fn shown(plan: &Plan, engine: Engine) -> String {
+    let export = exported(plan, engine);
+    let [file] = export.files.as_slice() else { panic!("one file is expected") };
+    file.text.replace(&digest(plan), "sha256:DIGEST")
+}
+
+#[test]
+fn github_gets_a_workflow_that_plans_each_commit_anew() {
+    insta::assert_snapshot!(shown(&Sample::small().plan(), Engine::Github));
+}
+
+#[test]
+fn gitlab_gets_a_child_pipeline() {
+    insta::assert_snapshot!(shown(&Sample::small().plan(), Engine::Gitlab));
+}
+
+#[test]
+fn buildkite_gets_steps_to_upload() {
+    insta::assert_snapshot!(shown(&Sample::small().plan(), Engine::Buildkite));
+}
+
+#[test]
+fn the_same_plan_gives_the_same_bytes() {
+    for engine in [Engine::Github, Engine::Gitlab, Engine::Buildkite] {
+        let once = exported(&Sample::wide(300).plan(), engine);
+        assert_eq!(once, exported(&Sample::wide(300).plan(), engine));
+    }
+}
+
+#[test]
+fn a_plan_that_no_agent_could_apply_is_refused() {
+    let refused = |sample: Sample, engine| {
+        let plan = sample.plan();
+        export(&plan, &digest(&plan), engine, &options()).expect_err("refused").to_string()
+    };
+    let mut scenario = Sample::small();
+    scenario.source = Source::Scenario(plans::ScenarioName::new("s").expect("well formed"));
+    insta::assert_snapshot!(refused(scenario, Engine::Gitlab), @"the plan has no tree of a repository, so no agent could apply it; export one that `planner plan` wrote in a git repository");
+
+    let mut worktree = Sample::small();
+    worktree.change().worktree = true;
+    insta::assert_snapshot!(refused(worktree, Engine::Buildkite), @"the plan is of a work tree, which the agents do not have; commit the changes and plan without `--worktree`");
+
+    let mut some = Sample::small();
+    some.mode = plans::SelectionMode::Affected;
+    insta::assert_snapshot!(refused(some, Engine::Github), @"a GitHub workflow serves every change, so it must hold every lane, and this plan is about some; export the plan that `planner plan --all` writes");
+
+    let mut twins = Sample::default();
+    twins.job("a", &[]);
+    twins.job("A", &[]);
+    insta::assert_snapshot!(refused(twins, Engine::Github), @"`execute-A` and `execute-a` differ in case only, which GitHub's expressions do not see; rename one of them");
+}
+
+#[test]
+fn a_prepare_node_is_folded_and_lends_its_time() {
+    let plan = Sample::small().plan();
+    let steps = steps::Steps::new(&plan, usize::MAX, 1_800);
+    let shape: Vec<String> = steps
+        .steps
+        .iter()
+        .map(|step| {
+            let after: Vec<&str> =
+                step.after.iter().map(|&at| steps.steps[at].key.as_str()).collect();
+            format!("{} {}s after {after:?}", step.key, step.backstop_secs)
+        })
+        .collect();
+    insta::assert_snapshot!(shape.join("\n"), @r#"
+    execute-docs 1200s after []
+    execute-build 3000s after []
+    execute-ios 3000s after ["execute-build"]
+    execute-test 4200s after ["execute-build"]
+    "#);
+}
+
+#[test]
+fn what_an_engine_cannot_take_over_is_said() {
+    let mut sample = Sample::default();
+    sample.job("a", &[]).groups = ["x", "y"].map(sample::group).into();
+    let plan = sample.plan();
+    for engine in [Engine::Github, Engine::Gitlab, Engine::Buildkite] {
+        let notes = exported(&plan, engine).notes;
+        assert!(notes.len() == 1 && notes[0].contains("several concurrency groups"), "{notes:?}");
+    }
+    let mut sample = Sample::default();
+    for number in 0..150 {
+        sample.job(&format!("j{number}"), &[]).groups = [sample::group("apple")].into();
+    }
+    let export = exported(&sample.plan(), Engine::Github);
+    assert!(!export.files[0].text.contains("queue:"), "GitHub would cancel what waits");
+    insta::assert_snapshot!(export.notes.join("\n"), @"150 jobs are in the concurrency group `apple` and GitHub lets 100 wait; the executor's own locks hold the group instead");
+}
+
+#[test]
+fn a_lane_that_does_not_run_is_reported_everywhere() {
+    let plan = Sample::small().plan();
+    for engine in [Engine::Github, Engine::Gitlab, Engine::Buildkite] {
+        let text = shown(&plan, engine);
+        assert!(text.contains("idle"), "{engine:?} says nothing of the lane `idle`");
+    }
+}
+
+#[test]
+fn nothing_selected_is_still_a_pipeline() {
+    let plan = Sample::default().plan();
+    for engine in [Engine::Github, Engine::Gitlab, Engine::Buildkite] {
+        insta::assert_snapshot!(
+            format!("nothing_for_{engine:?}").to_lowercase(),
+            shown(&plan, engine)
+        );
+    }
+}
+
+#[test]
+fn no_file_is_over_an_engines_limit() {
+    let plan = Sample::wide(5_000).plan();
+    let github = exported(&plan, Engine::Github);
+    assert!(github.files.len() >= 20, "{}", github.files.len());
+    assert!(github.files.iter().all(|file| file.text.len() <= 500_000));
+
+    let gitlab = exported(&plan, Engine::Gitlab);
+    assert!(gitlab.files.iter().all(|file| file.text.len() <= 1_000_000));
+
+    let buildkite = exported(&plan, Engine::Buildkite);
+    for file in &buildkite.files {
+        let steps = file.text.lines().filter(|line| line.starts_with("  - label:")).count();
+        assert!(steps <= 500, "{} has {steps} steps", file.name);
+    }
+    for (export, prefix) in [(github, "  "), (gitlab, ""), (buildkite, "    key: ")] {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for line in export.files.iter().flat_map(|file| file.text.lines()) {
+            *counts.entry(line).or_default() += 1;
+        }
+        for node in plan.nodes().iter().filter(|node| node.kind == plans::NodeKind::Execute) {
+            let colon = if prefix.contains("key") { "" } else { ":" };
+            let line = format!("{prefix}{}{colon}", node.id);
+            assert_eq!(counts.get(line.as_str()), Some(&1), "{line}");
+        }
+    }
+}
+
+#[test]
+fn what_hangs_together_and_is_too_large_is_refused() {
+    let mut sample = Sample::default();
+    sample.job("j0", &[]);
+    for number in 1..2_000 {
+        sample.job(&format!("j{number}"), &[&format!("execute-j{}", number - 1)]);
+    }
+    let plan = sample.plan();
+    let error = export(&plan, &digest(&plan), Engine::Github, &options()).expect_err("too large");
+    assert!(matches!(error, ExportError::TooLarge { jobs: 2_000, .. }), "{error}");
+    assert!(error.to_string().contains("GitHub takes 500000 in one file"), "{error}");
+    assert!(exported(&plan, Engine::Buildkite).files.len() == 4);
+}
