@@ -7,8 +7,10 @@ mod check;
 mod check_command;
 mod check_pika;
 mod diff;
+mod naive;
 mod refusals;
 mod sandbox;
+mod selection;
 mod worktree;
 
 #[test]
