@@ -18,6 +18,9 @@ pub(super) static RULE: Rule = Rule {
     find,
 };
 
+/// How many globs are told where they leave the tree: each is compared with what is there.
+const EXPLAINED: usize = 50;
+
 fn find(view: &View<'_>) -> Vec<Found> {
     let explained = |used: &GlobUse| {
         let text = view.text(used.glob);
@@ -26,12 +29,14 @@ fn find(view: &View<'_>) -> Vec<Found> {
     dead(view)
         .into_iter()
         .filter(|used| !explained(used))
-        .map(|used| {
+        .enumerate()
+        .map(|(position, used)| {
             let text = view.text(used.glob);
             let found = Found::at(&RULE.code, used.span, format!("`{text}` matches no file"));
-            match nearest(view, text) {
-                Some(help) => found.help(help),
-                None => found.help("write the path as it is now, or take the glob out"),
+            if position < EXPLAINED {
+                found.help(nearest(view, text))
+            } else {
+                found.help("write the path as it is now, or take the glob out")
             }
         })
         .collect()
@@ -49,7 +54,7 @@ pub(super) fn dead<'a>(view: &View<'a>) -> Vec<&'a GlobUse> {
 }
 
 /// Says where the literal part of a glob leaves the tree.
-fn nearest(view: &View<'_>, text: &str) -> Option<String> {
+fn nearest(view: &View<'_>, text: &str) -> String {
     let literal = text.split('/').take_while(|name| !name.contains(['*', '?', '[', '{', '\\']));
     let mut directory = String::new();
     for name in literal {
@@ -70,16 +75,16 @@ fn nearest(view: &View<'_>, text: &str) -> Option<String> {
             .map(|known| (strsim::damerau_levenshtein(name, known), known))
             .min()
             .filter(|(distance, _)| *distance <= 1 + name.chars().count() / 4);
-        return Some(match near {
+        return match near {
             Some((0, known)) => format!("`{known}` in {place} is a file, not a directory"),
             Some((_, known)) => {
                 let path = below.strip_suffix(name).unwrap_or_default();
                 format!("{place} has no `{name}`; did you mean `{path}{known}{rest}`?")
             }
             None => format!("{place} has no `{name}`"),
-        });
+        };
     }
     let place =
         if directory.is_empty() { "the tree".to_owned() } else { format!("`{directory}/`") };
-    Some(format!("{place} has files, but none that it matches"))
+    format!("{place} has files, but none that it matches")
 }
