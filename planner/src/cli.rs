@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plans::{JobId, LaneId, TargetId, Trigger};
 
+use crate::export::{self, Engine, ExportName, PlanPath, Program, RunnerRule, TimeOfDay};
+
 /// Plans continuous integration: reads the git diff, the catalog and forge-lanes.toml, and writes
 /// a reviewable plan for `executor apply`.
 ///
@@ -50,6 +52,8 @@ pub enum Command {
         #[command(subcommand)]
         command: GoldenCommand,
     },
+    /// Write a plan as the pipeline of another engine.
+    Export(ExportArgs),
     /// Say why a path, a lane or a job is in the plan, or why not.
     Explain(ExplainArgs),
     /// Find what is wrong with manifest, catalog and invariants.
@@ -222,6 +226,70 @@ pub struct ShowArgs {
     /// Durations of earlier runs, as `executor history --json` prints them.
     #[arg(long, value_name = "FILE")]
     pub durations: Option<PathBuf>,
+}
+
+/// Arguments of `planner export`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner plan --all -o all.json\n  \
+    planner export all.json --to github --out-dir .github/workflows --runner self-hosted,linux\n  \
+    planner export plan.json --to gitlab --out-dir . --runner tart=macos\n  \
+    planner export plan.json --to buildkite | buildkite-agent pipeline upload")]
+pub struct ExportArgs {
+    /// The plan (`-`: standard input).
+    pub plan: PathBuf,
+
+    /// The engine that is to run it.
+    #[arg(long, value_name = "ENGINE")]
+    pub to: Engine,
+
+    /// Write the files into DIR instead of one file to standard output.
+    #[arg(long, value_name = "DIR")]
+    pub out_dir: Option<PathBuf>,
+
+    /// Where agents find the plan, below their working directory.
+    #[arg(long, value_name = "PATH", default_value = "plan.json")]
+    pub plan_path: PlanPath,
+
+    /// Which agents take which nodes: labels, tags or a queue, separated by commas. WHICH is
+    /// host_process, incus, tart or remote_ssh; without it, the rule is for all others. May be
+    /// repeated.
+    #[arg(long, value_name = "[WHICH=]LABEL")]
+    pub runner: Vec<RunnerRule>,
+
+    /// How agents call the executor.
+    #[arg(long, value_name = "COMMAND", default_value = "executor")]
+    pub executor: Program,
+
+    /// How agents call the planner; GitHub only, where each run plans anew.
+    #[arg(long, value_name = "COMMAND", default_value = "planner")]
+    pub planner: Program,
+
+    /// The stem of the files' names.
+    #[arg(long, value_name = "NAME", default_value = "forge-lanes")]
+    pub name: ExportName,
+
+    /// Minutes a job may wait in the executor for a machine or a concurrency group.
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    pub queue_minutes: u32,
+
+    /// When nightly lanes start, in UTC; GitHub only. Without it, they start by hand.
+    #[arg(long, value_name = "HH:MM")]
+    pub nightly_schedule_utc: Option<TimeOfDay>,
+}
+
+impl From<&ExportArgs> for export::Options {
+    fn from(args: &ExportArgs) -> Self {
+        Self {
+            plan_path: args.plan_path.clone(),
+            executor: args.executor.clone(),
+            planner: args.planner.clone(),
+            runners: args.runner.iter().cloned().collect(),
+            name: args.name.clone(),
+            queue_minutes: args.queue_minutes,
+            nightly_schedule_utc: args.nightly_schedule_utc,
+        }
+    }
 }
 
 /// How to show a comparison.

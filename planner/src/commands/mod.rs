@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod export;
 mod golden;
 mod list;
 mod output;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Diff(args) => show::diff(&console, &args),
         Command::Golden { command } => golden::run(&console, command),
         Command::Check(args) => check::run(&console, args),
+        Command::Export(args) => export::run(&console, &args),
         Command::Explain(args) => explain::run(&console, args),
         Command::List(args) => list::run(&console, args),
         Command::TargetInfo(args) => list::target_info(&console, args),

@@ -168,6 +168,7 @@ impl Pipeline<'_> {
         let (digest, id) = (self.digest, &node.id);
         let directory = format!("{STATE_DIR}/{}", step.key);
         Yaml::List(vec![
+            Yaml::text(format!("mkdir -p {directory}")),
             Yaml::text(format!("rm -f {directory}/passed")),
             Yaml::text(format!(
                 "{executor} apply --only {id} --expect-digest {digest} --state-dir {directory} \

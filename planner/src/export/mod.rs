@@ -10,7 +10,6 @@
 //! [`files`] cuts it where the engine's limits are.
 
 mod buildkite;
-mod command_line;
 mod files;
 mod github;
 mod gitlab;
@@ -21,7 +20,6 @@ mod tests;
 mod text;
 mod yaml;
 
-pub use command_line::ExportArgs;
 pub use options::{
     ExportName, InvalidOption, Options, PlanPath, Program, RunnerRule, Runners, TimeOfDay,
 };
@@ -61,28 +59,19 @@ pub struct ExportedFile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
     /// The plan is about no tree, so nothing could apply it.
-    #[error(
-        "the plan has no tree of a repository, so no agent could apply it; \
-         export one that `planner plan` wrote in a git repository"
-    )]
+    #[error("the plan has no tree of a repository, so no agent could apply it")]
     NoTree,
     /// The tree is that of a work tree: other machines do not have it.
-    #[error(
-        "the plan is of a work tree, which the agents do not have; \
-         commit the changes and plan without `--worktree`"
-    )]
+    #[error("the plan is of a work tree, which the agents do not have")]
     Worktree,
     /// GitHub: the workflow must know every lane, this plan was made for some.
     #[error(
         "a GitHub workflow serves every change, so it must hold every lane, and this plan is about \
-         some; export the plan that `planner plan --all` writes"
+         some"
     )]
     NotEveryLane,
     /// GitHub: two names that its expressions cannot tell apart.
-    #[error(
-        "`{first}` and `{second}` differ in case only, which GitHub's expressions do not see; \
-         rename one of them"
-    )]
+    #[error("`{first}` and `{second}` differ in case only, which GitHub's expressions do not see")]
     SameButForCase {
         /// The one that comes first.
         first: String,
@@ -91,8 +80,8 @@ pub enum ExportError {
     },
     /// One part alone is over the limit.
     #[error(
-        "the {jobs} jobs that hang together with `{first}` make {bytes} bytes, and {engine} takes \
-         {limit} in one file; run them as fewer jobs, or cut `after` and `needs` between their lanes"
+        "the {jobs} jobs and lanes that hang together with `{first}` make {bytes} bytes, and \
+         {engine} takes {limit} in one file"
     )]
     TooLarge {
         /// Whose limit.
@@ -106,6 +95,22 @@ pub enum ExportError {
         /// The limit.
         limit: usize,
     },
+}
+
+impl ExportError {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoTree => "export a plan that `planner plan` wrote in a git repository",
+            Self::Worktree => "commit the changes and plan without `--worktree`",
+            Self::NotEveryLane => "export the plan that `planner plan --all` writes",
+            Self::SameButForCase { .. } => "rename one of them",
+            Self::TooLarge { .. } => {
+                "run them as fewer jobs, or cut `after` and `needs` between their lanes"
+            }
+        }
+    }
 }
 
 /// Writes `plan`, whose digest is `digest`, for `engine`. The same arguments give the same bytes.

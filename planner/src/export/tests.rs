@@ -53,11 +53,12 @@ fn the_same_plan_gives_the_same_bytes() {
 fn a_plan_that_no_agent_could_apply_is_refused() {
     let refused = |sample: Sample, engine| {
         let plan = sample.plan();
-        export(&plan, &digest(&plan), engine, &options()).expect_err("refused").to_string()
+        let error = export(&plan, &digest(&plan), engine, &options()).expect_err("refused");
+        format!("{error}; {}", error.help())
     };
     let mut scenario = Sample::small();
     scenario.source = Source::Scenario(plans::ScenarioName::new("s").expect("well formed"));
-    insta::assert_snapshot!(refused(scenario, Engine::Gitlab), @"the plan has no tree of a repository, so no agent could apply it; export one that `planner plan` wrote in a git repository");
+    insta::assert_snapshot!(refused(scenario, Engine::Gitlab), @"the plan has no tree of a repository, so no agent could apply it; export a plan that `planner plan` wrote in a git repository");
 
     let mut worktree = Sample::small();
     worktree.change().worktree = true;

@@ -7,6 +7,7 @@ mod check;
 mod check_command;
 mod check_pika;
 mod diff;
+mod export_command;
 mod naive;
 mod refusals;
 mod sandbox;
