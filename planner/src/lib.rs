@@ -10,6 +10,7 @@
 //! | [`git`] | the repository: base, head, trees, what differs |
 //! | [`change_set`] | changed paths, also from a file |
 //! | [`planned_tree`] | where manifest and catalog are read from |
+//! | [`packages`] | what lanes derive from packages' manifests |
 //! | [`definition_changes`] | what a change of manifest or catalog changes |
 //! | [`select`] | lanes and their reasons |
 //! | [`lower`] | nodes and edges |
@@ -30,6 +31,7 @@ pub mod git;
 pub mod golden;
 pub mod lower;
 mod matches;
+pub mod packages;
 pub mod planned_tree;
 pub mod pull_request;
 pub mod render;

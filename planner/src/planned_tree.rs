@@ -174,7 +174,8 @@ pub(crate) struct DefinitionFiles<'a> {
 pub struct Inputs {
     /// The path of every file that was read, with the id of its content.
     pub ids: BTreeMap<String, String>,
-    /// The globs of `include`: what matches one of them is, or was, such a file too.
+    /// The globs of `include`, and of the manifests of packages: what matches one of them is, or
+    /// was, such a file too.
     includes: Vec<Glob>,
 }
 
@@ -190,6 +191,16 @@ impl Inputs {
 impl<'a> DefinitionFiles<'a> {
     pub(crate) fn new(tree: &'a PlannedTree<'a>) -> Self {
         Self { tree, inputs: RefCell::default() }
+    }
+
+    /// Returns the tree itself.
+    pub(crate) fn tree(&self) -> &'a PlannedTree<'a> {
+        self.tree
+    }
+
+    /// Notes that the definitions depend on every file that matches, without being made of it.
+    pub(crate) fn watch(&self, glob: Glob) {
+        self.inputs.borrow_mut().includes.push(glob);
     }
 
     /// Returns which files were asked for.

@@ -11,6 +11,7 @@ use crate::{
     ChangesFrom, DefinitionPaths, PlanningError, Request,
     change_set::{ChangedFilesError, parse_changed_files},
     git::{self, Base, GitError, Head, Note, ObjectId, Repository},
+    packages,
     planned_tree::{DefinitionFiles, Inputs, PlannedTree},
     select::Scope,
 };
@@ -241,8 +242,9 @@ pub(crate) fn read_definitions(
     paths: &DefinitionPaths,
 ) -> Result<(Catalog, Inputs), PlanningError> {
     let files = DefinitionFiles::new(tree);
-    let catalog = lanes::load(&files, &paths.manifest, &paths.catalog)
+    let mut catalog = lanes::load(&files, &paths.manifest, &paths.catalog)
         .map_err(|found| PlanningError::Definitions(Box::new(found)))?;
+    packages::derive(&mut catalog, &files)?;
     Ok((catalog, files.into_inputs()))
 }
 

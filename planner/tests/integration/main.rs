@@ -9,6 +9,7 @@ mod check_pika;
 mod diff;
 mod export_command;
 mod naive;
+mod packages;
 mod refusals;
 mod sandbox;
 mod selection;

@@ -1,0 +1,148 @@
+//! npm, pnpm and yarn packages: workspaces, and the packages that name each other.
+//!
+//! A dependency of any kind counts when its name, or the directory it points at, is a package of
+//! the tree. A version that would rule the workspace's own package out is not looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use saphyr::{LoadableYamlNode as _, Yaml};
+use serde_json::Value;
+
+use super::{ManifestTree, Package, Packages, PackagesError, directory_of, file_in, join};
+
+const NAME: &str = "package.json";
+const PNPM: &str = "pnpm-workspace.yaml";
+const KINDS: [&str; 4] =
+    ["dependencies", "devDependencies", "peerDependencies", "optionalDependencies"];
+
+pub(super) fn read(tree: &dyn ManifestTree, wanted: &[&str]) -> Result<Packages, PackagesError> {
+    let mut reader = Reader { tree, manifests: BTreeMap::new() };
+    reader.read_from(vec![String::new()])?;
+    let packages = reader.packages();
+    if packages.has(wanted) {
+        return Ok(packages);
+    }
+    // A workspace below the root, or a package that no workspace has.
+    let all = tree.matching("**/package.json")?;
+    reader.read_from(all.iter().map(|path| directory_of(path).to_owned()).collect())?;
+    Ok(reader.packages())
+}
+
+struct Reader<'a> {
+    tree: &'a dyn ManifestTree,
+    manifests: BTreeMap<String, Value>,
+}
+
+impl Reader<'_> {
+    fn read_from(&mut self, mut queue: Vec<String>) -> Result<(), PackagesError> {
+        while let Some(dir) = queue.pop() {
+            let installed = dir.split('/').any(|part| part == "node_modules");
+            if installed || self.manifests.contains_key(&dir) {
+                continue;
+            }
+            let patterns = self.pnpm_patterns(&dir)?;
+            let path = file_in(&dir, NAME);
+            let Some(text) = self.tree.text(&path)? else {
+                queue.extend(self.members(&dir, &patterns)?);
+                continue;
+            };
+            let manifest: Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+                .map_err(|error| PackagesError::Manifest { path, detail: error.to_string() })?;
+            let mut all = patterns;
+            all.extend(workspace_patterns(&manifest));
+            queue.extend(self.members(&dir, &all)?);
+            queue.extend(path_dependencies(&dir, &manifest));
+            self.manifests.insert(dir, manifest);
+        }
+        Ok(())
+    }
+
+    fn pnpm_patterns(&self, dir: &str) -> Result<Vec<String>, PackagesError> {
+        let path = file_in(dir, PNPM);
+        let Some(text) = self.tree.text(&path)? else { return Ok(Vec::new()) };
+        let documents = Yaml::load_from_str(&text)
+            .map_err(|error| PackagesError::Manifest { path, detail: error.to_string() })?;
+        let list = documents.first().and_then(|document| document.as_mapping_get("packages"));
+        let list = list.and_then(Yaml::as_sequence).map(Vec::as_slice).unwrap_or_default();
+        Ok(list.iter().filter_map(Yaml::as_str).map(str::to_owned).collect())
+    }
+
+    fn members(&self, root: &str, patterns: &[String]) -> Result<Vec<String>, PackagesError> {
+        let mut members = BTreeSet::new();
+        for pattern in patterns {
+            let (excluding, pattern) = match pattern.strip_prefix('!') {
+                Some(pattern) => (true, pattern),
+                None => (false, pattern.as_str()),
+            };
+            let Some(path) = join(root, pattern) else { continue };
+            let found = self.tree.matching(&file_in(&path, NAME))?;
+            for path in &found {
+                if excluding {
+                    members.remove(directory_of(path));
+                } else {
+                    members.insert(directory_of(path).to_owned());
+                }
+            }
+        }
+        Ok(members.into_iter().collect())
+    }
+
+    fn packages(&self) -> Packages {
+        let mut dirs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let named = self.manifests.iter().filter_map(|(dir, it)| Some((dir, name(it)?)));
+        for (dir, name) in named.clone() {
+            dirs.entry(name).or_default().push(dir);
+        }
+        let mut packages = Packages::default();
+        for (dir, name) in named {
+            let manifest = &self.manifests[dir];
+            let mut dependencies: BTreeSet<String> = path_dependencies(dir, manifest)
+                .into_iter()
+                .filter(|dir| self.manifests.contains_key(dir))
+                .collect();
+            for (key, wanted) in dependencies_of(manifest) {
+                let name = alias(wanted).unwrap_or(key);
+                dependencies
+                    .extend(dirs.get(name).into_iter().flatten().map(|&dir| dir.to_owned()));
+            }
+            dependencies.remove(dir);
+            let package = Package { name: name.to_owned(), dir: dir.clone(), dependencies };
+            packages.by_dir.insert(dir.clone(), package);
+        }
+        packages
+    }
+}
+
+fn name(manifest: &Value) -> Option<&str> {
+    manifest.get("name")?.as_str()
+}
+
+/// The `workspaces` of npm and yarn: a list, or a table that holds one.
+fn workspace_patterns(manifest: &Value) -> Vec<String> {
+    let workspaces = manifest.get("workspaces");
+    let list = workspaces.and_then(|it| it.as_array().or_else(|| it.get("packages")?.as_array()));
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn dependencies_of(manifest: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let tables = KINDS.iter().filter_map(|kind| manifest.get(*kind)?.as_object());
+    tables.flatten().filter_map(|(name, wanted)| Some((name.as_str(), wanted.as_str()?)))
+}
+
+/// The name behind an alias: `npm:real@1`, `workspace:real@*`.
+fn alias(wanted: &str) -> Option<&str> {
+    let target = wanted.strip_prefix("npm:").or_else(|| wanted.strip_prefix("workspace:"))?;
+    let end = target.get(1..)?.find('@')? + 1;
+    Some(&target[..end])
+}
+
+/// Dependencies that name a directory.
+fn path_dependencies(dir: &str, manifest: &Value) -> Vec<String> {
+    let paths = dependencies_of(manifest).filter_map(|(_, wanted)| {
+        let path = ["file:", "link:", "portal:", "workspace:"]
+            .iter()
+            .find_map(|scheme| wanted.strip_prefix(scheme))?;
+        (path.starts_with('.') || !wanted.starts_with("workspace:")).then_some(path)
+    });
+    paths.filter_map(|path| join(dir, path)).collect()
+}

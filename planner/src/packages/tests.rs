@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// A tree as a table of files.
+struct Tree(BTreeMap<&'static str, &'static str>);
+
+impl ManifestTree for Tree {
+    fn text(&self, path: &str) -> Result<Option<String>, PackagesError> {
+        Ok(self.0.get(path).map(|&text| text.to_owned()))
+    }
+
+    fn matching(&self, glob: &str) -> Result<Vec<String>, PackagesError> {
+        let glob = GlobBuilder::new(glob).literal_separator(true).build().expect("a glob");
+        let matcher = glob.compile_matcher();
+        Ok(self.0.keys().filter(|path| matcher.is_match(path)).map(|&it| it.to_owned()).collect())
+    }
+}
+
+fn tree<const N: usize>(files: [(&'static str, &'static str); N]) -> Tree {
+    Tree(BTreeMap::from(files))
+}
+
+#[track_caller]
+fn check(packages: Result<Packages, PackagesError>, name: &str, expected: &[&str]) {
+    let packages = packages.expect("the manifests are good");
+    let reached = packages.reach(name);
+    let found: Vec<String> = reached.iter().map(|it| format!("{}: {}", it.dir, it.chain)).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn dependencies_of_every_kind_are_followed() {
+    let tree = tree([
+        (
+            "Cargo.toml",
+            "[workspace]\nmembers = ['crates/*', 'tools/gen']\nexclude = ['crates/old']\n[workspace.dependencies]\nmedia = { path = 'crates/media' }\nserde = '1'\n",
+        ),
+        (
+            "crates/app/Cargo.toml",
+            "[package]\nname = 'app'\n[dependencies]\nmedia = { workspace = true }\nserde.workspace = true\n[dev-dependencies]\ntest-kit = { path = '../kit' }\n[build-dependencies]\ngen = { path = '../../tools/gen' }\n[target.'cfg(unix)'.dependencies]\nunixy = { path = '../unix', package = 'app-unix' }\n",
+        ),
+        ("crates/media/Cargo.toml", "[package]\nname = 'media'\n[dependencies]\ncodec = '2'\n"),
+        (
+            "crates/kit/Cargo.toml",
+            "[package]\nname = 'test-kit'\n[dependencies]\ndeep = { path = '../deep', optional = true }\n",
+        ),
+        ("crates/deep/Cargo.toml", "[package]\nname = 'deep'\n"),
+        ("crates/unix/Cargo.toml", "[package]\nname = 'app-unix'\n"),
+        ("crates/old/Cargo.toml", "[package]\nname = 'old'\n"),
+        ("tools/gen/Cargo.toml", "[package]\nname = 'gen'\n"),
+    ]);
+    check(
+        Packages::cargo(&tree, &["app"]),
+        "app",
+        &[
+            "crates/app: app",
+            "crates/kit: app -> test-kit",
+            "crates/media: app -> media",
+            "crates/unix: app -> app-unix",
+            "tools/gen: app -> gen",
+            "crates/deep: app -> test-kit -> deep",
+        ],
+    );
+    let packages = Packages::cargo(&tree, &["app"]).expect("good manifests");
+    assert!(packages.named("old").next().is_none(), "an excluded member is none");
+    let packages = Packages::cargo(&tree, &["old"]).expect("good manifests");
+    assert!(packages.named("old").next().is_some(), "who names it finds it");
+}
+
+#[test]
+fn a_patched_dependency_is_a_directory_of_the_tree() {
+    let tree = tree([
+        (
+            "Cargo.toml",
+            "[package]\nname = 'root'\n[dependencies]\ncodec = '2'\n[patch.crates-io]\nfork = { path = 'vendor/codec', package = 'codec' }\n[workspace]\n",
+        ),
+        ("vendor/codec/Cargo.toml", "[package]\nname = 'codec'\n"),
+    ]);
+    let expected = [": root", "vendor/codec: root -> codec"];
+    check(Packages::cargo(&tree, &["root"]), "root", &expected);
+}
+
+#[test]
+fn a_workspace_below_the_root_is_found_by_the_name_of_its_package() {
+    let tree = tree([
+        (
+            "rust/Cargo.toml",
+            "[workspace]\nmembers = ['a', 'b']\n[workspace.dependencies]\nb = { path = 'b' }\n",
+        ),
+        ("rust/a/Cargo.toml", "[package]\nname = 'a'\n[dependencies]\nb.workspace = true\n"),
+        ("rust/b/Cargo.toml", "[package]\nname = 'b'\n[dev-dependencies]\na = { path = '../a' }\n"),
+    ]);
+    check(Packages::cargo(&tree, &["a"]), "a", &["rust/a: a", "rust/b: a -> b"]);
+    check(Packages::cargo(&tree, &["b"]), "b", &["rust/b: b", "rust/a: b -> a"]);
+}
+
+#[test]
+fn a_path_that_leaves_the_tree_is_no_directory_of_it() {
+    let tree = tree([(
+        "a/Cargo.toml",
+        "[package]\nname = 'a'\n[dependencies]\nout = { path = '../../out' }\nabs = { path = '/abs' }\n",
+    )]);
+    check(Packages::cargo(&tree, &["a"]), "a", &["a: a"]);
+}
+
+#[test]
+fn npm_workspaces_name_each_other() {
+    let tree = tree([
+        (
+            "package.json",
+            r#"{ "name": "root", "workspaces": { "packages": ["packages/*", "./apps/web/"] } }"#,
+        ),
+        (
+            "apps/web/package.json",
+            r#"{ "name": "@x/web", "dependencies": { "@x/ui": "workspace:*", "react": "^19" }, "devDependencies": { "cfg": "file:../../packages/config", "renamed": "npm:@x/core@1" } }"#,
+        ),
+        (
+            "packages/ui/package.json",
+            r#"{ "name": "@x/ui", "peerDependencies": { "@x/core": "^1" } }"#,
+        ),
+        ("packages/core/package.json", r#"{ "name": "@x/core" }"#),
+        ("packages/config/package.json", r#"{ "name": "@x/config" }"#),
+        ("node_modules/react/package.json", r#"{ "name": "react" }"#),
+    ]);
+    check(
+        Packages::npm(&tree, &["@x/web"]),
+        "@x/web",
+        &[
+            "apps/web: @x/web",
+            "packages/config: @x/web -> @x/config",
+            "packages/core: @x/web -> @x/core",
+            "packages/ui: @x/web -> @x/ui",
+        ],
+    );
+}
+
+#[test]
+fn pnpm_workspaces_take_packages_out_again() {
+    let tree = tree([
+        ("pnpm-workspace.yaml", "packages:\n  - 'packages/**'\n  - '!**/test/**'\n"),
+        ("package.json", r#"{ "private": true }"#),
+        ("packages/a/package.json", r#"{ "name": "a", "dependencies": { "b": "workspace:^" } }"#),
+        ("packages/b/package.json", r#"{ "name": "b" }"#),
+        ("packages/b/test/c/package.json", r#"{ "name": "c" }"#),
+    ]);
+    check(Packages::npm(&tree, &["a"]), "a", &["packages/a: a", "packages/b: a -> b"]);
+    let packages = Packages::npm(&tree, &["a"]).expect("good manifests");
+    assert!(packages.named("c").next().is_none());
+}
+
+#[test]
+fn a_manifest_that_does_not_parse_is_named() {
+    let tree = tree([("Cargo.toml", "[package\n")]);
+    let error = Packages::cargo(&tree, &["a"]).expect_err("no TOML").to_string();
+    assert!(error.starts_with("`Cargo.toml` cannot be read"), "{error}");
+}
+
+#[test]
+fn directories_with_signs_make_globs_that_match_them() {
+    for dir in ["a", "apps/[slug]", "a*b/c?d", "x{y,z}"] {
+        let glob = Glob::new(&glob_of(dir)).expect("an allowed form");
+        assert!(glob.is_match(format!("{dir}/f").as_bytes()), "{dir}");
+    }
+    assert!(Glob::new(&glob_of("")).expect("a glob").is_match(b"anything/at/all"));
+}
