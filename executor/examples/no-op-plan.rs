@@ -1,0 +1,120 @@
+//! Writes a plan of nodes that do nothing, for benchmarks and for trying things out:
+//!
+//!     cargo run -p executor --example no-op-plan -- 100 100 > plan.json
+//!
+//! Makes LAYERS layers of WIDTH nodes; each node waits for three of the layer before it. The plan is
+//! about the tree of the repository's HEAD.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    process::{Command, ExitCode},
+};
+
+use plans::{
+    BaseMode, ChangeSource, Checkout, JobSpec, LaneId, Node, NodeId, NodeKind, ObjectId, Placement,
+    Plan, PlanLane, PlanParts, Reason, Runtime, Selection, SelectionMode, Source, Trigger,
+    Workspace,
+};
+
+fn main() -> ExitCode {
+    let numbers: Option<Vec<usize>> =
+        std::env::args().skip(1).map(|argument| argument.parse().ok()).collect();
+    let plan = match numbers.as_deref() {
+        Some(&[layers, width]) => plan(layers, width),
+        _ => Err("usage: no-op-plan LAYERS WIDTH".into()),
+    };
+    match plan.and_then(|text| Ok(std::io::stdout().write_all(text.as_bytes())?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The example has no other way to say it.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn plan(layers: usize, width: usize) -> Result<String, Failure> {
+    let mut nodes = Vec::with_capacity(layers * width);
+    for layer in 0..layers {
+        for place in 0..width {
+            let depends_on: BTreeSet<NodeId> = match layer.checked_sub(1) {
+                None => BTreeSet::new(),
+                Some(above) => (0..3.min(width))
+                    .map(|shift| id(above, (place + shift) % width))
+                    .collect::<Result<_, _>>()?,
+            };
+            nodes.push(node(id(layer, place)?, depends_on));
+        }
+    }
+    let lane = PlanLane {
+        id: LaneId::new("all")?,
+        title: "all".to_owned(),
+        target: None,
+        selected: true,
+        reasons: vec![Reason::Always],
+        nodes: nodes.iter().map(|node| node.id.clone()).collect(),
+    };
+    let plan = Plan::new(PlanParts {
+        source: Source::Change(ChangeSource {
+            base: None,
+            head: Some(revision("HEAD")?),
+            tree: Some(revision("HEAD^{tree}")?),
+            base_mode: BaseMode::All,
+            worktree: false,
+        }),
+        selection: Selection {
+            trigger: Trigger::Manual,
+            mode: SelectionMode::All,
+            note: None,
+            lanes_not_listed: None,
+        },
+        inputs: BTreeMap::new(),
+        changes: BTreeSet::new(),
+        uncovered: BTreeSet::new(),
+        lanes: vec![lane],
+        nodes,
+    })?;
+    Ok(plan.to_json().json)
+}
+
+fn id(layer: usize, place: usize) -> Result<NodeId, Failure> {
+    Ok(NodeId::new(format!("execute-{layer:05}-{place:05}"))?)
+}
+
+fn revision(name: &str) -> Result<ObjectId, Failure> {
+    let output = Command::new("git").args(["rev-parse", "--verify", name]).output()?;
+    Ok(ObjectId::new(String::from_utf8(output.stdout)?.trim())?)
+}
+
+fn node(id: NodeId, depends_on: BTreeSet<NodeId>) -> Node {
+    Node {
+        kind: NodeKind::Execute,
+        depends_on,
+        concurrency_groups: BTreeSet::new(),
+        spec: JobSpec {
+            description: "does nothing".to_owned(),
+            placement: Placement::Local,
+            runtime: Runtime::HostProcess,
+            timeout_secs: 600,
+            grace_secs: None,
+            command: plans::Command::Argv(vec!["true".to_owned()]),
+            env: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            workspace: Workspace::ReadOnly,
+            working_dir: None,
+            checkout: Checkout::Tree,
+            snapshot_profile: None,
+            mount_host_rust_toolchain: false,
+            mount_host_xcode: None,
+            artifacts: Vec::new(),
+            retries: 0,
+        },
+        mounts: Vec::new(),
+        workspace_from: None,
+        output: None,
+        id,
+    }
+}
