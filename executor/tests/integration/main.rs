@@ -7,6 +7,7 @@ mod behaviour;
 mod bench;
 mod harness;
 mod refusals;
+mod remote;
 mod resume;
 mod shim;
 mod ssh;

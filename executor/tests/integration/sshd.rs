@@ -1,5 +1,7 @@
 //! A private sshd for one test: own keys, own configuration, a free port, and a link that can be cut.
 
+#![expect(clippy::print_stderr, reason = "a test says why it was skipped")]
+
 use std::{
     fs,
     io::{self, Read, Write},

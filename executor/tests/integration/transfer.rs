@@ -1,5 +1,7 @@
 //! Source trees to a host and artifacts back, through a real sshd.
 
+#![expect(clippy::print_stderr, reason = "a test says why it was skipped")]
+
 use std::{
     ffi::OsStr,
     fs,

@@ -1,0 +1,380 @@
+//! Whole runs whose nodes are on another host: a real sshd, a link that breaks, the program itself.
+
+#![expect(clippy::print_stderr, reason = "a test says why it was skipped")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use plans::{
+    AbsolutePath, HostName, Mount, Node, Output, Placement, SshDestination, SshHost, Workspace,
+    WorkspacePath,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{
+    harness::{Ended, World, node_id, outcomes, sh, until},
+    sshd::Sshd,
+};
+
+/// A world whose ssh knows one host.
+struct Far {
+    world: World,
+    sshd: Sshd,
+}
+
+impl Far {
+    fn new(configuration: &str) -> Option<Self> {
+        let sshd = Sshd::start(configuration)?;
+        let bin = sshd.root().join("wrapped");
+        fs::create_dir_all(&bin).expect("made");
+        // The user's own ssh, with the test's configuration instead of the user's.
+        let real = ["/usr/bin/ssh", "/usr/local/bin/ssh"];
+        let real = real.iter().find(|path| Path::new(path).exists()).expect("an ssh client");
+        let script = format!(
+            "#!/bin/sh\ncase \" $* \" in *' -F none '*) ;; *) set -- -F '{}' \"$@\" ;; esac\nexec {real} \"$@\"\n",
+            sshd.root().join("ssh_config").display()
+        );
+        fs::write(bin.join("ssh"), script).expect("written");
+        fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).expect("its mode");
+        fs::create_dir_all(sshd.root().join("r")).expect("made");
+        Some(Self { world: World::new(), sshd })
+    }
+
+    fn work_dir(&self) -> PathBuf {
+        self.sshd.root().join("work dir")
+    }
+
+    /// A node like `sh`'s, on the host.
+    fn node(&self, id: &str, script: &str, depends_on: &[&str]) -> Node {
+        let mut node = sh(id, script, depends_on);
+        node.spec.placement = Placement::RemoteSsh(SshHost {
+            host: HostName::new("far").expect("a name"),
+            ssh: SshDestination::new("testhost").expect("a destination"),
+            work_dir: AbsolutePath::new(self.work_dir().to_str().expect("UTF-8")).expect("a path"),
+            max_jobs: 4,
+        });
+        node
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.world.command(arguments);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env("PATH", format!("{}/wrapped:{path}", self.sshd.root().display()))
+            .env("XDG_RUNTIME_DIR", self.sshd.root().join("r"));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        Ended::of(self.command(arguments).output().expect("the program starts"))
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts")
+    }
+
+    fn log(&self, id: &str) -> String {
+        let Some(run) = self.world.runs().pop() else { return String::new() };
+        fs::read_to_string(run.join("nodes").join(id).join("guest.log")).unwrap_or_default()
+    }
+
+    fn node_record(&self, id: &str) -> Value {
+        let record = self.world.record();
+        let nodes = record["nodes"].as_array().expect("nodes");
+        nodes.iter().find(|node| node["id"] == id).expect("a node").clone()
+    }
+
+    /// What is below a directory of the host's `work_dir`.
+    fn left(&self, below: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.work_dir().join(below)) else { return Vec::new() };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .flat_map(|run| fs::read_dir(run.path()).into_iter().flatten().flatten())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name != "owner")
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+macro_rules! far {
+    () => {
+        match Far::new("") {
+            Some(far) => far,
+            None => return,
+        }
+    };
+}
+
+fn kill(child: &mut Child) {
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+}
+
+#[test]
+fn nodes_on_a_host_end_as_they_do_here_and_leave_nothing() {
+    let far = far!();
+    let mut writes = far.node(
+        "execute-writes",
+        "cat file.txt; echo new >> file.txt; mkdir -p out; echo a > 'out/a b.txt'; \
+         echo b > \"$ARTIFACTS_DIR/b.txt\"; echo \"$CI $FORGE_LANES_NODE\"; pwd; echo err >&2",
+        &[],
+    );
+    writes.spec.workspace = Workspace::Writable;
+    writes.spec.artifacts = vec!["out/**".to_owned(), "*.txt".to_owned()];
+    let reads = far.node("execute-reads", "cat file.txt; echo no > file.txt", &[]);
+    let fails = far.node("execute-fails", "exit 255", &["execute-writes"]);
+    let skipped = far.node("execute-skipped", "true", &["execute-fails"]);
+    let signalled = far.node("execute-signalled", "kill -SEGV $$", &[]);
+    let plan = far.world.plan(vec![writes, reads, fails, skipped, signalled]);
+    far.run(&["apply", &plan]).code(1);
+    let record = far.world.record();
+    let outcomes = outcomes(&record);
+    assert_eq!(outcomes["execute-writes"], "passed", "{record:#}");
+    assert_eq!(outcomes["execute-reads"], "failed", "the tree is read-only for everybody");
+    assert_eq!(outcomes["execute-fails"], "failed");
+    assert_eq!(far.node_record("execute-fails")["exit_code"], 255);
+    assert_eq!(outcomes["execute-skipped"], "skipped");
+    assert_eq!(outcomes["execute-signalled"], "failed");
+    let log = far.log("execute-writes");
+    assert!(log.starts_with("content\ntrue execute-writes\n"), "{log}");
+    assert!(log.contains("work dir") && log.ends_with("err\n"), "{log}");
+    let run = far.world.runs().pop().expect("a run");
+    let artifacts = run.join("nodes/execute-writes/artifacts");
+    assert_eq!(fs::read_to_string(artifacts.join("out/a b.txt")).expect("kept"), "a\n");
+    assert_eq!(fs::read_to_string(artifacts.join("b.txt")).expect("kept"), "b\n");
+    let tree = far.work_dir().join("trees");
+    let tree = fs::read_dir(tree).expect("trees").flatten().next().expect("a tree").path();
+    assert_eq!(fs::read_to_string(tree.join("file.txt")).expect("a file"), "content\n");
+    assert_eq!(far.left("runs"), Vec::<String>::new());
+    assert_eq!(
+        fs::read_dir(far.work_dir().join("turns")).expect("turns").count(),
+        1,
+        "only its lock"
+    );
+}
+
+#[test]
+fn outputs_of_prepare_nodes_are_seen_by_their_dependents_on_the_same_host() {
+    let far = far!();
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: mounting an output needs root");
+        return;
+    }
+    let mut makes = far.node("prepare-makes", "mkdir made; echo made > made/x", &[]);
+    makes.spec.workspace = Workspace::Writable;
+    makes.output = Some(Output::Directory(WorkspacePath::new("made").expect("a path")));
+    let mut uses = far.node(
+        "execute-uses",
+        "cat /tmp/forge-lanes-mount/x; ! echo n > \
+         /tmp/forge-lanes-mount/x",
+        &["prepare-makes"],
+    );
+    uses.mounts = vec![Mount {
+        node: node_id("prepare-makes"),
+        path: AbsolutePath::new("/tmp/forge-lanes-mount").expect("a path"),
+    }];
+    let mut setup = far.node("prepare-setup", "echo set up > setup.txt", &[]);
+    setup.spec.workspace = Workspace::Writable;
+    setup.output = Some(Output::Workspace);
+    let mut after = far.node("execute-after", "cat setup.txt file.txt", &["prepare-setup"]);
+    after.workspace_from = Some(node_id("prepare-setup"));
+    let plan = far.world.plan(vec![makes, uses, setup, after]);
+    let ended = far.run(&["apply", &plan]);
+    let _ = fs::remove_dir("/tmp/forge-lanes-mount");
+    ended.code(0);
+    assert!(far.log("execute-uses").starts_with("made\n"));
+    assert_eq!(far.log("execute-after"), "set up\ncontent\n");
+    far.run(&["gc", "--keep", "0"]).code(0);
+    assert_eq!(far.left("outputs"), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_executor_is_resumed_and_nothing_runs_twice() {
+    let far = far!();
+    let count = far.world.path().join("count");
+    let script = format!(
+        "echo run >> {}; i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i + 1)); sleep 0.05; done",
+        count.display()
+    );
+    let nodes =
+        vec![far.node("execute-a", &script, &[]), far.node("execute-b", &script, &["execute-a"])];
+    let plan = far.world.plan(nodes);
+    let expected: String = (0..60).map(|n| format!("line {n}\n")).collect();
+    let mut executor = far.start(&["apply", &plan]);
+    until(|| far.log("execute-a").contains("line 3\n"));
+    kill(&mut executor);
+    let run = far.world.runs().pop().expect("a run");
+    let run = run.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
+    let mut again = far.start(&["resume", &run]);
+    until(|| far.log("execute-a").contains("line 30\n"));
+    kill(&mut again);
+    far.run(&["resume", &run]).code(0);
+    for id in ["execute-a", "execute-b"] {
+        assert_eq!(far.log(id), expected);
+    }
+    assert_eq!(fs::read_to_string(count).expect("a count"), "run\nrun\n");
+    assert_eq!(far.left("runs"), Vec::<String>::new());
+    assert_eq!(far.run(&["gc", "--dry-run"]).code(0).out, "");
+}
+
+#[test]
+fn cut_links_and_killed_sessions_change_nothing_in_a_log() {
+    let far = far!();
+    let go_on = far.world.path().join("enough");
+    let script = format!(
+        "i=0; while [ ! -e {} ]; do i=$((i + 1)); echo line $i; sleep 0.01; done; echo $i > {}; exit 3",
+        go_on.display(),
+        far.world.path().join("lines").display()
+    );
+    let plan = far.world.plan(vec![far.node("execute-a", &script, &[])]);
+    let mut executor = far.start(&["apply", &plan]);
+    for round in 0..6 {
+        let before = far.log("execute-a").len();
+        until(|| far.log("execute-a").len() > before + 100);
+        match round % 3 {
+            0 => far.sshd.link.cut(),
+            1 => far.sshd.kill_sessions(),
+            _ => {
+                far.sshd.link.down();
+                std::thread::sleep(Duration::from_millis(500));
+                far.sshd.link.up();
+            }
+        }
+    }
+    fs::write(&go_on, "").expect("written");
+    assert_eq!(executor.wait().expect("it ends").code(), Some(1));
+    let lines: u32 = fs::read_to_string(far.world.path().join("lines"))
+        .expect("a number")
+        .trim()
+        .parse()
+        .expect("one");
+    let expected: String = (1..=lines).map(|n| format!("line {n}\n")).collect();
+    assert_eq!(far.log("execute-a"), expected);
+    assert_eq!(far.node_record("execute-a")["exit_code"], 3);
+    assert_eq!(far.node_record("execute-a")["attempts"].as_u64().unwrap_or(1), 1);
+}
+
+#[test]
+fn a_cancelled_run_ends_its_jobs_over_there() {
+    let far = far!();
+    let pid = far.world.path().join("pid");
+    let script = format!("echo $$ > {}; echo up; sleep 1000", pid.display());
+    let plan = far.world.plan(vec![far.node("execute-a", &script, &[])]);
+    let mut executor = far.start(&["apply", &plan]);
+    until(|| far.log("execute-a").contains("up"));
+    let id = Pid::from_raw(executor.id().cast_signed()).expect("a pid");
+    kill_process(id, Signal::INT).expect("signalled");
+    assert_eq!(executor.wait().expect("it ends").code(), Some(130));
+    assert_eq!(far.node_record("execute-a")["outcome"], "cancelled");
+    let pid: u32 = fs::read_to_string(pid).expect("a pid").trim().parse().expect("a number");
+    assert!(!crate::sshd::is_alive(pid), "the job is still there");
+    assert_eq!(far.left("runs"), Vec::<String>::new());
+}
+
+#[test]
+fn a_timeout_holds_while_the_host_cannot_be_reached() {
+    let far = far!();
+    let mut node = far.node("execute-a", "echo up; sleep 1000", &[]);
+    node.spec.timeout_secs = 2;
+    let plan = far.world.plan(vec![node]);
+    let mut executor = far.start(&["apply", &plan]);
+    until(|| far.log("execute-a").contains("up"));
+    far.sshd.link.down();
+    std::thread::sleep(Duration::from_secs(3));
+    far.sshd.link.up();
+    assert_eq!(executor.wait().expect("it ends").code(), Some(1));
+    assert_eq!(far.node_record("execute-a")["outcome"], "timed_out");
+}
+
+#[test]
+fn a_job_that_nobody_renews_stops_by_its_lease() {
+    let far = far!();
+    let pid = far.world.path().join("pid");
+    let script = format!("echo $$ > {}; echo up; sleep 1000", pid.display());
+    let plan = far.world.plan(vec![far.node("execute-a", &script, &[])]);
+    let config = far.world.path().join("executor.toml");
+    fs::write(&config, "version = 1\nlease_secs = 4\n").expect("written");
+    let config = config.to_str().expect("UTF-8");
+    let mut executor = far.start(&["--config", config, "apply", &plan]);
+    until(|| far.log("execute-a").contains("up"));
+    // Renewed, it lives for longer than a lease.
+    std::thread::sleep(Duration::from_secs(7));
+    let pid: u32 = fs::read_to_string(pid).expect("a pid").trim().parse().expect("a number");
+    assert!(crate::sshd::is_alive(pid), "the lease was not renewed");
+    kill(&mut executor);
+    until(|| !crate::sshd::is_alive(pid));
+    let run = far.world.runs().pop().expect("a run");
+    let run = run.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
+    far.run(&["--config", config, "resume", &run]).code(3);
+    assert_eq!(far.node_record("execute-a")["failure_kind"], "lease_expired");
+    assert_eq!(far.left("runs"), Vec::<String>::new());
+}
+
+#[test]
+fn places_and_groups_of_a_host_hold_over_executors() {
+    let far = far!();
+    let busy = far.world.path().join("busy");
+    // Fails if two run at once.
+    let script = format!("mkdir {0} || exit 9; sleep 0.3; rmdir {0}", busy.display());
+    let nodes = (0..3)
+        .map(|n| {
+            let mut node = far.node(&format!("execute-{n}"), &script, &[]);
+            if let Placement::RemoteSsh(host) = &mut node.spec.placement {
+                host.max_jobs = 1;
+            }
+            node
+        })
+        .collect();
+    let plan = far.world.plan(nodes);
+    let mut executors: Vec<Child> =
+        (0..3).map(|_| far.start(&["apply", &plan, "--jobs", "3"])).collect();
+    for executor in &mut executors {
+        assert_eq!(executor.wait().expect("it ends").code(), Some(0));
+    }
+}
+
+#[test]
+fn a_secret_reaches_the_job_and_nothing_else() {
+    let far = far!();
+    let mut node = far.node("execute-a", "echo \"value: $TOKEN\"; [ ${#TOKEN} = 21 ]", &[]);
+    node.spec.secrets = [plans::EnvName::new("TOKEN").expect("a name")].into();
+    let plan = far.world.plan(vec![node]);
+    let output = far.command(&["apply", &plan]).env("TOKEN", "hunter2 hunter2'$HOME").output();
+    Ended::of(output.expect("the program starts")).code(0);
+    assert_eq!(far.log("execute-a"), "value: ***\n");
+    for root in [far.world.state_dir(), far.work_dir()] {
+        let found =
+            Command::new("grep").args(["-rlF", "hunter2"]).arg(root).output().expect("grep");
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    }
+}
+
+#[test]
+fn what_keeps_a_host_away_is_named_and_is_no_fault_of_the_job() {
+    let far = far!();
+    let plan = far.world.plan(vec![far.node("execute-a", "true", &[])]);
+    far.sshd.write_client_configuration("other_key");
+    far.run(&["apply", &plan]).code(3);
+    let node = far.node_record("execute-a");
+    assert_eq!(node["outcome"], "infra_failed");
+    assert_eq!(node["failure_kind"], "host_key");
+    let doctor = far.run(&["doctor", &plan]).code(1);
+    assert!(doctor.out.contains("host key"), "{}", doctor.out);
+    far.sshd.write_client_configuration("host_key");
+    let doctor = far.run(&["doctor", &plan]).code(0);
+    for word in ["Linux", "every tool", "clock", "free"] {
+        assert!(doctor.out.contains(word), "{word}: {}", doctor.out);
+    }
+}
