@@ -55,6 +55,7 @@
 # (Linux: /proc). A process that leaves the session *and* clears its environment is not found.
 # macOS has neither setsid(1) nor /proc: perl starts the session, ps finds the tree.
 
+# shellcheck disable=SC2009,SC2015,SC2016,SC2034,SC2059,SC2086,SC2094,SC2154,SC2238 # words are split and formats passed on purpose
 set -u
 umask 077
 # Globs are wanted in one place only; nothing else may depend on what a directory holds.
@@ -135,7 +136,7 @@ value() {
 }
 
 # RECORD: the exit record, if it is complete.
-complete() {
+verdict() {
     IFS= read -r RECORD 2>/dev/null <exit || return 1
     case $RECORD in '1 '*END.) ;; *) return 1 ;; esac
     RECORD=${RECORD#1 }
@@ -524,7 +525,7 @@ fail() {
 # written it in between.
 status() {
     log_size
-    if complete; then
+    if verdict; then
         echo "state=exited log=$SIZE $RECORD"
     elif [ ! -f claim ]; then
         echo "state=unknown log=$SIZE"
@@ -539,7 +540,7 @@ status() {
             ;;
         *)
             s_alive=$?
-            if complete; then
+            if verdict; then
                 log_size
                 echo "state=exited log=$SIZE $RECORD"
             elif [ "$a_boot" != "$BOOT" ]; then
@@ -575,9 +576,9 @@ attach() {
     while :; do
         # Asked before the size: what the job wrote, it wrote before the record.
         ended=
-        if complete; then
+        if verdict; then
             ended=1
-        elif [ $step -ge 6 ] && ! alive claim && ! complete; then
+        elif [ $step -ge 6 ] && ! alive claim && ! verdict; then
             ended=1
         fi
         log_size
@@ -625,7 +626,7 @@ renew() {
 
 cancel() {
     is_number "$1" || fail bad_seconds
-    if [ -f claim ] && ! complete; then
+    if [ -f claim ] && ! verdict; then
         # Between the claim and the files there is a moment.
         tries=0
         until [ -f cancel ] || [ $tries -ge 100 ]; do
@@ -647,7 +648,7 @@ cancel() {
 }
 
 gc() {
-    if [ -f claim ] && ! complete; then
+    if [ -f claim ] && ! verdict; then
         if alive claim; then
             now
             if [ "${1:-}" != force ] && { ! value lease || [ "$NOW" -lt "$VALUE" ]; }; then
@@ -656,11 +657,11 @@ gc() {
             fi
             cancel 0 >/dev/null
             tries=0
-            until complete || ! alive claim || [ $tries -ge 250 ]; do
+            until verdict || ! alive claim || [ $tries -ge 250 ]; do
                 tries=$((tries + 1))
                 nap 0.02
             done
-            if ! complete && alive claim; then
+            if ! verdict && alive claim; then
                 kill -KILL "$a_pid" 2>/dev/null
             fi
         fi
@@ -713,7 +714,7 @@ is_free() {
     # After another boot nothing of it runs.
     [ "$f_boot" = "$BOOT" ] || return 0
     is_number "$f_until" && [ "$NOW" -lt "$f_until" ] && return 1
-    (cd "$f_job" 2>/dev/null && ! complete && alive claim) && return 1
+    (cd "$f_job" 2>/dev/null && ! verdict && alive claim) && return 1
     return 0
 }
 

@@ -405,7 +405,7 @@ fn words_variables_and_input_come_through_every_shell_unchanged() {
     let os = |bytes: &Vec<u8>| std::ffi::OsString::from_vec(bytes.clone());
     let words = proptest::collection::vec(word(), 0..6);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 200,
+        cases: 64,
         failure_persistence: None,
         ..ProptestConfig::default()
     });
