@@ -4,10 +4,10 @@
 //! setups they use become prepare nodes, once each. Which jobs run was decided before; nothing is
 //! left out or added for any other reason here.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{Catalog, HostSetupIndex, JobIndex, LaneIndex, PrepareIndex};
-use plans::{GroupName, InvalidId, Mount, Node, NodeId, NodeKind, Output};
+use plans::{GroupName, InvalidId, LaneId, Mount, Node, NodeId, NodeKind, Output};
 
 use crate::select::Selected;
 
@@ -213,31 +213,40 @@ fn wait_for_lanes(
 }
 
 /// The pairs (later, earlier) of selected lanes that wait for each other, by their positions in
-/// the selection; those of an earlier lane come before those of the lanes that wait for it.
+/// the selection; those of an earlier lane come before those of the lanes that wait for it. Where
+/// that leaves a choice, ids decide: the order of the manifest changes no edge.
 fn pairs(catalog: &Catalog, selected: &Selected) -> Vec<(usize, usize)> {
+    let lane = |at: usize| &catalog[selected.lanes[at].lane];
     let position: BTreeMap<LaneIndex, usize> =
         selected.lanes.iter().enumerate().map(|(at, lane)| (lane.lane, at)).collect();
-    let earlier = |later: usize| {
-        let after = &catalog[selected.lanes[later].lane].after;
-        after.iter().filter_map(|lane| position.get(lane).copied())
-    };
+    let earlier: Vec<Vec<usize>> = (0..selected.lanes.len())
+        .map(|later| {
+            let after = lane(later).after.iter();
+            let mut earlier: Vec<usize> =
+                after.filter_map(|lane| position.get(lane).copied()).collect();
+            earlier.sort_by_key(|&at| &lane(at).id);
+            earlier
+        })
+        .collect();
     // Kahn's order; `load` refuses lanes that wait for each other.
-    let mut waiting: Vec<usize> = (0..selected.lanes.len()).map(|at| earlier(at).count()).collect();
+    let mut waiting: Vec<usize> = earlier.iter().map(Vec::len).collect();
     let mut followers: Vec<Vec<usize>> = vec![Vec::new(); selected.lanes.len()];
-    for later in 0..selected.lanes.len() {
-        for earlier in earlier(later) {
+    for (later, earlier) in earlier.iter().enumerate() {
+        for &earlier in earlier {
             followers[earlier].push(later);
         }
     }
-    let mut ready: VecDeque<usize> =
-        (0..selected.lanes.len()).filter(|&at| waiting[at] == 0).collect();
+    let mut ready: BTreeMap<&LaneId, usize> = (0..selected.lanes.len())
+        .filter(|&at| waiting[at] == 0)
+        .map(|at| (&lane(at).id, at))
+        .collect();
     let mut pairs = Vec::new();
-    while let Some(at) = ready.pop_front() {
-        pairs.extend(earlier(at).map(|earlier| (at, earlier)));
+    while let Some((_, at)) = ready.pop_first() {
+        pairs.extend(earlier[at].iter().map(|&earlier| (at, earlier)));
         for &follower in &followers[at] {
             waiting[follower] -= 1;
             if waiting[follower] == 0 {
-                ready.push_back(follower);
+                ready.insert(&lane(follower).id, follower);
             }
         }
     }

@@ -289,15 +289,16 @@ fn why_not(
 }
 
 /// Selects lanes for jobs that selected jobs need: the lane whose target defines the job, or the
-/// lane whose own command it is.
+/// lane whose own command it is. What jobs of one target need of each other joins the plan without
+/// any further lane: another lane of that target has no part in it.
 fn join_needed(catalog: &Catalog, selections: &mut [LaneSelection]) {
-    let mut owners: BTreeMap<OwnerKey, Vec<usize>> = BTreeMap::new();
+    let mut lanes_of: BTreeMap<OwnerKey, Vec<usize>> = BTreeMap::new();
     for (at, selection) in selections.iter().enumerate() {
         let key = match catalog[selection.lane].work {
             Work::Target(target) => OwnerKey::Target(target.position()),
             Work::Command(_) => OwnerKey::Lane(selection.lane.position()),
         };
-        owners.entry(key).or_default().push(at);
+        lanes_of.entry(key).or_default().push(at);
     }
     let mut queue: VecDeque<(usize, JobIndex)> = selections
         .iter()
@@ -309,12 +310,11 @@ fn join_needed(catalog: &Catalog, selections: &mut [LaneSelection]) {
         if !seen.insert(job) {
             continue;
         }
+        let owner = OwnerKey::of(catalog[job].owner);
         for &needed in &catalog[job].needs {
-            let key = match catalog[needed].owner {
-                JobOwner::Target(target) => OwnerKey::Target(target.position()),
-                JobOwner::Lane(lane) => OwnerKey::Lane(lane.position()),
-            };
-            for &at in owners.get(&key).into_iter().flatten() {
+            queue.push_back((from, needed));
+            let other = OwnerKey::of(catalog[needed].owner);
+            for &at in lanes_of.get(&other).filter(|_| other != owner).into_iter().flatten() {
                 if at == from || !selections[at].jobs.insert(needed) {
                     continue;
                 }
@@ -330,7 +330,6 @@ fn join_needed(catalog: &Catalog, selections: &mut [LaneSelection]) {
                 }
                 selection.reasons.push(reason);
             }
-            queue.push_back((from, needed));
         }
     }
 }
@@ -339,6 +338,15 @@ fn join_needed(catalog: &Catalog, selections: &mut [LaneSelection]) {
 enum OwnerKey {
     Target(usize),
     Lane(usize),
+}
+
+impl OwnerKey {
+    fn of(owner: JobOwner) -> Self {
+        match owner {
+            JobOwner::Target(target) => Self::Target(target.position()),
+            JobOwner::Lane(lane) => Self::Lane(lane.position()),
+        }
+    }
 }
 
 /// The globs of a list, each once, in order.
