@@ -166,7 +166,9 @@ impl Error {
                 | StateError::Ambiguous { .. }
                 | StateError::NoRuns { .. },
             )
-            | Self::Journal(JournalError::Damaged { .. }) => Exit::Usage,
+            | Self::Journal(JournalError::Damaged { .. } | JournalError::Version { .. }) => {
+                Exit::Usage
+            }
             Self::OtherDigest { .. }
             | Self::Scenario(_)
             | Self::NoTree
@@ -218,6 +220,10 @@ impl Error {
             }
             Self::RecordNotWritten { .. } | Self::Broken { .. } => {
                 "make room on that file system, then `executor resume` the run"
+            }
+            Self::Journal(JournalError::Version { .. })
+            | Self::Record(RecordError::Version { .. }) => {
+                "use the release that wrote it, or a later one"
             }
             Self::Journal(JournalError::Damaged { .. }) | Self::Ledger { .. } => {
                 "its logs are still there; `executor rerun` runs its plan anew"

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use plans::SchemaVersion;
 use rustix::fs::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ use crate::{
     outcome::Outcome,
     record::RunOutcome,
 };
+
+/// The version written, and the newest read; `run_started` holds it.
+pub const VERSION: SchemaVersion = SchemaVersion { major: 1, minor: 0 };
 
 /// How long an entry may wait for the disk.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
@@ -100,6 +104,16 @@ pub enum Entry {
         /// How.
         outcome: RunOutcome,
     },
+}
+
+impl Entry {
+    /// Returns the entry as a line of the journal.
+    #[must_use]
+    pub fn to_line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).expect("an entry holds plain data");
+        line.push(b'\n');
+        line
+    }
 }
 
 /// What a resuming process must know that the plan does not say.
@@ -206,6 +220,16 @@ pub enum JournalError {
         verb: &'static str,
         /// What the operating system says.
         error: io::Error,
+    },
+    /// It was written by a later release.
+    #[error(
+        "the journal `{path}` has format version {found}, this program reads {VERSION} and older"
+    )]
+    Version {
+        /// The file.
+        path: String,
+        /// Its version.
+        found: String,
     },
     /// A line that is not the last is no entry.
     #[error("the journal `{path}` is damaged in line {line}: {why}")]
@@ -316,8 +340,7 @@ impl Journal {
     }
 
     fn append(&self, entry: &Entry) -> io::Result<()> {
-        let mut line = serde_json::to_vec(entry)?;
-        line.push(b'\n');
+        let line = entry.to_line();
         let mut state = self.shared.lock();
         if let Some(error) = state.failed.take() {
             return Err(error);
@@ -404,7 +427,20 @@ pub fn read(path: &Path) -> Result<Replay, JournalError> {
         verb: "read",
         error,
     })?;
+    // A later release may know entries that this one cannot read: its version comes first.
+    if let Some(found) = version(&bytes)
+        && !found.parse().is_ok_and(|found| VERSION.reads(found))
+    {
+        return Err(JournalError::Version { path: shown(), found });
+    }
     replay(&bytes).map_err(|(line, why)| JournalError::Damaged { path: shown(), line, why })
+}
+
+/// Returns what the first line says about its version, whatever else it says.
+fn version(bytes: &[u8]) -> Option<String> {
+    let line = bytes.split_inclusive(|&byte| byte == b'\n').next()?;
+    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
+    Some(value.get("run_started")?.get("format_version")?.as_str()?.to_owned())
 }
 
 /// Reads a journal's bytes; an error names the line.
@@ -474,6 +510,16 @@ mod tests {
         journal.write(&entry(3)).expect("written");
         journal.settle().expect("settled");
         assert_eq!(read(&path).expect("reads").entries, [entry(1), entry(3)]);
+    }
+
+    #[test]
+    fn a_journal_of_a_later_release_is_refused_by_its_version() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal.jsonl");
+        let text = "{\"run_started\":{\"format_version\":\"1.7\",\"new\":0}}\n{\"news\":{}}\n";
+        std::fs::write(&path, text).expect("written");
+        let error = read(&path).expect_err("newer");
+        assert!(matches!(error, JournalError::Version { .. }), "{error}");
     }
 
     #[test]

@@ -165,12 +165,17 @@ impl StateDir {
         Ok(())
     }
 
-    /// Makes a new run that this process holds: lock and plan in place, then its name.
+    /// Makes a new run that this process holds: lock, plan and the journal's first line in place,
+    /// then its name. Whoever sees the run can therefore resume it.
     ///
     /// # Errors
     ///
     /// [`StateError::Io`]; nothing of the run is left then.
-    pub fn new_run(&self, plan: &[u8]) -> Result<(RunDir, RunLock), StateError> {
+    pub fn new_run(
+        &self,
+        plan: &[u8],
+        first_line: impl FnOnce(&RunId) -> Vec<u8>,
+    ) -> Result<(RunDir, RunLock), StateError> {
         self.create()?;
         let id = RunId::generate();
         let unborn = self.runs_dir().join(format!("{UNBORN}{id}"));
@@ -180,6 +185,8 @@ impl StateDir {
             let lock = RunLock::take(&unborn, &id)?;
             let file = unborn.join("plan.json");
             files::replace(&file, plan).map_err(io("cannot write", &file))?;
+            let file = unborn.join("journal.jsonl");
+            files::replace(&file, &first_line(&id)).map_err(io("cannot write", &file))?;
             let nodes = unborn.join("nodes");
             std::fs::create_dir(&nodes).map_err(io("cannot make", &nodes))?;
             std::fs::rename(&unborn, &born).map_err(io("cannot make", &born))?;
@@ -443,12 +450,12 @@ mod tests {
     #[test]
     fn a_run_is_held_by_one_and_found_by_a_part_of_its_name() {
         let (_keep, state) = state();
-        let (run, lock) = state.new_run(b"{}").expect("made");
+        let (run, lock) = state.new_run(b"{}", |_| Vec::new()).expect("made");
         assert!(matches!(run.lock(), Err(StateError::Busy { .. })));
         assert_eq!(run.holder().expect("held").pid, std::process::id());
         drop(lock);
         assert!(run.holder().is_none());
-        let (other, _lock) = state.new_run(b"{}").expect("made");
+        let (other, _lock) = state.new_run(b"{}", |_| Vec::new()).expect("made");
         assert_eq!(
             state.find(None).expect("the latest").id,
             std::cmp::max(&run.id, &other.id).clone()

@@ -17,9 +17,9 @@ pub(super) fn run(place: &Place, apply: &Apply) -> Result<Exit, Error> {
         allow_stale: apply.allow_stale,
     };
     let ready = prepare::ready(&bytes, apply.expect_digest.as_deref(), || place.config(), wanted)?;
-    let state = place.state(&ready.config)?;
     if apply.dry_run {
-        return dry_run::run(&state, ready);
+        return dry_run::run(&ready);
     }
+    let state = place.state(&ready.config)?;
     running::begin(&state, &bytes, ready, None, &apply.running)
 }

@@ -1,41 +1,52 @@
 //! `executor apply --dry-run`: what would run, where, in which order; nothing is started or made.
 
-use super::prepare::Ready;
-use crate::{error::Error, exit_code::Exit, policy, reporters, state::StateDir, text};
+use plans::{Node, Placement};
 
-pub(super) fn run(_state: &StateDir, ready: Ready) -> Result<Exit, Error> {
+use super::prepare::Ready;
+use crate::{error::Error, exit_code::Exit, guest_command, policy, reporters, text};
+
+pub(super) fn run(ready: &Ready) -> Result<Exit, Error> {
     let flags = ready.wanted().hosts.iter().cloned().collect();
     let nodes = policy::sited(&ready.plan, &ready.config, &flags);
     let mut out = reporters::stdout();
     let asked = ready.selected.iter().filter(|selected| **selected).count();
-    out.text(&format!(
-        "{} of {} would run, {} at once\n",
-        asked,
-        text::count(nodes.len(), "node"),
-        ready.jobs()
-    ));
+    let of = text::count(nodes.len(), "node");
+    out.text(&format!("{asked} of {of} would run, {} at once\n", ready.jobs()));
     for (node, _) in nodes.iter().zip(&ready.selected).filter(|(_, selected)| **selected) {
-        out.text(&format!(
-            "\n{}  ({} on {}, {}s)\n",
-            node.id,
-            node.spec.runtime.kind().as_str(),
-            node.spec.placement.host_name(),
-            node.spec.timeout_secs
-        ));
-        if !node.depends_on.is_empty() {
-            let after: Vec<&str> = node.depends_on.iter().map(|id| id.as_str()).collect();
-            out.text(&format!("  after {}\n", after.join(", ")));
-        }
-        out.text(&format!("  {}\n", text::neutral(&describe(node))));
+        out.text(&shown(node));
     }
     Ok(Exit::Done)
 }
 
-fn describe(node: &plans::Node) -> String {
-    use plans::Command;
-    match &node.spec.command {
-        Command::Argv(argv) => argv.join(" "),
-        Command::Shell { script, .. } => script.clone(),
-        other => format!("{other:?}"),
+fn shown(node: &Node) -> String {
+    let place = match &node.spec.placement {
+        Placement::Local => "local".to_owned(),
+        Placement::RemoteSsh(host) => format!("{} ({})", host.host, host.ssh),
+    };
+    let mut shown = format!(
+        "\n{}  {} at {place}, at most {} s\n",
+        node.id,
+        node.spec.runtime.kind().as_str(),
+        node.spec.timeout_secs
+    );
+    let mut line = |key: &str, words: Vec<&str>| {
+        if !words.is_empty() {
+            text::push!(shown, "  {key:<8}{}\n", words.join(", "));
+        }
+    };
+    line("after", node.depends_on.iter().map(|id| id.as_str()).collect());
+    line("group", node.concurrency_groups.iter().map(|group| group.as_str()).collect());
+    line("secrets", node.spec.secrets.iter().map(|name| name.as_str()).collect());
+    for (name, value) in &node.spec.env {
+        text::push!(shown, "  env     {name}={}\n", text::neutral_unlimited(value));
     }
+    if let Some(dir) = &node.spec.working_dir {
+        text::push!(shown, "  in      {dir}\n");
+    }
+    // Every character of the command, or it is not the command; its lines stay lines.
+    let command = guest_command::display(&node.spec.command);
+    for line in command.lines() {
+        text::push!(shown, "  $ {}\n", text::neutral_unlimited(line));
+    }
+    shown
 }

@@ -1,73 +1,137 @@
 //! `executor history`: how long each node took and how it ended, over the runs that are kept.
+//!
+//! The JSON form is what `planner show --durations` reads.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::{Place, running};
-use crate::{error::Error, exit_code::Exit, outcome::Outcome, reporters, text};
+use crate::{
+    error::Error,
+    exit_code::Exit,
+    outcome::Outcome,
+    record::{NodeRecord, Record},
+    reporters, text,
+};
 
 /// What is known of a node over several runs.
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 struct Node {
-    /// In how many runs it ran.
+    id: String,
+    /// In how many runs it had an answer of its own: passed, failed or timed out.
     runs: usize,
-    /// How often it ended in which way.
-    outcomes: BTreeMap<&'static str, usize>,
-    /// How often it needed another attempt.
-    retried: usize,
-    /// The median of the durations of its passed attempts, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    median_ms: Option<u64>,
-    /// The longest of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_ms: Option<u64>,
-    /// Each of them, the newest first.
-    durations_ms: Vec<u64>,
+    /// The time half of those took at most.
+    median_secs: f64,
+    /// The time nine out of ten of them took at most.
+    p90_secs: f64,
+    /// How often it passed.
+    passed: usize,
+    /// How often it failed or took too long.
+    failed: usize,
+    /// How often it passed only after a retry, or failed where another run of the same plan passed.
+    flaky: usize,
+    /// How often its machine failed.
+    infra_failed: usize,
+    /// How often somebody ended it.
+    cancelled: usize,
+    /// How long it took each time, the newest first.
+    durations_secs: Vec<f64>,
 }
+
+/// One run of a node: the plan it was part of, and its record.
+type Seen<'a> = (&'a str, &'a NodeRecord);
 
 pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit, Error> {
     let state = place.state(&place.config()?)?;
-    let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
-    let mut looked_at = 0;
-    for dir in state.runs()?.iter().take(last.unwrap_or(usize::MAX)) {
-        // A damaged run says nothing; `list` shows it.
-        let Ok(record) = running::read_record(dir) else { continue };
-        looked_at += 1;
-        for record in record.nodes.iter().filter(|node| node.outcome != Outcome::Skipped) {
-            let node = nodes.entry(record.id.clone()).or_default();
-            node.runs += 1;
-            *node.outcomes.entry(record.outcome.as_str()).or_default() += 1;
-            node.retried += usize::from(record.attempts > 1);
-            if record.outcome == Outcome::Passed {
-                node.durations_ms.extend(record.duration_ms);
-            }
+    let runs = state.runs()?;
+    // A damaged run says nothing here; `list` shows it.
+    let records: Vec<Record> = runs
+        .iter()
+        .take(last.unwrap_or(usize::MAX))
+        .filter_map(|dir| running::read_record(dir).ok())
+        .collect();
+    let mut seen: BTreeMap<&str, Vec<Seen<'_>>> = BTreeMap::new();
+    for record in &records {
+        for node in record.nodes.iter().filter(|node| node.outcome != Outcome::Skipped) {
+            seen.entry(&node.id).or_default().push((&record.plan_digest, node));
         }
     }
-    for node in nodes.values_mut() {
-        let mut sorted = node.durations_ms.clone();
-        sorted.sort_unstable();
-        node.max_ms = sorted.last().copied();
-        node.median_ms = sorted.get(sorted.len() / 2).copied();
-    }
+    let nodes: Vec<Node> = seen.iter().filter_map(|(id, seen)| summed(id, seen)).collect();
     let mut out = reporters::stdout();
     if json {
         #[derive(Serialize)]
         struct History {
             format_version: &'static str,
             runs: usize,
-            nodes: BTreeMap<String, Node>,
+            nodes: Vec<Node>,
         }
-        let history = History { format_version: "1.0", runs: looked_at, nodes };
+        let history = History { format_version: "1.0", runs: records.len(), nodes };
         out.text(&(serde_json::to_string_pretty(&history).expect("plain data") + "\n"));
         return Ok(Exit::Done);
     }
-    for (id, node) in nodes {
-        let median = node.median_ms.map(Duration::from_millis).map(text::duration);
-        let outcomes: Vec<String> =
-            node.outcomes.iter().map(|(outcome, number)| format!("{number} {outcome}")).collect();
-        let median = median.unwrap_or_else(|| "-".to_owned());
-        out.text(&format!("{median:>10}  {}  {}\n", text::neutral(&id), outcomes.join(", ")));
+    for node in nodes {
+        let median = text::duration(std::time::Duration::from_secs_f64(node.median_secs));
+        let mut counts = vec![format!("{} passed", node.passed)];
+        for (number, word) in [
+            (node.failed, "failed"),
+            (node.flaky, "flaky"),
+            (node.infra_failed, "infra_failed"),
+            (node.cancelled, "cancelled"),
+        ] {
+            if number > 0 {
+                counts.push(format!("{number} {word}"));
+            }
+        }
+        out.text(&format!("{median:>10}  {}  {}\n", text::neutral(&node.id), counts.join(", ")));
     }
     Ok(Exit::Done)
+}
+
+/// Adds up the runs of a node, the newest first; none with an answer and a time: nothing to say.
+fn summed(id: &str, seen: &[Seen<'_>]) -> Option<Node> {
+    let answered = |node: &NodeRecord| {
+        matches!(node.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut)
+    };
+    let passed_plans: BTreeSet<&str> = seen
+        .iter()
+        .filter(|(_, node)| node.outcome == Outcome::Passed)
+        .map(|(plan, _)| *plan)
+        .collect();
+    let flaky = |(plan, node): &Seen<'_>| match node.outcome {
+        Outcome::Passed => node.retried.iter().any(|r| r.outcome != Outcome::InfraFailed),
+        Outcome::Failed | Outcome::TimedOut => passed_plans.contains(plan),
+        _ => false,
+    };
+    let times: Vec<u64> = seen
+        .iter()
+        .filter(|(_, node)| answered(node))
+        .filter_map(|(_, node)| node.duration_ms)
+        .collect();
+    let mut sorted = times.clone();
+    sorted.sort_unstable();
+    // The smallest time that at least this part of the runs stayed within.
+    let within = |percent: usize| {
+        let rank = (sorted.len() * percent).div_ceil(100).max(1);
+        sorted.get(rank - 1).copied().map(seconds)
+    };
+    let count =
+        |wanted: &[Outcome]| seen.iter().filter(|(_, node)| wanted.contains(&node.outcome)).count();
+    Some(Node {
+        id: id.to_owned(),
+        runs: times.len(),
+        median_secs: within(50)?,
+        p90_secs: within(90)?,
+        passed: count(&[Outcome::Passed]),
+        failed: count(&[Outcome::Failed, Outcome::TimedOut]),
+        flaky: seen.iter().filter(|seen| flaky(seen)).count(),
+        infra_failed: count(&[Outcome::InfraFailed]),
+        cancelled: count(&[Outcome::Cancelled]),
+        durations_secs: times.into_iter().map(seconds).collect(),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "2^53 milliseconds are 285,000 years")]
+fn seconds(milliseconds: u64) -> f64 {
+    milliseconds as f64 / 1000.0
 }

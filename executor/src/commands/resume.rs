@@ -41,15 +41,7 @@ pub(super) fn take_up(
     }
     let bytes = prepare::read_plan(&dir.plan())?;
     let (plan, digest) = plans::Plan::from_json(&bytes)?;
-    let replay = match journal::read(&dir.journal()) {
-        // It died before the first line: nothing has been done.
-        Err(journal::JournalError::Io { error, .. })
-            if error.kind() == std::io::ErrorKind::NotFound =>
-        {
-            journal::Replay { entries: Vec::new(), length: 0 }
-        }
-        other => other?,
-    };
+    let replay = journal::read(&dir.journal())?;
     let length = replay.length;
     let mut ledger = Ledger::replay(&plan, replay.entries)
         .map_err(|error| Error::Ledger { run: dir.id.to_string(), error })?;

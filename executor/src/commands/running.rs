@@ -19,7 +19,7 @@ use crate::{
     record::{self, Record, RunOutcome},
     reporters::{self, GitHub, Human, JUnit, Jsonl, Reporter, Reporters},
     signals::{Asked, Listener},
-    state::{RunLock, StateDir},
+    state::{RunId, RunLock, StateDir},
 };
 
 use super::prepare::Ready;
@@ -32,24 +32,27 @@ pub(super) fn begin(
     rerun_of: Option<String>,
     running: &Running,
 ) -> Result<Exit, Error> {
-    let (dir, lock) = state.new_run(plan)?;
-    let started = Entry::RunStarted(RunStarted {
-        format_version: "1.0".to_owned(),
-        run_id: dir.id.to_string(),
-        plan_digest: ready.digest.clone(),
-        at: clock::now(),
-        pid: std::process::id(),
-        jobs: ready.jobs().get(),
-        fail_fast: ready.fail_fast(),
-        only: ready.wanted().only.clone(),
-        repository: ready.source.repository.clone(),
-        tree: ready.source.tree.to_string(),
-        rerun_of,
-    });
+    let started = |id: &RunId| {
+        Entry::RunStarted(RunStarted {
+            format_version: journal::VERSION.to_string(),
+            run_id: id.to_string(),
+            plan_digest: ready.digest.clone(),
+            at: clock::now(),
+            pid: std::process::id(),
+            jobs: ready.jobs().get(),
+            fail_fast: ready.fail_fast(),
+            only: ready.wanted().only.clone(),
+            repository: ready.source.repository.clone(),
+            tree: ready.source.tree.to_string(),
+            rerun_of,
+        })
+    };
+    let mut first = None;
+    let (dir, lock) = state.new_run(plan, |id| first.insert(started(id)).to_line())?;
+    let first = first.expect("a run that was made has its first line");
+    let journal = Journal::open(&dir.journal(), first.to_line().len() as u64)?;
     let mut ledger = Ledger::new(&ready.plan);
-    let journal = Journal::open(&dir.journal(), 0)?;
-    journal.write_through(&started)?;
-    ledger.apply(started).expect("it is about no node");
+    ledger.apply(first).expect("it is about no node");
     let run = ready.into_run(dir);
     go_on(state, &run, &lock, journal, ledger, running, false)
 }

@@ -1,0 +1,63 @@
+//! A state directory without room: said plainly, and nothing that is known gets lost.
+//!
+//! The file system is a tmpfs of its own in a mount namespace of its own, so nothing is left.
+
+use crate::harness::{EXECUTOR, Ended, World, sh};
+
+/// Runs a script with a small tmpfs at `$FULL`; `None` where that is not allowed.
+fn with_small_disk(world: &World, plan: &str, script: &str) -> Option<Ended> {
+    let disk = world.path().join("disk");
+    std::fs::create_dir_all(&disk).expect("made");
+    let script = format!("mount -t tmpfs -o size=128k tmpfs \"$FULL\" || exit 99\n{script}");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-c", &script]);
+    let template = world.command(&[]);
+    command.env_clear().current_dir(world.repo());
+    command.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("FULL", &disk).env("EXECUTOR", EXECUTOR).env("PLAN", plan);
+    let ended = Ended::of(command.output().ok()?);
+    if ended.code == Some(99) || ended.err.contains("unshare: ") {
+        assert!(std::env::var_os("CI").is_none(), "a tmpfs cannot be mounted: {}", ended.err);
+        return None;
+    }
+    Some(ended)
+}
+
+#[test]
+fn a_full_state_directory_is_said_before_anything_starts() {
+    let world = World::new();
+    let mark = world.path().join("mark");
+    let plan = world.plan(vec![sh("execute-a", &format!("touch {}", mark.display()), &[])]);
+    let script = "head -c 1000000 /dev/zero > \"$FULL/filler\" 2>/dev/null
+        exec \"$EXECUTOR\" apply \"$PLAN\" --state-dir \"$FULL/state\"";
+    let Some(ended) = with_small_disk(&world, &plan, script) else { return };
+    let ended = ended.code(3);
+    assert!(ended.err.contains("No space left"), "{}", ended.err);
+    assert!(ended.err.contains("--state-dir"), "{}", ended.err);
+    assert!(!mark.exists(), "a job ran that could not be recorded");
+}
+
+#[test]
+fn a_disk_that_fills_up_loses_no_verdict_and_resume_ends_the_run() {
+    let world = World::new();
+    let mark = world.path().join("mark");
+    // The first job fills the disk with its own log, and what it does must not be done twice.
+    let script = format!("echo ran >> {}; head -c 1000000 /dev/zero; true", mark.display());
+    let plan = world.plan(vec![
+        sh("execute-a", &script, &[]),
+        sh("execute-b", &format!("echo second >> {}", mark.display()), &["execute-a"]),
+    ]);
+    let script = "\"$EXECUTOR\" apply \"$PLAN\" --state-dir \"$FULL/state\" >&2
+        echo \"first: $?\"
+        for log in \"$FULL\"/state/runs/*/nodes/execute-a/guest.log; do : > \"$log\"; done
+        \"$EXECUTOR\" resume latest --state-dir \"$FULL/state\" --output json
+        echo \"second: $?\" >&2
+        \"$EXECUTOR\" status --json --state-dir \"$FULL/state\" >&2";
+    let Some(ended) = with_small_disk(&world, &plan, script) else { return };
+    let ran = std::fs::read_to_string(&mark).expect("it ran");
+    assert_eq!(ran.matches("ran").count(), 1, "{}\n{}", ended.out, ended.err);
+    let first = ended.out.lines().next().expect("a line");
+    assert!(["first: 0", "first: 1", "first: 3"].contains(&first), "{first}\n{}", ended.err);
+    assert!(ended.out.contains("\"outcome\""), "{}\n{}", ended.out, ended.err);
+    assert!(!ended.err.contains("\"interrupted\""), "{}", ended.err);
+}
