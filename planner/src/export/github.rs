@@ -36,9 +36,6 @@ const UPLOAD: &str = "actions/upload-artifact@v5";
 const DOWNLOAD: &str = "actions/download-artifact@v5";
 
 pub(crate) fn export(plan: &Plan, options: &Options) -> Result<Export, ExportError> {
-    if plan.selection().mode != SelectionMode::All || plan.selection().lanes_not_listed.is_some() {
-        return Err(ExportError::NotEveryLane);
-    }
     let steps = Steps::new(plan, FAN_IN, u64::from(options.queue_minutes) * 60);
     let nodes = steps.steps.iter().filter_map(|step| step.node);
     same_but_for_case(nodes.map(|node| node.id.as_str()))?;
@@ -450,6 +447,13 @@ fn notes(
     options: &Options,
 ) -> Vec<String> {
     let mut notes = Vec::new();
+    if plan.selection().mode != SelectionMode::All || plan.selection().lanes_not_listed.is_some() {
+        notes.push(
+            "a GitHub workflow serves every change, and this plan is about some lanes: what the \
+             others run is not in it; export the plan that `planner plan --all` writes"
+                .to_owned(),
+        );
+    }
     for node in steps.steps.iter().filter_map(|step| step.node) {
         if node.concurrency_groups.len() > 1 {
             notes.push(format!(

@@ -64,12 +64,6 @@ pub enum ExportError {
     /// The tree is that of a work tree: other machines do not have it.
     #[error("the plan is of a work tree, which the agents do not have")]
     Worktree,
-    /// GitHub: the workflow must know every lane, this plan was made for some.
-    #[error(
-        "a GitHub workflow serves every change, so it must hold every lane, and this plan is about \
-         some"
-    )]
-    NotEveryLane,
     /// GitHub: two names that its expressions cannot tell apart.
     #[error("`{first}` and `{second}` differ in case only, which GitHub's expressions do not see")]
     SameButForCase {
@@ -104,7 +98,6 @@ impl ExportError {
         match self {
             Self::NoTree => "export a plan that `planner plan` wrote in a git repository",
             Self::Worktree => "commit the changes and plan without `--worktree`",
-            Self::NotEveryLane => "export the plan that `planner plan --all` writes",
             Self::SameButForCase { .. } => "rename one of them",
             Self::TooLarge { .. } => {
                 "run them as fewer jobs, or cut `after` and `needs` between their lanes"

@@ -64,14 +64,22 @@ fn a_plan_that_no_agent_could_apply_is_refused() {
     worktree.change().worktree = true;
     insta::assert_snapshot!(refused(worktree, Engine::Buildkite), @"the plan is of a work tree, which the agents do not have; commit the changes and plan without `--worktree`");
 
-    let mut some = Sample::small();
-    some.mode = plans::SelectionMode::Affected;
-    insta::assert_snapshot!(refused(some, Engine::Github), @"a GitHub workflow serves every change, so it must hold every lane, and this plan is about some; export the plan that `planner plan --all` writes");
-
     let mut twins = Sample::default();
     twins.job("a", &[]);
     twins.job("A", &[]);
     insta::assert_snapshot!(refused(twins, Engine::Github), @"`execute-A` and `execute-a` differ in case only, which GitHub's expressions do not see; rename one of them");
+}
+
+#[test]
+fn a_workflow_of_some_lanes_says_that_it_lacks_the_others() {
+    let notes = |sample: Sample| {
+        let plan = sample.plan();
+        export(&plan, &digest(&plan), Engine::Github, &options()).expect("exported").notes
+    };
+    let mut some = Sample::small();
+    some.mode = plans::SelectionMode::Affected;
+    assert!(notes(some)[0].contains("what the others run is not in it"));
+    assert!(notes(Sample::small()).iter().all(|note| !note.contains("the others")));
 }
 
 #[test]
