@@ -76,7 +76,19 @@ impl SourceRequest {
 
     /// Returns what the directory will hold, sorted by path.
     fn entries(&self, git: Git<'_>) -> Result<Vec<Entry>, Fault> {
-        let mut entries = git.list(&self.source.tree)?;
+        let tree = &self.source.tree;
+        let mut entries = match git.list(tree) {
+            Ok(entries) => entries,
+            Err(_) if !git.has(tree, "tree")? => {
+                let repository = git.repository.display();
+                return Err(Fault::new(
+                    FailureKind::SourceMissing,
+                    format!("tree {tree} is not in {repository} any more"),
+                )
+                .advice("fetch the commit it belongs to, then resume the run"));
+            }
+            Err(fault) => return Err(fault),
+        };
         if !self.exclude.is_empty() {
             let mut excluded = GlobSetBuilder::new();
             let broken = |error: &globset::Error| {

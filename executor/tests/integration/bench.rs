@@ -5,7 +5,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command as Process,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,6 +33,7 @@ pub(crate) struct Bench {
     pub(crate) dir: TempDir,
     pub(crate) machines: Machines,
     pub(crate) source: SourceSpec,
+    attempts: AtomicU32,
 }
 
 impl Bench {
@@ -44,8 +48,7 @@ impl Bench {
         for (path, content) in files {
             write(&repository.join(path), content);
         }
-        let bench = Self { source: commit(&repository), machines, dir };
-        bench
+        Self { source: commit(&repository), machines, dir, attempts: AtomicU32::new(1) }
     }
 
     pub(crate) fn new() -> Self {
@@ -81,7 +84,7 @@ impl Bench {
         AttemptRequest {
             run: "run1".to_owned(),
             node: Arc::new(node),
-            attempt: 1,
+            attempt: self.attempts.fetch_add(1, Ordering::Relaxed),
             host_log: dir.join("host.log"),
             guest_log: dir.join("guest.log"),
             artifacts: dir.join("artifacts"),

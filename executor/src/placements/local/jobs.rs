@@ -10,6 +10,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::inotify,
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
@@ -22,22 +23,24 @@ use crate::{
     supervise::{
         JobRef, JobStatus, Limits,
         native::{
-            CANCEL_FILE, COOKIE, JOB_FILE, LEASE_FILE, Record, Reply, Report, Start, View,
-            kill_cookie, processes_with_cookie, read_report,
+            COOKIE, Place, Record, Reply, Report, Start, View, abandoned, clear_abandoned,
+            kill_cookie, processes_with_cookie,
         },
     },
 };
 
 /// Starts a job unless somebody did.
 pub(super) fn start(local: &Local, job: &Job) -> Result<(), Fault> {
-    let dir = local.dir(&job.job);
-    if local.supervisors.has(&job.job) || dir.join(JOB_FILE).exists() {
+    if local.supervisors.has(&job.job) || local.place(&job.job).job().exists() {
         return Ok(());
     }
     let failed = |what: &str, error: &io::Error| Fault::io(FailureKind::Supervisor, what, error);
-    fs::create_dir_all(&dir)
-        .map_err(|error| failed(&format!("making {}", dir.display()), &error))?;
-    let start = lower(local, job, dir);
+    let dir = local.node_dir(&job.job);
+    if !dir.is_dir() {
+        fs::create_dir_all(&dir)
+            .map_err(|error| failed(&format!("making {}", dir.display()), &error))?;
+    }
+    let start = lower(local, job);
     // A user namespace takes set-user-id programs (sudo) away, so it is entered only for what
     // needs it.
     let needs = matches!(start.view, View::ReadOnly(_)) || !start.mounts.is_empty();
@@ -45,7 +48,7 @@ pub(super) fn start(local: &Local, job: &Job) -> Result<(), Fault> {
     local.supervisors.start(start, mounts).map_err(|error| failed("starting a supervisor", &error))
 }
 
-fn lower(local: &Local, job: &Job, dir: PathBuf) -> Start {
+fn lower(local: &Local, job: &Job) -> Start {
     let Job {
         job: name,
         argv,
@@ -78,8 +81,6 @@ fn lower(local: &Local, job: &Job, dir: PathBuf) -> Start {
         .filter(|(name, _)| is_given(name) || keep_env.contains(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    all.insert("TMPDIR".to_owned(), path(&dir.join("tmp")));
-    all.insert("ARTIFACTS_DIR".to_owned(), path(&dir.join("artifacts")));
     if keep.output == Some(plans::Output::StorePath) {
         all.insert(crate::guest_command::OUT_LINK.to_owned(), path(&output.join("result")));
     }
@@ -88,7 +89,8 @@ fn lower(local: &Local, job: &Job, dir: PathBuf) -> Start {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Start {
         job: name.clone(),
-        dir,
+        place: local.place(name),
+        slots: local.slots(),
         output,
         argv: argv.clone(),
         env: all,
@@ -121,19 +123,19 @@ pub(super) fn attach(
     limits: &Limits,
     control: &Control,
 ) -> Result<JobStatus, Fault> {
-    let dir = local.dir(job);
+    let place = local.place(job);
     match local.supervisors.follow(job, limits.grace, control) {
         Some(Heard::Reply(Reply::Over(report))) => {
-            let verdict = judge(&dir, &report);
+            let verdict = judge(&place, &report);
             local.remember(job, report);
             return verdict;
         }
         // It began before, under another supervisor; or its own is gone.
         Some(Heard::Reply(Reply::Already) | Heard::Gone) | None => {}
     }
-    let status = follow_by_files(&dir, limits, control)?;
-    if let Some(report) = read_report(&dir) {
-        let verdict = judge(&dir, &report);
+    let status = follow_by_files(&place, limits, control)?;
+    if let Some(report) = place.read_report() {
+        let verdict = judge(&place, &report);
         local.remember(job, report);
         return verdict;
     }
@@ -143,41 +145,53 @@ pub(super) fn attach(
     Ok(status)
 }
 
-fn judge(dir: &Path, report: &Report) -> Result<JobStatus, Fault> {
+fn judge(place: &Place, report: &Report) -> Result<JobStatus, Fault> {
     match (&report.ended, &report.fault) {
         (Some(ended), _) => Ok(JobStatus::Exited(ended.clone())),
         (None, Some(fault)) => Err(fault.clone().into()),
-        (None, None) => status(dir),
+        (None, None) => status(place),
     }
 }
 
 /// Watches a job whose supervisor belongs to a process that is gone.
-fn follow_by_files(dir: &Path, limits: &Limits, control: &Control) -> Result<JobStatus, Fault> {
+fn follow_by_files(place: &Place, limits: &Limits, control: &Control) -> Result<JobStatus, Fault> {
+    let failed = |error: io::Error| Fault::io(FailureKind::Io, "watching a job's record", &error);
+    let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
+        .map_err(|error| failed(error.into()))?;
+    // Not there: then the job never started, and the loop below says so.
+    let _ = inotify::add_watch(&changes, place.job(), inotify::WatchFlags::MODIFY);
     let mut told = Level::Run;
     let renew_every = (limits.lease / 3).max(Duration::from_millis(100));
     loop {
-        let Some(supervisor) = supervisor_of(dir)? else { return status(dir) };
-        // Its end is the end of everything: the record, and what was kept.
+        let settled = Record::read(place).map_err(failed)?.is_none_or(|record| record.settled);
+        let supervisor = supervisor_of(place)?.filter(|_| !settled);
+        let Some(supervisor) = supervisor else { return status(place) };
         let level = control.level();
         if level > told {
             told = level;
             let grace = if level == Level::Kill { Duration::ZERO } else { limits.grace };
-            ask_to_cancel(dir, grace)?;
+            ask_to_cancel(place, grace)?;
         } else {
-            touch(dir, LEASE_FILE, "")?;
+            touch(place, &place.lease(), "")?;
         }
         let timeout = Timespec::try_from(renew_every).ok();
-        let mut fds = vec![PollFd::new(&supervisor, PollFlags::IN)];
+        let mut fds =
+            vec![PollFd::new(&supervisor, PollFlags::IN), PollFd::new(&changes, PollFlags::IN)];
         let raised = control.raised(told);
         fds.extend(raised.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
         let _ = poll(&mut fds, timeout.as_ref());
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut reader = inotify::Reader::new(&changes, &mut buffer);
+        while reader.next().is_ok() {}
     }
 }
 
 /// Returns a handle on the living supervisor of a job.
-fn supervisor_of(dir: &Path) -> Result<Option<OwnedFd>, Fault> {
+fn supervisor_of(place: &Place) -> Result<Option<OwnedFd>, Fault> {
     let failed = |error: &io::Error| Fault::io(FailureKind::Io, "looking for a supervisor", error);
-    let Some(record) = Record::read(dir).map_err(|error| failed(&error))? else { return Ok(None) };
+    let Some(record) = Record::read(place).map_err(|error| failed(&error))? else {
+        return Ok(None);
+    };
     let Some(pid) = Pid::from_raw(record.owner.pid) else { return Ok(None) };
     let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(None) };
     // Asked after the handle was there: the number cannot be given away any more.
@@ -185,13 +199,13 @@ fn supervisor_of(dir: &Path) -> Result<Option<OwnedFd>, Fault> {
     Ok(lives.then_some(handle))
 }
 
-fn ask_to_cancel(dir: &Path, grace: Duration) -> Result<(), Fault> {
-    touch(dir, CANCEL_FILE, &grace.as_millis().to_string())
+fn ask_to_cancel(place: &Place, grace: Duration) -> Result<(), Fault> {
+    touch(place, &place.cancel(), &grace.as_millis().to_string())
 }
 
-fn touch(dir: &Path, name: &str, content: &str) -> Result<(), Fault> {
-    let new = dir.join(format!(".{name}"));
-    let written = fs::write(&new, content).and_then(|()| fs::rename(&new, dir.join(name)));
+fn touch(place: &Place, path: &Path, content: &str) -> Result<(), Fault> {
+    let new = place.dir.join(format!(".touch.{}", place.attempt));
+    let written = fs::write(&new, content).and_then(|()| fs::rename(&new, path));
     match written {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -200,31 +214,36 @@ fn touch(dir: &Path, name: &str, content: &str) -> Result<(), Fault> {
 }
 
 /// Returns how the job of a directory stands.
-pub(super) fn status(dir: &Path) -> Result<JobStatus, Fault> {
-    Record::status(dir)
-        .map_err(|error| Fault::io(FailureKind::Io, format!("reading {}", dir.display()), &error))
+pub(super) fn status(place: &Place) -> Result<JobStatus, Fault> {
+    Record::status(place).map_err(|error| {
+        Fault::io(FailureKind::Io, format!("reading {}", place.job().display()), &error)
+    })
 }
 
 /// Ends a job that nobody is attached to.
-pub(super) fn cancel(dir: &Path, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault> {
+pub(super) fn cancel(place: &Place, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault> {
     let until = Instant::now() + grace + Duration::from_secs(20);
-    while let Some(supervisor) = supervisor_of(dir)? {
-        if !matches!(status(dir)?, JobStatus::Running) {
-            // It is keeping what the job left; that ends by itself.
-        } else {
-            ask_to_cancel(dir, grace)?;
+    while let Some(supervisor) = supervisor_of(place)? {
+        let record = Record::read(place).ok().flatten();
+        if record.is_some_and(|record| record.settled) {
+            // A supervisor whose executor lives stays for the next job.
+            break;
+        }
+        // With a verdict it is only keeping what the job left; that ends by itself.
+        if matches!(status(place)?, JobStatus::Running) {
+            ask_to_cancel(place, grace)?;
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             // It does not listen: somebody stopped it, or its disk is stuck.
-            if let Some(pid) = Record::read(dir).ok().flatten().map(|record| record.owner.pid) {
+            if let Some(pid) = Record::read(place).ok().flatten().map(|record| record.owner.pid) {
                 crate::supervise::native::kill(pid);
             }
         }
-        let timeout = Timespec::try_from(left.max(Duration::from_millis(10))).ok();
+        let timeout = Timespec::try_from(left.min(Duration::from_millis(50))).ok();
         let _ = poll(&mut [PollFd::new(&supervisor, PollFlags::IN)], timeout.as_ref());
     }
-    let status = status(dir)?;
+    let status = status(place)?;
     if matches!(status, JobStatus::Lost) {
         end_orphans(job)?;
     }
@@ -244,7 +263,7 @@ fn end_orphans(job: &JobRef) -> Result<u64, Fault> {
 
 /// Returns what was kept of a job that is over.
 pub(super) fn collected(local: &Local, job: &JobRef) -> Result<Collected, Fault> {
-    let report = local.recall(job).or_else(|| read_report(&local.dir(job)));
+    let report = local.recall(job).or_else(|| local.place(job).read_report());
     let Some(Report { fault, collected, notes, .. }) = report else {
         return Ok(Collected::default());
     };
@@ -254,25 +273,46 @@ pub(super) fn collected(local: &Local, job: &JobRef) -> Result<Collected, Fault>
     }
 }
 
-/// Removes a job with everything it has, ending it first if it runs.
+/// Removes a job with everything it has, ending it first if it runs; its record stays with the run.
 pub(super) fn remove(local: &Local, job: &JobRef) -> Result<(), Fault> {
-    let dir = local.dir(job);
-    match status(&dir)? {
+    let place = local.place(job);
+    match status(&place)? {
         JobStatus::Running => {
-            cancel(&dir, job, Duration::ZERO)?;
+            if matches!(cancel(&place, job, Duration::ZERO)?, JobStatus::Lost) {
+                clear_slot(local, job)?;
+            }
         }
         JobStatus::Lost => {
             end_orphans(job)?;
+            clear_slot(local, job)?;
         }
-        JobStatus::Unknown | JobStatus::Exited(_) | JobStatus::HostRebooted => {}
+        JobStatus::HostRebooted => clear_slot(local, job)?,
+        JobStatus::Unknown | JobStatus::Exited(_) => {}
     }
     local.recall(job);
-    remove_dir(&dir)
+    for file in [place.report(), place.cancel(), place.lease()] {
+        match fs::remove_file(&file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let what = format!("removing {}", file.display());
+                return Err(Fault::io(FailureKind::Cleanup, what, &error));
+            }
+        }
+    }
+    remove_dir(&local.dir(job))
 }
 
-/// Lists the jobs below a directory of runs, and processes that lost their supervisor.
-pub(super) fn leftovers(runs: &Path, wanted: Option<&str>) -> Result<Vec<Leftover>, Fault> {
-    let mut found = Vec::new();
+fn clear_slot(local: &Local, job: &JobRef) -> Result<(), Fault> {
+    clear_abandoned(&local.slots(), &job.to_string())
+        .map_err(|error| Fault::io(FailureKind::Cleanup, format!("clearing after {job}"), &error))
+}
+
+/// Lists what is left of jobs below the runs of a state directory: running ones, directories of
+/// attempts, what killed supervisors left.
+pub(super) fn leftovers(local: &Local, wanted: Option<&str>) -> Result<Vec<Leftover>, Fault> {
+    let runs = &local.config.runs_dir;
+    let mut found = std::collections::BTreeMap::new();
     for run in names(runs) {
         if wanted.is_some_and(|wanted| wanted != run) {
             continue;
@@ -280,36 +320,39 @@ pub(super) fn leftovers(runs: &Path, wanted: Option<&str>) -> Result<Vec<Leftove
         let nodes = runs.join(&run).join("nodes");
         for node in names(&nodes) {
             for entry in names(&nodes.join(&node)) {
-                let Some(attempt) = entry.strip_prefix("attempt-") else { continue };
-                let Ok(attempt) = attempt.parse() else { continue };
-                let dir = nodes.join(&node).join(&entry);
+                let number = |prefix: &str| entry.strip_prefix(prefix)?.parse().ok();
+                let Some(attempt) = number("attempt-").or_else(|| number("job.")) else { continue };
                 let job = JobRef { run: run.clone(), node: node.clone(), attempt };
-                found.push(Leftover {
-                    kind: LeftoverKind::Job,
-                    run: run.clone(),
-                    name: job.to_string(),
-                    in_use: matches!(status(&dir)?, JobStatus::Running),
-                });
+                let status = status(&local.place(&job))?;
+                let is_left = matches!(status, JobStatus::Running | JobStatus::Lost)
+                    || local.dir(&job).exists();
+                if is_left {
+                    let in_use = status == JobStatus::Running;
+                    found.insert(job.to_string(), (LeftoverKind::Job, job, in_use));
+                }
             }
         }
     }
-    for (_, cookie) in processes_with_cookie(|_| true) {
-        let Some(job) = JobRef::parse(&cookie) else { continue };
-        // Below another state directory it is another executor's business.
-        let ours = runs.join(&job.run).is_dir() && wanted.is_none_or(|wanted| wanted == job.run);
-        let listed = found.iter().any(|leftover| leftover.name == cookie);
-        if ours && !listed {
-            found.push(Leftover {
-                kind: LeftoverKind::Process,
-                run: job.run,
-                name: cookie,
-                in_use: false,
-            });
+    // Below another state directory it is another executor's business.
+    let ours = |job: &JobRef| {
+        runs.join(&job.run).is_dir() && wanted.is_none_or(|wanted| wanted == job.run)
+    };
+    let abandoned = abandoned(&local.slots()).into_iter().map(|cookie| (LeftoverKind::Job, cookie));
+    let processes = processes_with_cookie(|_| true)
+        .into_iter()
+        .map(|(_, cookie)| (LeftoverKind::Process, cookie));
+    for (kind, cookie) in abandoned.chain(processes) {
+        if let Some(job) = JobRef::parse(&cookie).filter(|job| ours(job)) {
+            found.entry(cookie).or_insert((kind, job, false));
         }
     }
-    found.sort();
-    found.dedup();
-    Ok(found)
+    let leftover = |(name, (kind, job, in_use)): (String, (LeftoverKind, JobRef, bool))| Leftover {
+        kind,
+        run: job.run,
+        name,
+        in_use,
+    };
+    Ok(found.into_iter().map(leftover).collect())
 }
 
 fn names(dir: &Path) -> Vec<String> {

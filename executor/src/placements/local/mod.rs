@@ -25,7 +25,10 @@ use crate::{
     directory,
     fault::{FailureKind, Fault},
     source::{self, PlacedSource, SourceRequest},
-    supervise::{JobRef, JobStatus, Limits, native},
+    supervise::{
+        JobRef, JobStatus, Limits,
+        native::{self, Place},
+    },
 };
 
 /// This machine, with its own directories.
@@ -55,6 +58,14 @@ impl Local {
 
     fn recall(&self, job: &JobRef) -> Option<native::Report> {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).remove(job)
+    }
+
+    fn place(&self, job: &JobRef) -> Place {
+        Place { dir: self.node_dir(job), attempt: job.attempt }
+    }
+
+    fn slots(&self) -> PathBuf {
+        self.config.machine_dir.join("slots")
     }
 
     /// Where an output that outlives the attempt goes.
@@ -160,11 +171,11 @@ impl Machine for Local {
     }
 
     fn status(&self, job: &JobRef) -> Result<JobStatus, Fault> {
-        jobs::status(&self.dir(job))
+        jobs::status(&self.place(job))
     }
 
     fn cancel(&self, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault> {
-        jobs::cancel(&self.dir(job), job, grace)
+        jobs::cancel(&self.place(job), job, grace)
     }
 
     fn collect(&self, job: &JobRef, _keep: &Keep, _into: &Path) -> Result<Collected, Fault> {
@@ -184,12 +195,12 @@ impl Machine for Local {
 
     fn acquire(&self, wanted: &Turn, control: &Control) -> Result<Option<Box<dyn Held>>, Fault> {
         turns::acquire(&self.config.machine_dir.join("turns"), wanted, control, |job_dir| {
-            jobs::status(job_dir)
+            Place::of_attempt_dir(job_dir).map_or(Ok(JobStatus::Unknown), |p| jobs::status(&p))
         })
     }
 
     fn leftovers(&self, run: Option<&str>) -> Result<Vec<Leftover>, Fault> {
-        jobs::leftovers(&self.config.runs_dir, run)
+        jobs::leftovers(self, run)
     }
 
     fn remove_leftover(&self, leftover: &Leftover) -> Result<(), Fault> {

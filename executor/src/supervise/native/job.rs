@@ -20,12 +20,12 @@ use rustix::{
 };
 
 use super::{
-    CANCEL_FILE,
     keep::keep,
     mask::Masking,
     mounts::Mounts,
     protocol::{Report, Request, Start, receive},
-    record::Claim,
+    record::{Claim, Place},
+    slot::Slot,
     tree::{descendants, reap, signal},
     view::Seen,
     worker::PATIENCE,
@@ -57,22 +57,64 @@ impl Links {
     }
 }
 
+/// What a supervisor works with, job after job.
+pub(super) struct Desk<'a> {
+    pub(super) links: &'a mut Links,
+    pub(super) mounts: &'a mut Mounts,
+    /// Taken with the first job.
+    pub(super) slot: &'a mut Option<Slot>,
+}
+
 /// Runs a claimed job. The verdict is in the record when this returns.
-pub(super) fn run(start: &Start, claim: &Claim, links: &mut Links, mounts: &mut Mounts) -> Report {
-    let mut notes = Vec::new();
-    let seen = match Seen::make(start, mounts, &mut notes) {
-        Ok(seen) => seen,
-        Err(fault) => {
-            let _ = claim.end(&ended_at_once(Reason::Broken, None));
-            return Report { notes, ..Report::broken(fault) };
-        }
+pub(super) fn run(start: &Start, claim: &Claim, desk: &mut Desk<'_>) -> Report {
+    let Desk { links, mounts, slot } = desk;
+    let mut report = match enter_slot(slot, start) {
+        Ok(slot) => run_in(slot, start, claim, links, mounts),
+        Err(fault) => Report::broken(fault),
     };
-    let launched = launch(start, &seen, &mut notes);
-    let report = match launched {
-        Err(fault) => {
-            let _ = claim.end(&ended_at_once(Reason::Broken, None));
-            Report { notes, ..Report::broken(fault) }
+    if report.ended.is_none() {
+        let broken = ended_at_once(Reason::Broken, None);
+        let _ = claim.end(&broken).and_then(|()| claim.settle(Some(&broken)));
+    }
+    if let Some(Err(error)) = slot.as_mut().map(Slot::leave) {
+        // Whoever takes it next clears it; this supervisor is not to be trusted with it again.
+        report.notes.push(format!("the job's directories could not be cleared: {error}"));
+        mounts.spend();
+    }
+    report
+}
+
+fn enter_slot<'a>(slot: &'a mut Option<Slot>, start: &Start) -> Result<&'a mut Slot, Fault> {
+    let failed = |error: &io::Error| {
+        let what = format!("taking a slot in {}", start.slots.display());
+        Fault::io(FailureKind::Supervisor, what, error)
+    };
+    if slot.is_none() {
+        *slot = Some(Slot::take(&start.slots).map_err(|error| failed(&error))?);
+    }
+    match slot {
+        Some(slot) => {
+            slot.enter(&start.job.to_string()).map_err(|error| failed(&error))?;
+            Ok(slot)
         }
+        None => Err(failed(&io::ErrorKind::NotFound.into())),
+    }
+}
+
+fn run_in(
+    slot: &Slot,
+    start: &Start,
+    claim: &Claim,
+    links: &mut Links,
+    mounts: &mut Mounts,
+) -> Report {
+    let mut notes = Vec::new();
+    let seen = match Seen::make(start, slot.view(), mounts, &mut notes) {
+        Ok(seen) => seen,
+        Err(fault) => return Report { notes, ..Report::broken(fault) },
+    };
+    let report = match launch(start, slot, &seen, &mut notes) {
+        Err(fault) => Report { notes, ..Report::broken(fault) },
         Ok(Err(ended)) => {
             let _ = claim.end(&ended);
             Report { ended: Some(ended), fault: None, collected: Collected::default(), notes }
@@ -87,7 +129,7 @@ pub(super) fn run(start: &Start, claim: &Claim, links: &mut Links, mounts: &mut 
                 notes.push(format!("{stuck} processes cannot be killed: stuck in the kernel"));
                 mounts.spend();
             }
-            let collected = keep(start, &seen, &ended).unwrap_or_else(|error| {
+            let collected = keep(start, slot, &seen, &ended).unwrap_or_else(|error| {
                 fault.get_or_insert(error);
                 Collected::default()
             });
@@ -135,15 +177,11 @@ struct Pump {
 /// Starts the leader. The inner error is a verdict: the command cannot be run.
 fn launch(
     start: &Start,
+    slot: &Slot,
     seen: &Seen,
     notes: &mut Vec<String>,
 ) -> Result<Result<Launched, Ended>, Fault> {
     let failed = |what: &str, error: &io::Error| Fault::io(FailureKind::Supervisor, what, error);
-    for dir in ["tmp", "artifacts"] {
-        let dir = start.dir.join(dir);
-        std::fs::create_dir(&dir)
-            .map_err(|error| failed(&format!("making {}", dir.display()), &error))?;
-    }
     if let Some(plans::Output::StorePath) = start.keep.output {
         std::fs::create_dir_all(&start.output)
             .map_err(|error| failed(&format!("making {}", start.output.display()), &error))?;
@@ -174,6 +212,8 @@ fn launch(
         .arg0(&start.argv[0])
         .args(&start.argv[1..])
         .env_clear()
+        .env("TMPDIR", slot.tmp())
+        .env("ARTIFACTS_DIR", slot.artifacts())
         .envs(&start.env)
         .envs(&start.secrets)
         .current_dir(&cwd)
@@ -263,126 +303,121 @@ fn is_program(path: &Path) -> Option<bool> {
     Some(metadata.is_file() && access(path, Access::EXEC_OK).is_ok())
 }
 
-/// The job is being ended by us.
+/// The job is over, or is being ended: nobody of it may be left after `kill_at`.
 struct Ending {
     reason: Reason,
     kill_at: Instant,
     give_up_at: Option<Instant>,
 }
 
+/// How a job stands while it is watched.
+struct Watch<'a> {
+    start: &'a Start,
+    deadline: Instant,
+    /// When nobody is thought to care any more; absent while an executor is connected.
+    lease_until: Option<Instant>,
+    ending: Option<Ending>,
+    /// Who had to be killed.
+    killed: BTreeSet<i32>,
+}
+
+impl Watch<'_> {
+    /// Ends the job: TERM now, KILL after a while. Who wants less grace later is obeyed; the first
+    /// reason stays.
+    fn end(&mut self, reason: Reason, after: Duration) {
+        let kill_at = Instant::now() + after;
+        match &mut self.ending {
+            Some(ending) => ending.kill_at = ending.kill_at.min(kill_at),
+            None => {
+                ask_to_end();
+                self.ending = Some(Ending { reason, kill_at, give_up_at: None });
+            }
+        }
+    }
+
+    /// What only the time decides; returns when to look again.
+    fn tick(&mut self) -> Instant {
+        let now = Instant::now();
+        let grace = Duration::from_millis(self.start.grace_ms);
+        if self.ending.is_none() {
+            if now >= self.deadline {
+                self.end(Reason::TimedOut, grace);
+            } else if self.lease_until.is_some_and(|until| now >= until) {
+                self.end(Reason::LeaseExpired, grace);
+            }
+        }
+        match &mut self.ending {
+            None => self.lease_until.map_or(self.deadline, |until| until.min(self.deadline)),
+            Some(ending) if now < ending.kill_at => ending.kill_at,
+            Some(ending) => {
+                ending.give_up_at.get_or_insert(now + PATIENCE);
+                for pid in descendants() {
+                    self.killed.insert(pid);
+                    signal(pid, Signal::KILL);
+                }
+                // They may have forked meanwhile: look again even if nobody ends.
+                now + Duration::from_millis(5)
+            }
+        }
+    }
+
+    /// Whether nothing more can be done about who is left.
+    fn gives_up(&self) -> bool {
+        let at = self.ending.as_ref().and_then(|ending| ending.give_up_at);
+        at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// Somebody who is not connected wrote, or the connection was lost just now.
+    fn read_files(&mut self) {
+        self.lease_until = Some(Instant::now() + Duration::from_millis(self.start.lease_ms));
+        if let Some(after) = read_cancel(&self.start.place) {
+            self.end(Reason::Cancelled, after);
+        }
+    }
+}
+
 impl Launched {
     /// Waits for the job's end, or brings it about. Returns also how many could not be killed.
     fn watch(mut self, start: &Start, links: &mut Links) -> (Ended, usize) {
-        let mut deadline = self.began + Duration::from_millis(start.timeout_ms);
-        let lease = Duration::from_millis(start.lease_ms);
-        let grace = Duration::from_millis(start.grace_ms);
-        let mut lease_until = None;
-        let mut ending: Option<Ending> = None;
+        let mut watch = Watch {
+            start,
+            deadline: self.began + Duration::from_millis(start.timeout_ms),
+            lease_until: None,
+            ending: None,
+            killed: BTreeSet::new(),
+        };
         let mut status: Option<WaitStatus> = None;
-        let mut killed = BTreeSet::new();
         let mut stuck = 0;
         loop {
             let leader = self.leader;
-            let empty = reap(|pid, how| {
+            let nobody_left = reap(|pid, how| {
                 if pid == leader {
                     status = Some(how);
                 }
             });
-            if empty {
+            if nobody_left {
                 break;
             }
-            let now = Instant::now();
-            if status.is_some() && ending.is_none() {
+            if watch.gives_up() {
+                stuck = descendants().len();
+                break;
+            }
+            if status.is_some() && watch.ending.is_none() {
                 // The verdict is known; whoever is left has no business any more.
-                ending = Some(Ending { reason: Reason::Exited, kill_at: now, give_up_at: None });
+                let kill_at = Instant::now();
+                watch.ending = Some(Ending { reason: Reason::Exited, kill_at, give_up_at: None });
             }
-            if ending.is_none() {
-                let why = if now >= deadline {
-                    Some(Reason::TimedOut)
-                } else if lease_until.is_some_and(|until| now >= until) {
-                    Some(Reason::LeaseExpired)
-                } else {
-                    None
-                };
-                if let Some(reason) = why {
-                    self.ask_to_end();
-                    ending = Some(Ending { reason, kill_at: now + grace, give_up_at: None });
-                }
-            }
-            let wake = match &mut ending {
-                Some(ending) if now >= ending.kill_at => {
-                    let give_up = *ending.give_up_at.get_or_insert(now + PATIENCE);
-                    let left = descendants();
-                    if now >= give_up {
-                        stuck = left.len();
-                        break;
-                    }
-                    for pid in left {
-                        killed.insert(pid);
-                        signal(pid, Signal::KILL);
-                    }
-                    // They may have forked meanwhile: look again even if nobody ends.
-                    now + Duration::from_millis(5)
-                }
-                Some(ending) => ending.kill_at,
-                None => {
-                    let until = lease_until.map_or(deadline, |lease| deadline.min(lease));
-                    until.max(now)
-                }
-            };
-            if status.is_some() && ending.as_ref().is_some_and(|e| e.reason == Reason::Exited) {
-                // Reap what was just killed before anything else.
-                self.wait(links, wake);
-                continue;
-            }
-            match self.wait(links, wake) {
+            let until = watch.tick();
+            match self.wait(links, until) {
                 Heard::Nothing => {}
-                Heard::Cancel(after) => {
-                    let at = Instant::now() + after;
-                    match &mut ending {
-                        Some(ending) => ending.kill_at = ending.kill_at.min(at),
-                        None => {
-                            self.ask_to_end();
-                            ending = Some(Ending {
-                                reason: Reason::Cancelled,
-                                kill_at: at,
-                                give_up_at: None,
-                            });
-                        }
-                    }
-                }
+                Heard::Cancel(after) => watch.end(Reason::Cancelled, after),
                 Heard::Gone => {
                     links.connected = false;
-                    links.files = watch_files(&start.dir);
-                    lease_until = Some(Instant::now() + lease);
-                    // Somebody may have written before the watch was there.
-                    if let Some(after) = read_cancel(&start.dir) {
-                        deadline = deadline.min(Instant::now());
-                        self.ask_to_end();
-                        ending.get_or_insert(Ending {
-                            reason: Reason::Cancelled,
-                            kill_at: Instant::now() + after,
-                            give_up_at: None,
-                        });
-                    }
+                    // Watched before it is read, so that nothing is missed in between.
+                    links.files = watch_files(&start.place.dir);
+                    watch.read_files();
                 }
-                Heard::Files => {
-                    lease_until = Some(Instant::now() + lease);
-                    if let Some(after) = read_cancel(&start.dir) {
-                        let at = Instant::now() + after;
-                        match &mut ending {
-                            Some(ending) => ending.kill_at = ending.kill_at.min(at),
-                            None => {
-                                self.ask_to_end();
-                                ending = Some(Ending {
-                                    reason: Reason::Cancelled,
-                                    kill_at: at,
-                                    give_up_at: None,
-                                });
-                            }
-                        }
-                    }
-                }
+                Heard::Files => watch.read_files(),
             }
         }
         if let Some(pump) = &mut self.pump {
@@ -390,29 +425,20 @@ impl Launched {
             pump.masking.finish();
         }
         links.files = None;
-        let reason = ending.map_or(Reason::Exited, |ending| ending.reason);
+        let reason = watch.ending.map_or(Reason::Exited, |ending| ending.reason);
         let code = status.and_then(WaitStatus::exit_status);
         let signal = status.and_then(WaitStatus::terminating_signal);
-        let evidence = self.evidence(start, reason, code, signal);
         let ended = Ended {
             code,
             signal,
             reason,
-            evidence,
-            killed: killed.len() as u64,
+            evidence: self.evidence(start, reason, code, signal),
+            killed: watch.killed.len() as u64,
             started: self.started,
             ended: seconds(),
             elapsed_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
         (ended, stuck)
-    }
-
-    /// TERM for everybody; CONT, since a stopped process hears nothing but KILL.
-    fn ask_to_end(&self) {
-        for pid in descendants() {
-            signal(pid, Signal::TERM);
-            signal(pid, Signal::CONT);
-        }
     }
 
     /// Sleeps until something happens or it is time. The job's output is pumped on the way.
@@ -486,11 +512,19 @@ impl Launched {
         if killed && oom_kills() != self.oom_before {
             return Evidence::Oom;
         }
-        let probe = start.dir.join(".probe");
+        let probe = start.place.dir.join(".probe");
         let full = std::fs::write(&probe, [b'-'; 8192])
             .is_err_and(|error| error.kind() == io::ErrorKind::StorageFull);
         let _ = std::fs::remove_file(probe);
         if full { Evidence::DiskFull } else { Evidence::None }
+    }
+}
+
+/// TERM for everybody; CONT, since a stopped process hears nothing but KILL.
+fn ask_to_end() {
+    for pid in descendants() {
+        signal(pid, Signal::TERM);
+        signal(pid, Signal::CONT);
     }
 }
 
@@ -529,8 +563,8 @@ fn watch_files(dir: &Path) -> Option<OwnedFd> {
 }
 
 /// The grace that somebody asked for by a file.
-fn read_cancel(dir: &Path) -> Option<Duration> {
-    let text = std::fs::read_to_string(dir.join(CANCEL_FILE)).ok()?;
+fn read_cancel(place: &Place) -> Option<Duration> {
+    let text = std::fs::read_to_string(place.cancel()).ok()?;
     text.trim().parse().ok().map(Duration::from_millis)
 }
 

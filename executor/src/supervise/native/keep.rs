@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use plans::Output;
 
-use super::{protocol::Start, view::Seen};
+use super::{protocol::Start, slot::Slot, view::Seen};
 use crate::{
     artifacts, directory,
     fault::{FailureKind, Fault},
@@ -13,18 +13,30 @@ use crate::{
 };
 
 /// Keeps what is asked for of a job that ended so.
-pub(super) fn keep(start: &Start, seen: &Seen, ended: &Ended) -> Result<Collected, Fault> {
+pub(super) fn keep(
+    start: &Start,
+    slot: &Slot,
+    seen: &Seen,
+    ended: &Ended,
+) -> Result<Collected, Fault> {
     let mut collected = Collected::default();
     if !start.keep.artifacts.is_empty() {
         // What a job puts into its own artifacts directory goes before a file of that name in the
         // workspace.
-        for root in [start.dir.join("artifacts"), seen.workspace.clone()] {
+        for root in [slot.artifacts(), seen.workspace.clone()] {
             artifacts::keep(&root, &start.keep.artifacts, &start.artifacts, &mut collected)?;
         }
     }
-    let passed = ended.reason == Reason::Exited && ended.code == Some(0);
-    if passed && let Some(output) = &start.keep.output {
-        collected.output = keep_output(start, seen, output)?;
+    if let Some(output) = &start.keep.output {
+        if ended.reason == Reason::Exited && ended.code == Some(0) {
+            collected.output = keep_output(start, seen, output)?;
+        }
+        if collected.output.is_none() {
+            // Nobody will ever use what is there.
+            directory::remove(&start.output).map_err(|error| {
+                Fault::io(FailureKind::Collect, "removing a useless output", &error)
+            })?;
+        }
     }
     Ok(collected)
 }

@@ -16,13 +16,15 @@ mod mask;
 mod mounts;
 mod protocol;
 mod record;
+mod slot;
 mod tree;
 mod view;
 mod worker;
 
 pub(crate) use mask::Masking;
 pub(crate) use protocol::{Reply, Report, Request, Start, View, receive, send};
-pub(crate) use record::{JOB_FILE, Record, read_report};
+pub(crate) use record::{Place, Record};
+pub(crate) use slot::{abandoned, clear_abandoned};
 pub(crate) use tree::{boot_id, kill, kill_cookie, processes_with_cookie};
 
 pub use worker::main;
@@ -32,8 +34,3 @@ pub const SUBCOMMAND: &str = "__supervise";
 
 /// The environment variable that marks every process of a job: `RUN/NODE.ATTEMPT`.
 pub(crate) const COOKIE: &str = "FORGE_LANES_COOKIE";
-
-/// Files of a job's directory with which somebody who is not connected speaks to its supervisor.
-pub(crate) const CANCEL_FILE: &str = "cancel";
-/// Touched by whoever still wants the job; see [`CANCEL_FILE`].
-pub(crate) const LEASE_FILE: &str = "lease";

@@ -15,6 +15,8 @@ use crate::{
     supervise::{Ended, JobRef},
 };
 
+use super::record::Place;
+
 /// No frame is longer: a wrong length is noise, not a reason to allocate.
 const LONGEST: usize = 64 << 20;
 
@@ -31,12 +33,14 @@ pub(crate) enum Request {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Start {
     pub(crate) job: JobRef,
-    /// The job's own directory: its record, its temporary files.
-    pub(crate) dir: PathBuf,
+    /// Where its record is.
+    pub(crate) place: Place,
+    /// Where the machine's slots are.
+    pub(crate) slots: PathBuf,
     /// Where an output that outlives the attempt goes.
     pub(crate) output: PathBuf,
     pub(crate) argv: Vec<String>,
-    /// Its whole environment, secrets apart.
+    /// Its whole environment, secrets and the slot's directories apart.
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) view: View,

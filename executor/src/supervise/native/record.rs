@@ -5,8 +5,10 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     protocol::Report,
@@ -14,10 +16,44 @@ use super::{
 };
 use crate::supervise::{Ended, JobStatus};
 
-/// The job file's name in the job's directory.
-pub(crate) const JOB_FILE: &str = "job";
-/// The report's name there; it may be missing where there is nothing to report but the record.
-pub(crate) const REPORT_FILE: &str = "report";
+/// Where the record of an attempt is, and the files that go with it: in its node's directory, the
+/// attempt's number in their names. The job file stays with the run; the others go when the attempt
+/// is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The node's directory.
+    pub(crate) dir: PathBuf,
+    /// Which try of it.
+    pub(crate) attempt: u32,
+}
+
+impl Place {
+    /// Returns the place that belongs to an attempt's directory, `NODE/attempt-N`.
+    pub(crate) fn of_attempt_dir(dir: &Path) -> Option<Self> {
+        let attempt = dir.file_name()?.to_str()?.strip_prefix("attempt-")?.parse().ok()?;
+        Some(Self { dir: dir.parent()?.to_owned(), attempt })
+    }
+
+    /// The job file.
+    pub(crate) fn job(&self) -> PathBuf {
+        self.dir.join(format!("job.{}", self.attempt))
+    }
+
+    /// What the supervisor reports; missing where there is nothing to report but the record.
+    pub(crate) fn report(&self) -> PathBuf {
+        self.dir.join(format!("report.{}", self.attempt))
+    }
+
+    /// Written by somebody who is not connected and wants the job to end.
+    pub(crate) fn cancel(&self) -> PathBuf {
+        self.dir.join(format!("cancel.{}", self.attempt))
+    }
+
+    /// Written again and again by somebody who is not connected and wants the job to go on.
+    pub(crate) fn lease(&self) -> PathBuf {
+        self.dir.join(format!("lease.{}", self.attempt))
+    }
+}
 
 const SIZE: usize = 512;
 const TRAILER: &str = "END.\n";
@@ -56,10 +92,9 @@ pub(super) struct Claim {
 
 impl Claim {
     /// Makes the job file; `None` when it is there already, which is somebody else's claim.
-    pub(super) fn make(dir: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn make(place: &Place) -> io::Result<Option<Self>> {
         let owner = Owner::this()?;
-        let opened =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(JOB_FILE));
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place.job());
         let file = match opened {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
@@ -68,7 +103,7 @@ impl Claim {
         let claim = Self { file, owner };
         if let Err(error) = claim.write("running") {
             // Without room for the record there is no job: nobody could ever judge it.
-            let _ = std::fs::remove_file(dir.join(JOB_FILE));
+            let _ = std::fs::remove_file(place.job());
             return Err(error);
         }
         Ok(Some(claim))
@@ -77,6 +112,14 @@ impl Claim {
     /// Writes the verdict.
     pub(super) fn end(&self, ended: &Ended) -> io::Result<()> {
         self.write(&ended.to_string())
+    }
+
+    /// Adds that what the job left is kept and its view is gone: nothing more comes.
+    pub(super) fn settle(&self, ended: Option<&Ended>) -> io::Result<()> {
+        match ended {
+            Some(ended) => self.write(&format!("{ended} settled")),
+            None => Ok(()),
+        }
     }
 
     fn write(&self, state: &str) -> io::Result<()> {
@@ -97,12 +140,14 @@ pub(crate) struct Record {
     pub(crate) owner: Owner,
     /// The verdict, once there is one.
     pub(crate) ended: Option<Ended>,
+    /// Whether everything that comes after the verdict is done as well.
+    pub(crate) settled: bool,
 }
 
 impl Record {
-    /// Reads the job file of a directory; `None`: no such job was ever started.
-    pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
-        let text = match std::fs::read_to_string(dir.join(JOB_FILE)) {
+    /// Reads a job file; `None`: no such job was ever started.
+    pub(crate) fn read(place: &Place) -> io::Result<Option<Self>> {
+        let text = match std::fs::read_to_string(place.job()) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -122,12 +167,13 @@ impl Record {
             start: field("start")?.parse().ok()?,
             boot: field("boot")?.to_owned(),
         };
-        Some(Self { owner, ended: Ended::parse(text) })
+        let settled = text.split_ascii_whitespace().any(|word| word == "settled");
+        Some(Self { owner, ended: Ended::parse(text), settled })
     }
 
     /// Returns how the job stands, from the record and from who is alive.
-    pub(crate) fn status(dir: &Path) -> io::Result<JobStatus> {
-        let Some(record) = Self::read(dir)? else { return Ok(JobStatus::Unknown) };
+    pub(crate) fn status(place: &Place) -> io::Result<JobStatus> {
+        let Some(record) = Self::read(place)? else { return Ok(JobStatus::Unknown) };
         if let Some(ended) = record.ended {
             return Ok(JobStatus::Exited(ended));
         }
@@ -137,7 +183,7 @@ impl Record {
             Some(false) => {}
         }
         // It may have written the verdict between the two questions.
-        Ok(match Self::read(dir)?.and_then(|record| record.ended) {
+        Ok(match Self::read(place)?.and_then(|record| record.ended) {
             Some(ended) => JobStatus::Exited(ended),
             None => JobStatus::Lost,
         })
@@ -145,14 +191,16 @@ impl Record {
 }
 
 /// Writes the report beside the record, whole or not at all.
-pub(super) fn write_report(dir: &Path, report: &Report) -> io::Result<()> {
-    let new = dir.join(".report");
+pub(super) fn write_report(place: &Place, report: &Report) -> io::Result<()> {
+    let new = place.dir.join(format!(".report.{}", place.attempt));
     let mut file = File::create(&new)?;
     file.write_all(&serde_json::to_vec(report)?)?;
-    std::fs::rename(new, dir.join(REPORT_FILE))
+    std::fs::rename(new, place.report())
 }
 
-/// Reads the report of a directory, if there is one.
-pub(crate) fn read_report(dir: &Path) -> Option<Report> {
-    serde_json::from_slice(&std::fs::read(dir.join(REPORT_FILE)).ok()?).ok()
+impl Place {
+    /// Reads the report, if there is one.
+    pub(crate) fn read_report(&self) -> Option<Report> {
+        serde_json::from_slice(&std::fs::read(self.report()).ok()?).ok()
+    }
 }

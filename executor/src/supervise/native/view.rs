@@ -1,7 +1,8 @@
 //! The workspace as one job sees it: read-only, scratch, or a copy that stays; and what else it sees.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -15,24 +16,29 @@ use crate::{
 };
 
 /// A view that was made for one job.
+#[derive(Default)]
 pub(super) struct Seen {
     /// The directory that is the job's workspace.
     pub(super) workspace: PathBuf,
     /// Mounts that go with the job, in the order they were made.
     mounted: Vec<PathBuf>,
+    /// Keeps the source tree from being removed, whatever becomes of the executor.
+    tree_in_use: Option<File>,
 }
 
 impl Seen {
-    /// Makes the view of a job.
+    /// Makes the view of a job. What it needs goes into `dir`, which is not there yet.
     pub(super) fn make(
         start: &Start,
+        dir: PathBuf,
         mounts: &mut Mounts,
         notes: &mut Vec<String>,
     ) -> Result<Self, Fault> {
-        let mut seen = Self { workspace: PathBuf::new(), mounted: Vec::new() };
-        let made = seen
-            .make_workspace(start, mounts, notes)
-            .and_then(|()| seen.make_mounts(start, mounts));
+        let mut making = Making { dir, mounts, notes, seen: Self::default() };
+        let made = making
+            .workspace(&start.view, &start.output)
+            .and_then(|()| start.mounts.iter().try_for_each(|bind| making.show(bind)));
+        let Making { seen, mounts, .. } = making;
         match made {
             Ok(()) => Ok(seen),
             Err(fault) => {
@@ -42,113 +48,118 @@ impl Seen {
         }
     }
 
-    /// Takes the view away.
+    /// Takes the view away, but not what its directory holds.
     pub(super) fn leave(self, mounts: &Mounts) {
         for at in self.mounted.iter().rev() {
             mounts.hide(at);
         }
     }
+}
 
-    fn make_workspace(
-        &mut self,
-        start: &Start,
-        mounts: &mut Mounts,
-        notes: &mut Vec<String>,
-    ) -> Result<(), Fault> {
-        match &start.view {
-            View::ReadOnly(tree) => match mounts.refused() {
-                None => {
-                    mounts.read_only(tree).map_err(|error| fault(tree, "read-only", &error))?;
-                    self.workspace.clone_from(tree);
-                }
-                Some(why) => {
-                    // The tree itself is shared and must not be written to, so the job gets a copy
-                    // whose modes say no; root is above modes.
-                    notes.push(format!(
-                        "the source tree is read-only by its modes alone: no mounts here ({why})"
-                    ));
-                    let copy = start.dir.join("workspace");
-                    directory::copy(tree, &copy).map_err(|error| fault(&copy, "copy", &error))?;
-                    directory::forbid_writing(&copy)
-                        .map_err(|error| fault(&copy, "read-only", &error))?;
-                    self.workspace = copy;
-                }
-            },
-            View::Scratch(tree) => {
-                let at = start.dir.join("workspace");
-                match self.overlay(start, tree, &at, mounts) {
-                    Ok(()) => {}
-                    Err(_) => {
-                        let _ = fs::remove_dir(&at);
-                        directory::copy(tree, &at).map_err(|error| fault(&at, "copy", &error))?;
-                    }
-                }
-                self.workspace = at;
-            }
-            View::Kept(tree) => {
-                // Dependents of every runtime start from it, so it is a plain directory.
-                fs::create_dir_all(&start.output)
-                    .map_err(|error| fault(&start.output, "directory", &error))?;
-                let at = start.output.join("workspace");
-                directory::copy(tree, &at).map_err(|error| fault(&at, "copy", &error))?;
-                self.workspace = at;
-            }
-        }
+/// A view in the making.
+struct Making<'a> {
+    dir: PathBuf,
+    mounts: &'a mut Mounts,
+    notes: &'a mut Vec<String>,
+    seen: Seen,
+}
+
+impl Making<'_> {
+    fn workspace(&mut self, view: &View, output: &Path) -> Result<(), Fault> {
+        let (View::ReadOnly(tree) | View::Scratch(tree) | View::Kept(tree)) = view;
+        self.use_tree(tree)?;
+        self.seen.workspace = match view {
+            View::ReadOnly(tree) => self.read_only(tree)?,
+            View::Scratch(tree) => self.scratch(tree)?,
+            // Dependents of every runtime start from it, so it is a plain directory.
+            View::Kept(tree) => copied(tree, output, "workspace")?,
+        };
         Ok(())
     }
 
-    fn overlay(
-        &mut self,
-        start: &Start,
-        tree: &Path,
-        at: &Path,
-        mounts: &Mounts,
-    ) -> io::Result<()> {
-        fs::create_dir(at)?;
-        if mounts.refused().is_some() {
-            return Err(io::ErrorKind::Unsupported.into());
+    /// Source trees have a file beside them that is locked by who uses them; other directories
+    /// belong to the run.
+    fn use_tree(&mut self, tree: &Path) -> Result<(), Fault> {
+        let Some(lock) = tree.parent().and_then(|dir| File::open(dir.join("use")).ok()) else {
+            return if tree.is_dir() { Ok(()) } else { Err(gone(tree)) };
+        };
+        let locked = lock.try_lock_shared().is_ok() && tree.is_dir();
+        self.seen.tree_in_use = Some(lock);
+        if locked { Ok(()) } else { Err(gone(tree)) }
+    }
+
+    fn read_only(&mut self, tree: &Path) -> Result<PathBuf, Fault> {
+        let Some(why) = self.mounts.refused() else {
+            self.mounts.read_only(tree).map_err(|error| fault(tree, "a mount", &error))?;
+            return Ok(tree.to_owned());
+        };
+        // The tree itself is shared and must not be written to, so the job gets a copy whose modes
+        // say no; root is above modes.
+        self.notes.push(format!(
+            "the source tree is read-only by its modes alone: no mounts here ({why})"
+        ));
+        let copy = copied(tree, &self.dir, "workspace")?;
+        directory::forbid_writing(&copy).map_err(|error| fault(&copy, "read-only", &error))?;
+        Ok(copy)
+    }
+
+    fn scratch(&mut self, tree: &Path) -> Result<PathBuf, Fault> {
+        let at = self.dir.join("workspace");
+        if self.mounts.refused().is_none() {
+            match self.overlay(tree, &at) {
+                Ok(()) => return Ok(at),
+                // Not every file system can be below or above one: then a copy it is.
+                Err(_) => directory::remove(&self.dir)
+                    .map_err(|error| fault(&self.dir, "clearing", &error))?,
+            }
         }
-        let (upper, work) = (start.dir.join("upper"), start.dir.join("work"));
+        copied(tree, &self.dir, "workspace")
+    }
+
+    fn overlay(&mut self, tree: &Path, at: &Path) -> io::Result<()> {
+        let (upper, work) = (self.dir.join("upper"), self.dir.join("work"));
+        fs::create_dir_all(at)?;
         fs::create_dir(&upper)?;
         fs::create_dir(&work)?;
-        mounts.overlay(tree, &upper, &work, at)?;
-        self.mounted.push(at.to_owned());
+        self.mounts.overlay(tree, &upper, &work, at)?;
+        self.seen.mounted.push(at.to_owned());
         Ok(())
     }
 
-    fn make_mounts(&mut self, start: &Start, mounts: &mut Mounts) -> Result<(), Fault> {
-        if start.mounts.is_empty() {
-            return Ok(());
-        }
-        if let Some(why) = mounts.refused() {
+    fn show(&mut self, bind: &crate::placements::BindMount) -> Result<(), Fault> {
+        let (from, to) = (Path::new(&bind.from), Path::new(&bind.to));
+        if let Some(why) = self.mounts.refused() {
             return Err(Fault::new(
                 FailureKind::Workspace,
-                format!(
-                    "{} cannot be shown to the job: no mounts here ({why})",
-                    start.mounts[0].to
-                ),
+                format!("{} cannot be shown to the job: no mounts here ({why})", bind.to),
             )
-            .advice("run the executor as root or where user namespaces are allowed"));
+            .advice("run the executor as root, or where user namespaces are allowed"));
         }
-        for (number, bind) in start.mounts.iter().enumerate() {
-            let (from, to) = (Path::new(&bind.from), Path::new(&bind.to));
-            if !from.exists() {
-                return Err(Fault::new(
-                    FailureKind::OutputMissing,
-                    format!("{} is not there any more", bind.from),
-                ));
-            }
-            if !to.is_dir() {
-                let scratch = start.dir.join(format!("root-{number}"));
-                fs::create_dir(&scratch)
-                    .and_then(|()| mounts.make_room(to, &scratch))
-                    .map_err(|error| fault(to, "mount point", &error))?;
-            }
-            mounts.show(from, to).map_err(|error| fault(to, "mount", &error))?;
-            self.mounted.push(to.to_owned());
+        if !from.exists() {
+            return Err(gone(from));
         }
+        if !to.is_dir() {
+            let scratch = self.dir.join(format!("room-{}", self.seen.mounted.len()));
+            fs::create_dir_all(&scratch)
+                .and_then(|()| self.mounts.make_room(to, &scratch))
+                .map_err(|error| fault(to, "a mount point", &error))?;
+        }
+        self.mounts.show(from, to).map_err(|error| fault(to, "a mount", &error))?;
+        self.seen.mounted.push(to.to_owned());
         Ok(())
     }
+}
+
+fn copied(tree: &Path, parent: &Path, name: &str) -> Result<PathBuf, Fault> {
+    let copy = parent.join(name);
+    fs::create_dir_all(parent)
+        .and_then(|()| directory::copy(tree, &copy))
+        .map_err(|error| fault(&copy, "a copy", &error))?;
+    Ok(copy)
+}
+
+fn gone(path: &Path) -> Fault {
+    Fault::new(FailureKind::OutputMissing, format!("{} is not there any more", path.display()))
 }
 
 fn fault(path: &Path, what: &str, error: &io::Error) -> Fault {

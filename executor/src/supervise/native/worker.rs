@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    job::{self, Links},
+    job::{self, Desk, Links},
     mounts::Mounts,
     protocol::{Reply, Report, Request, receive, send},
     record::{Claim, write_report},
@@ -38,24 +38,28 @@ fn serve(wants_mounts: bool) -> std::io::Result<()> {
     std::env::set_current_dir("/")?;
     let mut links = Links::new(socket)?;
     let mut mounts = mounts;
+    let mut slot = None;
     while let Some(request) = receive::<Request>(&mut links.socket)? {
         // A cancel that comes after its job ended is about nothing.
         let Request::Start(start) = request else { continue };
-        let reply = match Claim::make(&start.dir) {
+        let reply = match Claim::make(&start.place) {
             Ok(None) => Reply::Already,
-            Ok(Some(claim)) => Reply::Over(job::run(&start, &claim, &mut links, &mut mounts)),
+            Ok(Some(claim)) => {
+                let mut desk = Desk { links: &mut links, mounts: &mut mounts, slot: &mut slot };
+                let report = job::run(&start, &claim, &mut desk);
+                if !report.is_only_a_verdict() || !links.connected {
+                    // Whoever takes the job up later finds it. A full disk keeps the verdict.
+                    let _ = write_report(&start.place, &report);
+                }
+                let _ = claim.settle(report.ended.as_ref());
+                Reply::Over(report)
+            }
             Err(error) => {
-                let what = format!("making the job file in {}", start.dir.display());
+                let what = format!("making {}", start.place.job().display());
                 let fault = Fault::io(FailureKind::Supervisor, what, &error);
                 Reply::Over(Report::broken(fault))
             }
         };
-        if let Reply::Over(report) = &reply
-            && (!links.connected || !report.is_only_a_verdict())
-        {
-            // Whoever takes the job up later finds it. A disk without room keeps the verdict.
-            let _ = write_report(&start.dir, report);
-        }
         if !links.connected || send(&mut links.socket, &reply).is_err() || mounts.spent() {
             break;
         }
