@@ -8,6 +8,7 @@ mod bench;
 mod full_disk;
 mod harness;
 mod records;
+mod machine;
 mod refusals;
 mod remote;
 mod resume;

@@ -23,7 +23,7 @@ use crate::{
     supervise::{
         JobRef, JobStatus, Limits,
         native::{
-            COOKIE, Place, Record, Reply, Report, Start, View, abandoned, clear_abandoned,
+            Place, Record, Reply, Report, Start, View, abandoned, clear_abandoned, job_of_cookie,
             kill_cookie, processes_with_cookie,
         },
     },
@@ -85,7 +85,6 @@ fn lower(local: &Local, job: &Job) -> Start {
         all.insert(crate::guest_command::OUT_LINK.to_owned(), path(&output.join("result")));
     }
     all.extend(env.iter().map(|(name, value)| (name.clone(), value.clone())));
-    all.insert(COOKIE.to_owned(), name.to_string());
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Start {
         job: name.clone(),
@@ -140,7 +139,7 @@ pub(super) fn attach(
         return verdict;
     }
     if matches!(status, JobStatus::Lost) {
-        end_orphans(job)?;
+        end_orphans(&place, job)?;
     }
     Ok(status)
 }
@@ -245,18 +244,29 @@ pub(super) fn cancel(place: &Place, job: &JobRef, grace: Duration) -> Result<Job
     }
     let status = status(place)?;
     if matches!(status, JobStatus::Lost) {
-        end_orphans(job)?;
+        end_orphans(place, job)?;
     }
     Ok(status)
 }
 
 /// Ends what a killed supervisor left running.
-fn end_orphans(job: &JobRef) -> Result<u64, Fault> {
-    match kill_cookie(&job.to_string()) {
-        (killed, true) => Ok(killed),
+fn end_orphans(place: &Place, job: &JobRef) -> Result<(), Fault> {
+    match cookie_of(place, job) {
+        Some(cookie) => end_cookie(&cookie),
+        None => Ok(()),
+    }
+}
+
+fn cookie_of(place: &Place, job: &JobRef) -> Option<String> {
+    Some(Record::read(place).ok()??.owner.cookie(job))
+}
+
+fn end_cookie(cookie: &str) -> Result<(), Fault> {
+    match kill_cookie(cookie) {
+        (_, true) => Ok(()),
         (_, false) => Err(Fault::new(
             FailureKind::Cleanup,
-            format!("processes of job {job} cannot be killed: stuck in the kernel"),
+            format!("processes of job {cookie} cannot be killed: stuck in the kernel"),
         )),
     }
 }
@@ -276,18 +286,16 @@ pub(super) fn collected(local: &Local, job: &JobRef) -> Result<Collected, Fault>
 /// Removes a job with everything it has, ending it first if it runs; its record stays with the run.
 pub(super) fn remove(local: &Local, job: &JobRef) -> Result<(), Fault> {
     let place = local.place(job);
-    match status(&place)? {
-        JobStatus::Running => {
-            if matches!(cancel(&place, job, Duration::ZERO)?, JobStatus::Lost) {
-                clear_slot(local, job)?;
-            }
-        }
-        JobStatus::Lost => {
-            end_orphans(job)?;
-            clear_slot(local, job)?;
-        }
-        JobStatus::HostRebooted => clear_slot(local, job)?,
-        JobStatus::Unknown | JobStatus::Exited(_) => {}
+    if matches!(status(&place)?, JobStatus::Running) {
+        cancel(&place, job, Duration::ZERO)?;
+    }
+    if matches!(status(&place)?, JobStatus::Lost | JobStatus::HostRebooted)
+        && let Some(cookie) = cookie_of(&place, job)
+    {
+        end_cookie(&cookie)?;
+        clear_abandoned(&local.slots(), &cookie).map_err(|error| {
+            Fault::io(FailureKind::Cleanup, format!("clearing after {job}"), &error)
+        })?;
     }
     local.recall(job);
     for file in [place.report(), place.cancel(), place.lease()] {
@@ -301,11 +309,6 @@ pub(super) fn remove(local: &Local, job: &JobRef) -> Result<(), Fault> {
         }
     }
     remove_dir(&local.dir(job))
-}
-
-fn clear_slot(local: &Local, job: &JobRef) -> Result<(), Fault> {
-    clear_abandoned(&local.slots(), &job.to_string())
-        .map_err(|error| Fault::io(FailureKind::Cleanup, format!("clearing after {job}"), &error))
 }
 
 /// Lists what is left of jobs below the runs of a state directory: running ones, directories of
@@ -333,17 +336,19 @@ pub(super) fn leftovers(local: &Local, wanted: Option<&str>) -> Result<Vec<Lefto
             }
         }
     }
-    // Below another state directory it is another executor's business.
-    let ours = |job: &JobRef| {
-        runs.join(&job.run).is_dir() && wanted.is_none_or(|wanted| wanted == job.run)
+    // The cookie of another state directory's job may name the same run and node; it never names
+    // the same supervisor.
+    let ours = |cookie: &str, job: &JobRef| {
+        wanted.is_none_or(|wanted| wanted == job.run)
+            && cookie_of(&local.place(job), job).is_some_and(|own| own == cookie)
     };
     let abandoned = abandoned(&local.slots()).into_iter().map(|cookie| (LeftoverKind::Job, cookie));
     let processes = processes_with_cookie(|_| true)
         .into_iter()
         .map(|(_, cookie)| (LeftoverKind::Process, cookie));
     for (kind, cookie) in abandoned.chain(processes) {
-        if let Some(job) = JobRef::parse(&cookie).filter(|job| ours(job)) {
-            found.entry(cookie).or_insert((kind, job, false));
+        if let Some(job) = job_of_cookie(&cookie).filter(|job| ours(&cookie, job)) {
+            found.entry(job.to_string()).or_insert((kind, job, false));
         }
     }
     let leftover = |(name, (kind, job, in_use)): (String, (LeftoverKind, JobRef, bool))| Leftover {
@@ -370,7 +375,7 @@ pub(super) fn remove_leftover(local: &Local, leftover: &Leftover) -> Result<(), 
     })?;
     match leftover.kind {
         LeftoverKind::Job => remove(local, &job),
-        LeftoverKind::Process => end_orphans(&job).map(drop),
+        LeftoverKind::Process => end_orphans(&local.place(&job), &job),
         LeftoverKind::Tree | LeftoverKind::Instance | LeftoverKind::VirtualMachine => {
             Err(Fault::new(
                 FailureKind::Cleanup,

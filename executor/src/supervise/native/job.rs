@@ -20,6 +20,7 @@ use rustix::{
 };
 
 use super::{
+    COOKIE,
     keep::keep,
     mask::Masking,
     mounts::Mounts,
@@ -68,7 +69,8 @@ pub(super) struct Desk<'a> {
 /// Runs a claimed job. The verdict is in the record when this returns.
 pub(super) fn run(start: &Start, claim: &Claim, desk: &mut Desk<'_>) -> Report {
     let Desk { links, mounts, slot } = desk;
-    let mut report = match enter_slot(slot, start) {
+    let cookie = claim.cookie(&start.job);
+    let mut report = match enter_slot(slot, start, &cookie) {
         Ok(slot) => run_in(slot, start, claim, links, mounts),
         Err(fault) => Report::broken(fault),
     };
@@ -84,7 +86,11 @@ pub(super) fn run(start: &Start, claim: &Claim, desk: &mut Desk<'_>) -> Report {
     report
 }
 
-fn enter_slot<'a>(slot: &'a mut Option<Slot>, start: &Start) -> Result<&'a mut Slot, Fault> {
+fn enter_slot<'a>(
+    slot: &'a mut Option<Slot>,
+    start: &Start,
+    cookie: &str,
+) -> Result<&'a mut Slot, Fault> {
     let failed = |error: &io::Error| {
         let what = format!("taking a slot in {}", start.slots.display());
         Fault::io(FailureKind::Supervisor, what, error)
@@ -94,7 +100,7 @@ fn enter_slot<'a>(slot: &'a mut Option<Slot>, start: &Start) -> Result<&'a mut S
     }
     match slot {
         Some(slot) => {
-            slot.enter(&start.job.to_string()).map_err(|error| failed(&error))?;
+            slot.enter(cookie).map_err(|error| failed(&error))?;
             Ok(slot)
         }
         None => Err(failed(&io::ErrorKind::NotFound.into())),
@@ -113,7 +119,7 @@ fn run_in(
         Ok(seen) => seen,
         Err(fault) => return Report { notes, ..Report::broken(fault) },
     };
-    let report = match launch(start, slot, &seen, &mut notes) {
+    let report = match launch(start, &claim.cookie(&start.job), slot, &seen, &mut notes) {
         Err(fault) => Report { notes, ..Report::broken(fault) },
         Ok(Err(ended)) => {
             let _ = claim.end(&ended);
@@ -177,6 +183,7 @@ struct Pump {
 /// Starts the leader. The inner error is a verdict: the command cannot be run.
 fn launch(
     start: &Start,
+    cookie: &str,
     slot: &Slot,
     seen: &Seen,
     notes: &mut Vec<String>,
@@ -216,6 +223,7 @@ fn launch(
         .env("ARTIFACTS_DIR", slot.artifacts())
         .envs(&start.env)
         .envs(&start.secrets)
+        .env(COOKIE, cookie)
         .current_dir(&cwd)
         .stdin(Stdio::null())
         .process_group(0);

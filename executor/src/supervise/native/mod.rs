@@ -23,7 +23,7 @@ mod worker;
 
 pub(crate) use mask::Masking;
 pub(crate) use protocol::{Reply, Report, Request, Start, View, receive, send};
-pub(crate) use record::{Place, Record};
+pub(crate) use record::{Place, Record, job_of_cookie};
 pub(crate) use slot::{abandoned, clear_abandoned};
 pub(crate) use tree::{boot_id, kill, kill_cookie, processes_with_cookie};
 
@@ -32,5 +32,6 @@ pub use worker::main;
 /// The hidden subcommand of the executor's binary that is this supervisor.
 pub const SUBCOMMAND: &str = "__supervise";
 
-/// The environment variable that marks every process of a job: `RUN/NODE.ATTEMPT`.
+/// The environment variable that marks every process of a job: `RUN/NODE.ATTEMPT@SUPERVISOR`, so
+/// that no job is taken for one of another state directory; see `record::Owner::cookie`.
 pub(crate) const COOKIE: &str = "FORGE_LANES_COOKIE";

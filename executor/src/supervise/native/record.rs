@@ -14,7 +14,7 @@ use super::{
     protocol::Report,
     tree::{boot_id, start_time},
 };
-use crate::supervise::{Ended, JobStatus};
+use crate::supervise::{Ended, JobRef, JobStatus};
 
 /// Where the record of an attempt is, and the files that go with it: in its node's directory, the
 /// attempt's number in their names. The job file stays with the run; the others go when the attempt
@@ -74,6 +74,11 @@ impl Owner {
         Ok(Self { pid, start, boot: boot_id()? })
     }
 
+    /// Returns what marks the processes of a job that this process supervises.
+    pub(crate) fn cookie(&self, job: &JobRef) -> String {
+        format!("{job}@{}-{}", self.pid, self.start)
+    }
+
     /// Returns whether it lives; `None`: the machine was restarted since.
     pub(crate) fn lives(&self) -> io::Result<Option<bool>> {
         if boot_id()? != self.boot {
@@ -81,6 +86,11 @@ impl Owner {
         }
         Ok(Some(start_time(self.pid) == Some(self.start)))
     }
+}
+
+/// Returns the job that a cookie is about.
+pub(crate) fn job_of_cookie(cookie: &str) -> Option<JobRef> {
+    JobRef::parse(cookie.rsplit_once('@')?.0)
 }
 
 /// A job file that this process owns.
@@ -107,6 +117,11 @@ impl Claim {
             return Err(error);
         }
         Ok(Some(claim))
+    }
+
+    /// Returns what marks the job's processes.
+    pub(super) fn cookie(&self, job: &JobRef) -> String {
+        self.owner.cookie(job)
     }
 
     /// Writes the verdict.

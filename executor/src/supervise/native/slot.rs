@@ -81,10 +81,10 @@ impl Slot {
         self.dir.join("view")
     }
 
-    /// Writes down which job comes in.
-    pub(super) fn enter(&mut self, job: &str) -> io::Result<()> {
+    /// Writes down which job comes in, by its cookie.
+    pub(super) fn enter(&mut self, cookie: &str) -> io::Result<()> {
         self.lock.set_len(0)?;
-        self.lock.write_all(job.as_bytes())
+        self.lock.write_all(cookie.as_bytes())
     }
 
     /// Makes the slot as it was before the job. Every process of it is gone.
@@ -116,7 +116,7 @@ impl Slot {
     }
 }
 
-/// Returns the jobs that killed supervisors left in slots.
+/// Returns the cookies of the jobs that killed supervisors left in slots.
 pub(crate) fn abandoned(slots: &Path) -> Vec<String> {
     each(slots, |dir| {
         let mut lock = File::open(dir.join("lock")).ok()?;
@@ -128,10 +128,10 @@ pub(crate) fn abandoned(slots: &Path) -> Vec<String> {
 }
 
 /// Clears the slots that a killed supervisor of that job left.
-pub(crate) fn clear_abandoned(slots: &Path, job: &str) -> io::Result<()> {
+pub(crate) fn clear_abandoned(slots: &Path, cookie: &str) -> io::Result<()> {
     let cleared = each(slots, |dir| {
         let text = fs::read_to_string(dir.join("lock")).ok()?;
-        (text == job).then(|| Slot::try_take(dir, false).map(drop))
+        (text == cookie).then(|| Slot::try_take(dir, false).map(drop))
     });
     cleared.into_iter().collect()
 }
