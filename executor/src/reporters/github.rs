@@ -89,7 +89,7 @@ fn annotations(record: &Record) -> String {
         let shown = if nodes.len() > ANNOTATIONS { ANNOTATIONS - 1 } else { nodes.len() };
         for node in &nodes[..shown] {
             let title = property(&format!("{} {}", node.id, node.outcome));
-            push!(lines, "::{kind} title={title}::{}\n", message(&why(node)));
+            push!(lines, "::{kind} title={title}::{}\n", message(&text::neutral(&why(node))));
         }
         if nodes.len() > shown {
             let more = nodes.len() - shown;
@@ -152,4 +152,29 @@ fn cell(text: &str) -> String {
         cell.push(character);
     }
     cell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests, *};
+
+    #[test]
+    fn annotations_say_what_failed_and_obey_no_job() {
+        insta::assert_snapshot!(annotations(&tests::record()));
+    }
+
+    #[test]
+    fn the_summary_is_a_table_that_holds_no_markup_of_others() {
+        insta::assert_snapshot!(summary_text(&tests::record()));
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let lines = annotations(&tests::many(1_000));
+        assert_eq!(lines.lines().count(), ANNOTATIONS);
+        assert!(lines.ends_with("and 991 more nodes; the summary lists all\n"), "{lines}");
+        let text = summary_text(&tests::many(100_000));
+        assert!(text.len() <= SUMMARY_BYTES);
+        assert!(text.ends_with("mebibyte)\n"));
+    }
 }

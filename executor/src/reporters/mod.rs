@@ -6,6 +6,8 @@ mod human;
 mod jsonl;
 mod junit;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 
