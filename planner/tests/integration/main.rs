@@ -12,6 +12,7 @@ mod definitions;
 mod determinism;
 mod diff;
 mod export_command;
+mod hostile;
 mod naive;
 mod packages;
 mod program;
