@@ -3,6 +3,8 @@
 //! Closest is the longest common beginning of a path and the literal beginning of a glob, found by
 //! binary search in the sorted change set: the cost grows with globs, not with globs times paths.
 
+use std::cmp::Ordering;
+
 use lanes::{Catalog, PathFilter};
 use plans::{Change, Nearest};
 
@@ -40,21 +42,21 @@ impl<'a> Nearby<'a> {
                 });
             }
         }
-        let mut best: Option<((usize, bool, f64), &str, &Change)> = None;
+        let mut best: Option<Candidate<'_>> = None;
         for used in filter.paths.iter().flatten() {
             let text = globs.text(used.glob);
             let literal = literal_beginning(text);
             if let Some((common, change)) = self.neighbour(literal.as_bytes()) {
                 // Where nothing is shared, a glob for many files is nearer than a single file's
                 // name, and the more similar text nearer than the less similar.
-                let similarity = strsim::jaro(literal, &change.path.display());
-                let score = (common, literal.len() < text.len(), similarity);
-                if best.is_none_or(|(most, _, _)| score > most) {
-                    best = Some((score, text, change));
+                let rank = (common, literal.len() < text.len());
+                let candidate = Candidate { rank, glob: text, literal, change, similarity: None };
+                if best.as_mut().is_none_or(|best| candidate.is_nearer(best)) {
+                    best = Some(candidate);
                 }
             }
         }
-        best.map(|(_, glob, change)| Nearest {
+        best.map(|Candidate { glob, change, .. }| Nearest {
             glob: glob.to_owned(),
             path: change.path.clone(),
             excluded_by: None,
@@ -73,6 +75,30 @@ impl<'a> Nearby<'a> {
             .flatten()
             .map(|change| (common(literal, change.path.as_bytes()), change))
             .reduce(|best, other| if other.0 > best.0 { other } else { best })
+    }
+}
+
+/// A glob and the change that is nearest to it.
+struct Candidate<'a> {
+    rank: (usize, bool),
+    glob: &'a str,
+    literal: &'a str,
+    change: &'a Change,
+    /// How similar the texts are; asked only where ranks are equal, since it is dear.
+    similarity: Option<f64>,
+}
+
+impl Candidate<'_> {
+    fn is_nearer(&self, best: &mut Self) -> bool {
+        let similar = |it: &Self| strsim::jaro(it.literal, &it.change.path.display());
+        match self.rank.cmp(&best.rank) {
+            Ordering::Equal => {
+                let of_best = best.similarity.unwrap_or_else(|| similar(best));
+                best.similarity = Some(of_best);
+                similar(self) > of_best
+            }
+            other => other.is_gt(),
+        }
     }
 }
 
