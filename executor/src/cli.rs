@@ -131,7 +131,8 @@ Examples:
 #[derive(Debug, Args)]
 pub struct Apply {
     /// The plan, `-` for standard input.
-    pub plan: PathBuf,
+    #[arg(required_unless_present = "only")]
+    pub plan: Option<PathBuf>,
     /// What runs and how it is told.
     #[command(flatten)]
     pub running: Running,
@@ -153,6 +154,23 @@ pub struct Apply {
     /// Run a plan of a work tree that has changed since, with the work tree as it is now.
     #[arg(long)]
     pub allow_stale: bool,
+}
+
+impl Apply {
+    /// Returns the plan and the nodes of `--only`.
+    ///
+    /// `--only` takes as many words as follow it, so in `apply --only NODE PLAN` it has taken the
+    /// plan too: its last word, when there is no other.
+    #[must_use]
+    pub fn plan_and_only(&self) -> Option<(PathBuf, Option<Vec<String>>)> {
+        let mut only = self.only.clone();
+        let plan = match &self.plan {
+            Some(plan) => plan.clone(),
+            None => PathBuf::from(only.pop()?),
+        };
+        let asked = !self.only.is_empty();
+        (!asked || !only.is_empty()).then_some((plan, asked.then_some(only)))
+    }
 }
 
 /// What `apply`, `resume` and `rerun` have in common.
@@ -282,6 +300,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_plan_may_stand_before_or_behind_the_nodes() {
+        let parse = |words: &[&str]| {
+            let cli = Cli::try_parse_from([&["executor", "apply"], words].concat()).ok()?;
+            let Command::Apply(apply) = cli.command else { panic!("apply") };
+            let (plan, only) = apply.plan_and_only()?;
+            Some((plan.to_str().expect("UTF-8").to_owned(), only.unwrap_or_default().join(" ")))
+        };
+        let both = Some(("p.json".to_owned(), "a b".to_owned()));
+        assert_eq!(parse(&["p.json", "--only", "a", "b"]), both);
+        assert_eq!(parse(&["--only", "a", "b", "p.json"]), both);
+        assert_eq!(parse(&["--only", "a,b", "--jobs", "2", "p.json"]), both);
+        assert_eq!(parse(&["--only", "a", "--only", "b", "--", "p.json"]), both);
+        assert_eq!(parse(&["--only", "a"]), None);
+        assert_eq!(parse(&[]), None);
+        assert_eq!(parse(&["-"]), Some(("-".to_owned(), String::new())));
     }
 
     #[test]

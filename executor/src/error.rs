@@ -22,6 +22,9 @@ pub enum Error {
         /// What the operating system says.
         error: std::io::Error,
     },
+    /// No plan was named.
+    #[error("no plan is named")]
+    NoPlan,
     /// The plan is none, or is refused.
     #[error(transparent)]
     Plan(#[from] PlanReadError),
@@ -154,6 +157,7 @@ impl Error {
         match self {
             Self::Plan(error) if error.is_refusal() => Exit::Refused,
             Self::File { .. }
+            | Self::NoPlan
             | Self::Plan(_)
             | Self::NoSuchNode { .. }
             | Self::Secrets(_)
@@ -193,6 +197,7 @@ impl Error {
             Self::Plan(error) => return Some(error.help()),
             Self::Repository(error) => return error.help(),
             Self::Machine(fault) => return fault.advice.clone(),
+            Self::NoPlan => "`executor apply PLAN --only NODE…`, or `-` for standard input",
             Self::OtherDigest { .. } => "apply the plan that was reviewed, or review this one",
             Self::NoSuchNode { .. } => "`planner show PLAN` lists the nodes",
             Self::Scenario(_) | Self::NoTree => "make a plan of a commit with `planner plan`",

@@ -8,11 +8,12 @@ use super::{
 use crate::{cli::Apply, error::Error, exit_code::Exit};
 
 pub(super) fn run(place: &Place, apply: &Apply) -> Result<Exit, Error> {
-    let bytes = prepare::read_plan(&apply.plan)?;
+    let (plan, only) = apply.plan_and_only().ok_or(Error::NoPlan)?;
+    let bytes = prepare::read_plan(&plan)?;
     let wanted = Wanted {
         jobs: apply.running.jobs,
         fail_fast: apply.fail_fast,
-        only: (!apply.only.is_empty()).then(|| apply.only.clone()),
+        only,
         hosts: apply.hosts.clone(),
         allow_stale: apply.allow_stale,
     };
