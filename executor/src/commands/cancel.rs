@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 
 use super::{Place, resume, running};
 use crate::{
@@ -42,15 +42,45 @@ fn ask(dir: &RunDir, holder: &Holder, reason: &str) -> Result<Exit, Error> {
         path: file.display().to_string(),
         error,
     })?;
-    kill_process(pid, Signal::INT).map_err(|error| Error::System {
-        what: "the executor cannot be told",
-        error: error.into(),
-    })?;
+    interrupt(dir, holder, pid)
+        .map_err(|error| Error::System { what: "the executor cannot be told", error })?;
     reporters::stderr().text(&format!("asked {holder} to end run {}\n", dir.id));
     while dir.holder().is_some() {
         std::thread::sleep(Duration::from_millis(50));
     }
     say(dir)
+}
+
+/// Sends Ctrl-C to the process that holds the run, and to no other: the process is pinned before it
+/// is asked once more whether it is the holder, so that a number given out anew is not hit.
+#[cfg(target_os = "linux")]
+fn interrupt(dir: &RunDir, holder: &Holder, pid: Pid) -> std::io::Result<()> {
+    use rustix::{
+        io::Errno,
+        process::{PidfdFlags, pidfd_open, pidfd_send_signal},
+    };
+    let sent = pidfd_open(pid, PidfdFlags::empty()).and_then(|pinned| {
+        if dir.holder().as_ref() == Some(holder) {
+            pidfd_send_signal(&pinned, Signal::INT)
+        } else {
+            Err(Errno::SRCH)
+        }
+    });
+    match sent {
+        // It has just ended by itself.
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sends Ctrl-C to the process that holds the run.
+#[cfg(not(target_os = "linux"))]
+fn interrupt(_dir: &RunDir, _holder: &Holder, pid: Pid) -> std::io::Result<()> {
+    match rustix::process::kill_process(pid, Signal::INT) {
+        // It has just ended by itself.
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Nobody is at it: what still runs is ended here.

@@ -29,7 +29,8 @@ const SUMMARY_BYTES: usize = 1024 * 1024;
 /// Speaks to a GitHub runner.
 pub struct GitHub {
     err: Quiet<std::io::Stderr>,
-    token: String,
+    /// What makes the runner listen again; absent: it listens.
+    token: Option<String>,
     annotations: bool,
     summary: Option<PathBuf>,
 }
@@ -45,12 +46,29 @@ impl GitHub {
             return None;
         }
         let chance = RandomState::new();
-        let token = format!("{:016x}{:016x}", chance.hash_one(1), chance.hash_one(2));
         let mut err = stderr();
-        if annotations {
+        let token = annotations.then(|| {
+            let token = format!("{:016x}{:016x}", chance.hash_one(1), chance.hash_one(2));
             err.text(&format!("::stop-commands::{token}\n"));
-        }
+            token
+        });
         Some(Self { err, token, annotations, summary: summary.map(PathBuf::from) })
+    }
+}
+
+impl GitHub {
+    /// Lets the runner obey commands again: what follows is ours, or another program's.
+    fn listen_again(&mut self) {
+        if let Some(token) = self.token.take() {
+            self.err.text(&format!("::{token}::\n"));
+        }
+    }
+}
+
+impl Drop for GitHub {
+    /// A run that is left or broken off tells no end.
+    fn drop(&mut self) {
+        self.listen_again();
     }
 }
 
@@ -58,9 +76,9 @@ impl Reporter for GitHub {
     fn event(&mut self, _event: &Event) {}
 
     fn finish(&mut self, record: &Record) {
+        self.listen_again();
         if self.annotations {
-            let text = format!("::{}::\n{}", self.token, annotations(record));
-            self.err.text(&text);
+            self.err.text(&annotations(record));
         }
         if let Some(path) = &self.summary {
             let text = summary_text(record);

@@ -233,3 +233,24 @@ fn a_plan_comes_through_a_pipe_as_well() {
     let kept = std::fs::read(world.runs()[0].join("plan.json")).expect("kept");
     assert_eq!(kept, plan, "byte for byte");
 }
+
+#[test]
+fn a_github_runner_gets_annotations_and_obeys_no_job() {
+    let world = World::new();
+    let plan = world.plan(vec![sh("execute-a", "echo '::error::injected'; exit 3", &[])]);
+    let summary = world.path().join("summary.md");
+    let output = world
+        .command(&["apply", &plan])
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .output()
+        .expect("runs");
+    let err = String::from_utf8(output.stderr).expect("UTF-8");
+    let lines: Vec<&str> = err.lines().collect();
+    let token = lines[0].strip_prefix("::stop-commands::").expect("the first line");
+    let resumed = lines.iter().position(|line| *line == format!("::{token}::")).expect("a pair");
+    let injected = lines.iter().position(|line| line.contains("injected")).expect("the log's end");
+    assert!(injected < resumed);
+    assert!(lines[resumed + 1..].iter().any(|line| line.starts_with("::error title=execute-a ")));
+    assert!(std::fs::read_to_string(summary).expect("written").contains("| execute-a | failed |"));
+}
