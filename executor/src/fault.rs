@@ -22,6 +22,8 @@ pub enum FailureKind {
     DiskFull,
     /// The kernel ended the job for want of memory.
     Oom,
+    /// The job was refused another process: its instance had as many as it may have.
+    ProcessLimit,
     /// The machine could not be reached within the reconnect budget.
     Unreachable,
     /// The machine's host key is unknown or another one.
@@ -70,6 +72,7 @@ impl FailureKind {
             Self::LeaseExpired => "lease_expired",
             Self::DiskFull => "disk_full",
             Self::Oom => "oom",
+            Self::ProcessLimit => "process_limit",
             Self::Unreachable => "unreachable",
             Self::HostKey => "host_key",
             Self::LoginRefused => "login_refused",

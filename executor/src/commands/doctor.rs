@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Place, prepare, running};
 use crate::{
-    error::Error, exit_code::Exit, placements::Machines, policy, reporters, secrets, text,
+    error::Error, exit_code::Exit, placements::Machines, policy, reporters, runtimes, secrets, text,
 };
 
 /// One thing that was looked at.
@@ -75,6 +75,26 @@ pub(super) fn run(
             Ok((facts, checks)) => {
                 let message = format!("{} {} as {}", facts.system, facts.architecture, facts.user);
                 add(&about, true, message, None);
+                for check in checks {
+                    add(&about, check.ok, check.message, check.advice);
+                }
+            }
+            Err(fault) => add(&about, false, fault.message, fault.advice),
+        }
+    }
+    let mut tried = std::collections::BTreeSet::new();
+    for node in policy::sited(&plan, &config, &flags) {
+        let plans::Runtime::Incus(spec) = &node.spec.runtime else { continue };
+        let host = node.spec.placement.host_name();
+        if !tried.insert((host.to_owned(), spec.clone())) {
+            continue;
+        }
+        let about = format!("incus on {host}");
+        let checks = machines
+            .open(&node.spec.placement)
+            .and_then(|machine| runtimes::incus::examine(&*machine, spec));
+        match checks {
+            Ok(checks) => {
                 for check in checks {
                     add(&about, check.ok, check.message, check.advice);
                 }

@@ -4,9 +4,12 @@
 //! left on a machine and nobody answers for. A run that can be resumed is kept. Every removal is
 //! checked; what stays is said, and is exit code 6.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
-use plans::{Placement, Plan};
+use plans::{EngineName, Placement, Plan, Runtime};
 
 use super::{Place, prepare, running};
 use crate::{
@@ -18,7 +21,8 @@ use crate::{
     policy,
     record::RunOutcome,
     reporters::{self, Quiet},
-    state::RunDir,
+    runtimes::incus,
+    state::{RunDir, StateDir},
 };
 
 /// What a collection did.
@@ -56,11 +60,15 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
     let runs = state.runs()?;
     let flags: BTreeMap<_, _> = gc.hosts.iter().cloned().collect();
     let mut placements = BTreeMap::from([("local".to_owned(), Placement::Local)]);
+    let mut projects: BTreeSet<(String, Option<EngineName>)> = BTreeSet::new();
     for dir in &runs {
         let Ok(bytes) = prepare::read_plan(&dir.plan()) else { continue };
         let Ok((plan, _)) = Plan::from_json(&bytes) else { continue };
         for node in policy::sited(&plan, &config, &flags) {
             let placement = node.spec.placement.clone();
+            if let Runtime::Incus(spec) = &node.spec.runtime {
+                projects.insert((placement.host_name().to_owned(), spec.project.clone()));
+            }
             placements.insert(placement.host_name().to_owned(), placement);
         }
     }
@@ -69,8 +77,14 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
     for dir in &runs {
         collect_run(dir, gc.keep, &mut kept, &mut collection);
     }
+    // Instances first: they hold the directories that they share with their machine.
+    for (host, project) in &projects {
+        if let Some(placement) = placements.get(host) {
+            sweep_instances(&machines, placement, project.as_ref(), &state, &mut collection);
+        }
+    }
     for placement in placements.values() {
-        sweep(&machines, placement, &mut collection);
+        sweep(&machines, placement, &state, &mut collection);
     }
     if collection.removed == 0 && collection.stays.is_empty() {
         reporters::stderr().text("nothing to remove\n");
@@ -97,7 +111,12 @@ fn collect_run(dir: &RunDir, keep: usize, kept: &mut usize, collection: &mut Col
 }
 
 /// Removes what nobody answers for on one machine.
-fn sweep(machines: &Machines, placement: &Placement, collection: &mut Collection) {
+fn sweep(
+    machines: &Machines,
+    placement: &Placement,
+    state: &StateDir,
+    collection: &mut Collection,
+) {
     let name = placement.host_name();
     let machine = match machines.open(placement) {
         Ok(machine) => machine,
@@ -106,7 +125,10 @@ fn sweep(machines: &Machines, placement: &Placement, collection: &mut Collection
     match machine.leftovers(None) {
         Err(fault) => collection.stays.push(format!("what is on `{name}`: {fault}")),
         Ok(leftovers) => {
-            for leftover in leftovers.into_iter().filter(|leftover| !leftover.in_use) {
+            let mut unwanted = leftovers;
+            // A job in an instance is no process of its machine: its run alone says who wants it.
+            unwanted.retain(|leftover| !leftover.in_use && !is_wanted(state, &leftover.run));
+            for leftover in unwanted {
                 let what = format!("{:?} `{}` on `{name}`", leftover.kind, leftover.name);
                 collection.take(&what, || {
                     machine.remove_leftover(&leftover).map_err(|fault| fault.to_string())
@@ -114,6 +136,43 @@ fn sweep(machines: &Machines, placement: &Placement, collection: &mut Collection
             }
         }
     }
+}
+
+/// Removes instances that nobody answers for, in one project of one machine's Incus.
+fn sweep_instances(
+    machines: &Machines,
+    placement: &Placement,
+    project: Option<&EngineName>,
+    state: &StateDir,
+    collection: &mut Collection,
+) {
+    let name = placement.host_name();
+    let project = project.map(EngineName::as_str);
+    let found = machines.open(placement).and_then(|machine| {
+        let wanted = |run: &str| is_wanted(state, run);
+        let found = incus::leftovers(&*machine, project, &state.runs_dir(), &wanted)?;
+        Ok((machine, found))
+    });
+    match found {
+        Err(fault) => collection.stays.push(format!("instances on `{name}`: {fault}")),
+        Ok((machine, leftovers)) => {
+            for leftover in leftovers.into_iter().filter(|leftover| !leftover.in_use) {
+                collection.take(&format!("instance `{}` on `{name}`", leftover.name), || {
+                    incus::remove_leftover(&*machine, project, &leftover)
+                        .map_err(|fault| fault.to_string())
+                });
+            }
+        }
+    }
+}
+
+/// Returns whether a run is being run, or can be resumed.
+fn is_wanted(state: &StateDir, run: &str) -> bool {
+    let Ok(runs) = state.runs() else { return true };
+    let Some(dir) = runs.into_iter().find(|dir| dir.id.to_string() == run) else { return false };
+    let Ok(_lock) = dir.lock() else { return true };
+    let outcome = running::read_record(&dir).map(|record| record.outcome);
+    matches!(outcome, Ok(RunOutcome::Running | RunOutcome::Interrupted)) && dir.journal().exists()
 }
 
 fn removed(path: &Path) -> Result<(), String> {

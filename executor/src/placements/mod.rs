@@ -59,6 +59,10 @@ pub trait Machine: Send + Sync {
     /// exists once something was put there, and [`Machine::remove`] takes it away.
     fn attempt_dir(&self, job: &JobRef) -> String;
 
+    /// Returns the directory on that machine for what outlives the attempt: a prepare node's
+    /// output. It goes with the run.
+    fn output_dir(&self, job: &JobRef) -> String;
+
     /// Runs a short command to its end and returns what it said.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! verbs; [`crate::attempt`] calls them in order and always ends with `cleanup`.
 
 mod host_process;
+pub mod incus;
 mod table;
 mod work;
 
@@ -150,7 +151,8 @@ pub trait Runtime {
 pub fn open(request: &AttemptRequest) -> Result<Box<dyn Runtime>, Fault> {
     match &request.node.spec.runtime {
         plans::Runtime::HostProcess => Ok(Box::new(host_process::HostProcess::default())),
-        other @ (plans::Runtime::Incus(_) | plans::Runtime::Tart(_)) => Err(Fault::new(
+        plans::Runtime::Incus(spec) => Ok(Box::new(incus::Incus::new(spec))),
+        other @ plans::Runtime::Tart(_) => Err(Fault::new(
             FailureKind::ToolMissing,
             format!("this executor has no runtime `{}`", other.kind().as_str()),
         )),

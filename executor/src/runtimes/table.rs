@@ -7,8 +7,10 @@ use plans::{PlacementKind, RuntimeKind};
 #[must_use]
 pub fn is_built(placement: PlacementKind, runtime: RuntimeKind) -> bool {
     match (placement, runtime) {
-        (PlacementKind::Local | PlacementKind::RemoteSsh, RuntimeKind::HostProcess) => true,
-        (PlacementKind::Local, RuntimeKind::Incus | RuntimeKind::Tart) => false,
-        (PlacementKind::RemoteSsh, RuntimeKind::Incus | RuntimeKind::Tart) => false,
+        (
+            PlacementKind::Local | PlacementKind::RemoteSsh,
+            RuntimeKind::HostProcess | RuntimeKind::Incus,
+        ) => true,
+        (PlacementKind::Local | PlacementKind::RemoteSsh, RuntimeKind::Tart) => false,
     }
 }

@@ -4,6 +4,8 @@
 //! Both own the same things: start at most once, the log, the timeout, the lease, cancelling the
 //! whole tree, and the exit record. No transport's exit code is ever a verdict.
 
+mod frames;
+mod log;
 pub mod native;
 pub mod shim;
 mod status;
@@ -12,6 +14,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use frames::{Frame, Frames};
+pub(crate) use log::Log;
 pub use status::{Ended, Evidence, JobStatus, Reason};
 
 /// Which attempt of which node of which run: the name of a job for every supervisor.

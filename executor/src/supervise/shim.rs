@@ -12,6 +12,23 @@ use crate::command_line::{Script, is_variable_name};
 /// The script.
 pub const SOURCE: &str = include_str!("shim.sh");
 
+/// What a job's own shell runs last: `_fl_enter PROGRAM ARGS…` tells facts from failures, then becomes
+/// the program in `$_fl_dir`; `$_fl_state` is the job's state directory.
+pub const ENTER: &str = r#"
+_fl_no() { printf '%-31s\n' "$1" 1<>"$_fl_state/why"; echo "$2"; exit 126; }
+_fl_enter() {
+    cd "$_fl_dir" 2>/dev/null || _fl_no no_working_dir "no such working directory: $_fl_dir"
+    case $1 in
+    */*)
+        [ -e "$1" ] || _fl_no not_found "no such program: $1"
+        { [ -f "$1" ] && [ -x "$1" ]; } || _fl_no not_executable "not an executable file: $1"
+        ;;
+    *) command -v "$1" >/dev/null 2>&1 || _fl_no not_found "no such program on PATH: $1" ;;
+    esac
+    exec "$@"
+}
+"#;
+
 /// Returns the name under which the script is installed: it changes when the script does.
 #[must_use]
 pub fn file_name() -> String {

@@ -9,6 +9,7 @@ mod full_disk;
 mod harness;
 mod records;
 mod machine;
+mod incus;
 mod refusals;
 mod remote;
 mod resume;
@@ -17,6 +18,7 @@ mod ssh;
 mod sshd;
 mod stand_in;
 mod tart_contract;
+mod testbed;
 mod transfer;
 
 #[test]

@@ -110,6 +110,10 @@ impl Machine for Local {
         self.dir(job).to_string_lossy().into_owned()
     }
 
+    fn output_dir(&self, job: &JobRef) -> String {
+        Self::output_dir(self, job).to_string_lossy().into_owned()
+    }
+
     fn run(&self, command: &ControlCommand) -> Result<Answer, Fault> {
         let mut stdout = Vec::new();
         let answer = commands::stream(

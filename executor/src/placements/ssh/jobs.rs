@@ -8,7 +8,6 @@ use std::{
 use super::{
     attachment::{Attachment, LogEvent},
     error::{SshError, SshFault},
-    log::Log,
     machine::{RemoteSsh, fault},
     workspace::{Places, make_ready},
 };
@@ -17,7 +16,7 @@ use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Job, Leftover, LeftoverKind},
-    supervise::{JobRef, JobStatus, Limits, shim},
+    supervise::{JobRef, JobStatus, Limits, Log, shim},
 };
 
 /// For how long an attachment may say nothing: its supervisor says something every few seconds.

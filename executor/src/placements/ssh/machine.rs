@@ -298,6 +298,10 @@ impl Machine for RemoteSsh {
         self.places(job).state
     }
 
+    fn output_dir(&self, job: &JobRef) -> String {
+        self.places(job).output
+    }
+
     fn run(&self, command: &ControlCommand) -> Result<Answer, Fault> {
         let mut stdout = Vec::new();
         let mut sink = |bytes: &[u8]| {

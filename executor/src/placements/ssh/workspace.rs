@@ -8,7 +8,9 @@ use plans::Output;
 
 use crate::{
     command_line::{Script, is_variable_name},
+    guest_command::OUT_LINK,
     placements::{Job, WorkspaceSource},
+    supervise::shim::ENTER,
 };
 
 /// Where things of one attempt are on the host.
@@ -117,22 +119,6 @@ fn bytes(script: &Script) -> std::ffi::OsString {
     std::ffi::OsString::from_vec(script.as_bytes().to_vec())
 }
 
-/// What the job's own shell runs last: tells facts from failures, then becomes the command.
-const ENTER: &str = r#"
-_fl_no() { printf '%-31s\n' "$1" 1<>"$_fl_state/why"; echo "$2"; exit 126; }
-_fl_enter() {
-    cd "$_fl_dir" 2>/dev/null || _fl_no no_working_dir "no such working directory: $_fl_dir"
-    case $1 in
-    */*)
-        [ -e "$1" ] || _fl_no not_found "no such program: $1"
-        { [ -f "$1" ] && [ -x "$1" ]; } || _fl_no not_executable "not an executable file: $1"
-        ;;
-    *) command -v "$1" >/dev/null 2>&1 || _fl_no not_found "no such program on PATH: $1" ;;
-    esac
-    exec "$@"
-}
-"#;
-
 /// Returns `cmd`.
 fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
     let view = view(job, may_mount);
@@ -196,6 +182,3 @@ fn environment(job: &Job, places: &Places) -> Script {
     }
     script
 }
-
-/// Where a `nix build` is to leave its link.
-const OUT_LINK: &str = "FORGE_LANES_OUT_LINK";

@@ -1,4 +1,4 @@
-//! The log of a remote job on this machine: where it goes on, and what must not show in it.
+//! The log of a job that is elsewhere, on this machine: where it goes on, and what must not show in it.
 //!
 //! Without secrets the file is the far log, byte for byte, and its length is the offset to go on from. With
 //! secrets it is masked on its way, so the two have no length in common; a small file beside it then says
@@ -13,7 +13,7 @@ use std::{
 use crate::supervise::native::Masking;
 
 /// A log that is being brought back.
-pub(super) struct Log {
+pub(crate) struct Log {
     file: File,
     masked: Option<Masked>,
 }
@@ -28,7 +28,7 @@ struct Masked {
 
 impl Log {
     /// Opens a log to be gone on with.
-    pub(super) fn open(path: &Path, withheld: &[String]) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, withheld: &[String]) -> io::Result<Self> {
         let file = File::options().append(true).create(true).open(path)?;
         if withheld.is_empty() {
             return Ok(Self { file, masked: None });
@@ -47,7 +47,7 @@ impl Log {
     /// # Errors
     ///
     /// When the file cannot be asked, or cut to where it is known to be right.
-    pub(super) fn resume(&mut self) -> io::Result<u64> {
+    pub(crate) fn resume(&mut self) -> io::Result<u64> {
         // What was held back is asked for again.
         self.rewind()?;
         match &self.masked {
@@ -75,7 +75,7 @@ impl Log {
     }
 
     /// Takes the next bytes of the far log.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(masked) = &mut self.masked else { return self.file.write_all(bytes) };
         masked.masking.push(bytes);
         masked.taken += bytes.len() as u64;
@@ -87,7 +87,7 @@ impl Log {
     }
 
     /// Nothing more comes.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         let Some(masked) = &mut self.masked else { return Ok(()) };
         masked.masking.finish();
         match fs::remove_file(&masked.offsets) {

@@ -1,0 +1,192 @@
+//! One instance as it is asked for: its name, its labels, what it may use and what it sees.
+
+use std::{collections::BTreeMap, path::Path};
+
+use plans::{Incus, IncusCluster};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{placements::BindMount, supervise::JobRef};
+
+/// What every label of ours starts with.
+pub(super) const LABEL: &str = "user.forge-lanes.";
+/// Where the job's state is in a guest: the one directory that it shares with the machine.
+pub(super) const STATE: &str = "/forge-lanes/state";
+/// Where the job finds its source tree.
+pub(super) const WORKSPACE: &str = "/workspace";
+/// Where the guest sees the machine's Rust toolchain.
+pub(super) const TOOLCHAIN: &str = "/forge-lanes/toolchain";
+
+/// Returns who makes instances, for their labels: this state directory of this machine.
+#[must_use]
+pub fn owner(runs_dir: &Path) -> String {
+    let system = rustix::system::uname();
+    let mut hash = Sha256::new();
+    hash.update(system.nodename().to_bytes());
+    hash.update([0]);
+    hash.update(runs_dir.as_os_str().as_encoded_bytes());
+    hex(&hash.finalize()[..8])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the name of an attempt's instance: the same whenever it is asked, another one for
+/// every attempt of every executor.
+pub(super) fn name(owner: &str, job: &JobRef) -> String {
+    let mut hash = Sha256::new();
+    hash.update(owner);
+    hash.update([0]);
+    hash.update(job.to_string());
+    // At most 63 characters, letters, digits and hyphens.
+    let node: String = job
+        .node
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(40)
+        .collect();
+    format!("fl-{}-{}", hex(&hash.finalize()[..6]), node.trim_matches('-'))
+}
+
+/// What `incus launch` reads.
+#[derive(Debug, Serialize)]
+pub(super) struct Document {
+    config: BTreeMap<String, String>,
+    devices: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What an instance sees of its machine.
+#[derive(Debug, Default)]
+pub(super) struct Disks {
+    /// The state directory.
+    pub(super) state: Option<String>,
+    /// The workspace, and whether it may be written to.
+    pub(super) workspace: Option<(String, bool)>,
+    /// What prepare nodes left.
+    pub(super) mounts: Vec<BindMount>,
+    /// The machine's Rust toolchain.
+    pub(super) toolchain: Option<String>,
+}
+
+/// Whose an instance is, and until when somebody may want it.
+pub(super) struct Labels<'a> {
+    pub(super) owner: &'a str,
+    pub(super) job: &'a JobRef,
+    /// Seconds since the epoch after which nobody can want it any more.
+    pub(super) until: u64,
+}
+
+impl Document {
+    pub(super) fn new(spec: &Incus, labels: &Labels<'_>, disks: &Disks) -> Self {
+        let mut config = BTreeMap::new();
+        let mut set = |key: &str, value: String| config.insert(key.to_owned(), value);
+        // After a crash of the machine it must not come back, empty.
+        set("boot.autostart", "false".to_owned());
+        if let Some(cpu) = spec.cpu {
+            set("limits.cpu", cpu.to_string());
+        }
+        if let Some(memory) = spec.memory_mib {
+            set("limits.memory", format!("{memory}MiB"));
+            if !spec.vm {
+                set("limits.memory.swap", "false".to_owned());
+            }
+        }
+        if let Some(processes) = spec.processes {
+            set("limits.processes", processes.to_string());
+        }
+        if !spec.vm {
+            set("security.privileged", spec.privileged.to_string());
+        }
+        let Labels { owner, job, until } = labels;
+        let label = |name: &str| format!("{LABEL}{name}");
+        set(&label("owner"), (*owner).to_owned());
+        set(&label("run"), job.run.clone());
+        set(&label("node"), job.node.clone());
+        set(&label("attempt"), job.attempt.to_string());
+        set(&label("lease"), until.to_string());
+
+        let mut devices = BTreeMap::new();
+        let mut disk = |name: &str, source: &str, path: &str, writable: bool| {
+            let mut device = BTreeMap::new();
+            let mut set = |key: &str, value: &str| device.insert(key.to_owned(), value.to_owned());
+            set("type", "disk");
+            set("source", source);
+            set("path", path);
+            if !writable {
+                set("readonly", "true");
+            }
+            // The store is everybody's to read; all else keeps its owners in the guest.
+            if !spec.vm && !spec.privileged && !source.starts_with("/nix/store/") {
+                set("shift", "true");
+            }
+            devices.insert(name.to_owned(), device);
+        };
+        if let Some(state) = &disks.state {
+            disk("forge-lanes-state", state, STATE, true);
+        }
+        if let Some((workspace, writable)) = &disks.workspace {
+            disk("forge-lanes-workspace", workspace, WORKSPACE, *writable);
+        }
+        for (number, mount) in disks.mounts.iter().enumerate() {
+            disk(&format!("forge-lanes-mount-{number}"), &mount.from, &mount.to, false);
+        }
+        if let Some(toolchain) = &disks.toolchain {
+            disk("forge-lanes-toolchain", toolchain, TOOLCHAIN, false);
+        }
+        Self { config, devices }
+    }
+
+    /// Returns it as text; JSON is YAML.
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(self).expect("plain data")
+    }
+}
+
+/// Returns the options of `incus launch` that no document can hold.
+pub(super) fn options(spec: &Incus) -> Vec<String> {
+    let mut options = Vec::new();
+    for profile in &spec.profiles {
+        options.extend(["--profile".to_owned(), profile.to_string()]);
+    }
+    if spec.vm {
+        options.push("--vm".to_owned());
+    }
+    if let Some(size) = spec.disk_mib {
+        options.extend(["--device".to_owned(), format!("root,size={size}MiB")]);
+    }
+    match &spec.cluster {
+        None | Some(IncusCluster::Any) => {}
+        Some(IncusCluster::Member(member)) => {
+            options.extend(["--target".to_owned(), member.to_string()]);
+        }
+        Some(IncusCluster::Group(group)) => {
+            options.extend(["--target".to_owned(), format!("@{group}")]);
+        }
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_the_engine_takes_and_nobody_elses() {
+        let job =
+            |node: &str, attempt| JobRef { run: "r".to_owned(), node: node.to_owned(), attempt };
+        let long = "execute-".to_owned() + &"x".repeat(100);
+        let all = [
+            name("a", &job("execute-x", 1)),
+            name("a", &job("execute-x", 2)),
+            name("b", &job("execute-x", 1)),
+            name("a", &job(&long, 1)),
+            name("a", &job("execute.x_y", 1)),
+        ];
+        for (at, name) in all.iter().enumerate() {
+            assert!(name.len() <= 63 && name.starts_with("fl-") && !name.ends_with('-'), "{name}");
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{name}");
+            assert!(!all[..at].contains(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What instances were left behind, found by their labels and removed one by one; and whether the
+//! engine does what a job needs, tried for real.
+
+use std::path::Path;
+
+use super::{
+    engine::{Engine, Instance},
+    instance::{LABEL, owner},
+    now,
+};
+use crate::{
+    fault::{FailureKind, Fault},
+    placements::{Check, Leftover, LeftoverKind, Machine},
+};
+
+/// Lists instances of ours in a project. One of this state directory is in use while `is_wanted`
+/// says so of its run; one of another, until nobody can want it any more.
+///
+/// # Errors
+///
+/// When the engine does not answer.
+pub fn leftovers(
+    machine: &dyn Machine,
+    project: Option<&str>,
+    runs_dir: &Path,
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Leftover>, Fault> {
+    let engine = Engine::new(machine, project);
+    let us = owner(runs_dir);
+    let label =
+        |instance: &Instance, name: &str| instance.label(name).unwrap_or_default().to_owned();
+    let all = engine.list(&[&format!("{LABEL}owner=.+")])?;
+    let found = all.iter().filter(|instance| !label(instance, "owner").is_empty());
+    Ok(found
+        .map(|instance| {
+            let run = label(instance, "run");
+            let in_use = if label(instance, "owner") == us {
+                is_wanted(&run)
+            } else {
+                label(instance, "lease").parse::<u64>().map_or(true, |until| now() < until)
+            };
+            Leftover { kind: LeftoverKind::Instance, run, name: instance.name.clone(), in_use }
+        })
+        .collect())
+}
+
+/// Removes an instance that [`leftovers`] listed, and checks that it is gone.
+///
+/// # Errors
+///
+/// When it is still there, or is not ours any more.
+pub fn remove_leftover(
+    machine: &dyn Machine,
+    project: Option<&str>,
+    leftover: &Leftover,
+) -> Result<(), Fault> {
+    let engine = Engine::new(machine, project);
+    let Some(instance) = engine.instance(&leftover.name)? else { return Ok(()) };
+    let ours = instance.label("run") == Some(&leftover.run);
+    if !ours {
+        return Err(Fault::new(
+            FailureKind::Cleanup,
+            format!("instance `{}` is another one by now", leftover.name),
+        ));
+    }
+    engine.delete(&leftover.name)
+}
+
+/// Tries what a job needs of the engine: makes an instance, runs a command in it, deletes it.
+///
+/// # Errors
+///
+/// When the machine itself does not answer.
+pub fn examine(machine: &dyn Machine, spec: &plans::Incus) -> Result<Vec<Check>, Fault> {
+    use super::instance::{Disks, Document, Labels, options};
+    let engine = Engine::new(machine, spec.project.as_ref().map(plans::EngineName::as_str));
+    let bad = |fault: Fault| Check { ok: false, message: fault.message, advice: fault.advice };
+    if let Err(fault) = engine.reachable() {
+        return Ok(vec![bad(fault)]);
+    }
+    let job = crate::supervise::JobRef {
+        run: "doctor".to_owned(),
+        node: "doctor".to_owned(),
+        attempt: std::process::id(),
+    };
+    let owner = format!("doctor-{}", now());
+    let name = super::instance::name(&owner, &job);
+    let labels = Labels { owner: &owner, job: &job, until: now() + 600 };
+    // A directory of the machine that is surely there: whether it can be shared is the question.
+    let disks = Disks { workspace: Some(("/usr".to_owned(), false)), ..Disks::default() };
+    let document = Document::new(spec, &labels, &disks).text();
+    let tried =
+        engine.launch(spec.image.as_str(), &name, &options(spec), &document).and_then(|()| {
+            let argv = ["sh", "-c", "test -d /workspace && command -v tar"].map(str::to_owned);
+            let mut answer = engine.ask(&engine.exec(&name, (0, 0), &argv))?;
+            for _ in 0..20 {
+                if answer.success() {
+                    return Ok(());
+                }
+                std::thread::sleep(std::time::Duration::from_millis(500));
+                answer = engine.ask(&engine.exec(&name, (0, 0), &argv))?;
+            }
+            Err(Fault::new(
+                FailureKind::NotReady,
+                format!("an instance of `{}` runs no command: {}", spec.image, answer.complaint()),
+            )
+            .advice(super::START_ADVICE))
+        });
+    let removed = match engine.instance(&name) {
+        Ok(Some(_)) => engine.delete(&name),
+        Ok(None) => Ok(()),
+        Err(fault) => Err(fault),
+    };
+    Ok(vec![match tried.and(removed) {
+        Ok(()) => Check {
+            ok: true,
+            message: format!("Incus makes, runs and deletes an instance of `{}`", spec.image),
+            advice: None,
+        },
+        Err(fault) => bad(fault),
+    }])
+}

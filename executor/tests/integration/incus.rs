@@ -1,0 +1,337 @@
+//! Jobs in Incus instances, against a real daemon: what they see, how they end, what is left.
+
+use serde_json::Value;
+
+use crate::{
+    harness::{Ended, World, lane, sh, until},
+    testbed::TestBed,
+};
+
+/// A repository, and the engine its plans run on.
+struct Site {
+    world: World,
+    bed: TestBed,
+}
+
+macro_rules! site {
+    () => {
+        match Site::new() {
+            Some(site) => site,
+            None => return,
+        }
+    };
+}
+
+impl Site {
+    fn new() -> Option<Self> {
+        Some(Self { bed: TestBed::shared(&["incus"])?, world: World::new() })
+    }
+
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = self.world.command(arguments);
+        command.envs(&self.bed.env).stdout(std::process::Stdio::piped());
+        command.stderr(std::process::Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        Ended::of(self.command(arguments).output().expect("the program starts"))
+    }
+
+    fn node(&self) -> Value {
+        let record = self.world.record();
+        record["nodes"][0].clone()
+    }
+
+    fn log(&self, node: &str, kind: &str) -> String {
+        let run = self.world.runs().pop().expect("a run");
+        let path = run.join("nodes").join(node).join(kind);
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    }
+
+    /// The instances that this world's runs left.
+    fn instances(&self) -> Vec<String> {
+        let runs: Vec<String> = self
+            .world
+            .runs()
+            .iter()
+            .map(|run| run.file_name().expect("named").to_string_lossy().into_owned())
+            .collect();
+        let (ok, text) = self.bed.incus(&["list", "--format", "json"]);
+        assert!(ok, "{text}");
+        let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+        all.iter()
+            .filter(|instance| {
+                let run = instance["config"]["user.forge-lanes.run"].as_str().unwrap_or("");
+                runs.iter().any(|ours| ours == run)
+            })
+            .map(|instance| instance["name"].as_str().expect("a name").to_owned())
+            .collect()
+    }
+}
+
+/// Settings of an instance of the test image.
+fn incus(more: &str) -> plans::Runtime {
+    let comma = if more.is_empty() { "" } else { "," };
+    serde_json::from_str(&format!(r#"{{"incus":{{"image":"testbed"{comma}{more}}}}}"#))
+        .expect("settings")
+}
+
+/// A node that runs a script in a container.
+fn contained(script: &str) -> plans::Node {
+    let mut node = sh("execute-a", script, &[]);
+    node.spec.runtime = incus("");
+    node
+}
+
+#[test]
+fn a_job_runs_in_a_container_and_leaves_nothing() {
+    let site = site!();
+    let node =
+        contained("cat file.txt; pwd; hostname; echo oops >&2; touch x && echo written; true");
+    let plan = site.world.plan(vec![node]);
+    site.run(&["apply", &plan]).code(0);
+    let log = site.log("execute-a", "guest.log");
+    assert!(log.starts_with("content\n/workspace\nfl-"), "{log}");
+    assert!(log.contains("oops\n") && log.contains("Read-only file system"), "{log}");
+    assert!(!log.contains("written"), "{log}");
+    let opening = site.log("execute-a", "host.log");
+    assert!(opening.starts_with("runtime=incus placement=local host="), "{opening}");
+    assert!(opening.lines().next().expect("a line").contains("command=/bin/sh -c"), "{opening}");
+    let node = site.node();
+    assert_eq!(node["outcome"], "passed");
+    assert_eq!(node["runtime"], "incus");
+    for phase in ["directories", "tree", "runtime", "launch", "wait", "collect", "cleanup"] {
+        assert!(node["phases"][phase].is_u64(), "{phase}: {node}");
+    }
+    assert_eq!(site.instances(), Vec::<String>::new());
+}
+
+#[test]
+fn an_exit_code_is_the_jobs_own_and_a_missing_directory_is_an_error() {
+    let site = site!();
+    let mut nowhere = contained("true");
+    nowhere.id = crate::harness::node_id("execute-b");
+    nowhere.spec.working_dir = Some(plans::WorkspacePath::new("no/where").expect("a path"));
+    let plan = site.world.plan(vec![contained("exit 42"), nowhere]);
+    site.run(&["apply", &plan]).code(1);
+    let record = site.world.record();
+    assert_eq!(record["nodes"][0]["outcome"], "failed");
+    assert_eq!(record["nodes"][0]["exit_code"], 42);
+    assert_eq!(record["nodes"][1]["outcome"], "failed");
+    assert!(site.log("execute-b", "guest.log").contains("no/where"));
+    assert_eq!(site.instances(), Vec::<String>::new());
+}
+
+#[test]
+fn a_writable_workspace_is_a_private_copy_and_artifacts_come_back() {
+    let site = site!();
+    let mut node = contained(
+        "echo more >> file.txt; mkdir out; cp file.txt out/a; echo b > \"$ARTIFACTS_DIR/b\"; \
+         ln -s /etc/passwd out/link; test -w \"$TMPDIR\" && test -w \"$HOME\"",
+    );
+    node.spec.workspace = plans::Workspace::Writable;
+    node.spec.artifacts = vec!["out/*".to_owned(), "b".to_owned()];
+    let plan = site.world.plan(vec![node]);
+    for _ in 0..2 {
+        site.run(&["apply", &plan]).code(0);
+        assert_eq!(site.log("execute-a", "artifacts/out/a"), "content\nmore\n");
+        assert_eq!(site.log("execute-a", "artifacts/b"), "b\n");
+        assert_eq!(site.log("execute-a", "artifacts/out/link"), "", "a link leads nowhere");
+    }
+    assert_eq!(std::fs::read(site.world.repo().join("file.txt")).expect("there"), b"content\n");
+}
+
+#[test]
+fn a_job_is_who_the_plan_says_it_is() {
+    let site = site!();
+    let script = "id -u; id -g; touch made \"$TMPDIR/t\"; stat -c %u:%g made; env | sort";
+    let mut node = contained(script);
+    node.spec.runtime = incus(r#""user":1234,"group":567"#);
+    node.spec.workspace = plans::Workspace::Writable;
+    node.spec.env.insert(plans::EnvName::new("MINE").expect("a name"), "a=b 'c'".to_owned());
+    let mut root = contained("id -u");
+    root.id = crate::harness::node_id("execute-b");
+    root.spec.runtime = incus(r#""user":1234"#);
+    root.spec.command = plans::Command::Shell { script: "id -u".to_owned(), as_root: true };
+    let plan = site.world.plan(vec![node, root]);
+    site.run(&["apply", &plan]).code(0);
+    let log = site.log("execute-a", "guest.log");
+    assert!(log.starts_with("1234\n567\n1234:567\n"), "{log}");
+    assert!(log.contains("MINE=a=b 'c'\n") && log.contains("\nCI=true\n"), "{log}");
+    assert_eq!(site.log("execute-b", "guest.log"), "0\n");
+}
+
+#[test]
+fn a_job_that_takes_too_long_and_one_that_is_cancelled_are_ended_whole() {
+    let site = site!();
+    let mut slow = contained("trap '' TERM; setsid sleep 300 & echo up; sleep 300; sleep 300");
+    slow.spec.timeout_secs = 2;
+    let plan = site.world.plan(vec![slow]);
+    site.run(&["apply", &plan]).code(1);
+    assert_eq!(site.node()["outcome"], "timed_out");
+    assert!(site.log("execute-a", "guest.log").starts_with("up\n"));
+    let plan = site.world.plan(vec![contained("echo up; sleep 300")]);
+    let child = site.command(&["apply", &plan]).spawn().expect("starts");
+    until(|| site.world.runs().len() == 2 && site.log("execute-a", "guest.log") == "up\n");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("alive");
+    Ended::of(child.wait_with_output().expect("ends")).code(130);
+    assert_eq!(site.instances(), Vec::<String>::new());
+}
+
+#[test]
+fn a_secret_reaches_the_job_and_neither_log_nor_engine() {
+    let site = site!();
+    let script =
+        "echo \"token $TOKEN\"; test ${#TOKEN} -eq 14; cat /proc/1/environ | tr '\\0' '\\n'";
+    let mut node = contained(script);
+    node.spec.secrets.insert(plans::EnvName::new("TOKEN").expect("a name"));
+    let plan = site.world.plan(vec![node]);
+    let mut command = site.command(&["apply", &plan]);
+    command.env("TOKEN", "hunter2hunter2");
+    Ended::of(command.output().expect("starts")).code(0);
+    let log = site.log("execute-a", "guest.log");
+    assert!(log.starts_with("token ***\n") && !log.contains("hunter2"), "{log}");
+}
+
+#[track_caller]
+fn check_infra(site: &Site, runtime: plans::Runtime, script: &str, kind: &str, says: &str) {
+    let mut node = contained(script);
+    node.spec.runtime = runtime;
+    let plan = site.world.plan(vec![node]);
+    let ended = site.run(&["apply", &plan]);
+    let run = site.world.runs().pop().expect("a run");
+    let record: Value =
+        serde_json::from_slice(&std::fs::read(run.join("record.json")).expect("a record"))
+            .expect("JSON");
+    let node = &record["nodes"][0];
+    let host_log = site.log("execute-a", "host.log");
+    assert_eq!(node["outcome"], "infra_failed", "{host_log}{}", ended.err);
+    assert_eq!(node["failure_kind"], kind, "{host_log}");
+    assert!(host_log.contains(says), "{host_log}");
+    assert_eq!(ended.code, Some(3));
+    assert_eq!(site.instances(), Vec::<String>::new());
+}
+
+#[test]
+fn what_the_engine_does_not_have_or_allow_is_named() {
+    let site = site!();
+    let of = |text: &str| serde_json::from_str(text).expect("settings");
+    let image = of(r#"{"incus":{"image":"no-such"}}"#);
+    check_infra(&site, image, "true", "image_missing", "has no image `no-such`");
+    let project = incus(r#""project":"no-such""#);
+    check_infra(&site, project, "true", "engine_refused", "no project `no-such`");
+    let init = of(r#"{"incus":{"image":"testbed-noinit"}}"#);
+    check_infra(&site, init, "true", "not_ready", "init");
+    let forbidden = incus(r#""project":"forbidden""#);
+    check_infra(&site, forbidden, "true", "engine_refused", "in `forbidden`");
+}
+
+#[test]
+fn a_limit_of_the_instance_is_told_from_a_failure_of_the_job() {
+    let site = site!();
+    let memory = incus(r#""memory_mib":48"#);
+    let script = "dd if=/dev/zero of=/dev/null bs=200M count=1; s=$?; exit $s";
+    check_infra(&site, memory, script, "oom", "memory");
+    let processes = incus(r#""processes":40"#);
+    let script = "i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i + 1)); done; exit 7";
+    check_infra(&site, processes, script, "process_limit", "processes");
+}
+
+#[test]
+fn an_instance_that_is_deleted_under_its_job_is_gone_not_failed() {
+    let site = site!();
+    let mut node = contained("echo up; sleep 300");
+    node.spec.timeout_secs = 100;
+    let plan = site.world.plan(vec![node]);
+    let config = site.world.path().join("executor.toml");
+    std::fs::write(&config, "version = 1\n").expect("written");
+    let child = site.command(&["apply", &plan]).spawn().expect("starts");
+    let delete = || {
+        until(|| !site.world.runs().is_empty() && site.log("execute-a", "guest.log") == "up\n");
+        let instances = site.instances();
+        let [name] = &instances[..] else { panic!("one instance, not {instances:?}") };
+        assert!(site.bed.incus(&["delete", "--force", name]).0);
+        name.clone()
+    };
+    delete();
+    // It is tried again: that one goes as well, and the next.
+    let mut child = child;
+    while child.try_wait().expect("a child").is_none() {
+        for name in site.instances() {
+            if site.log("execute-a", "guest.log") == "up\n" {
+                site.bed.incus(&["delete", "--force", &name]);
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let ended = Ended::of(child.wait_with_output().expect("ends"));
+    ended.code(3);
+    let node = site.node();
+    assert_eq!(node["outcome"], "infra_failed");
+    assert_eq!(node["failure_kind"], "runtime_gone", "{}", site.log("execute-a", "host.log"));
+}
+
+#[test]
+fn an_executor_that_is_killed_loses_no_job_and_gc_empties_the_world() {
+    let site = site!();
+    let node = contained("echo up; sleep 3; echo down");
+    let plan = site.world.plan_of(vec![node], vec![lane("lane", &["execute-a"])]);
+    let mut child = site.command(&["apply", &plan]).spawn().expect("starts");
+    until(|| !site.world.runs().is_empty() && site.log("execute-a", "guest.log") == "up\n");
+    child.kill().expect("alive");
+    child.wait().expect("ends");
+    assert_eq!(site.instances().len(), 1);
+    // It can be resumed: gc leaves it alone.
+    site.run(&["gc"]).code(0);
+    assert_eq!(site.instances().len(), 1);
+    site.run(&["resume", "latest"]).code(0);
+    assert_eq!(site.log("execute-a", "guest.log"), "up\ndown\n");
+    assert_eq!(site.instances(), Vec::<String>::new());
+}
+
+#[test]
+fn gc_removes_instances_of_dead_runs_and_nothing_else() {
+    let site = site!();
+    let plan = site.world.plan(vec![contained("true")]);
+    site.run(&["apply", &plan]).code(0);
+    let run = site.world.runs()[0].file_name().expect("named").to_string_lossy().into_owned();
+    let state = site.world.state_dir().canonicalize().expect("there");
+    let name = |what: &str| format!("gctest-{}-{what}", std::process::id());
+    let (dead, alien) = (name("dead"), name("alien"));
+    let label = |key: &str, value: &str| format!("user.forge-lanes.{key}={value}");
+    let owner = executor::runtimes::incus::owner(&state.join("runs"));
+    let made = site.bed.incus(&[
+        "launch",
+        "testbed",
+        &dead,
+        "-c",
+        &label("owner", &owner),
+        "-c",
+        &label("run", &run),
+        "-c",
+        &label("lease", "99999999999"),
+    ]);
+    assert!(made.0, "{}", made.1);
+    assert!(site.bed.incus(&["launch", "testbed", &alien]).0);
+    let dry = site.run(&["gc", "--dry-run"]).code(0);
+    assert!(dry.out.contains(&dead) && !dry.out.contains(&alien), "{}", dry.out);
+    site.run(&["gc"]).code(0);
+    let (_, left) = site.bed.incus(&["list", "--format", "csv", "-c", "n"]);
+    site.bed.incus(&["delete", "--force", &alien]);
+    assert!(!left.contains(&dead) && left.contains(&alien), "{left}");
+}
+
+#[test]
+fn doctor_makes_and_deletes_an_instance() {
+    let site = site!();
+    let plan = site.world.plan(vec![contained("true")]);
+    let ended = site.run(&["doctor", &plan]).code(0);
+    assert!(ended.out.contains("makes, runs and deletes an instance"), "{}", ended.out);
+    let mut node = contained("true");
+    node.spec.runtime = serde_json::from_str(r#"{"incus":{"image":"no-such"}}"#).expect("settings");
+    let plan = site.world.plan(vec![node]);
+    let ended = site.run(&["doctor", &plan]).code(1);
+    assert!(ended.out.contains("no image `no-such`"), "{}", ended.out);
+}

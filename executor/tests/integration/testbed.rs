@@ -1,0 +1,100 @@
+//! The engines of `scripts/testbed`: found where it says, started when they are not there.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// A test bed that is up: its directory and what its `env` file says.
+pub(crate) struct TestBed {
+    pub(crate) dir: PathBuf,
+    pub(crate) env: BTreeMap<String, String>,
+    /// Whether it is this test's alone, and goes with it.
+    own: bool,
+}
+
+impl TestBed {
+    /// Returns the bed that tests share, with these engines up. `None`, with the reason on stderr,
+    /// where they cannot start; under CI that is a failure.
+    pub(crate) fn shared(engines: &[&str]) -> Option<Self> {
+        let uid = rustix::process::getuid().as_raw();
+        let dir = std::env::var_os("FORGE_LANES_TESTBED").map_or_else(
+            || PathBuf::from(format!("/var/tmp/forge-lanes-testbed-{uid}")),
+            PathBuf::from,
+        );
+        Self::up(dir, engines, false)
+    }
+
+    /// Returns a bed of this test's own, whose engines it may break.
+    pub(crate) fn own(name: &str, engines: &[&str]) -> Option<Self> {
+        let dir = PathBuf::from(format!("/var/tmp/fl-{name}-{}", std::process::id()));
+        Self::up(dir, engines, true)
+    }
+
+    fn up(dir: PathBuf, engines: &[&str], own: bool) -> Option<Self> {
+        let output = script(&dir).arg("up").args(engines).output().expect("scripts/testbed starts");
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            let why = why.lines().last().unwrap_or("no reason given");
+            assert!(std::env::var_os("CI").is_none(), "{engines:?} cannot start: {why}");
+            eprintln!("skipped: {engines:?} cannot start here: {why}");
+            return None;
+        }
+        let text = std::fs::read_to_string(dir.join("env")).expect("an env file");
+        let env = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Some(Self { dir, env, own })
+    }
+
+    /// Returns the pid of one of its daemons.
+    pub(crate) fn pid(&self, daemon: &str) -> String {
+        let text = std::fs::read_to_string(self.dir.join("pids").join(daemon)).expect("a pid");
+        text.split_whitespace().next().expect("a pid").to_owned()
+    }
+
+    /// Sends a signal to one of its daemons.
+    pub(crate) fn signal(&self, daemon: &str, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.pid(daemon)]).status();
+        assert!(status.expect("kill starts").success());
+    }
+
+    /// Heals what is broken.
+    pub(crate) fn heal(&self, engines: &[&str]) {
+        let status = script(&self.dir).arg("up").args(engines).stdout(Stdio::null()).status();
+        assert!(status.expect("scripts/testbed starts").success());
+    }
+
+    /// Runs `incus` against its daemon; returns what it printed, trimmed.
+    pub(crate) fn incus(&self, words: &[&str]) -> (bool, String) {
+        let output = Command::new("incus")
+            .args(words)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &self.dir)
+            .envs(&self.env)
+            .stdin(Stdio::null())
+            .output()
+            .expect("incus starts");
+        let text = if output.status.success() { &output.stdout } else { &output.stderr };
+        (output.status.success(), String::from_utf8_lossy(text).trim().to_owned())
+    }
+}
+
+fn script(dir: &Path) -> Command {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/testbed");
+    let mut command = Command::new(path);
+    command.env("FORGE_LANES_TESTBED", dir).stdin(Stdio::null());
+    command
+}
+
+impl Drop for TestBed {
+    fn drop(&mut self) {
+        if self.own {
+            let _ = script(&self.dir).arg("down").stdout(Stdio::null()).status();
+        }
+    }
+}
