@@ -42,6 +42,18 @@ impl World {
         Self { dir, head, tree }
     }
 
+    /// Adds files and commits them.
+    pub(crate) fn commit(&mut self, files: &[(&str, &str)]) {
+        for (name, content) in files {
+            std::fs::write(self.repo().join(name), content).expect("written");
+        }
+        let id = |text: &str| ObjectId::new(text.trim()).expect("an object id");
+        git(self.path(), &["add", "-A"]);
+        git(self.path(), &["commit", "-q", "-m", "more"]);
+        self.head = id(&git(self.path(), &["rev-parse", "HEAD"]));
+        self.tree = id(&git(self.path(), &["rev-parse", "HEAD^{tree}"]));
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }

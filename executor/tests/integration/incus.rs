@@ -24,12 +24,30 @@ macro_rules! site {
 
 impl Site {
     fn new() -> Option<Self> {
-        Some(Self { bed: TestBed::shared(&["incus"])?, world: World::new() })
+        Self::with(&["incus"])
+    }
+
+    /// A site with more engines than that.
+    fn with(engines: &[&str]) -> Option<Self> {
+        let site = Self { bed: TestBed::shared(engines)?, world: World::new() };
+        if let Some(config) = site.bed.env.get("SSH_CONFIG") {
+            // The test bed's hosts, for whoever runs `ssh`.
+            let tools = site.world.path().join("bin");
+            std::fs::create_dir(&tools).expect("made");
+            let text = format!("#!/bin/sh\nexec /usr/bin/ssh -F '{config}' \"$@\"\n");
+            std::fs::write(tools.join("ssh"), text).expect("written");
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(tools.join("ssh"), mode).expect("its mode");
+        }
+        Some(site)
     }
 
     fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = self.world.command(arguments);
-        command.envs(&self.bed.env).stdout(std::process::Stdio::piped());
+        let path = std::env::var("PATH").unwrap_or_default();
+        let tools = self.world.path().join("bin");
+        command.envs(&self.bed.env).env("PATH", format!("{}:{path}", tools.display()));
+        command.stdout(std::process::Stdio::piped());
         command.stderr(std::process::Stdio::piped());
         command
     }
@@ -334,4 +352,134 @@ fn doctor_makes_and_deletes_an_instance() {
     let plan = site.world.plan(vec![node]);
     let ended = site.run(&["doctor", &plan]).code(1);
     assert!(ended.out.contains("no image `no-such`"), "{}", ended.out);
+}
+
+/// A host of the test bed; what it keeps goes with the test.
+fn remote(site: &Site, host: &str) -> plans::Placement {
+    let work_dir = site.world.path().join("work").display().to_string();
+    plans::Placement::RemoteSsh(plans::SshHost {
+        host: plans::HostName::new(host).expect("a name"),
+        ssh: plans::SshDestination::new(host).expect("a destination"),
+        work_dir: plans::AbsolutePath::new(work_dir).expect("a path"),
+        max_jobs: 4,
+    })
+}
+
+#[test]
+fn a_host_reached_over_ssh_runs_jobs_in_its_own_incus() {
+    let Some(site) = Site::with(&["incus", "sshd"]) else { return };
+    for writable in [false, true] {
+        let mut node = contained(
+            "cat file.txt; echo b > \"$ARTIFACTS_DIR/b\"; echo c >> file.txt; touch \"$TMPDIR/x\"",
+        );
+        node.spec.placement = remote(&site, "testbed-host");
+        node.spec.artifacts = vec!["b".to_owned(), "file.txt".to_owned()];
+        if writable {
+            node.spec.workspace = plans::Workspace::Writable;
+        }
+        let plan = site.world.plan(vec![node]);
+        site.run(&["apply", &plan]).code(0);
+        assert!(site.log("execute-a", "guest.log").starts_with("content\n"));
+        assert_eq!(site.log("execute-a", "artifacts/b"), "b\n");
+        let expected = if writable { "content\nc\n" } else { "content\n" };
+        assert_eq!(site.log("execute-a", "artifacts/file.txt"), expected);
+        let opening = site.log("execute-a", "host.log");
+        assert!(opening.starts_with("runtime=incus placement=remote_ssh"), "{opening}");
+        assert_eq!(site.instances(), Vec::<String>::new());
+    }
+    let mut slow = contained("echo up; sleep 300");
+    slow.spec.placement = remote(&site, "testbed-host");
+    slow.spec.timeout_secs = 1;
+    let plan = site.world.plan(vec![slow]);
+    site.run(&["apply", &plan]).code(1);
+    let run = site.world.runs().pop().expect("a run");
+    let record = std::fs::read_to_string(run.join("record.json")).expect("a record");
+    assert!(record.contains("timed_out"), "{record}");
+    assert_eq!(site.instances(), Vec::<String>::new());
+}
+
+/// A flake of two payloads: data, and a wrapper that needs the store as well as the other payload.
+const FLAKE: &str = r#"{
+  outputs = { self }: let
+    system = "x86_64-linux";
+    build = name: text: derivation {
+      inherit name system;
+      builder = "/bin/sh";
+      args = [ "-c" text ];
+    };
+  in rec {
+    deps = build "forge-lanes-deps" "/bin/mkdir -p $out && echo from deps > $out/data";
+    work = build "forge-lanes-build" ''
+      /bin/mkdir -p $out/bin
+      echo '#!/bin/sh' > $out/bin/run-tests
+      echo 'cat /staged/linux-rust/workspace-deps/data ${deps}/data; ls file.txt' >> $out/bin/run-tests
+      /bin/chmod +x $out/bin/run-tests
+    '';
+  };
+}
+"#;
+
+fn check_staged(site: &mut Site, placement: plans::Placement) {
+    site.world.commit(&[("flake.nix", FLAKE)]);
+    let nix = site.bed.env["NIX_CONF_DIR"].clone();
+    let prepare = |role: &str, attribute: &str| {
+        let mut node = sh(&format!("prepare-staged-workspace-{role}"), "", &[]);
+        node.spec.placement = placement.clone();
+        node.spec.command = plans::Command::NixBuild {
+            installable: format!("path:.#{attribute}"),
+            output_name: attribute.to_owned(),
+        };
+        node.spec.env.insert(plans::EnvName::new("NIX_CONF_DIR").expect("a name"), nix.clone());
+        node.output = Some(plans::Output::StorePath);
+        node
+    };
+    let execute = |id: &str| {
+        let prepared = ["prepare-staged-workspace-build", "prepare-staged-workspace-deps"];
+        let mut node = sh(id, "", &prepared);
+        node.spec.placement = placement.clone();
+        node.spec.runtime = incus("");
+        let path = |path: &str| plans::AbsolutePath::new(path).expect("a path");
+        let wrapper = "/staged/linux-rust/workspace-build/bin/run-tests";
+        node.spec.command = plans::Command::Staged(path(wrapper));
+        node.mounts = prepared
+            .iter()
+            .map(|id| plans::Mount {
+                node: crate::harness::node_id(id),
+                path: path(&format!("/staged/linux-rust/{}", &id["prepare-staged-".len()..])),
+            })
+            .collect();
+        node
+    };
+    let nodes = vec![
+        prepare("deps", "deps"),
+        prepare("build", "work"),
+        execute("execute-a"),
+        execute("execute-b"),
+    ];
+    let plan = site.world.plan(nodes);
+    let ended = site.run(&["apply", &plan]);
+    let log = site.log("prepare-staged-workspace-build", "guest.log");
+    ended.code(0);
+    for node in ["execute-a", "execute-b"] {
+        let log = site.log(node, "guest.log");
+        assert_eq!(log, "from deps\nfrom deps\nfile.txt\n");
+    }
+    let record = site.world.record();
+    for node in record["nodes"].as_array().expect("nodes") {
+        assert_eq!(node["attempts"], 1, "{node} {log}");
+    }
+    assert_eq!(site.instances(), Vec::<String>::new());
+}
+
+#[test]
+fn a_staged_linux_target_runs_whole_on_this_machine() {
+    let Some(mut site) = Site::with(&["incus", "nix"]) else { return };
+    check_staged(&mut site, plans::Placement::Local);
+}
+
+#[test]
+fn a_staged_linux_target_runs_whole_on_a_host() {
+    let Some(mut site) = Site::with(&["incus", "sshd", "nix"]) else { return };
+    let placement = remote(&site, "testbed-host");
+    check_staged(&mut site, placement);
 }
