@@ -56,6 +56,12 @@ impl GlobIndex {
         Ok(id)
     }
 
+    /// Makes room for so many more globs.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.texts.reserve(more);
+        self.ids.reserve(more);
+    }
+
     /// Returns how many distinct globs there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -90,10 +96,11 @@ impl GlobIndex {
     pub fn matches(&self, path: &[u8], submodule: bool, hits: &mut Vec<GlobId>) {
         let buckets = self.buckets.get_or_init(|| Arc::new(Buckets::of(&self.texts)));
         hits.clear();
-        // A glob without signs is its own only match.
+        // A glob without signs and braces is its own only match.
         if let Ok(text) = std::str::from_utf8(path)
             && let Some(id) = self.ids.get(text)
             && !text.contains(SIGNS)
+            && !text.contains('{')
         {
             hits.push(*id);
         }

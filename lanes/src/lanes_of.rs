@@ -46,6 +46,8 @@ pub(crate) fn lanes<'a>(
         })
     };
     let files: Vec<_> = of(LaneTrigger::Branch).chain(of(LaneTrigger::Nightly)).collect();
+    let globs = files.iter().map(|(_, file, _)| file.paths.as_ref().map_or(0, Vec::len)).sum();
+    context.globs.reserve(globs);
     let mut names: HashMap<&'a str, LaneIndex> = HashMap::with_capacity(files.len());
     for (position, (_, file, _)) in files.iter().enumerate() {
         match names.get(file.id.as_str()) {

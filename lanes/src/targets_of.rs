@@ -46,6 +46,12 @@ pub(crate) fn describe<'a>(
     context: &mut Context<'a>,
 ) -> Described<'a> {
     let mut all = Described::default();
+    // Tens of thousands of large values: moved once less than they would be as lists grow.
+    let files = || catalogs.iter().flat_map(|part| part.file.targets.iter().flatten());
+    let jobs = files().map(|file| file.jobs.as_ref().map_or(0, Vec::len)).sum();
+    all.targets.reserve(files().count());
+    all.jobs.reserve(jobs);
+    all.job_names.reserve(jobs);
     for part in catalogs {
         for file in part.file.targets.iter().flatten() {
             target(file, part.under.as_deref(), declared, &mut all, context);

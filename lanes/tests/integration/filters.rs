@@ -144,6 +144,16 @@ fn a_crowded_directory_agrees_with_globset() {
 }
 
 #[test]
+fn a_file_named_like_a_glob_is_a_file_like_others() {
+    for text in ["{a,b}", "a*", "[ab]", "a?", "\\*a"] {
+        let (index, ids) = index_of(&[text.to_owned()]);
+        let mut hits = Vec::new();
+        index.matches(text.as_bytes(), false, &mut hits);
+        assert_eq!(hits.contains(&ids[0]), oracle(text).is_match(text), "{text}");
+    }
+}
+
+#[test]
 fn paths_that_are_not_text_match_too() {
     let (index, ids) = index_of(&["src/*.rs".to_owned(), "src/\\*".to_owned()]);
     let mut hits = Vec::new();
