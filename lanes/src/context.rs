@@ -1,6 +1,7 @@
 //! What the steps of a load share: the problems so far, the globs, and how to look a name up.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
@@ -10,6 +11,7 @@ use crate::{
     codes::{self, Code},
     diagnostic::Diagnostic,
     filter_index::GlobIndex,
+    glob::count_alternatives,
     names::{shorten, suggestion},
     read::bad_glob,
     source::{At, Sources, Span},
@@ -21,6 +23,9 @@ const SUGGESTIONS: usize = 50;
 /// How many globs path sets may stand for, all uses together.
 const MOST_EXPANDED: usize = 1_000_000;
 
+/// How many alternatives the braces of all globs may stand for: each is a pattern of its own.
+const MOST_ALTERNATIVES: usize = 250_000;
+
 pub(crate) struct Context<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) found: Vec<Diagnostic>,
@@ -30,6 +35,7 @@ pub(crate) struct Context<'a> {
     pub(crate) lost_catalog: bool,
     suggestions: usize,
     expanded: usize,
+    alternatives: usize,
 }
 
 impl<'a> Context<'a> {
@@ -43,6 +49,7 @@ impl<'a> Context<'a> {
             lost_catalog: false,
             suggestions: 0,
             expanded: 0,
+            alternatives: 0,
         }
     }
 
@@ -152,12 +159,16 @@ impl<'a> Context<'a> {
     }
 
     fn glob(&mut self, text: &At<String>, under: Option<&str>) -> Option<GlobUse> {
-        let added = match under {
-            None => self.globs.add(text),
-            // The form is checked as written, so that the message speaks of that.
-            Some(under) => crate::glob::check(text)
-                .and_then(|()| self.globs.add(&format!("{under}/{}", text.value))),
+        let whole = match under {
+            None => Cow::Borrowed(text.as_str()),
+            Some(under) => Cow::Owned(format!("{under}/{}", text.value)),
         };
+        if self.globs.id(&whole).is_none() && !self.alternatives_are_few(&whole, text.span) {
+            return None;
+        }
+        // The form is checked as written, so that the message speaks of that.
+        let checked = under.map_or(Ok(()), |_| crate::glob::check(text));
+        let added = checked.and_then(|()| self.globs.add(&whole));
         match added {
             Ok(glob) => Some(GlobUse { glob, span: text.span, via: None }),
             Err(problem) => {
@@ -166,6 +177,22 @@ impl<'a> Context<'a> {
                 None
             }
         }
+    }
+
+    /// Counts what the braces of a new glob stand for; the first one too many is told.
+    fn alternatives_are_few(&mut self, glob: &str, span: Span) -> bool {
+        let before = self.alternatives;
+        self.alternatives = before.saturating_add(count_alternatives(glob));
+        if before <= MOST_ALTERNATIVES && self.alternatives > MOST_ALTERNATIVES {
+            let message = format!(
+                "the braces of all globs stand for more than {MOST_ALTERNATIVES} alternatives"
+            );
+            self.report(
+                Diagnostic::error(&codes::BAD_VALUE, span, message)
+                    .help("use `*` for parts that may be anything"),
+            );
+        }
+        self.alternatives <= MOST_ALTERNATIVES
     }
 
     fn expand(&mut self, name: &str, text: &At<String>, uses: &mut Vec<GlobUse>) {

@@ -37,8 +37,7 @@ fn problem(at: Range<usize>, what: impl Into<String>, help: impl Into<String>) -
 /// [`GlobProblem`]: the first thing that is wrong.
 pub fn check(text: &str) -> Result<(), GlobProblem> {
     ends(text)?;
-    let braces = brackets(text.as_bytes())?;
-    if braces {
+    if brackets(text.as_bytes())?.is_some() {
         for alternative in alternatives(text) {
             components(&alternative).and_then(|()| ends(&alternative)).map_err(|found| {
                 let what = format!("in the alternative `{alternative}`, {}", found.what);
@@ -101,8 +100,17 @@ fn ends(text: &str) -> Result<(), GlobProblem> {
     Ok(())
 }
 
-/// Classes, braces, escapes and extended globs; returns whether there are braces.
-fn brackets(text: &[u8]) -> Result<bool, GlobProblem> {
+/// Returns how many patterns the braces of a glob stand for; nothing for one that has none, or that
+/// is not well formed.
+pub(crate) fn count_alternatives(text: &str) -> usize {
+    if !text.contains('{') {
+        return 0;
+    }
+    brackets(text.as_bytes()).ok().flatten().unwrap_or(0)
+}
+
+/// Classes, braces, escapes and extended globs; returns how many alternatives braces stand for.
+fn brackets(text: &[u8]) -> Result<Option<usize>, GlobProblem> {
     let mut at = 0;
     let mut braces = false;
     let mut open: Vec<Open> = Vec::new();
@@ -165,7 +173,7 @@ fn brackets(text: &[u8]) -> Result<bool, GlobProblem> {
         let help = "use `*` for parts that may be anything, or a path set for a list";
         return Err(problem(0..text.len(), what, help));
     }
-    Ok(braces)
+    Ok(braces.then_some(count))
 }
 
 /// An open brace while its alternatives are counted.

@@ -12,8 +12,8 @@ mod check;
 mod pattern;
 mod typical;
 
-pub(crate) use check::alternatives;
 pub use check::{GlobProblem, MAX_ALTERNATIVES, MAX_LENGTH, check};
+pub(crate) use check::{alternatives, count_alternatives};
 pub(crate) use pattern::{Pattern, literal_directory};
 
 /// One glob, ready to match.

@@ -110,3 +110,22 @@ fn a_control_character_stays_off_the_terminal() {
     assert_eq!(diagnostics.len(), 2, "{diagnostics}");
     assert!(!diagnostics.to_string().contains('\u{1b}'));
 }
+
+#[test]
+fn the_braces_of_all_globs_together_have_a_limit() {
+    let globs: Vec<String> = (0..600).map(|at| format!("\"{at}{}\"", "{a,b}".repeat(9))).collect();
+    let lane = |id: usize, globs: &[String]| {
+        format!(
+            "[[branch.lanes]]\nid = \"{id}\"\ncommand = [\"true\"]\npaths = [{}]\n",
+            globs.join(",")
+        )
+    };
+    let tree = |lanes: String| {
+        Tree::new([("ci/forge-lanes.toml", &*format!("version = 1\n{lanes}"))]).load()
+    };
+    let found = tree(lane(0, &globs)).expect_err("307,200 alternatives");
+    assert_eq!(found.len(), 1);
+    assert!(found.render(Style::PLAIN).contains("more than 250000 alternatives"));
+    // The same globs in many lanes are the same alternatives.
+    tree((0..1000).map(|id| lane(id, &globs[..2])).collect()).expect("1,024 alternatives");
+}

@@ -175,7 +175,7 @@ fn any_glob_is_refused_or_matches_as_its_index_does() {
         {
             let Ok(path) = RepoPath::new(path) else { continue };
             index.matches(path.as_bytes(), false, &mut hits);
-            assert_eq!(hits.contains(&id), glob.is_match(path.as_bytes()), "{text} {path}");
+            assert_eq!(hits.contains(&id), glob.is_match(path.as_bytes()), "{text:?} {path:?}");
         }
     });
 }
