@@ -83,12 +83,7 @@ fn what_cannot_be_exported_leaves_nothing() {
     let edited = std::fs::read_to_string(sandbox.root().join("all.json")).expect("the plan");
     sandbox.write("edited.json", edited.replace("lane-1", "lane-9"));
     for (arguments, code, said) in [
-        (
-            &["plan.json", "--to", "github"][..],
-            2,
-            "help: export the plan that `planner plan --all`",
-        ),
-        (&["edited.json", "--to", "gitlab"], 4, "digest"),
+        (&["edited.json", "--to", "gitlab"][..], 4, "digest"),
         (&["gone.json", "--to", "gitlab"], 2, "cannot be read"),
         (&["all.json", "--to", "jenkins"], 2, "buildkite"),
         (&["all.json", "--to", "gitlab", "--plan-path", "../x"], 2, "below the working directory"),
