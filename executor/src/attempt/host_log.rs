@@ -44,24 +44,16 @@ impl HostLog {
             AttemptOutcome::Cancelled => "cancelled",
             AttemptOutcome::InfraFailed => "infra_failed",
         };
-        let mut text = format!("{} {outcome}", now());
-        if let Some(kind) = result.failure_kind {
-            text.push_str(&format!(" ({kind})"));
-        }
-        if let Some(message) = &result.message {
-            text.push_str(&format!(": {message}"));
-        }
-        text.push('\n');
-        if let Some(advice) = &result.advice {
-            text.push_str(&format!("  {advice}\n"));
-        }
+        let kind = result.failure_kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
+        let message = result.message.as_ref().map(|message| format!(": {message}"));
+        let mut lines = vec![format!("{} {outcome}{kind}{}", now(), message.unwrap_or_default())];
+        lines.extend(result.advice.iter().map(|advice| format!("  {advice}")));
         if result.killed_processes > 0 {
-            text.push_str(&format!("  {} processes had to be killed\n", result.killed_processes));
+            lines.push(format!("  {} processes had to be killed", result.killed_processes));
         }
-        for warning in &result.warnings {
-            text.push_str(&format!("  {warning}\n"));
-        }
-        self.write(&text);
+        lines.extend(result.warnings.iter().map(|warning| format!("  {warning}")));
+        lines.push(String::new());
+        self.write(&lines.join("\n"));
     }
 
     fn write(&mut self, text: &str) {

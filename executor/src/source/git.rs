@@ -20,6 +20,9 @@ pub(super) struct Git<'a> {
     pub(super) environment: &'a BTreeMap<String, String>,
 }
 
+/// Takes an object: its index among those asked for, its size, its content.
+type Take<'a> = dyn FnMut(usize, u64, &mut dyn Read) -> Result<(), Fault> + 'a;
+
 /// What an entry of a tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum EntryKind {
@@ -115,11 +118,7 @@ impl Git<'_> {
     }
 
     /// Reads objects in the order asked for; `take` gets each one's index, size and content.
-    pub(super) fn read(
-        self,
-        objects: &[&str],
-        take: &mut dyn FnMut(usize, u64, &mut dyn Read) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    pub(super) fn read(self, objects: &[&str], take: &mut Take<'_>) -> Result<(), Fault> {
         if objects.is_empty() {
             return Ok(());
         }
@@ -154,12 +153,7 @@ impl Git<'_> {
         result
     }
 
-    fn one(
-        self,
-        index: usize,
-        from: &mut impl BufRead,
-        take: &mut dyn FnMut(usize, u64, &mut dyn Read) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    fn one(self, index: usize, from: &mut impl BufRead, take: &mut Take<'_>) -> Result<(), Fault> {
         let broken = |what: &str| {
             let place = self.repository.display();
             Fault::new(FailureKind::SourceMissing, format!("git in {place}: {what}"))

@@ -126,7 +126,7 @@ pub(super) fn attach(
     match local.supervisors.follow(job, limits.grace, control) {
         Some(Heard::Reply(Reply::Over(report))) => {
             let verdict = judge(&place, &report);
-            local.remember(job, report);
+            local.remember(job, *report);
             return verdict;
         }
         // It began before, under another supervisor; or its own is gone.

@@ -78,7 +78,7 @@ pub(crate) enum Reply {
     /// Somebody else started this job before; nothing was done.
     Already,
     /// The job is over, or never began.
-    Over(Report),
+    Over(Box<Report>),
 }
 
 /// The end of a job and of what came after it.

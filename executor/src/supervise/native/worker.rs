@@ -52,12 +52,12 @@ fn serve(wants_mounts: bool) -> std::io::Result<()> {
                     let _ = write_report(&start.place, &report);
                 }
                 let _ = claim.settle(report.ended.as_ref());
-                Reply::Over(report)
+                Reply::Over(Box::new(report))
             }
             Err(error) => {
                 let what = format!("making {}", start.place.job().display());
                 let fault = Fault::io(FailureKind::Supervisor, what, &error);
-                Reply::Over(Report::broken(fault))
+                Reply::Over(Box::new(Report::broken(fault)))
             }
         };
         if !links.connected || send(&mut links.socket, &reply).is_err() || mounts.spent() {
