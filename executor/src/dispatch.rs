@@ -5,6 +5,8 @@
 //! journaled before it is done or told. Attempts run on threads of their own and only ever write
 //! intents. Owns cancellation; does not own when a node may start, nor what an attempt does.
 
+mod worker;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
@@ -13,7 +15,6 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
     time::{Duration, Instant},
@@ -22,26 +23,25 @@ use std::{
 use plans::{EnvName, Node, Placement, Plan};
 
 use crate::{
-    attempt::{self, AttemptOutcome, AttemptRequest, AttemptResult, Observer, Phase},
+    attempt::{AttemptRequest, AttemptResult},
     clock,
     control::{Control, Level},
     event::{self, Event},
     fault::FailureKind,
-    files,
-    intent::Intent,
-    journal::{AttemptEnded, AttemptFacts, Entry, Journal, JournalError},
+    journal::{AttemptEnded, Entry, Journal, JournalError},
     ledger::{Begun, Ledger},
     outcome::Outcome,
-    placements::{Machine, Machines},
-    record,
+    placements::Machines,
     reporters::Reporter,
-    schedule::{self, Action, Because, Ending, Limits, Schedule, Task},
+    schedule::{self, Action, Because, Limits, Schedule, Task},
     secrets::{self, Secrets},
     signals::Asked,
     source::SourceSpec,
     state::RunDir,
     workers::Workers,
 };
+
+use worker::{JournalObserver, ending_of, facts_of, make_room, not_begun, work};
 
 /// What a run is, beside its plan.
 pub struct Run {
@@ -340,24 +340,10 @@ impl<'a> Dispatch<'a> {
             return tell(not_begun(FailureKind::Io, "the node's directory", &error));
         }
         let request = self.request(&node, attempt, &dir);
-        let observer = JournalObserver {
-            journal: Arc::clone(&self.journal),
-            node: node.id.as_str().to_owned(),
-            attempt,
-            durable: AtomicBool::new(false),
-        };
+        let observer = JournalObserver::new(Arc::clone(&self.journal), node.id.as_str(), attempt);
         let machines = Arc::clone(&self.machines);
         let spawned = self.workers.run(move || {
-            let result = match machines.open(&request.node.spec.placement) {
-                Err(fault) => AttemptResult {
-                    failure_kind: Some(fault.kind),
-                    message: Some(fault.message),
-                    advice: fault.advice,
-                    ..nothing_happened()
-                },
-                Ok(machine) => attempt_or_settle(&request, &*machine, &control, &observer, begun),
-            };
-            tell(result);
+            tell(work(&request, &machines, &control, &observer, begun));
         });
         if let Err(error) = spawned {
             refuse(not_begun(FailureKind::Io, "a thread for the attempt", &error));
@@ -462,85 +448,6 @@ impl<'a> Dispatch<'a> {
     }
 }
 
-/// Makes an attempt, or goes on with one that an earlier process began.
-fn attempt_or_settle(
-    request: &AttemptRequest,
-    machine: &dyn Machine,
-    control: &Control,
-    observer: &JournalObserver,
-    begun: Option<Begun>,
-) -> AttemptResult {
-    match begun {
-        None => attempt::run(request, machine, control, observer),
-        Some(Begun { intents, judged: None }) => {
-            attempt::reattach(request, machine, control, observer, &intents)
-        }
-        // It has its verdict; only what it left has to go.
-        Some(Begun { intents, judged: Some(mut result) }) => {
-            if let Err(fault) = attempt::clear(request, machine, control, observer, &intents) {
-                result.warnings.push(format!("left behind: {fault}"));
-            }
-            *result
-        }
-    }
-}
-
-/// Writes what one attempt says down, before it does it.
-struct JournalObserver {
-    journal: Arc<Journal>,
-    node: String,
-    attempt: u32,
-    /// Whether it makes anything that a power cut leaves standing.
-    durable: AtomicBool,
-}
-
-impl JournalObserver {
-    /// What a power cut leaves standing must be on the disk; the rest need only outlive us.
-    fn write(&self, entry: &Entry) -> std::io::Result<()> {
-        let written = if self.durable.load(Ordering::Relaxed) {
-            self.journal.write_through(entry)
-        } else {
-            self.journal.write(entry)
-        };
-        written.map_err(std::io::Error::other)
-    }
-}
-
-impl Observer for JournalObserver {
-    fn intent(&self, intent: &Intent) -> std::io::Result<()> {
-        let (node, attempt) = (self.node.clone(), self.attempt);
-        let entry = Entry::Intent { node, attempt, intent: intent.clone() };
-        if intent.outlives_a_power_cut() {
-            self.durable.store(true, Ordering::Relaxed);
-        }
-        self.write(&entry)
-    }
-
-    fn verdict(&self, result: &AttemptResult) -> std::io::Result<()> {
-        let (node, attempt) = (self.node.clone(), self.attempt);
-        self.write(&Entry::AttemptJudged { node, attempt, result: Box::new(result.clone()) })
-    }
-
-    fn phase(&self, _phase: Phase) {}
-}
-
-/// Moves what an earlier attempt left out of the way of the next one.
-fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
-    std::fs::create_dir_all(dir)?;
-    if attempt <= 1 {
-        return Ok(());
-    }
-    let kept = dir.join("attempts").join((attempt - 1).to_string());
-    for name in ["host.log", "artifacts", "guest.log"] {
-        let from = dir.join(name);
-        if from.symlink_metadata().is_ok() {
-            std::fs::create_dir_all(&kept)?;
-            std::fs::rename(&from, kept.join(name))?;
-        }
-    }
-    files::sync_dir(dir)
-}
-
 /// Turns the plan's graph, hosts and groups into tasks and resources.
 fn schedule_of(run: &Run) -> Schedule {
     let mut names: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -600,79 +507,5 @@ fn in_words(outcome: Outcome) -> &'static str {
         Outcome::InfraFailed => "had no machine that worked",
         Outcome::TimedOut => "timed out",
         Outcome::Failed => "failed",
-    }
-}
-
-fn nothing_happened() -> AttemptResult {
-    AttemptResult {
-        outcome: AttemptOutcome::InfraFailed,
-        exit_code: None,
-        signal: None,
-        failure_kind: None,
-        message: None,
-        advice: None,
-        started: false,
-        phases: BTreeMap::new(),
-        killed_processes: 0,
-        output: None,
-        artifacts: 0,
-        warnings: Vec::new(),
-        details: attempt::Details::default(),
-    }
-}
-
-fn not_begun(kind: FailureKind, what: &str, error: &std::io::Error) -> AttemptResult {
-    let fault = crate::fault::Fault::io(kind, format!("{what} could not be made"), error);
-    AttemptResult {
-        failure_kind: Some(fault.kind),
-        message: Some(fault.message),
-        advice: fault.advice,
-        ..nothing_happened()
-    }
-}
-
-fn facts_of(result: &AttemptResult) -> AttemptFacts {
-    let outcome = match result.outcome {
-        AttemptOutcome::Passed => Outcome::Passed,
-        AttemptOutcome::Failed => Outcome::Failed,
-        AttemptOutcome::TimedOut => Outcome::TimedOut,
-        AttemptOutcome::Cancelled => Outcome::Cancelled,
-        AttemptOutcome::InfraFailed => Outcome::InfraFailed,
-    };
-    let attempt::Details { image, project, member, instance } = &result.details;
-    let details =
-        [("image", image), ("project", project), ("member", member), ("instance", instance)]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
-            .collect();
-    AttemptFacts {
-        outcome,
-        retryable: result.failure_kind.is_none_or(FailureKind::is_retryable)
-            && outcome == Outcome::InfraFailed,
-        exit_code: result.exit_code,
-        signal: result.signal,
-        failure_kind: result.failure_kind.map(|kind| kind.as_str().to_owned()),
-        message: result.message.clone(),
-        advice: result.advice.clone(),
-        phases: result
-            .phases
-            .iter()
-            .map(|(&phase, &took)| (record::phase_name(phase).to_owned(), took))
-            .collect(),
-        killed_processes: result.killed_processes,
-        artifacts: result.artifacts,
-        warnings: result.warnings.clone(),
-        details,
-    }
-}
-
-fn ending_of(facts: &AttemptFacts) -> Ending {
-    match facts.outcome {
-        Outcome::Passed => Ending::Passed,
-        Outcome::Failed => Ending::Failed,
-        Outcome::TimedOut => Ending::TimedOut,
-        Outcome::Cancelled | Outcome::Skipped => Ending::Cancelled,
-        Outcome::InfraFailed if facts.retryable => Ending::Infra,
-        Outcome::InfraFailed => Ending::InfraForGood,
     }
 }

@@ -131,12 +131,17 @@ impl World {
         serde_json::from_slice(&text).expect("JSON")
     }
 
-    /// The directories of all runs, the oldest first.
+    /// The directories of all runs, the oldest first. One whose making was cut short has no name yet
+    /// and is none; the next collection removes it.
     pub(crate) fn runs(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.state_dir().join("runs")) else {
             return Vec::new();
         };
-        let mut runs: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+        let mut runs: Vec<PathBuf> = entries
+            .map(|entry| entry.expect("readable"))
+            .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+            .map(|entry| entry.path())
+            .collect();
         runs.sort();
         runs
     }

@@ -1,0 +1,199 @@
+//! What happens on an attempt's own thread: the attempt, or what is left of one, between the intents
+//! and the verdict that it writes into the journal itself.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    attempt::{self, AttemptOutcome, AttemptRequest, AttemptResult, Observer, Phase},
+    control::Control,
+    fault::{FailureKind, Fault},
+    files,
+    intent::Intent,
+    journal::{AttemptFacts, Entry, Journal},
+    ledger::Begun,
+    outcome::Outcome,
+    placements::{Machine, Machines},
+    record,
+    schedule::Ending,
+};
+
+/// Makes an attempt, or goes on with one that an earlier process began, on the machine its node
+/// names.
+pub(super) fn work(
+    request: &AttemptRequest,
+    machines: &Machines,
+    control: &Control,
+    observer: &JournalObserver,
+    begun: Option<Begun>,
+) -> AttemptResult {
+    match machines.open(&request.node.spec.placement) {
+        Ok(machine) => attempt_or_settle(request, &*machine, control, observer, begun),
+        Err(fault) => faulted(fault),
+    }
+}
+
+fn attempt_or_settle(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &JournalObserver,
+    begun: Option<Begun>,
+) -> AttemptResult {
+    match begun {
+        None => attempt::run(request, machine, control, observer),
+        Some(Begun { intents, judged: None }) => {
+            attempt::reattach(request, machine, control, observer, &intents)
+        }
+        // It has its verdict; only what it left has to go.
+        Some(Begun { intents, judged: Some(mut result) }) => {
+            if let Err(fault) = attempt::clear(request, machine, control, observer, &intents) {
+                result.warnings.push(format!("left behind: {fault}"));
+            }
+            *result
+        }
+    }
+}
+
+/// Writes what one attempt says down, before it does it.
+pub(super) struct JournalObserver {
+    journal: Arc<Journal>,
+    node: String,
+    attempt: u32,
+    /// Whether it makes anything that a power cut leaves standing.
+    durable: AtomicBool,
+}
+
+impl JournalObserver {
+    pub(super) fn new(journal: Arc<Journal>, node: &str, attempt: u32) -> Self {
+        Self { journal, node: node.to_owned(), attempt, durable: AtomicBool::new(false) }
+    }
+
+    /// What a power cut leaves standing must be on the disk; the rest need only outlive us.
+    fn write(&self, entry: &Entry) -> std::io::Result<()> {
+        let written = if self.durable.load(Ordering::Relaxed) {
+            self.journal.write_through(entry)
+        } else {
+            self.journal.write(entry)
+        };
+        written.map_err(std::io::Error::other)
+    }
+}
+
+impl Observer for JournalObserver {
+    fn intent(&self, intent: &Intent) -> std::io::Result<()> {
+        let (node, attempt) = (self.node.clone(), self.attempt);
+        let entry = Entry::Intent { node, attempt, intent: intent.clone() };
+        if intent.outlives_a_power_cut() {
+            self.durable.store(true, Ordering::Relaxed);
+        }
+        self.write(&entry)
+    }
+
+    fn verdict(&self, result: &AttemptResult) -> std::io::Result<()> {
+        let (node, attempt) = (self.node.clone(), self.attempt);
+        self.write(&Entry::AttemptJudged { node, attempt, result: Box::new(result.clone()) })
+    }
+
+    fn phase(&self, _phase: Phase) {}
+}
+
+/// Moves what an earlier attempt left out of the way of the next one.
+pub(super) fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    if attempt <= 1 {
+        return Ok(());
+    }
+    let kept = dir.join("attempts").join((attempt - 1).to_string());
+    for name in ["host.log", "artifacts", "guest.log"] {
+        let from = dir.join(name);
+        if from.symlink_metadata().is_ok() {
+            std::fs::create_dir_all(&kept)?;
+            std::fs::rename(&from, kept.join(name))?;
+        }
+    }
+    files::sync_dir(dir)
+}
+
+fn nothing_happened() -> AttemptResult {
+    AttemptResult {
+        outcome: AttemptOutcome::InfraFailed,
+        exit_code: None,
+        signal: None,
+        failure_kind: None,
+        message: None,
+        advice: None,
+        started: false,
+        phases: BTreeMap::new(),
+        killed_processes: 0,
+        output: None,
+        artifacts: 0,
+        warnings: Vec::new(),
+        details: attempt::Details::default(),
+    }
+}
+
+pub(super) fn not_begun(kind: FailureKind, what: &str, error: &std::io::Error) -> AttemptResult {
+    faulted(Fault::io(kind, format!("{what} could not be made"), error))
+}
+
+fn faulted(fault: Fault) -> AttemptResult {
+    AttemptResult {
+        failure_kind: Some(fault.kind),
+        message: Some(fault.message),
+        advice: fault.advice,
+        ..nothing_happened()
+    }
+}
+
+pub(super) fn facts_of(result: &AttemptResult) -> AttemptFacts {
+    let outcome = match result.outcome {
+        AttemptOutcome::Passed => Outcome::Passed,
+        AttemptOutcome::Failed => Outcome::Failed,
+        AttemptOutcome::TimedOut => Outcome::TimedOut,
+        AttemptOutcome::Cancelled => Outcome::Cancelled,
+        AttemptOutcome::InfraFailed => Outcome::InfraFailed,
+    };
+    let attempt::Details { image, project, member, instance } = &result.details;
+    let details =
+        [("image", image), ("project", project), ("member", member), ("instance", instance)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+            .collect();
+    AttemptFacts {
+        outcome,
+        retryable: result.failure_kind.is_none_or(FailureKind::is_retryable)
+            && outcome == Outcome::InfraFailed,
+        exit_code: result.exit_code,
+        signal: result.signal,
+        failure_kind: result.failure_kind.map(|kind| kind.as_str().to_owned()),
+        message: result.message.clone(),
+        advice: result.advice.clone(),
+        phases: result
+            .phases
+            .iter()
+            .map(|(&phase, &took)| (record::phase_name(phase).to_owned(), took))
+            .collect(),
+        killed_processes: result.killed_processes,
+        artifacts: result.artifacts,
+        warnings: result.warnings.clone(),
+        details,
+    }
+}
+
+pub(super) fn ending_of(facts: &AttemptFacts) -> Ending {
+    match facts.outcome {
+        Outcome::Passed => Ending::Passed,
+        Outcome::Failed => Ending::Failed,
+        Outcome::TimedOut => Ending::TimedOut,
+        Outcome::Cancelled | Outcome::Skipped => Ending::Cancelled,
+        Outcome::InfraFailed if facts.retryable => Ending::Infra,
+        Outcome::InfraFailed => Ending::InfraForGood,
+    }
+}
