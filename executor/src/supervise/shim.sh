@@ -137,8 +137,12 @@ value() {
 
 # RECORD: the exit record, if it is complete.
 verdict() {
-    IFS= read -r RECORD 2>/dev/null <exit || return 1
-    case $RECORD in '1 '*END.) ;; *) return 1 ;; esac
+    IFS= read -r RECORD 2>/dev/null <exit || RECORD=
+    case $RECORD in '1 '*END.) ;; *)
+        RECORD=
+        return 1
+        ;;
+    esac
     RECORD=${RECORD#1 }
     RECORD=${RECORD%%  *}
 }
@@ -153,12 +157,14 @@ log_size() {
 # COOKIE: what every process of this directory's job has in its environment.
 cookie() {
     read -r c_pid c_start c_boot 2>/dev/null <claim || return 1
+    is_number "$c_pid" && [ -n "$c_boot" ] || return 1
     COOKIE=FORGE_LANES_COOKIE=$c_pid-$c_start-$c_boot
 }
 
 # Prints the pids of the job's tree, the dead left out; one may come twice.
 tree() {
     t_leader=
+    [ -n "${COOKIE:-}" ] || return 0
     if read -r t_pid t_start t_boot 2>/dev/null <pid && is_number "$t_pid"; then
         # A dead leader's number stays taken while its group lives. Given to another process since, it
         # says nothing any more.
@@ -167,26 +173,18 @@ tree() {
         fi
     fi
     if [ -r /proc/self/stat ]; then
-        # One process for all of them; head names each file. (busybox grep stops at a NUL.)
+        # One process for all of them. Dead ones have no environment and match no state. Both patterns
+        # are anchored on words that nothing else begins with: an empty one would match anybody.
+        set -- -e "^$COOKIE\$"
+        [ -z "$t_leader" ] ||
+            set -- "$@" -e "^[0-9]+ [(].*[)] [^ZX] [0-9]+ ([0-9]+ )?$t_leader "
         set +f
-        set -- /proc/[0-9]*
-        head -c 2097152 /proc/[0-9]*/environ 2>/dev/null | LC_ALL=C tr '\0' '\n' |
-            LC_ALL=C grep -e "^$COOKIE\$" -e '^==> /proc/[0-9]*/environ <==$' |
-            while read -r t_line t_name t_rest; do
-                case $t_line in
-                '==>') t_name=${t_name#/proc/} t_pid=${t_name%/environ} ;;
-                *) start_time "$t_pid" && echo "$t_pid" ;;
-                esac
-            done
+        t_found=$(LC_ALL=C grep -lzE "$@" /proc/[0-9]*/environ /proc/[0-9]*/stat 2>/dev/null)
         set -f
-        [ -n "$t_leader" ] || return 0
-        for t_dir; do
-            read -r t_line 2>/dev/null <"$t_dir/stat" || continue
-            # state ppid pgrp session
-            case ${t_line##*') '} in
-            Z* | X*) ;;
-            [A-Z]\ *\ "$t_leader"\ *) in_session "$t_leader" ${t_line##*') '} && echo "${t_dir#/proc/}" ;;
-            esac
+        for t_file in $t_found; do
+            t_file=${t_file#/proc/}
+            t_pid=${t_file%/*}
+            [ "$t_pid" = 1 ] || [ "$t_pid" = $$ ] || echo "$t_pid"
         done
     else
         LC_ALL=C ps -A -o pid= -o pgid= -o stat= | while read -r p_pid p_group p_stat; do
@@ -198,10 +196,6 @@ tree() {
                 [ "$p_pid" = $$ ] || echo "$p_pid"
             done
     fi
-}
-
-in_session() {
-    [ "$4" = "$1" ] || [ "$5" = "$1" ]
 }
 
 # KILLs the tree until two looks find it empty: it may fork meanwhile, and a process in the middle of an
@@ -268,35 +262,55 @@ if read -r l 2>/dev/null </proc/$$/stat; then set -f; set -- ${l##*") "}; set +f
 else s=$(LC_ALL=C ps -o lstart= -p $$); s=$(printf "%s_" $s); fi
 printf "%-63s\n" "$$ $s $b" 1<>"$d/pid"
 set -- "$d"
-e=
-if [ -f "$d/env" ]; then e=$(cat "$d/env"); rm -f "$d/env"; fi
 unset b l s d
-eval "unset e; $e"
+if [ -f "$1/env" ]; then
+    exec 4<"$1/env"
+    rm -f "$1/env"
+    . /dev/fd/4
+    exec 4<&-
+fi
 . "$1/cmd"'
 
 # Waits for the leader where perl can: tells a signal from 128+n, and gives back the INT and QUIT that a
 # shell takes away from what it starts in the background.
 WAIT='$SIG{INT} = $SIG{QUIT} = "DEFAULT";
 open my $r, ">&=", 3 or exit 74; # perl closes it on exec: nothing of the job may hold it
+my %e; while (@ARGV && (my $w = shift) ne "--") { my ($n, $v) = split /=/, $w, 2; $e{$n} = $v }
 my $p = fork;
 exit 71 unless defined $p;
-if (!$p) { exec { $ARGV[0] } @ARGV or exit 127 }
+if (!$p) { %ENV = %e; exec { $ARGV[0] } @ARGV or exit 127 }
 waitpid $p, 0;
 print $r $?;'
 
-# Starts the job, waits for its leader, leaves "code signal" in `result` and wakes supervisor $1.
+# Starts the job, waits for its leader, leaves "code signal" in `result` and wakes supervisor $1. The
+# words: NAME=VALUE of its environment, --, what starts it.
 wait_for_leader() {
     w_owner=$1
     shift
     w_result='- -'
     if has perl; then
-        w_raw=$(perl -e "$WAIT" "$@" 3>&1 >>log 2>&1 </dev/null)
+        w_raw=$(perl -e "$WAIT" -- "$@" 3>&1 >>log 2>&1 </dev/null)
         if is_number "$w_raw"; then
             w_result="$((w_raw >> 8)) -"
             [ $((w_raw & 127)) -eq 0 ] || w_result="- $((w_raw & 127))"
         fi
     else
-        "$@" >>log 2>&1 </dev/null
+        # env wants its command where the -- stands.
+        w_env=
+        for w_word; do
+            [ -z "$w_env" ] || set -- "$@" "$w_word"
+            [ -n "$w_env" ] || case $w_word in
+            --) w_env=1 ;;
+            *) set -- "$@" "$w_word" ;;
+            esac
+            shift
+        done
+        if env --default-signal=INT,QUIT true 2>/dev/null; then
+            set -- --default-signal=INT,QUIT -i "$@"
+        else
+            set -- -i "$@"
+        fi
+        env "$@" >>log 2>&1 </dev/null
         w_code=$?
         w_result="$w_code -"
         if [ $w_code -gt 128 ] && [ $w_code -le 192 ]; then
@@ -319,8 +333,18 @@ launch() {
         *) [ ! -d "$l_dir" ] || PATH=$PATH:$l_dir ;;
         esac
     done
-    # `sh` is spelled out: where env looks for it depends on whose env it is.
-    set -- "$COOKIE" "FORGE_LANES_STATE=$PWD" "FORGE_LANES_BOOT=$BOOT" /bin/sh -c "$BECOME_JOB" sh
+    # The shell is spelled out: where it is looked for depends on whose PATH it is.
+    set -- -- /bin/sh -c "$BECOME_JOB" sh
+    if has setsid; then
+        shift
+        set -- -- setsid "$@"
+    elif has perl; then
+        shift
+        set -- -- perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@"
+    else
+        set -m
+    fi
+    set -- "$COOKIE" "FORGE_LANES_STATE=$PWD" "FORGE_LANES_BOOT=$BOOT" "$@"
     while [ -n "$l_names" ]; do
         l_name=${l_names%%,*}
         l_names=${l_names#"$l_name"}
@@ -329,33 +353,26 @@ launch() {
         eval "l_set=\${$l_name+set}"
         [ -z "$l_set" ] || eval "set -- \"$l_name=\$$l_name\" \"\$@\""
     done
-    set -- -i "$@"
-    if ! has perl && env --default-signal=INT,QUIT true 2>/dev/null; then
-        set -- --default-signal=INT,QUIT "$@"
-    fi
-    if has setsid; then
-        wait_for_leader "$l_owner" setsid env "$@"
-    elif has perl; then
-        wait_for_leader "$l_owner" perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' env "$@"
-    else
-        set -m
-        wait_for_leader "$l_owner" env "$@"
-    fi
+    wait_for_leader "$l_owner" "$@"
 }
 
 oom_kills() {
     OOM=0
-    [ -r /proc/vmstat ] || return 0
-    while read -r o_key o_value; do
-        [ "$o_key" != oom_kill ] || OOM=$o_value
-    done </proc/vmstat
+    [ ! -r /proc/vmstat ] || OOM=$(grep '^oom_kill ' /proc/vmstat)
 }
 
-# Exits 74 when the disk has no room, 75 when another supervisor was first.
+# Says on its stdout, which it then closes, whether it is the one: started, already, error WHY.
 supervise() {
     timeout=$1 lease=$2 grace=$3 keep=$4
     boot_id
-    start_time $$ || exit 71
+    start_time $$ || {
+        echo 'error no_supervisor'
+        exit 71
+    }
+
+    now
+    until=-
+    [ "$lease" -eq 0 ] || until=$((NOW + lease))
 
     # 1. Whatever may not fit on the disk comes before the claim.
     new=.new.$$
@@ -366,31 +383,35 @@ supervise() {
             printf '%-14s.\n' - >$new/result &&
             printf '%-63s\n' - >$new/pid &&
             printf '%-31s\n' - >$new/why &&
-            printf '%-15s\n' - >$new/lease &&
+            printf '%-15s\n' "$until" >$new/lease &&
             printf '%-15s\n' - >$new/cancel &&
             printf '%-15s\n' - >$new/hb &&
             : >$new/log
     } 2>/dev/null || {
         rm -rf $new
+        echo 'error no_space'
         exit 74
     }
 
     # 2. The claim: a hard link is there or is not, and a second one fails.
     ln $new/claim claim 2>/dev/null || {
         rm -rf $new
-        [ -f claim ] && exit 75
-        exit 74
+        if [ -f claim ]; then echo already; else echo 'error no_space'; fi
+        exit 75
     }
-    for file in result pid why lease cancel hb log exit; do
-        mv $new/$file $file
-    done
+    # The record last: who sees it sees all of them.
+    mv $new/result $new/pid $new/why $new/lease $new/cancel $new/hb $new/log $new/exit .
     rm -rf $new
+    # The starter waits for this, unless it is gone.
+    trap '' PIPE
+    echo started
+    exec >/dev/null
+    trap - PIPE
 
     # 3. The job.
     now
     began=$CENTIS
     started=$(date +%s)
-    [ "$lease" -eq 0 ] || in_place lease '%-15s\n' $((NOW + lease))
     until=0
     [ "$timeout" -eq 0 ] || until=$((NOW + timeout))
     oom_kills
@@ -407,7 +428,7 @@ supervise() {
     # 4. Watch until the leader is gone or somebody wants it gone.
     KILLED=0
     reason=exited
-    pause=0.05
+    pause=0.2
     while :; do
         leader_ended && break
         now
@@ -439,7 +460,7 @@ supervise() {
         sleeper=$!
         wait $sleeper
         kill $sleeper 2>/dev/null
-        case $pause in 0.05) pause=0.1 ;; 0.1) pause=0.3 ;; 0.3) pause=1 ;; esac
+        case $pause in 0.2) pause=0.5 ;; 0.5) pause=1 ;; esac
     done
 
     # 5. Whatever the job left behind, then the verdict.
@@ -457,10 +478,10 @@ supervise() {
     if [ $reason = exited ] && read -r why w_rest <why; then
         case $why in not_found | not_executable | no_working_dir | broken) reason=$why ;; esac
     fi
-    rm -f env
+    [ ! -f env ] || rm -f env
     now
     in_place exit '%-251sEND.\n' "1 code=$CODE signal=$SIGNAL reason=$reason evidence=$evidence\
- killed=$KILLED started=$started ended=$(date +%s) elapsed_ms=$(((CENTIS - began) * 10))"
+ killed=$KILLED started=$started ended=$((started + (CENTIS - began) / 100)) elapsed_ms=$(((CENTIS - began) * 10))"
 }
 
 leader_ended() {
@@ -486,34 +507,26 @@ start() {
         *) fail "bad_option $option" ;;
         esac
     done
-    # The supervisor holds nothing of this process: no descriptor, no session.
-    if has setsid; then
-        setsid sh "$SHIM" supervise . $timeout $lease $grace "$keep" </dev/null >/dev/null 2>&1 &
-    elif has perl; then
-        perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' \
-            sh "$SHIM" supervise . $timeout $lease $grace "$keep" </dev/null >/dev/null 2>&1 &
-    else
-        set -m
-        sh "$SHIM" supervise . $timeout $lease $grace "$keep" </dev/null >/dev/null 2>&1 &
-    fi
-    supervisor=$!
-    until [ -f claim ]; do
-        if ! kill -0 $supervisor 2>/dev/null && [ ! -f claim ]; then
-            wait $supervisor
-            case $? in
-            75) break ;;
-            74) fail no_space ;;
-            *) fail no_supervisor ;;
-            esac
+    # The supervisor holds nothing of this process but the pipe, which ends when it has claimed the job.
+    set -- sh "$SHIM" supervise . $timeout $lease $grace "$keep"
+    answer=$(
+        if has setsid; then
+            setsid "$@" </dev/null 2>/dev/null &
+        elif has perl; then
+            perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@" </dev/null 2>/dev/null &
+        else
+            set -m
+            "$@" </dev/null 2>/dev/null &
         fi
-        nap 0.01
-    done
-    read -r owner o_rest <claim
-    # Who was told that it started finds its files.
-    until [ -f exit ] || ! alive claim; do
-        nap 0.01
-    done
-    if [ "$owner" = $supervisor ]; then echo started; else echo already; fi
+    )
+    if [ "$answer" = already ]; then
+        # Who is told so finds the other's files.
+        until [ -f exit ] || ! alive claim; do
+            nap 0.01
+        done
+    fi
+    echo "${answer:-error no_supervisor}"
+    case $answer in started | already) ;; *) exit 1 ;; esac
 }
 
 fail() {
@@ -596,7 +609,11 @@ attach() {
             at=$offset quiet=0
             [ $step -le 2 ] || step=2
         elif [ -n "$ended" ]; then
-            printf '%s end %s\n' "$marker" "$(status)"
+            if [ -n "$RECORD" ]; then
+                printf '%s end state=exited log=%s %s\n' "$marker" $SIZE "$RECORD"
+            else
+                printf '%s end %s\n' "$marker" "$(status)"
+            fi
             return 0
         else
             case $step in
@@ -667,7 +684,8 @@ gc() {
         fi
     fi
     KILLED=0
-    if [ -f claim ]; then
+    # After a verdict there is nothing of it left.
+    if [ -f claim ] && ! verdict; then
         boot_id
         read -r c_pid c_start c_boot <claim
         [ "$c_boot" != "$BOOT" ] || { cookie && kill_tree; }

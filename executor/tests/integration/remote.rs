@@ -338,10 +338,14 @@ fn places_and_groups_of_a_host_hold_over_executors() {
         })
         .collect();
     let plan = far.world.plan(nodes);
-    let mut executors: Vec<Child> =
-        (0..3).map(|_| far.start(&["apply", &plan, "--jobs", "3"])).collect();
-    for executor in &mut executors {
-        assert_eq!(executor.wait().expect("it ends").code(), Some(0));
+    let executors: Vec<Child> = (0..3)
+        .map(|_| {
+            let mut command = far.command(&["apply", &plan, "--jobs", "3"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+        })
+        .collect();
+    for executor in executors {
+        Ended::of(executor.wait_with_output().expect("it ends")).code(0);
     }
 }
 

@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Bench {
     shell: Vec<&'static str>,
     root: tempfile::TempDir,
+    /// Another PATH than the test's own.
+    path: Option<std::ffi::OsString>,
 }
 
 impl Bench {
@@ -38,7 +40,7 @@ impl Bench {
         }
         let root = tempfile::tempdir().expect("a directory");
         fs::write(root.path().join("shim.sh"), shim::SOURCE).expect("the script");
-        Some(Self { shell: shell.to_vec(), root })
+        Some(Self { shell: shell.to_vec(), root, path: None })
     }
 
     /// Makes a state directory with a job in it.
@@ -55,7 +57,7 @@ impl Bench {
             .args(&self.shell[1..])
             .arg(self.root.path().join("shim.sh"))
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
+            .env("PATH", self.path.clone().or_else(|| std::env::var_os("PATH")).expect("a PATH"))
             .env("HOME", self.root.path())
             .stdin(Stdio::null());
         command
@@ -193,6 +195,7 @@ scenarios! {
     attach_streams_from_any_offset_in_whole_frames => super::attach;
     a_killed_supervisor_is_lost_and_cancel_ends_its_job => super::lost;
     another_boot_is_told_from_a_lost_supervisor => super::rebooted;
+    nobody_is_killed_for_a_job_that_says_nothing_of_itself => super::innocents;
     gc_removes_what_is_over_and_not_what_is_wanted => super::gc;
     a_full_disk_takes_no_verdict => super::full_disk;
     what_never_ran_is_unknown => super::unknown;
@@ -442,6 +445,27 @@ fn rebooted(bench: &Bench) {
     assert_eq!(job.verb("gc", &[]), "removed");
 }
 
+fn innocents(bench: &Bench) {
+    // An sshd writes its title over its environment, which then holds empty words.
+    let sshd = crate::sshd::Sshd::start("");
+    let mut plain = Command::new("sleep").arg("1000").env_clear().spawn().expect("sleep starts");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot id");
+    for pid in ["-", "", "999999999 1 x"] {
+        let job = bench.job("n", "exit 0");
+        fs::write(job.directory.join("claim"), format!("999999999 17 {boot}")).expect("a claim");
+        fs::write(job.directory.join("pid"), format!("{pid:<63}\n")).expect("a pid");
+        fs::write(job.directory.join("cancel"), "-              \n").expect("a file");
+        assert_eq!(field(&job.verb("cancel", &["0"]), "state"), "lost");
+        assert_eq!(job.verb("gc", &["force"]), "removed");
+    }
+    assert!(plain.try_wait().expect("a child").is_none());
+    if let Some(sshd) = sshd {
+        assert!(crate::sshd::is_alive(sshd.processes()[0]));
+    }
+    let _ = plain.kill();
+    let _ = plain.wait();
+}
+
 fn gc(bench: &Bench) {
     let mark = mark();
     let job =
@@ -542,6 +566,27 @@ fn interrupts(bench: &Bench) {
     job.start(&[]);
     assert_eq!(field(&job.ended(), "code"), "5");
     assert_eq!(job.log(), "caught\n");
+}
+
+#[test]
+fn without_perl_it_is_the_shell_that_waits() {
+    let Some(mut bench) = Bench::new(&["busybox", "sh"]) else { return };
+    let bin = bench.root.path().join("bin");
+    fs::create_dir_all(&bin).expect("a directory");
+    let installed = Command::new("busybox").args(["--install", "-s"]).arg(&bin).status();
+    assert!(installed.is_ok_and(|status| status.success()));
+    bench.path = Some(bin.into());
+    let mark = mark();
+    let job = bench.job("n", &format!("echo \"$GIVEN\"; setsid sleep {mark} & exit 7"));
+    fs::write(job.directory.join("env"), "export GIVEN='a b'\n").expect("the environment");
+    job.start(&[]);
+    let status = job.ended();
+    assert_eq!((field(&status, "code"), field(&status, "signal")), ("7", "-"));
+    assert_eq!(job.log(), "a b\n");
+    assert_eq!(alive_with(&mark), 0);
+    let job = bench.job("s", "kill -SEGV $$; sleep 5");
+    job.start(&[]);
+    assert_eq!(field(&job.ended(), "signal"), "11");
 }
 
 #[test]

@@ -144,9 +144,15 @@ impl RemoteSsh {
             return Ok(path.clone());
         }
         let directory = Path::new(&self.work_dir).join("bin");
-        let installed = self.host.check(&shim::install(&directory), &self.host.patience());
+        let script = shim::install(&directory).text("mkdir -p").word(self.turns());
+        let installed = self.host.check(&script, &self.host.patience());
         installed.map_err(|error| fault(FailureKind::Supervisor, &error))?;
         Ok(self.shim.get_or_init(|| directory.join(shim::file_name())).clone())
+    }
+
+    /// Returns the directory of turns over there.
+    pub(super) fn turns(&self) -> String {
+        format!("{}/turns", self.work_dir)
     }
 
     pub(super) fn may_mount(&self) -> Result<bool, Fault> {

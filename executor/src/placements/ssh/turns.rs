@@ -18,7 +18,6 @@ use super::{
     token::token,
 };
 use crate::{
-    command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Held, Turn},
@@ -59,20 +58,18 @@ pub(super) fn acquire(
         return Ok(Some(Box::new(Turns { stop: None, renewing: None })));
     }
     let shim = machine.shim()?;
-    let directory = format!("{}/turns", machine.work_dir);
+    let directory = machine.turns();
     let mine = token();
     let mut groups = wanted.groups.clone();
     groups.sort();
     groups.dedup();
     let job = wanted.holder.as_ref().map_or("-", |(_, directory)| directory.as_str());
-    let make = Script::new("mkdir -p").word(&directory).text(" && ");
     let take = shim::verb(&shim, "take", directory.as_ref())
         .word(&mine)
         .word(SECONDS.to_string())
         .word(job)
         .word(wanted.max_jobs.unwrap_or(0).to_string())
         .words(&groups);
-    let take = make.text(&String::from_utf8_lossy(take.as_bytes()));
     loop {
         if control.level() > Level::Run {
             return Ok(None);

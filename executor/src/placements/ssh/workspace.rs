@@ -57,9 +57,9 @@ pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: boo
         .set("ws", places.copy(keeps_workspace))
         .set("owner", owner)
         .text(
-            "mkdir -p \"$state\" && cd \"$state\" || exit 1\n\
+            "[ -f \"$state/claim\" ] || mkdir -p \"$state/tmp\" \"$state/artifacts\" \"$state/.new-$$\"\n\
+             cd \"$state\" || exit 1\n\
              if [ ! -f claim ]; then\n\
-             mkdir -p tmp artifacts || exit 1\n\
              [ -s ../owner ] || printf '%s\\n' \"$owner\" >../owner || exit 1\n\
              printf '%s\\n' \"${tree##*/}\" >uses || exit 1\n\
              [ -d \"$tree\" ] || { echo 'the source tree is gone'; exit 1; }\n",
@@ -89,12 +89,11 @@ pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: boo
         }
         script = script.text("fi\n");
     }
-    script = script.text("printf '%s'").word(bytes(&command(job, places, may_mount)));
-    script =
-        script.text(" >.new-cmd && mv -f .new-cmd cmd || { echo 'error no_space'; exit 1; }\n");
-    script = script.text("printf '%s'").word(bytes(&environment(job, places)));
+    // Renamed into place: a supervisor that another try started reads them whole.
+    script = script.text("{ printf '%s'").word(bytes(&command(job, places, may_mount)));
+    script = script.text(" >.new-$$/cmd && printf '%s'").word(bytes(&environment(job, places)));
     script.text(
-        " >.new-env && mv -f .new-env env || { echo 'error no_space'; exit 1; }\n\
+        " >.new-$$/env && mv -f .new-$$/cmd .new-$$/env .; } || { echo 'error no_space'; exit 1; }\n\
          if [ -f claim ]; then rm -f env; fi\nfi\n",
     )
 }
@@ -140,8 +139,9 @@ fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
     }
     // Inside of a mount namespace, which is gone with its last process.
     let mut inner = Script::new("_fl_state=$1; shift\n").text(
-        "_fl_bind() { mount --bind \"$1\" \"$2\" && mount -o remount,bind,ro \"$2\" ||\n\
-         _fl_no broken \"cannot mount $1 at $2\"; }\n",
+        // Some mount(8) take `bind,ro` for `bind`: asked, and told again.
+        "_fl_bind() { mount -o bind,ro \"$1\" \"$2\" && { [ ! -w \"$2\" ] || \
+         mount -o remount,bind,ro \"$2\"; } || _fl_no broken \"cannot mount $1 at $2\"; }\n",
     );
     if view == View::Mount {
         inner = inner.text("_fl_bind").word(tree(job)).word(tree(job)).text("\n");
