@@ -1,8 +1,12 @@
 //! The same inputs give the same bytes, whoever asks, wherever, however often.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use crate::{program::lanes_of, sandbox::Sandbox};
+
+macro_rules! put {
+    ($text:ident, $($arguments:tt)*) => { write!($text, $($arguments)*).expect("memory") };
+}
 
 /// A repository in which much is selected: lanes with several globs, shared jobs, odd names.
 fn busy() -> Sandbox {
@@ -10,23 +14,25 @@ fn busy() -> Sandbox {
     let mut manifest = "version = 1\ndefault_branch = \"main\"\n[path_sets]\n".to_owned();
     let mut catalog = "version = 1\n".to_owned();
     for set in 0..10 {
-        manifest += &format!("set-{set} = [\"p{set}/**\", \"shared/{set}.*\"]\n");
+        put!(manifest, "set-{set} = [\"p{set}/**\", \"shared/{set}.*\"]\n");
     }
     for lane in 0..40 {
         let (set, other) = (lane % 10, (lane * 7 + 1) % 10);
-        manifest += &format!(
+        put!(
+            manifest,
             "[[branch.lanes]]\nid = \"lane-{lane}\"\ntarget = \"t{lane}\"\n\
              paths = [\"@set-{set}\", \"@set-{other}\", \"**/*_{lane}.rs\"]\n\
              concurrency_group = \"g{}\"\n",
             lane % 3
         );
         if lane > 30 {
-            manifest += &format!("after = [\"lane-{}\", \"lane-{}\"]\n", lane - 20, lane - 30);
+            put!(manifest, "after = [\"lane-{}\", \"lane-{}\"]\n", lane - 20, lane - 30);
         }
-        catalog += &format!("[[targets]]\nid = \"t{lane}\"\n");
+        put!(catalog, "[[targets]]\nid = \"t{lane}\"\n");
         for job in 0..3 {
             let needs = if job > 0 { format!("\"job-{lane}-{}\"", job - 1) } else { String::new() };
-            catalog += &format!(
+            put!(
+                catalog,
                 "[[targets.jobs]]\nid = \"job-{lane}-{job}\"\nbase = \"host_local\"\n\
                  timeout_secs = 60\nneeds = [{needs}]\nenv = {{ B = \"1\", A = \"2\", C = \"3\" }}\n\
                  command = {{ argv = [\"true\"] }}\nprepare = [{{ id = \"kit-{}\", command = [\"make\"], \
