@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plans::{EnvName, Node, Placement, Plan};
+use plans::{EnvName, Node, NodeId, Placement, Plan};
 
 use crate::{
     attempt::{AttemptRequest, AttemptResult},
@@ -115,6 +115,9 @@ pub struct Dispatch<'a> {
     /// Who asked first: decides between exit codes 130 and 143.
     pub asked_by: Option<Asked>,
     broken: Option<JournalError>,
+    /// What happened and has not been told yet. Told only after everything that may start has been
+    /// started: machines do not wait for a terminal.
+    untold: Vec<Event>,
 }
 
 impl<'a> Dispatch<'a> {
@@ -144,12 +147,14 @@ impl<'a> Dispatch<'a> {
             asked: 0,
             asked_by: None,
             broken: None,
+            untold: Vec::new(),
         }
     }
 
     /// Runs until every node has its verdict or the run is left.
     pub fn run(mut self, messages: &Receiver<Message>) -> (Dispatched, Option<Asked>) {
         self.begin();
+        self.tell_all();
         while !self.is_over() {
             let message = match self.due.peek() {
                 None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -162,6 +167,7 @@ impl<'a> Dispatch<'a> {
                 Ok(Message::Asked(by)) => {
                     self.asked_by.get_or_insert(by);
                     if self.asked >= 2 {
+                        self.tell_all();
                         return (Dispatched::Left, self.asked_by);
                     }
                     self.stop(by);
@@ -169,6 +175,7 @@ impl<'a> Dispatch<'a> {
                 Err(RecvTimeoutError::Timeout) => self.wake(),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("this end holds a sender"),
             }
+            self.tell_all();
         }
         let dispatched = match self.broken.take() {
             Some(error) => Dispatched::Broken(error),
@@ -253,7 +260,7 @@ impl<'a> Dispatch<'a> {
         if !kill {
             self.note(Entry::Stopping { at: clock::now(), reason: reason.clone() });
         }
-        self.reporter.event(&Event::RunStopping(event::RunStopping { reason, kill }));
+        self.tell(Event::RunStopping(event::RunStopping { reason, kill }));
         let level = if kill { Level::Kill } else { Level::Cancel };
         self.controls.values().for_each(|control| control.raise(level));
         let actions = self.schedule.handle(schedule::Event::Stop);
@@ -268,7 +275,7 @@ impl<'a> Dispatch<'a> {
         for warning in &result.warnings {
             let node = Some(node.id.as_str().to_owned());
             let message = warning.clone();
-            self.reporter.event(&Event::Warning(event::Warning { node, message }));
+            self.tell(Event::Warning(event::Warning { node, message }));
         }
         let ended = AttemptEnded {
             node: node.id.as_str().to_owned(),
@@ -312,7 +319,7 @@ impl<'a> Dispatch<'a> {
     /// Hands an attempt to a thread; `begun` is what an earlier process said it would make.
     fn launch(&mut self, task: usize, attempt: u32, begun: Option<Begun>) {
         let node = Arc::clone(&self.run.nodes[task]);
-        self.reporter.event(&Event::NodeStarted(event::NodeStarted {
+        self.tell(Event::NodeStarted(event::NodeStarted {
             node: node.id.as_str().to_owned(),
             attempt,
             at: clock::now(),
@@ -401,15 +408,28 @@ impl<'a> Dispatch<'a> {
         }
     }
 
+    fn tell(&mut self, event: Event) {
+        self.untold.push(event);
+    }
+
+    fn tell_all(&mut self) {
+        for event in std::mem::take(&mut self.untold) {
+            if let Event::NodeFinished(node) = &event
+                && node.attempts > 0
+                && let Ok(id) = NodeId::new(node.node.as_str())
+            {
+                let path = self.run.dir.node(&id).join("result.json");
+                let text = serde_json::to_vec_pretty(&node.record).expect("plain data");
+                // A copy for people: the journal holds it already, and the record will.
+                let _ = std::fs::write(path, text);
+            }
+            self.reporter.event(&event);
+        }
+    }
+
     fn tell_finished(&mut self, task: usize) {
         let node = self.ledger.node_record(&self.run.plan, task);
-        if node.attempts > 0 {
-            let path = self.run.dir.node(&self.run.nodes[task].id).join("result.json");
-            let text = serde_json::to_vec_pretty(&node).expect("plain data");
-            // A copy for people: the journal holds it already, and the record will.
-            let _ = std::fs::write(path, text);
-        }
-        self.reporter.event(&Event::NodeFinished(Box::new(event::NodeFinished::of(&node))));
+        self.tell(Event::NodeFinished(Box::new(event::NodeFinished::of(&node))));
     }
 
     fn tell_retrying(&mut self, task: usize, delay: Duration) {
@@ -423,7 +443,7 @@ impl<'a> Dispatch<'a> {
             message: last.facts.message.clone(),
             delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
         };
-        self.reporter.event(&Event::NodeRetrying(event));
+        self.tell(Event::NodeRetrying(event));
     }
 
     /// Writes an entry down and takes it in; returns whether that worked. When it did not, the run
@@ -440,7 +460,7 @@ impl<'a> Dispatch<'a> {
             Err(error) => {
                 let message = error.to_string();
                 self.broken = Some(error);
-                self.reporter.event(&Event::Warning(event::Warning { node: None, message }));
+                self.tell(Event::Warning(event::Warning { node: None, message }));
                 self.controls.values().for_each(|control| control.raise(Level::Cancel));
                 false
             }
