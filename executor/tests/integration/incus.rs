@@ -11,6 +11,8 @@ use crate::{
 struct Site {
     world: World,
     bed: TestBed,
+    /// The daemon to talk to, when it is not the single one.
+    member: Option<String>,
 }
 
 macro_rules! site {
@@ -29,7 +31,11 @@ impl Site {
 
     /// A site with more engines than that.
     fn with(engines: &[&str]) -> Option<Self> {
-        let site = Self { bed: TestBed::shared(engines)?, world: World::new() };
+        Some(Self::on(TestBed::shared(engines)?))
+    }
+
+    fn on(bed: TestBed) -> Self {
+        let site = Self { bed, world: World::new(), member: None };
         if let Some(config) = site.bed.env.get("SSH_CONFIG") {
             // The test bed's hosts, for whoever runs `ssh`.
             let tools = site.world.path().join("bin");
@@ -39,7 +45,7 @@ impl Site {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             std::fs::set_permissions(tools.join("ssh"), mode).expect("its mode");
         }
-        Some(site)
+        site
     }
 
     fn command(&self, arguments: &[&str]) -> std::process::Command {
@@ -47,6 +53,9 @@ impl Site {
         let path = std::env::var("PATH").unwrap_or_default();
         let tools = self.world.path().join("bin");
         command.envs(&self.bed.env).env("PATH", format!("{}:{path}", tools.display()));
+        if let Some(dir) = &self.member {
+            command.env("INCUS_DIR", dir);
+        }
         command.stdout(std::process::Stdio::piped());
         command.stderr(std::process::Stdio::piped());
         command
@@ -75,7 +84,7 @@ impl Site {
             .iter()
             .map(|run| run.file_name().expect("named").to_string_lossy().into_owned())
             .collect();
-        let (ok, text) = self.bed.incus(&["list", "--format", "json"]);
+        let (ok, text) = self.bed.incus_at(self.member.as_deref(), &["list", "--format", "json"]);
         assert!(ok, "{text}");
         let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
         all.iter()
@@ -419,7 +428,7 @@ const FLAKE: &str = r#"{
 }
 "#;
 
-fn check_staged(site: &mut Site, placement: plans::Placement) {
+fn check_staged(site: &mut Site, placement: plans::Placement, settings: &str) {
     site.world.commit(&[("flake.nix", FLAKE)]);
     let nix = site.bed.env["NIX_CONF_DIR"].clone();
     let prepare = |role: &str, attribute: &str| {
@@ -437,7 +446,7 @@ fn check_staged(site: &mut Site, placement: plans::Placement) {
         let prepared = ["prepare-staged-workspace-build", "prepare-staged-workspace-deps"];
         let mut node = sh(id, "", &prepared);
         node.spec.placement = placement.clone();
-        node.spec.runtime = incus("");
+        node.spec.runtime = incus(settings);
         let path = |path: &str| plans::AbsolutePath::new(path).expect("a path");
         let wrapper = "/staged/linux-rust/workspace-build/bin/run-tests";
         node.spec.command = plans::Command::Staged(path(wrapper));
@@ -474,12 +483,111 @@ fn check_staged(site: &mut Site, placement: plans::Placement) {
 #[test]
 fn a_staged_linux_target_runs_whole_on_this_machine() {
     let Some(mut site) = Site::with(&["incus", "nix"]) else { return };
-    check_staged(&mut site, plans::Placement::Local);
+    check_staged(&mut site, plans::Placement::Local, "");
 }
 
 #[test]
 fn a_staged_linux_target_runs_whole_on_a_host() {
     let Some(mut site) = Site::with(&["incus", "sshd", "nix"]) else { return };
     let placement = remote(&site, "testbed-host");
-    check_staged(&mut site, placement);
+    check_staged(&mut site, placement, "");
+}
+
+/// A site on a cluster, reached through its first member.
+fn cluster(bed: TestBed) -> Site {
+    let mut site = Site::on(bed);
+    site.member = Some(site.bed.env["TESTBED_CLUSTER_M1"].clone());
+    site
+}
+
+#[test]
+fn a_cluster_runs_jobs_on_its_members_and_they_have_all_they_need() {
+    let Some(bed) = TestBed::shared(&["cluster"]) else { return };
+    let site = cluster(bed);
+    for (member, writable) in [("m1", false), ("m2", true), ("m2", false)] {
+        let mut node = contained(
+            "cat file.txt; echo b > \"$ARTIFACTS_DIR/b\"; touch new && cp new file.txt kept; true",
+        );
+        node.spec.runtime = incus(&format!(r#""cluster":{{"member":"{member}"}}"#));
+        node.spec.artifacts = vec!["b".to_owned()];
+        if writable {
+            node.spec.workspace = plans::Workspace::Writable;
+        }
+        let plan = site.world.plan(vec![node]);
+        site.run(&["apply", &plan]).code(0);
+        let log = site.log("execute-a", "guest.log");
+        assert!(log.starts_with("content\n"), "{log}");
+        assert_eq!(log.contains("Read-only file system"), !writable, "{log}");
+        assert_eq!(site.log("execute-a", "artifacts/b"), "b\n");
+        assert_eq!(site.instances(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_staged_linux_target_runs_whole_on_a_cluster() {
+    let Some(bed) = TestBed::shared(&["cluster", "nix"]) else { return };
+    let mut site = cluster(bed);
+    check_staged(&mut site, plans::Placement::Local, r#""cluster":"any""#);
+}
+
+/// A site whose engine the test may break.
+fn breakable(name: &str, engine: &str) -> Option<Site> {
+    Some(Site::on(TestBed::own(name, &[engine])?))
+}
+
+#[track_caller]
+fn begin(site: &Site, node: plans::Node) -> std::process::Child {
+    let plan = site.world.plan(vec![node]);
+    let child = site.command(&["apply", &plan]).spawn().expect("starts");
+    until(|| !site.world.runs().is_empty() && site.log("execute-a", "guest.log") == "up\n");
+    child
+}
+
+#[test]
+fn a_daemon_that_is_killed_under_a_job_ends_nothing_and_one_that_is_down_is_named() {
+    let Some(site) = breakable("killed", "incus") else { return };
+    let child = begin(&site, contained("echo up; sleep 5; echo down"));
+    site.bed.signal("incusd", "-KILL");
+    site.bed.heal(&["incus"]);
+    Ended::of(child.wait_with_output().expect("ends")).code(0);
+    assert_eq!(site.log("execute-a", "guest.log"), "up\ndown\n");
+    assert_eq!(site.node()["attempts"], 1);
+    assert_eq!(site.instances(), Vec::<String>::new());
+
+    site.bed.signal("incusd", "-KILL");
+    let plan = site.world.plan(vec![contained("true")]);
+    site.run(&["apply", &plan]).code(3);
+    let log = site.log("execute-a", "host.log");
+    assert!(log.contains("(engine_down): Incus on `local` cannot be reached"), "{log}");
+}
+
+#[test]
+fn a_daemon_that_is_frozen_hangs_nobody_and_takes_no_verdict() {
+    let Some(site) = breakable("frozen", "incus") else { return };
+    let child = begin(&site, contained("echo up; sleep 3; echo down; exit 5"));
+    site.bed.signal("incusd", "-STOP");
+    Ended::of(child.wait_with_output().expect("ends")).code(1);
+    assert_eq!(site.node()["exit_code"], 5);
+    assert_eq!(site.log("execute-a", "guest.log"), "up\ndown\n");
+    let log = site.log("execute-a", "host.log");
+    assert!(log.contains("left behind: Incus on `local` does not answer"), "{log}");
+    site.bed.signal("incusd", "-CONT");
+    site.run(&["gc"]).code(0);
+    assert_eq!(site.instances(), Vec::<String>::new());
+}
+
+#[test]
+fn a_member_that_dies_is_no_failure_of_its_job() {
+    let Some(bed) = TestBed::own("member", &["cluster"]) else { return };
+    let site = cluster(bed);
+    let mut node = contained("echo up; while [ ! -e /forge-lanes/tmp/never ]; do sleep 1; done");
+    node.spec.runtime = incus(r#""cluster":{"member":"m2"}"#);
+    let child = begin(&site, node);
+    let instances = site.instances();
+    assert_eq!(instances.len(), 1, "{instances:?}");
+    site.bed.signal("incusd-m2", "-KILL");
+    // The plan names the member, so that other tries fail as well, each with its reason.
+    let ended = Ended::of(child.wait_with_output().expect("ends")).code(3);
+    assert!(ended.err.contains("member `m2` of the cluster is offline"), "{}", ended.err);
+    assert_eq!(site.node()["outcome"], "infra_failed");
 }

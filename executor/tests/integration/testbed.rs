@@ -70,12 +70,19 @@ impl TestBed {
 
     /// Runs `incus` against its daemon; returns what it printed, trimmed.
     pub(crate) fn incus(&self, words: &[&str]) -> (bool, String) {
+        self.incus_at(None, words)
+    }
+
+    /// The same against another daemon, by its directory.
+    pub(crate) fn incus_at(&self, dir: Option<&str>, words: &[&str]) -> (bool, String) {
+        let dir = dir.map(str::to_owned).or_else(|| self.env.get("INCUS_DIR").cloned());
         let output = Command::new("incus")
             .args(words)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &self.dir)
             .envs(&self.env)
+            .env("INCUS_DIR", dir.unwrap_or_default())
             .stdin(Stdio::null())
             .output()
             .expect("incus starts");

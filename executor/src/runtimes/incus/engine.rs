@@ -37,6 +37,12 @@ pub(super) struct Instance {
     config: Option<BTreeMap<String, String>>,
 }
 
+/// What the engine knows of a member of its cluster.
+#[derive(Debug, Deserialize)]
+struct Member {
+    status: String,
+}
+
 impl Instance {
     pub(super) fn is_running(&self) -> bool {
         self.status == "Running"
@@ -206,6 +212,18 @@ impl<'a> Engine<'a> {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Returns whether the cluster says that a member is not there; no cluster says so of nobody.
+    pub(super) fn is_offline(&self, member: &str) -> bool {
+        if member.is_empty() || member == "none" {
+            return false;
+        }
+        let path = format!("/1.0/cluster/members/{member}");
+        let command = ControlCommand::new(["incus", "query", &path]).deadline(QUESTION);
+        let Ok(answer) = self.machine.run(&command) else { return false };
+        let member: Option<Member> = serde_json::from_slice(&answer.stdout).ok();
+        member.is_some_and(|member| member.status == "Offline")
     }
 
     /// Lists instances that match filters.

@@ -100,6 +100,16 @@ impl Guest<'_> {
                     }
                     return Err(self.gone(&format!("is {}", instance.status.to_lowercase())));
                 }
+                Ok(Some(instance)) if self.engine.is_offline(&instance.location) => {
+                    return Err(Fault::new(
+                        FailureKind::RuntimeGone,
+                        format!(
+                            "member `{}` of the cluster is offline, with instance `{}` and its job",
+                            instance.location, self.name
+                        ),
+                    )
+                    .advice("its job ends with its lease; another try goes to another member"));
+                }
                 Ok(Some(instance)) if heard.elapsed() > away => {
                     return Err(Fault::new(
                         FailureKind::Unreachable,

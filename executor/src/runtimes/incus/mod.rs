@@ -4,8 +4,10 @@
 //! The instance sees the source tree at `/workspace`, its payloads where the plan says, and one
 //! writable directory of the machine, `/forge-lanes/state`, with the supervisor's state and the
 //! artifacts: what the job leaves is there whatever becomes of the instance or its engine.
-//! [`engine`] speaks to `incus`, [`instance`] says what is asked for, [`guest`] follows the job.
+//! A member of a cluster sees no directory of ours: there, everything is sent and fetched
+//! ([`delivery`]). [`engine`] speaks to `incus`, [`instance`] says what is asked for, [`guest`] follows the job.
 
+mod delivery;
 mod engine;
 mod guest;
 mod instance;
@@ -20,6 +22,7 @@ use std::{
 use plans::Output;
 
 use self::{
+    delivery::Parcel,
     engine::{Engine, Instance, START_ADVICE},
     guest::Guest,
     instance::{Disks, Document, Labels, STATE, TOOLCHAIN, WORKSPACE},
@@ -70,6 +73,11 @@ impl Incus {
         Engine::new(context.machine, self.spec.project.as_ref().map(plans::EngineName::as_str))
     }
 
+    /// Returns whether the instance may run where no directory of this machine is.
+    fn is_clustered(&self) -> bool {
+        self.spec.cluster.is_some()
+    }
+
     fn site(&self, context: &Context<'_>) -> Result<Site, Fault> {
         let Context { request, machine, .. } = context;
         let facts = machine.facts()?;
@@ -93,7 +101,7 @@ impl Incus {
             engine: self.engine(context),
             name: &site.name,
             user: site.user,
-            shared: Some(site.shared.clone()),
+            shared: (!self.is_clustered()).then(|| site.shared.clone()),
             limits: Work::of(context.request, context.machine.name())?.limits,
         })
     }
@@ -115,7 +123,8 @@ impl Incus {
             "mkdir -p /forge-lanes/tmp /forge-lanes/home || exit 1\n\
              chown \"$who\" /forge-lanes/tmp /forge-lanes/home || exit 1\nchmod 755 /forge-lanes\n",
         );
-        if !site.machine_may_chown() && site.user != site.machine_user {
+        let foreign = !site.machine_may_chown() && site.user != site.machine_user;
+        if foreign && !self.is_clustered() {
             script = script.text(&format!("chown -R \"$who\" {STATE}/job {STATE}/artifacts\n"));
             if work.writable {
                 script = script.text(&format!("chown -R \"$who\" {WORKSPACE}\n"));
@@ -162,7 +171,7 @@ impl Incus {
         };
         // Payloads of the store are links into the store.
         let from_store = work.mounts.iter().any(|mount| mount.from.starts_with("/nix/store/"));
-        if from_store && !answer.stdout.starts_with(b"store") {
+        if from_store && !self.is_clustered() && !answer.stdout.starts_with(b"store") {
             let add = engine.command([
                 "config",
                 "device",
@@ -267,11 +276,15 @@ impl Runtime for Incus {
         let wanted = limits.timeout + limits.grace + limits.lease * 2 + Duration::from_secs(3600);
         let labels = Labels { owner: &site.owner, job: &job, until: now() + wanted.as_secs() };
         let workspace = if work.writable { format!("{}/ws", site.shared) } else { workspace };
-        let disks = Disks {
-            state: Some(site.shared.clone()),
-            workspace: Some((workspace, work.writable)),
-            mounts: work.mounts.clone(),
-            toolchain,
+        let disks = if self.is_clustered() {
+            Disks::default()
+        } else {
+            Disks {
+                state: Some(site.shared.clone()),
+                workspace: Some((workspace.clone(), work.writable)),
+                mounts: work.mounts.clone(),
+                toolchain: toolchain.clone(),
+            }
         };
         let document = Document::new(&self.spec, &labels, &disks).text();
         let options = instance::options(&self.spec);
@@ -307,7 +320,16 @@ impl Runtime for Incus {
         }
         self.made = true;
         self.fresh = true;
-        self.make_ready(context, &site, &work)
+        self.make_ready(context, &site, &work)?;
+        if self.is_clustered() && control.level() == Level::Run {
+            let parcels = parcels(&work, &site, workspace, toolchain);
+            let engine = self.engine(context);
+            delivery::send(&engine, &site.name, site.user, &parcels)?;
+            // It is there now; nothing here needs its secrets any more.
+            let env = format!("{}/job/env", site.shared);
+            machine.run(&ControlCommand::new(["rm", "-f", &env]))?;
+        }
+        Ok(())
     }
 
     fn adopt(&mut self, context: &Context<'_>, begun: &[Intent]) -> Result<bool, Fault> {
@@ -386,10 +408,15 @@ impl Runtime for Incus {
             self.note(&instance);
         }
         self.give_back(context, &site);
+        let keeps = !work.keep.artifacts.is_empty() || work.keep.output.is_some();
+        if self.is_clustered() && keeps {
+            let engine = self.engine(context);
+            delivery::fetch(&engine, &site.name, &site.shared, work.writable)?;
+        }
         let mut collected = Collected::default();
         let workspace = if work.writable {
             format!("{}/ws", site.shared)
-        } else if !work.keep.artifacts.is_empty() || work.keep.output.is_some() {
+        } else if keeps {
             match &work.workspace_from {
                 Some(path) => path.clone(),
                 None => machine.place_source(&work.source, control)?.path,
@@ -435,7 +462,8 @@ impl Runtime for Incus {
 impl Incus {
     /// Gives everything that another user of the guest made to whom the machine's files belong.
     fn give_back(&self, context: &Context<'_>, site: &Site) {
-        if site.machine_may_chown() || site.user == site.machine_user {
+        let same = site.machine_may_chown() || site.user == site.machine_user;
+        if same || self.is_clustered() {
             return;
         }
         let (uid, gid) = site.machine_user;
@@ -445,6 +473,16 @@ impl Incus {
         // What cannot be given back is told by whoever cannot read or remove it.
         let _ = engine.ask(&engine.exec(&site.name, (0, 0), &argv));
     }
+}
+
+/// Returns what an instance of a cluster is sent.
+fn parcels(work: &Work, site: &Site, workspace: String, toolchain: Option<String>) -> Vec<Parcel> {
+    let parcel = |from: String, to: &str, writable| Parcel { from, to: to.to_owned(), writable };
+    let mut all =
+        vec![parcel(site.shared.clone(), STATE, true), parcel(workspace, WORKSPACE, work.writable)];
+    all.extend(work.mounts.iter().map(|mount| parcel(mount.from.clone(), &mount.to, false)));
+    all.extend(toolchain.map(|from| parcel(from, TOOLCHAIN, false)));
+    all
 }
 
 fn now() -> u64 {
