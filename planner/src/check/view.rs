@@ -14,7 +14,7 @@ use lanes::{
     LaneIndex, LaneTrigger, PathFilter,
 };
 
-use crate::planned_tree::Tracked;
+use crate::{packages::Of, planned_tree::Tracked};
 
 /// Lists of numbers, one list for each of `starts.len() - 1` things, in one array.
 struct Lists {
@@ -40,6 +40,8 @@ pub(crate) struct View<'a> {
     pub(crate) expected: Option<&'a InvariantsFile>,
     /// Every file of the tree, sorted by path.
     pub(crate) files: &'a [Tracked],
+    /// The packages of the tree, by kind.
+    pub(crate) packages: &'a [Of],
     globs_of_file: Lists,
     files_of_glob: Lists,
     filters: Vec<Filter<'a>>,
@@ -63,6 +65,7 @@ impl<'a> View<'a> {
     pub(crate) fn new(
         catalog: &'a Catalog,
         files: &'a [Tracked],
+        packages: &'a [Of],
         expected: Option<&'a InvariantsFile>,
     ) -> Self {
         let index = catalog.globs();
@@ -94,7 +97,16 @@ impl<'a> View<'a> {
         }
         let files_of_glob = Lists { starts: counts, items: by_glob };
         let (filters, filter_of_lane) = filters(catalog);
-        Self { catalog, expected, files, globs_of_file, files_of_glob, filters, filter_of_lane }
+        Self {
+            catalog,
+            expected,
+            files,
+            packages,
+            globs_of_file,
+            files_of_glob,
+            filters,
+            filter_of_lane,
+        }
     }
 
     /// Returns the positions of the files a glob matches, ascending.
@@ -184,6 +196,16 @@ impl<'a> View<'a> {
         let at = self.files.partition_point(|file| file.path.as_bytes() < prefix.as_bytes());
         let file = self.files.get(at)?;
         file.path.as_bytes().starts_with(prefix.as_bytes()).then(|| number(at))
+    }
+
+    /// Returns the positions of the files below a directory, which is not the root.
+    pub(crate) fn files_below(&self, directory: &str) -> impl Iterator<Item = u32> {
+        let prefix = format!("{directory}/");
+        let first = self.files.partition_point(|file| file.path.as_bytes() < prefix.as_bytes());
+        let below = self.files[first..].iter();
+        let below =
+            below.take_while(move |file| file.path.as_bytes().starts_with(prefix.as_bytes()));
+        below.enumerate().map(move |(at, _)| number(first + at))
     }
 
     /// Returns the names directly in a directory, sorted.

@@ -37,7 +37,9 @@ pub(super) fn run(console: &Console, args: CheckArgs) -> Answer {
         Err(error) => return Err(error.into()),
     };
     let files = tree.tracked().map_err(PlanningError::from)?;
-    let findings = check::check(definitions, invariants, &files).map_err(Failure::diagnosed)?;
+    let packages = crate::packages::all(&tree).map_err(PlanningError::from)?;
+    let findings =
+        check::check(definitions, invariants, &files, &packages).map_err(Failure::diagnosed)?;
     let text = match args.format {
         CheckFormat::Human => {
             let style = Style { colour: console.data_colour(), width: console.width().max(100) };

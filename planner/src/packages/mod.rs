@@ -81,11 +81,20 @@ pub enum PackagesError {
 }
 
 /// Where manifests come from.
-pub(crate) trait ManifestTree {
-    /// The text of a file; none if there is no such file.
+pub trait ManifestTree {
+    /// Returns the text of a file; none if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// [`PackagesError`] when there is one and it cannot be read.
     fn text(&self, path: &str) -> Result<Option<String>, PackagesError>;
 
-    /// The paths that match a glob in the manner of cargo and npm: `*` stays in a component.
+    /// Returns the paths that match a glob in the manner of cargo and npm: `*` stays in a
+    /// component.
+    ///
+    /// # Errors
+    ///
+    /// [`PackagesError`] when a directory cannot be read.
     fn matching(&self, glob: &str) -> Result<Vec<String>, PackagesError>;
 }
 
@@ -224,6 +233,7 @@ fn directory_of(path: &str) -> &str {
 /// A kind of package as manifests of lanes name it.
 struct Kind {
     key: &'static str,
+    manifest: &'static str,
     /// What a change of decides which packages there are and what they depend on.
     watched: &'static [&'static str],
     read: fn(&dyn ManifestTree, &[&str]) -> Result<Packages, PackagesError>,
@@ -233,17 +243,62 @@ struct Kind {
 const KINDS: [Kind; 2] = [
     Kind {
         key: "cargo",
+        manifest: "Cargo.toml",
         watched: &["**/Cargo.toml"],
         read: Packages::cargo,
         named: |inputs| &inputs.cargo,
     },
     Kind {
         key: "npm",
+        manifest: "package.json",
         watched: &["**/package.json", "**/pnpm-workspace.yaml"],
         read: Packages::npm,
         named: |inputs| &inputs.npm,
     },
 ];
+
+/// The packages of one kind.
+pub struct Of {
+    /// The key of `inputs`.
+    pub key: &'static str,
+    /// What a package's manifest is called.
+    pub manifest: &'static str,
+    /// The packages.
+    pub packages: Packages,
+    named: fn(&lanes::Inputs) -> &[(String, Span)],
+}
+
+impl Of {
+    /// Returns the packages of this kind that a lane names.
+    pub fn named<'a>(&self, inputs: &'a lanes::Inputs) -> impl Iterator<Item = &'a str> {
+        (self.named)(inputs).iter().map(|(name, _)| name.as_str())
+    }
+}
+
+/// Reads the packages of every kind, wherever they are. A kind with a manifest that cannot be read
+/// has none: who needs them is told by [`derive`].
+///
+/// # Errors
+///
+/// [`TreeError`] when the tree cannot be read.
+pub fn all(tree: &dyn ManifestTree) -> Result<Vec<Of>, TreeError> {
+    let mut all = Vec::new();
+    for Kind { key, manifest, read, named, .. } in &KINDS {
+        let at_root = match tree.text(manifest) {
+            Ok(text) => text.is_some(),
+            Err(PackagesError::Manifest { .. }) => continue,
+            Err(PackagesError::Tree(error)) => return Err(error),
+        };
+        // A name that nothing has makes the reader look below the root too.
+        let wanted: &[&str] = if at_root { &[] } else { &["\0"] };
+        match read(tree, wanted) {
+            Ok(packages) => all.push(Of { key, manifest, packages, named: *named }),
+            Err(PackagesError::Manifest { .. }) => {}
+            Err(PackagesError::Tree(error)) => return Err(error),
+        }
+    }
+    Ok(all)
+}
 
 /// Adds the paths that lanes derive from packages to their filters.
 ///

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use lanes::{FileError, Files, LintLevel, Style, glob::Glob};
 use planner::{
     check::{self, Findings, github::github, human, json::json, rules, sarif::sarif},
+    packages::{self, ManifestTree, PackagesError},
     planned_tree::Tracked,
 };
 use plans::RepoPath;
@@ -45,7 +46,9 @@ impl Tree {
                 submodule: false,
             })
             .collect();
-        check::check(definitions.map_err(Box::new), invariants.map_err(Box::new), &files)
+        let packages = packages::all(self).expect("a tree in memory");
+        let definitions = definitions.map_err(Box::new);
+        check::check(definitions, invariants.map_err(Box::new), &files, &packages)
             .unwrap_or_else(|found| panic!("the files are there:\n{found}"))
     }
 }
@@ -56,6 +59,17 @@ impl Files for Tree {
     }
 
     fn matching(&self, glob: &Glob) -> Result<Vec<String>, FileError> {
+        Ok(self.0.keys().filter(|path| glob.is_match(path.as_bytes())).cloned().collect())
+    }
+}
+
+impl ManifestTree for Tree {
+    fn text(&self, path: &str) -> Result<Option<String>, PackagesError> {
+        Ok(self.0.get(path).cloned())
+    }
+
+    fn matching(&self, glob: &str) -> Result<Vec<String>, PackagesError> {
+        let glob = Glob::new(glob).expect("a glob");
         Ok(self.0.keys().filter(|path| glob.is_match(path.as_bytes())).cloned().collect())
     }
 }

@@ -18,6 +18,7 @@ mod expected_target_missing;
 mod expected_target_not_run;
 mod lane_misses_its_script;
 mod literal_directory;
+mod missing_dependency;
 mod probable_extglob;
 mod shadowed_glob;
 mod uncovered_file;
@@ -56,6 +57,7 @@ pub static ALL: &[&Rule] = &[
     &expected_target_not_run::RULE,
     &lane_misses_its_script::RULE,
     &literal_directory::RULE,
+    &missing_dependency::RULE,
     &probable_extglob::RULE,
     &shadowed_glob::RULE,
     &uncovered_file::RULE,
