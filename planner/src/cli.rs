@@ -58,6 +58,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Find what is wrong with manifest, catalog and invariants.
     Check(CheckArgs),
+    /// Write the first ci/ of a repository, from what is in it.
+    Init(InitArgs),
     /// List lanes, targets or jobs.
     List(ListArgs),
     /// Say everything about one target.
@@ -393,6 +395,22 @@ pub struct CheckArgs {
     /// The catalog, from the repository's root [default: the invariants', else ci/catalog.toml].
     #[arg(long, value_name = "PATH")]
     pub catalog: Option<String>,
+}
+
+/// Arguments of `planner init`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at Cargo, npm, pnpm, yarn, Python, Go, make and just projects and runs \
+    nothing. Never\noverwrites: if one of the files is there, none is written and the exit code \
+    is 2.\n\nExamples:\n  \
+    planner init                       write ci/forge-lanes.toml, catalog.toml, invariants.toml\n  \
+    planner init --print               show them instead\n  \
+    planner init && planner plan --worktree --all | executor apply -"
+)]
+pub struct InitArgs {
+    /// Print the files instead of writing them.
+    #[arg(long)]
+    pub print: bool,
 }
 
 /// What to list.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Answer, Console, Failure};
 use crate::{
-    PlanningError, Request, Situation,
+    ChangesFrom, PlanningError, Request, Situation,
     cli::{DefinitionArgs, ListArgs, Listed, TargetInfoArgs},
     exit_code::Exit,
     git::GitError,
@@ -77,7 +77,9 @@ pub(super) fn now(console: &Console, head: Option<String>) -> Result<Situation, 
         Err(crate::SituationError::Git(
             GitError::UnbornBranch { .. } | GitError::NoWorkTree { .. },
         )) if worktree => {
-            let without = Request { worktree: false, ..request };
+            // A list of changes, be it empty, needs no head: the directory is what there is.
+            let changes = ChangesFrom::List(Vec::new());
+            let without = Request { worktree: false, changes, ..request };
             Ok(Situation::open(&without).map_err(PlanningError::from)?)
         }
         Err(error) => Err(PlanningError::from(error).into()),

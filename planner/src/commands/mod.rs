@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod export;
 mod golden;
+mod init;
 mod list;
 mod output;
 mod plan;
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Golden { command } => golden::run(&console, command),
         Command::Check(args) => check::run(&console, args),
         Command::Export(args) => export::run(&console, &args),
+        Command::Init(args) => init::run(&console, &args),
         Command::Explain(args) => explain::run(&console, args),
         Command::List(args) => list::run(&console, args),
         Command::TargetInfo(args) => list::target_info(&console, args),

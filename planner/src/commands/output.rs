@@ -148,6 +148,25 @@ impl Console {
         std::fs::metadata(self.dir.join(path)).is_ok_and(|found| !found.is_dir())
     }
 
+    /// Returns whether anything is there, be it a link that leads nowhere.
+    #[expect(clippy::disallowed_methods, reason = "arguments name files")]
+    pub(super) fn exists(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(self.dir.join(path)).is_ok()
+    }
+
+    /// Writes a file that is not there yet; what came to be there meanwhile is left alone.
+    pub(super) fn create_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.dir.join(path);
+        let create = || {
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+            file.write_all(bytes)
+        };
+        create().map_err(|error| {
+            let message = format!("`{}` cannot be written: {error}", path.display());
+            Failure::bad_input(message, "check the directory and the space on its disk")
+        })
+    }
+
     /// Writes a file whole or not at all: beside it first, then renamed.
     #[expect(clippy::disallowed_methods, reason = "arguments name files")]
     pub(super) fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -13,6 +13,7 @@ mod determinism;
 mod diff;
 mod export_command;
 mod hostile;
+mod init;
 mod naive;
 mod packages;
 mod program;

@@ -180,3 +180,19 @@ impl Numbers {
         &of[self.below(of.len())]
     }
 }
+
+/// Runs `planner` in the repository with a cleared environment: exit code, stdout, stderr.
+#[track_caller]
+pub(crate) fn planner(sandbox: &Sandbox, args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_planner"))
+        .args(args)
+        .current_dir(sandbox.root())
+        .env_clear()
+        .env("HOME", sandbox.beside("home"))
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the planner starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
+}

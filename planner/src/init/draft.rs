@@ -1,0 +1,370 @@
+//! Definitions being drafted: what detectors and importers fill in, and the files it becomes.
+//!
+//! The text is for people who go on from it: comments say why a line is there, and one lane, one
+//! target and one job look like the next. Whether it means something is decided by `lanes`, which
+//! reads it like any other file.
+
+use std::collections::BTreeSet;
+
+use toml::Value;
+
+/// Lanes with what they run.
+#[derive(Debug, Default, Clone)]
+pub struct Draft {
+    /// What stands at the top of the manifest.
+    pub heading: Vec<String>,
+    /// `ignore`.
+    pub ignore: Vec<String>,
+    /// Named lists of globs.
+    pub sets: Vec<(String, Vec<String>)>,
+    /// In order.
+    pub lanes: Vec<LaneDraft>,
+    /// What stands at the end of the manifest.
+    pub closing: Vec<String>,
+    /// What a changed path selects that nothing covers; a comment says why.
+    pub unmatched_runs_all: bool,
+}
+
+/// A lane and the target of the same id that it runs.
+#[derive(Debug, Default, Clone)]
+pub struct LaneDraft {
+    /// The id of lane and target.
+    pub id: String,
+    /// What a forge shows; nothing: the id.
+    pub title: Option<String>,
+    /// Lines above the lane.
+    pub comment: Vec<String>,
+    /// What the target is for.
+    pub description: String,
+    /// Nothing: always selected.
+    pub paths: Option<Vec<String>>,
+    /// `exclude`.
+    pub exclude: Vec<String>,
+    /// `statuses`.
+    pub statuses: Vec<String>,
+    /// The key of `inputs` and its packages.
+    pub inputs: Option<(&'static str, Vec<String>)>,
+    /// At most one node of it at a time.
+    pub concurrency_group: Option<String>,
+    /// In order; at least one.
+    pub jobs: Vec<JobDraft>,
+}
+
+/// One job of a target.
+#[derive(Debug, Default, Clone)]
+pub struct JobDraft {
+    /// Its id.
+    pub id: String,
+    /// Lines above the job.
+    pub comment: Vec<String>,
+    /// What it is for.
+    pub description: String,
+    /// What runs.
+    pub command: CommandDraft,
+    /// Where it starts, from the root.
+    pub working_dir: Option<String>,
+    /// Other jobs by id.
+    pub needs: Vec<String>,
+    /// Environment.
+    pub env: Vec<(String, String)>,
+    /// Nothing: the base's.
+    pub timeout_secs: Option<u64>,
+    /// It calls git.
+    pub clone: bool,
+}
+
+/// What a job runs.
+#[derive(Debug, Clone)]
+pub enum CommandDraft {
+    /// A program and its arguments.
+    Argv(Vec<String>),
+    /// A script.
+    Shell(String),
+}
+
+impl Default for CommandDraft {
+    fn default() -> Self {
+        Self::Argv(Vec::new())
+    }
+}
+
+impl CommandDraft {
+    /// Returns a program with plain arguments.
+    #[must_use]
+    pub fn argv(words: &[&str]) -> Self {
+        Self::Argv(words.iter().map(|&word| word.to_owned()).collect())
+    }
+}
+
+/// The files of a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftFiles {
+    /// `ci/forge-lanes.toml`.
+    pub manifest: String,
+    /// `ci/catalog.toml`.
+    pub catalog: String,
+    /// `ci/invariants.toml`.
+    pub invariants: String,
+}
+
+impl Draft {
+    /// Returns an id made of a name that no lane and no job of the draft has.
+    #[must_use]
+    pub fn fresh_id(&self, name: &str) -> String {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words: Vec<&str> = name.split(|c| !word(c)).filter(|word| !word.is_empty()).collect();
+        let plain = words.join("-");
+        let plain = plain.trim_matches('_');
+        let mut plain = if plain.is_empty() { "lane".to_owned() } else { plain.to_owned() };
+        plain.truncate(48);
+        let lanes = self.lanes.iter().map(|lane| lane.id.as_str());
+        let jobs = self.lanes.iter().flat_map(|lane| &lane.jobs).map(|job| job.id.as_str());
+        let taken: BTreeSet<&str> = lanes.chain(jobs).collect();
+        if !taken.contains(plain.as_str()) {
+            return plain;
+        }
+        (2..)
+            .map(|n| format!("{plain}-{n}"))
+            .find(|id| !taken.contains(id.as_str()))
+            .unwrap_or(plain)
+    }
+
+    /// Writes the files.
+    #[must_use]
+    pub fn files(&self) -> DraftFiles {
+        DraftFiles {
+            manifest: self.manifest(),
+            catalog: self.catalog(),
+            invariants: INVARIANTS.to_owned(),
+        }
+    }
+
+    fn manifest(&self) -> String {
+        let mut out = Lines::default();
+        out.comment(&self.heading);
+        out.line("version = 1");
+        out.gap();
+        if self.unmatched_runs_all {
+            out.comment(&[
+                "A changed file that nothing below covers runs every lane: better once too often than".to_owned(),
+                "once too little. With \"none\" it runs nothing, and the plan lists it.".to_owned(),
+            ]);
+            out.line("unmatched_paths = \"all_lanes\"");
+            out.gap();
+        }
+        if !self.ignore.is_empty() {
+            out.comment(&["Known, and nothing to run for.".to_owned()]);
+            out.list("ignore", &self.ignore);
+            out.gap();
+        }
+        if !self.sets.is_empty() {
+            out.comment(&["Named lists, used as \"@name\".".to_owned()]);
+            out.line("[path_sets]");
+            for (name, globs) in &self.sets {
+                out.list(&key(name), globs);
+            }
+            out.gap();
+        }
+        for lane in &self.lanes {
+            out.comment(&lane.comment);
+            out.line("[[branch.lanes]]");
+            out.pair("id", &lane.id);
+            if let Some(title) = &lane.title {
+                out.pair("title", title);
+            }
+            out.pair("target", &lane.id);
+            if let Some((kind, packages)) = &lane.inputs {
+                let packages: Vec<String> = packages.iter().map(|name| quoted(name)).collect();
+                out.line(&format!("inputs = {{ {kind} = [{}] }}", packages.join(", ")));
+            }
+            if let Some(paths) = &lane.paths {
+                out.list("paths", paths);
+            }
+            if !lane.exclude.is_empty() {
+                out.list("exclude", &lane.exclude);
+            }
+            if !lane.statuses.is_empty() {
+                out.list("statuses", &lane.statuses);
+            }
+            if let Some(group) = &lane.concurrency_group {
+                out.pair("concurrency_group", group);
+            }
+            out.gap();
+        }
+        out.comment(&self.closing);
+        out.finish()
+    }
+
+    fn catalog(&self) -> String {
+        let mut out = Lines::default();
+        out.comment(&[
+            "What can run. When it runs is in forge-lanes.toml.".to_owned(),
+            String::new(),
+            "Every job says where it runs (`placement`) and how isolated (`runtime`); here all of them"
+                .to_owned(),
+            "take both from one base: a plain process of the machine that `executor apply` runs on."
+                .to_owned(),
+        ]);
+        out.line("version = 1");
+        out.gap();
+        out.line("[bases.here]");
+        out.line("placement = \"local\"");
+        out.line("runtime = \"host_process\"");
+        out.line("timeout_secs = 3600");
+        out.comment(&[
+            "Builds write beside their sources: each job gets a copy of its own.".to_owned()
+        ]);
+        out.line("writable_workspace = true");
+        for lane in &self.lanes {
+            out.gap();
+            out.line("[[targets]]");
+            out.pair("id", &lane.id);
+            out.pair("description", &lane.description);
+            for job in &lane.jobs {
+                job.write(&mut out);
+            }
+        }
+        out.finish()
+    }
+}
+
+impl JobDraft {
+    fn write(&self, out: &mut Lines) {
+        out.comment(&self.comment);
+        out.line("[[targets.jobs]]");
+        out.pair("id", &self.id);
+        out.pair("description", &self.description);
+        out.line("base = \"here\"");
+        match &self.command {
+            CommandDraft::Argv(words) => {
+                let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+                out.line(&format!("command = {{ argv = [{}] }}", words.join(", ")));
+            }
+            CommandDraft::Shell(script) => {
+                out.line(&format!("command = {{ shell = {} }}", script_text(script)));
+            }
+        }
+        if let Some(dir) = &self.working_dir {
+            out.pair("working_dir", dir);
+        }
+        if !self.needs.is_empty() {
+            out.list("needs", &self.needs);
+        }
+        if !self.env.is_empty() {
+            let pairs: Vec<String> = self
+                .env
+                .iter()
+                .map(|(name, value)| format!("{} = {}", key(name), quoted(value)))
+                .collect();
+            out.line(&format!("env = {{ {} }}", pairs.join(", ")));
+        }
+        if let Some(secs) = self.timeout_secs {
+            out.line(&format!("timeout_secs = {secs}"));
+        }
+        if self.clone {
+            out.line("checkout = \"clone\"");
+        }
+    }
+}
+
+const INVARIANTS: &str = "\
+# What `planner check` expects of the two files beside this one, and how bad each finding is.
+version = 1
+manifest = \"ci/forge-lanes.toml\"
+catalog = \"ci/catalog.toml\"
+
+# Rules and their levels: `planner check --explain all`. A level is \"deny\" (check fails), \"warn\"
+# or \"allow\".
+[lints]
+dead_glob = \"deny\"
+";
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    // A value of its own may be written over several lines; a list must stay one.
+    let written = Value::String(text.to_owned()).to_string();
+    if !written.contains('\n') && !written.starts_with("'''") && !written.starts_with("\"\"\"") {
+        return written;
+    }
+    let mut escaped = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => escaped.extend(['\\', character]),
+            '\n' => escaped.push_str("\\n"),
+            '\t' => escaped.push_str("\\t"),
+            '\r' => escaped.push_str("\\r"),
+            c if c.is_control() => escaped.extend(["\\u", &format!("{:04X}", u32::from(c))]),
+            c => escaped.push(c),
+        }
+    }
+    escaped.push('"');
+    escaped
+}
+
+/// A script, readable if it has several lines.
+fn script_text(script: &str) -> String {
+    let script = script.trim_end();
+    let plain =
+        !script.contains("'''") && !script.chars().any(|c| c.is_control() && !"\n\t".contains(c));
+    if script.contains('\n') && plain && !script.ends_with('\'') {
+        return format!("'''\n{script}\n'''");
+    }
+    quoted(script)
+}
+
+fn key(name: &str) -> String {
+    let bare =
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if bare { name.to_owned() } else { quoted(name) }
+}
+
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn gap(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    fn comment(&mut self, lines: &[String]) {
+        for line in lines.iter().flat_map(|line| line.split('\n')) {
+            // A control character is no part of a TOML comment.
+            let line: String = line.chars().filter(|c| !c.is_control()).collect();
+            self.line(format!("# {line}").trim_end());
+        }
+    }
+
+    fn pair(&mut self, name: &str, value: &str) {
+        self.line(&format!("{name} = {}", quoted(value)));
+    }
+
+    fn list(&mut self, name: &str, values: &[String]) {
+        let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+        let line = format!("{name} = [{}]", values.join(", "));
+        if line.chars().count() <= 100 {
+            self.line(&line);
+            return;
+        }
+        self.line(&format!("{name} = ["));
+        for value in values {
+            self.line(&format!("  {value},"));
+        }
+        self.line("]");
+    }
+
+    fn finish(mut self) -> String {
+        let length = self.text.trim_end().len();
+        self.text.truncate(length);
+        self.text.push('\n');
+        self.text
+    }
+}
