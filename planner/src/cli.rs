@@ -60,6 +60,12 @@ pub enum Command {
     Check(CheckArgs),
     /// Write the first ci/ of a repository, from what is in it.
     Init(InitArgs),
+    /// Write ci/ from what another engine reads.
+    Import {
+        /// From which.
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// List lanes, targets or jobs.
     List(ListArgs),
     /// Say everything about one target.
@@ -408,6 +414,31 @@ pub struct CheckArgs {
     planner init && planner plan --worktree --all | executor apply -"
 )]
 pub struct InitArgs {
+    /// Print the files instead of writing them.
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// From which engine to import.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// GitHub workflows: `paths` filters and dorny/paths-filter lists become lanes.
+    Github(ImportGithubArgs),
+}
+
+/// Arguments of `planner import github`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What cannot be carried over is said in comments; where there is a doubt, more \
+    runs. Never\noverwrites.\n\nExamples:\n  \
+    planner import github --print                  every workflow of .github/workflows\n  \
+    planner import github .github/workflows/ci.yml"
+)]
+pub struct ImportGithubArgs {
+    /// Workflows; none: every file of .github/workflows.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
     /// Print the files instead of writing them.
     #[arg(long)]
     pub print: bool,

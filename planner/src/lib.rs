@@ -11,7 +11,7 @@
 //! | [`change_set`] | changed paths, also from a file |
 //! | [`planned_tree`] | where manifest and catalog are read from |
 //! | [`packages`] | what lanes derive from packages' manifests |
-//! | [`init`] | the first definitions of a repository |
+//! | [`init`], [`import`] | the first definitions of a repository |
 //! | [`definition_changes`] | what a change of manifest or catalog changes |
 //! | [`select`] | lanes and their reasons |
 //! | [`lower`] | nodes and edges |
@@ -30,6 +30,7 @@ pub mod explain;
 pub mod export;
 pub mod git;
 pub mod golden;
+pub mod import;
 pub mod init;
 pub mod lower;
 mod matches;

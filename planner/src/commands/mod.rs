@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod export;
 mod golden;
+mod import;
 mod init;
 mod list;
 mod output;
@@ -33,6 +34,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Golden { command } => golden::run(&console, command),
         Command::Check(args) => check::run(&console, args),
         Command::Export(args) => export::run(&console, &args),
+        Command::Import { command } => import::run(&console, &command),
         Command::Init(args) => init::run(&console, &args),
         Command::Explain(args) => explain::run(&console, args),
         Command::List(args) => list::run(&console, args),
