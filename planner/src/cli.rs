@@ -58,6 +58,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Find what is wrong with manifest, catalog and invariants.
     Check(CheckArgs),
+    /// Replay the commits of this branch: what they would have run, and why.
+    Backtest(BacktestArgs),
     /// Write the first ci/ of a repository, from what is in it.
     Init(InitArgs),
     /// Write ci/ from what another engine reads.
@@ -401,6 +403,68 @@ pub struct CheckArgs {
     /// The catalog, from the repository's root [default: the invariants', else ci/catalog.toml].
     #[arg(long, value_name = "PATH")]
     pub catalog: Option<String>,
+}
+
+/// How to show a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BacktestFormat {
+    /// Text for a terminal.
+    Human,
+    /// One JSON object.
+    Json,
+    /// One self-contained page.
+    Html,
+}
+
+/// Arguments of `planner backtest`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every commit is planned against its first parent, without a checkout, with \
+    its own\ndefinitions unless `--with` or `--against` names others. Branch lanes \
+    only.\n\nExamples:\n  \
+    planner backtest                            the last 200 commits\n  \
+    planner backtest --since v1.0 --with HEAD   all since v1.0, with the definitions of now\n  \
+    planner backtest --against main             what this branch's definitions let through\n  \
+    planner backtest --with new.toml --against HEAD --format html -o backtest.html\n  \
+    executor history --json > d.json && planner backtest --durations d.json"
+)]
+pub struct BacktestArgs {
+    /// Replay so many commits.
+    #[arg(long, value_name = "N", default_value_t = 200, conflicts_with = "since")]
+    pub last: usize,
+
+    /// Replay the commits that REV does not reach.
+    #[arg(long, value_name = "REV")]
+    pub since: Option<String>,
+
+    /// Plan every commit with the definitions of REV, or of head with FILE as manifest.
+    #[arg(long, value_name = "REV|FILE")]
+    pub with: Option<String>,
+
+    /// Compare with the definitions of REV, or of head with FILE as manifest; head's, or those
+    /// of `--with`, are what is compared.
+    #[arg(long, value_name = "REV|FILE")]
+    pub against: Option<String>,
+
+    /// Durations of earlier runs, as `executor history --json` prints them.
+    #[arg(long, value_name = "FILE")]
+    pub durations: Option<PathBuf>,
+
+    /// Start from REV instead of HEAD.
+    #[arg(long, value_name = "REV")]
+    pub head: Option<String>,
+
+    /// How to show it.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: BacktestFormat,
+
+    /// Write to FILE instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Where manifest and catalog are.
+    #[command(flatten)]
+    pub definitions: DefinitionArgs,
 }
 
 /// Arguments of `planner init`.

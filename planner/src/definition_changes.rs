@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanes::{Catalog, LaneIndex};
-use plans::{DefinitionChanged, JobId, RepoPath, Source, Trigger};
+use lanes::{Catalog, Diagnostics, LaneIndex};
+use plans::{Change, DefinitionChanged, JobId, RepoPath, Source, Trigger};
 
 use crate::{
-    PlanningError, Request,
+    DefinitionPaths, PlanningError, Request,
     git::ObjectId,
     planned_tree::Inputs,
     select::Scope,
@@ -48,7 +48,7 @@ impl DefinitionChanges {
             found.add_all_jobs(catalog);
             return Ok(found);
         }
-        if !touches_definitions(request, inputs, changed) {
+        if !touches(&request.definitions, inputs, &changed.changes) {
             return Ok(found);
         }
         if changed.base_trees.is_empty() {
@@ -66,21 +66,21 @@ impl DefinitionChanges {
     }
 
     /// Every job of every lane is new.
-    fn add_all_jobs(&mut self, catalog: &Catalog) {
+    pub(crate) fn add_all_jobs(&mut self, catalog: &Catalog) {
         for lane in catalog.lane_indices() {
             let jobs = catalog.jobs_of(lane).iter().map(|&job| catalog[job].id.clone());
             self.add(lane, jobs.collect());
         }
     }
 
-    fn everything(&mut self, catalog: &Catalog, because: &str) {
+    pub(crate) fn everything(&mut self, catalog: &Catalog, because: &str) {
         for lane in catalog.lane_indices() {
             let changed = DefinitionChanged { jobs: Vec::new(), because: Some(because.to_owned()) };
             self.by_lane.insert(lane, changed);
         }
     }
 
-    fn compare(&mut self, base: &Catalog, head: &Catalog) {
+    pub(crate) fn compare(&mut self, base: &Catalog, head: &Catalog) {
         for lane in head.lane_indices() {
             let before = base.lane(head[lane].id.as_str());
             let definitions = before.map(|lane| base.definitions(lane)).unwrap_or_default();
@@ -110,11 +110,11 @@ impl DefinitionChanges {
 }
 
 /// Whether a changed path is, or was, one of the files that the definitions are made of.
-fn touches_definitions(request: &Request, inputs: &Inputs, changed: &Changed) -> bool {
+pub(crate) fn touches(paths: &DefinitionPaths, inputs: &Inputs, changes: &[Change]) -> bool {
     // A catalog that is gone was not read.
-    let main = [request.definitions.manifest.as_bytes(), request.definitions.catalog.as_bytes()];
+    let main = [paths.manifest.as_bytes(), paths.catalog.as_bytes()];
     let touches = |path: &RepoPath| main.contains(&path.as_bytes()) || inputs.concern(path);
-    changed.changes.iter().any(|change| touches(&change.path))
+    changes.iter().any(|change| touches(&change.path))
 }
 
 /// The definitions of a base, or why they have none.
@@ -126,10 +126,13 @@ fn base_catalog(
     let tree = situation.tree(tree).expect("a base comes from a repository");
     match read_definitions(&tree, &request.definitions) {
         Ok((catalog, _)) => Ok(Ok(catalog)),
-        Err(PlanningError::Definitions(found)) => {
-            let first = found.iter().next().map_or("unknown", |first| first.message.as_str());
-            Ok(Err(format!("the base's definitions cannot be read: {first}")))
-        }
+        Err(PlanningError::Definitions(found)) => Ok(Err(unreadable_base(&found))),
         Err(error) => Err(error),
     }
+}
+
+/// Why the definitions of a base count as different.
+pub(crate) fn unreadable_base(found: &Diagnostics) -> String {
+    let first = found.iter().next().map_or("unknown", |first| first.message.as_str());
+    format!("the base's definitions cannot be read: {first}")
 }

@@ -12,6 +12,7 @@
 //! | [`planned_tree`] | where manifest and catalog are read from |
 //! | [`packages`] | what lanes derive from packages' manifests |
 //! | [`init`], [`import`] | the first definitions of a repository |
+//! | [`backtest`] | the commits of a branch, replayed |
 //! | [`definition_changes`] | what a change of manifest or catalog changes |
 //! | [`select`] | lanes and their reasons |
 //! | [`lower`] | nodes and edges |
@@ -19,6 +20,7 @@
 //! | [`render`], [`diff`] | what people look at |
 //! | [`export`] | the plan as the pipeline of another engine |
 
+pub mod backtest;
 pub mod change_set;
 pub mod check;
 pub mod cli;

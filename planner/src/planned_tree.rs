@@ -167,6 +167,7 @@ fn directory_error(path: &Path, error: &std::io::Error) -> TreeError {
 pub(crate) struct DefinitionFiles<'a> {
     tree: &'a PlannedTree<'a>,
     inputs: RefCell<Inputs>,
+    replaced: Option<(String, Vec<u8>)>,
 }
 
 /// The files that definitions are made of.
@@ -190,7 +191,12 @@ impl Inputs {
 
 impl<'a> DefinitionFiles<'a> {
     pub(crate) fn new(tree: &'a PlannedTree<'a>) -> Self {
-        Self { tree, inputs: RefCell::default() }
+        Self { tree, inputs: RefCell::default(), replaced: None }
+    }
+
+    /// Puts other bytes in the place of a file.
+    pub(crate) fn replace(&mut self, path: &str, bytes: Vec<u8>) {
+        self.replaced = Some((path.to_owned(), bytes));
     }
 
     /// Returns the tree itself.
@@ -211,6 +217,9 @@ impl<'a> DefinitionFiles<'a> {
 
 impl Files for DefinitionFiles<'_> {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FileError> {
+        if let Some((_, bytes)) = self.replaced.as_ref().filter(|(name, _)| name == path) {
+            return Ok(Some(bytes.clone()));
+        }
         let Some(content) = self.tree.content(path)? else { return Ok(None) };
         self.inputs.borrow_mut().ids.insert(path.to_owned(), content.id);
         Ok(Some(content.bytes))

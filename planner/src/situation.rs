@@ -241,7 +241,19 @@ pub(crate) fn read_definitions(
     tree: &PlannedTree<'_>,
     paths: &DefinitionPaths,
 ) -> Result<(Catalog, Inputs), PlanningError> {
-    let files = DefinitionFiles::new(tree);
+    read_definitions_with(tree, paths, None)
+}
+
+/// The same, with other bytes in the place of the manifest.
+pub(crate) fn read_definitions_with(
+    tree: &PlannedTree<'_>,
+    paths: &DefinitionPaths,
+    manifest: Option<Vec<u8>>,
+) -> Result<(Catalog, Inputs), PlanningError> {
+    let mut files = DefinitionFiles::new(tree);
+    if let Some(bytes) = manifest {
+        files.replace(&paths.manifest, bytes);
+    }
     let mut catalog = lanes::load(&files, &paths.manifest, &paths.catalog)
         .map_err(|found| PlanningError::Definitions(Box::new(found)))?;
     packages::derive(&mut catalog, &files)?;

@@ -1,5 +1,6 @@
 //! One file per command: each turns arguments into a request, and an answer into text.
 
+mod backtest;
 mod check;
 mod explain;
 mod export;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Golden { command } => golden::run(&console, command),
         Command::Check(args) => check::run(&console, args),
         Command::Export(args) => export::run(&console, &args),
+        Command::Backtest(args) => backtest::run(&console, args),
         Command::Import { command } => import::run(&console, &command),
         Command::Init(args) => init::run(&console, &args),
         Command::Explain(args) => explain::run(&console, args),

@@ -16,7 +16,7 @@
 mod dot;
 pub mod durations;
 mod graph;
-mod html;
+pub(crate) mod html;
 mod human;
 mod markdown;
 mod mermaid;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests make repositories and run git")]
 
+mod backtest;
 mod base;
 mod check;
 mod check_command;

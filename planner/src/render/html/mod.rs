@@ -62,7 +62,7 @@ pub fn html(plan: &Plan, options: &Options) -> String {
 }
 
 /// Returns foreign text that is neither markup nor the end of an attribute.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     escape_keeping(text, |_| false)
 }
 

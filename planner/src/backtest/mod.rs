@@ -1,0 +1,465 @@
+//! `planner backtest`: the commits of a branch through the planner, one after the other, without a
+//! checkout.
+//!
+//! [`replay`] plans every commit against its first parent, as `planner plan --base-first-parent`
+//! would have: with its own definitions, or all of them with the same. Definitions are read again
+//! only where a commit touches a file they are made of; everything else is the selection itself.
+//! [`compare`] holds two replays of the same commits against each other. Nightly lanes do not
+//! depend on changes and are left out.
+
+pub mod compare;
+pub mod html;
+pub mod human;
+pub mod json;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use lanes::{Catalog, Diagnostics, GlobId, GlobUse, LaneTrigger, Via};
+use plans::{Change, ChangeStatus, JobId, LaneId, NodeId, Reason, RepoPath};
+
+use crate::{
+    DefinitionPaths, PlanningError, SituationError,
+    definition_changes::{DefinitionChanges, touches, unreadable_base},
+    git::{ObjectId, Repository, Step},
+    lower::lower,
+    planned_tree::{Inputs, PlannedTree},
+    render::durations::Durations,
+    select::{Question, Selected, select},
+    situation::read_definitions,
+};
+
+/// Definitions and the files they are made of.
+pub struct Definitions {
+    /// What can run, and when.
+    pub catalog: Catalog,
+    /// The files.
+    pub inputs: Inputs,
+}
+
+/// Which definitions commits are planned with.
+pub enum With {
+    /// Each commit's own.
+    Own,
+    /// The same for all of them.
+    These(Rc<Definitions>),
+}
+
+/// What the commits would have run.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// The commits that could be planned, the newest first.
+    pub commits: Vec<CommitRuns>,
+    /// Those that could not, with the reason.
+    pub unplanned: Vec<Unplanned>,
+    /// The lanes in the order of the newest definitions, then those that are gone.
+    pub lanes: Vec<LaneRuns>,
+    /// The jobs, sorted, with the number of commits that ran them.
+    pub jobs: BTreeMap<JobId, usize>,
+    /// Globs of the newest definitions that no changed path matched.
+    pub silent: Vec<SilentGlob>,
+    /// Commits that changed files that nothing covers.
+    pub uncovered: usize,
+    /// All nodes of all commits, if durations are known.
+    pub machine_time: Option<Duration>,
+}
+
+/// One commit.
+#[derive(Debug)]
+pub struct CommitRuns {
+    /// The commit.
+    pub commit: ObjectId,
+    /// When, in seconds since 1970.
+    pub committed_at: i64,
+    /// The first line of its message.
+    pub summary: String,
+    /// How many paths it changed.
+    pub changed: usize,
+    /// The lanes that ran.
+    pub lanes: BTreeSet<LaneId>,
+    /// The jobs that ran.
+    pub jobs: BTreeSet<JobId>,
+}
+
+/// A commit that could not be planned.
+#[derive(Debug)]
+pub struct Unplanned {
+    /// The commit.
+    pub commit: ObjectId,
+    /// The first line of its message.
+    pub summary: String,
+    /// Why not.
+    pub because: String,
+}
+
+/// One lane over all commits.
+#[derive(Debug, Clone)]
+pub struct LaneRuns {
+    /// Its id.
+    pub id: LaneId,
+    /// Its title.
+    pub title: String,
+    /// The newest definitions have it no more.
+    pub gone: bool,
+    /// How many commits ran it.
+    pub runs: usize,
+    /// How many commits it was there for.
+    pub planned: usize,
+    /// Its reasons, each with the number of commits; a commit may have several.
+    pub reasons: BTreeMap<Why, usize>,
+    /// Its nodes of all commits together, if durations are known.
+    pub machine_time: Option<Duration>,
+}
+
+/// A reason without the paths of one commit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// A changed path matched.
+    Glob(String),
+    /// The lane has no `paths`.
+    Always,
+    /// Its definition changed.
+    DefinitionChanged,
+    /// A glob of `run_all` matched.
+    RunAll(String),
+    /// A path that nothing covers, and `unmatched_paths = "all_lanes"`.
+    Unmatched,
+    /// A job of another lane needs one of its jobs.
+    NeededBy(LaneId),
+}
+
+/// A glob that no changed path of the commits matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SilentGlob {
+    /// The glob as it counts.
+    pub glob: String,
+    /// `paths`, `exclude`, `ignore` or `run_all`.
+    pub key: &'static str,
+    /// The lanes, which may share it through a path set; none for the manifest's own keys.
+    pub lanes: Vec<LaneId>,
+    /// Where it is written.
+    pub file: String,
+    /// The line there.
+    pub line: usize,
+}
+
+/// The definitions of one commit, or what is wrong with them.
+type Known = Result<Rc<Definitions>, Box<Diagnostics>>;
+
+/// What a step is planned with.
+type Asked = Result<(Rc<Definitions>, Question), Box<Diagnostics>>;
+
+/// Plans every step against the one before it; the newest step comes first.
+///
+/// # Errors
+///
+/// [`PlanningError`] when the repository cannot be read. Definitions that a commit broke are an
+/// answer, not an error.
+pub fn replay(
+    repository: &Repository,
+    paths: &DefinitionPaths,
+    steps: &[Step],
+    with: &With,
+    durations: Option<&Durations>,
+) -> Result<Replay, PlanningError> {
+    let mut own = OwnDefinitions { repository, paths, next: None };
+    let mut tally = Tally::new(durations);
+    for step in steps {
+        let changes = repository
+            .changes_between(step.parent_tree, step.tree)
+            .map_err(SituationError::from)?
+            .into_vec();
+        let found = match with {
+            With::These(these) => Ok((these.clone(), Question::default())),
+            With::Own => own.of_step(step, &changes)?,
+        };
+        match found {
+            Ok((definitions, question)) => tally.commit(&definitions, step, &changes, &question)?,
+            Err(problems) => tally.unplanned(step, &problems),
+        }
+        tally.see(&changes);
+    }
+    Ok(tally.finish())
+}
+
+/// The definitions along a history. Where a commit touches none of their files, those of its
+/// parent are the same; what was read is kept for the step that comes next.
+struct OwnDefinitions<'a> {
+    repository: &'a Repository,
+    paths: &'a DefinitionPaths,
+    next: Option<(ObjectId, Known)>,
+}
+
+impl OwnDefinitions<'_> {
+    fn of_step(&mut self, step: &Step, changes: &[Change]) -> Result<Asked, PlanningError> {
+        let now = match self.next.take() {
+            Some((tree, known)) if tree == step.tree => known,
+            _ => self.read(step.tree)?,
+        };
+        let untouched = now.as_ref().ok().filter(|now| !touches(self.paths, &now.inputs, changes));
+        let before = match step.parent_tree {
+            None => None,
+            Some(tree) => Some((
+                tree,
+                match untouched {
+                    Some(same) => Ok(same.clone()),
+                    None => self.read(tree)?,
+                },
+            )),
+        };
+        let mut differing = DefinitionChanges::default();
+        if let Ok(now) = &now {
+            match &before {
+                None => differing.add_all_jobs(&now.catalog),
+                Some((_, Ok(same))) if Rc::ptr_eq(same, now) => {}
+                Some((_, Ok(base))) => differing.compare(&base.catalog, &now.catalog),
+                Some((_, Err(found))) => {
+                    differing.everything(&now.catalog, &unreadable_base(found));
+                }
+            }
+        }
+        self.next = before;
+        let question = Question { definition_changes: differing.by_lane, ..Question::default() };
+        Ok(now.map(|now| (now, question)))
+    }
+
+    fn read(&self, tree: ObjectId) -> Result<Known, PlanningError> {
+        match read_definitions(&PlannedTree::Git { repository: self.repository, tree }, self.paths)
+        {
+            Ok((catalog, inputs)) => Ok(Ok(Rc::new(Definitions { catalog, inputs }))),
+            Err(PlanningError::Definitions(found)) => Ok(Err(found)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What is being counted.
+struct Tally<'a> {
+    durations: Option<&'a Durations>,
+    replay: Replay,
+    lanes: BTreeMap<LaneId, LaneRuns>,
+    newest: Option<Rc<Definitions>>,
+    seen: BTreeSet<(RepoPath, bool)>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(durations: Option<&'a Durations>) -> Self {
+        let machine_time = durations.map(|_| Duration::ZERO);
+        Self {
+            durations,
+            replay: Replay { machine_time, ..Replay::default() },
+            lanes: BTreeMap::new(),
+            newest: None,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    fn see(&mut self, changes: &[Change]) {
+        self.seen.extend(
+            changes
+                .iter()
+                .map(|change| (change.path.clone(), change.status == ChangeStatus::Submodule)),
+        );
+    }
+
+    fn unplanned(&mut self, step: &Step, problems: &Diagnostics) {
+        let because = problems.iter().next().map_or_else(
+            || "its definitions cannot be read".to_owned(),
+            |first| first.message.clone(),
+        );
+        let (commit, summary) = (step.commit, step.summary.clone());
+        self.replay.unplanned.push(Unplanned { commit, summary, because });
+    }
+
+    fn commit(
+        &mut self,
+        definitions: &Rc<Definitions>,
+        step: &Step,
+        changes: &[Change],
+        question: &Question,
+    ) -> Result<(), PlanningError> {
+        if self.newest.is_none() {
+            self.newest = Some(definitions.clone());
+        }
+        let catalog = &definitions.catalog;
+        let selected = select(catalog, changes, question);
+        let times = match self.durations {
+            Some(durations) => Some(self.machine_times(durations, catalog, &selected)?),
+            None => None,
+        };
+        let mut runs = CommitRuns {
+            commit: step.commit,
+            committed_at: step.committed_at,
+            summary: step.summary.clone(),
+            changed: changes.len(),
+            lanes: BTreeSet::new(),
+            jobs: BTreeSet::new(),
+        };
+        for (position, selection) in selected.lanes.iter().enumerate() {
+            let lane = &catalog[selection.lane];
+            let entry = self.lanes.entry(lane.id.clone()).or_insert_with(|| LaneRuns {
+                id: lane.id.clone(),
+                title: lane.title.clone(),
+                gone: false,
+                runs: 0,
+                planned: 0,
+                reasons: BTreeMap::new(),
+                machine_time: self.durations.map(|_| Duration::ZERO),
+            });
+            entry.planned += 1;
+            if !selection.selected {
+                continue;
+            }
+            entry.runs += 1;
+            let reasons: BTreeSet<Why> = selection.reasons.iter().filter_map(why).collect();
+            for reason in reasons {
+                *entry.reasons.entry(reason).or_default() += 1;
+            }
+            if let (Some(total), Some(times)) = (&mut entry.machine_time, &times) {
+                *total = total.saturating_add(times[position]);
+            }
+            runs.lanes.insert(lane.id.clone());
+            runs.jobs.extend(selection.jobs.iter().map(|&job| catalog[job].id.clone()));
+        }
+        for job in &runs.jobs {
+            *self.replay.jobs.entry(job.clone()).or_default() += 1;
+        }
+        self.replay.uncovered += usize::from(!selected.uncovered.is_empty());
+        self.replay.commits.push(runs);
+        Ok(())
+    }
+
+    /// The measured time of each lane's nodes; adds those of the whole commit to the sum, each
+    /// node once.
+    fn machine_times(
+        &mut self,
+        durations: &Durations,
+        catalog: &Catalog,
+        selected: &Selected,
+    ) -> Result<Vec<Duration>, PlanningError> {
+        let lowered = lower(catalog, selected)?;
+        let sum = |nodes: &mut dyn Iterator<Item = &NodeId>| {
+            let known = nodes.filter_map(|id| durations.node(id));
+            known.fold(Duration::ZERO, |sum, node| sum.saturating_add(node.median))
+        };
+        let all = sum(&mut lowered.nodes.iter().map(|node| &node.id));
+        if let Some(total) = &mut self.replay.machine_time {
+            *total = total.saturating_add(all);
+        }
+        Ok(lowered.of_lane.iter().map(|nodes| sum(&mut nodes.iter())).collect())
+    }
+
+    fn finish(mut self) -> Replay {
+        if let Some(newest) = &self.newest {
+            let catalog = &newest.catalog;
+            self.replay.silent = silent(catalog, &self.seen);
+            for lane in catalog.lanes() {
+                self.replay.lanes.extend(self.lanes.remove(&lane.id));
+            }
+        }
+        let gone = self.lanes.into_values().map(|lane| LaneRuns { gone: true, ..lane });
+        self.replay.lanes.extend(gone);
+        self.replay
+    }
+}
+
+fn why(reason: &Reason) -> Option<Why> {
+    Some(match reason {
+        Reason::Paths(paths) => Why::Glob(paths.glob.clone()),
+        Reason::Always => Why::Always,
+        Reason::DefinitionChanged(_) => Why::DefinitionChanged,
+        Reason::RunAll(all) => Why::RunAll(all.glob.clone().unwrap_or_default()),
+        Reason::Unmatched(_) => Why::Unmatched,
+        Reason::NeededBy(needed) => Why::NeededBy(needed.lane.clone()),
+        Reason::Requested | Reason::NotRequested | Reason::NoMatch(_) => return None,
+    })
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Glob(glob) => out.write_str(glob),
+            Self::Always => out.write_str("always"),
+            Self::DefinitionChanged => out.write_str("definition changed"),
+            Self::RunAll(glob) => write!(out, "run_all {glob}"),
+            Self::Unmatched => out.write_str("paths that nothing covers"),
+            Self::NeededBy(lane) => write!(out, "needed by {lane}"),
+        }
+    }
+}
+
+/// The globs, as written, that no changed path matched. A derived path is not written.
+fn silent(catalog: &Catalog, seen: &BTreeSet<(RepoPath, bool)>) -> Vec<SilentGlob> {
+    let mut fired: BTreeSet<GlobId> = BTreeSet::new();
+    let mut found = Vec::new();
+    for (path, submodule) in seen {
+        catalog.globs().matches(path.as_bytes(), *submodule, &mut found);
+        fired.extend(&found);
+    }
+    let mut silent: Vec<SilentGlob> = Vec::new();
+    let mut add = |key: &'static str, lane: Option<&LaneId>, globs: &[GlobUse]| {
+        let written = globs.iter().filter(|used| !matches!(used.via, Some(Via::Dependencies(_))));
+        for used in written.filter(|used| !fired.contains(&used.glob)) {
+            let at = catalog.sources().position(used.span);
+            let text = catalog.globs().text(used.glob);
+            let known = silent.iter_mut().find(|it| {
+                it.glob == text && it.key == key && it.file == at.file && it.line == at.line
+            });
+            if let Some(known) = known {
+                known.lanes.extend(lane.cloned());
+                continue;
+            }
+            silent.push(SilentGlob {
+                glob: text.to_owned(),
+                key,
+                lanes: lane.cloned().into_iter().collect(),
+                file: at.file,
+                line: at.line,
+            });
+        }
+    };
+    for lane in catalog.lanes().iter().filter(|lane| lane.trigger == LaneTrigger::Branch) {
+        add("paths", Some(&lane.id), lane.filter.paths.as_deref().unwrap_or_default());
+        add("exclude", Some(&lane.id), &lane.filter.exclude);
+    }
+    add("run_all", None, &catalog.rules().run_all);
+    add("ignore", None, &catalog.rules().ignore);
+    silent
+}
+
+/// Returns a time since 1970 as a day, in UTC.
+#[must_use]
+pub fn day(seconds: i64) -> String {
+    // Days since 0000-03-01, in eras of 400 years: the calendar repeats, and leap days come last.
+    let days = seconds.div_euclid(86_400) + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    format!("{:04}-{month:02}-{day:02}", year + era * 400 + carry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::day;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (seconds, expected) in [
+            (0, "1970-01-01"),
+            (951_782_399, "2000-02-28"),
+            (951_782_400, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_700_000_000, "2023-11-14"),
+            (-1, "1969-12-31"),
+        ] {
+            assert_eq!(day(seconds), expected);
+        }
+    }
+}
