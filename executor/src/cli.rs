@@ -109,6 +109,9 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Write a run down for people: a page, a summary, a trace.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(Report),
     /// Print a JSON Schema.
     Schema {
         /// Of what.
@@ -258,6 +261,28 @@ pub struct Resume {
     /// Reach a host of the plan elsewhere.
     #[arg(long = "host", value_name = "ALIAS=SSH", value_parser = host)]
     pub hosts: Vec<(HostName, SshDestination)>,
+}
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  executor report latest --html run.html   one file, to be opened from disk
+  executor report latest --markdown - >> \"$GITHUB_STEP_SUMMARY\"
+  executor report latest --trace run.json  for ui.perfetto.dev or chrome://tracing";
+
+/// `executor report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The run: its id, an unambiguous beginning or end of it [default: the latest].
+    pub run: Option<String>,
+    /// Write a page that needs nothing but itself: timeline, graph, phases, logs.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["markdown", "trace"])]
+    pub html: Option<PathBuf>,
+    /// Write a summary in Markdown, at most 1 MiB; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write nodes and phases as a Chrome trace; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 /// `executor gc`.

@@ -37,6 +37,7 @@ pub mod outcome;
 pub mod placements;
 pub mod policy;
 pub mod record;
+pub mod report;
 pub mod reporters;
 pub mod repository;
 pub mod runtimes;

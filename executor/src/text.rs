@@ -67,7 +67,7 @@ fn neutral_up_to(line: &str, most: usize) -> String {
 }
 
 /// Characters that reorder or hide others (Unicode 15, "Bidi_Control" and zero widths).
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 

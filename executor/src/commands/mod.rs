@@ -9,6 +9,7 @@ mod history;
 mod list;
 mod logs;
 mod prepare;
+mod report;
 mod rerun;
 mod resume;
 mod running;
@@ -86,6 +87,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Gc(gc) => gc::run(&place, &gc),
         Command::Doctor { plan, hosts, json } => doctor::run(&place, &plan, hosts, json),
         Command::History { last, json } => history::run(&place, last, json),
+        Command::Report(report) => report::run(&place, &report),
         Command::Schema { what } => {
             reporters::stdout().text(&schema::text(what));
             Ok(Exit::Done)

@@ -12,6 +12,7 @@ mod machine;
 mod records;
 mod refusals;
 mod remote;
+mod report;
 mod resume;
 mod shim;
 mod ssh;

@@ -42,6 +42,7 @@ fn a_record_of_any_release_loads_in_every_command() {
         assert_eq!(status["nodes"], record["nodes"], "{name}");
         world.run(&["logs", run]).code(0);
         world.run(&["history"]).code(0);
+        world.run(&["report", run, "--markdown", "-", "--trace", "-"]).code(0);
         let junit = world.path().join("junit.xml");
         let resumed =
             world.run(&["resume", run, "--junit", junit.to_str().expect("UTF-8")]).code(1);

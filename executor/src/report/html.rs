@@ -1,0 +1,398 @@
+//! `--html`: one page that needs no other file, no network and no server.
+//!
+//! The head, the lanes and the failures are plain HTML and stay readable without scripts. Nodes and
+//! logs are data in blocks that no browser runs; `page.js` draws them, and puts foreign text on the
+//! page as text alone. The content security policy names the one script and the one style by their
+//! digests, so that whatever a log holds, nothing else runs and nothing is loaded.
+
+use std::{collections::BTreeMap, io::Write as _, time::Duration};
+
+use flate2::{Compression, write::DeflateEncoder};
+use plans::NodeKind;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::{Report, at_most, log::Log, needs_a_look, phases, state, why};
+use crate::{
+    guest_command,
+    record::NodeRecord,
+    text::{self, push},
+};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// How much the logs of a page may take, packed.
+const LOGS_BYTES: usize = 24 * 1024 * 1024;
+
+/// How many failures the part without scripts lists.
+const FAILURES: usize = 200;
+
+/// How many lines of its log each of them shows.
+const FAILURE_LINES: usize = 12;
+
+/// How much of a command, message or description is carried.
+const TEXT_BYTES: usize = 4 * 1024;
+
+/// What `page.js` draws.
+#[derive(Serialize)]
+struct Data<'a> {
+    run: &'a str,
+    took: Option<u64>,
+    nodes: Vec<NodeData<'a>>,
+}
+
+#[derive(Serialize)]
+struct NodeData<'a> {
+    id: &'a str,
+    state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    /// Milliseconds from the run's beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    began: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    phases: Vec<(&'a str, u64)>,
+    /// The nodes it depends on, by position.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    after: Vec<usize>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    prepare: bool,
+    /// What else there is to say, in the order it is shown.
+    facts: Vec<(&'a str, String)>,
+    /// The line of its output where reading begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look: Option<u64>,
+}
+
+/// A log in a page.
+#[derive(Serialize)]
+struct LogData {
+    title: String,
+    /// Packed text; absent: there was no room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tail: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    bytes: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    lines: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// Returns the page.
+pub(super) fn page(report: &Report) -> String {
+    let record = &report.record;
+    let (nodes, logs, failures) = collect(report);
+    let data = Data { run: &record.run_id, took: report.took(), nodes };
+    let mut out = String::new();
+    push!(
+        out,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+         style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n\
+         <title>{} · run {}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
+        base64(&Sha256::digest(STYLE)),
+        base64(&Sha256::digest(SCRIPT)),
+        words(record.outcome.as_str()),
+        escape(&record.run_id),
+    );
+    out.push_str(
+        "<a class=\"skip\" href=\"#nodes\">Skip to the nodes</a>\n<main class=\"page\">\n",
+    );
+    head(&mut out, report);
+    out.push_str(&failures);
+    lanes(&mut out, report);
+    out.push_str(include_str!("page.html"));
+    push!(
+        out,
+        "<footer>Plan <code>{}</code> · made by executor {}</footer>\n</main>\n",
+        escape(&record.plan_digest),
+        env!("CARGO_PKG_VERSION"),
+    );
+    push!(out, "<script type=\"application/json\" id=\"data\">{}</script>\n", json(&data));
+    push!(out, "<script type=\"application/json\" id=\"packed\">{}</script>\n", json(&logs));
+    push!(out, "<script>{SCRIPT}</script>\n</body>\n</html>\n");
+    out
+}
+
+/// Goes through the nodes once: what the script draws, their logs, the list of failures. Logs of
+/// failures are the first to find room.
+fn collect(report: &Report) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>, String) {
+    let nodes = &report.record.nodes;
+    let positions: BTreeMap<&str, usize> =
+        nodes.iter().enumerate().map(|(position, node)| (node.id.as_str(), position)).collect();
+    let mut data: Vec<NodeData<'_>> =
+        nodes.iter().map(|node| node_data(report, node, &positions)).collect();
+    let mut packed: Vec<Vec<LogData>> = nodes.iter().map(|_| Vec::new()).collect();
+    let mut room = LOGS_BYTES;
+    let mut list = String::new();
+    let (failed, fine): (Vec<usize>, Vec<usize>) =
+        (0..nodes.len()).partition(|&position| needs_a_look(&nodes[position]));
+    for &position in failed.iter().chain(&fine) {
+        let logs = report.logs(&nodes[position]);
+        if needs_a_look(&nodes[position]) {
+            let output = logs.iter().find(|(title, _)| title == "output").map(|(_, log)| log);
+            data[position].look = output.and_then(Log::place_to_look);
+            if failed.iter().position(|at| *at == position) < Some(FAILURES) {
+                failure(&mut list, &nodes[position], position, output, data[position].look);
+            }
+        }
+        packed[position] =
+            logs.into_iter().map(|(title, log)| log_data(title, &log, &mut room)).collect();
+    }
+    let mut shown = String::new();
+    if !failed.is_empty() {
+        push!(shown, "<section aria-labelledby=\"failed\"><h2 id=\"failed\">What failed</h2>\n");
+        push!(shown, "<ul class=\"failures\">\n{list}</ul>\n");
+        if failed.len() > FAILURES {
+            push!(shown, "<p class=\"soft\">{} more failed: ", failed.len() - FAILURES);
+            shown.push_str("filter the nodes below by outcome.</p>\n");
+        }
+        shown.push_str("</section>\n");
+    }
+    (data, packed, shown)
+}
+
+fn node_data<'a>(
+    report: &'a Report,
+    node: &'a NodeRecord,
+    positions: &BTreeMap<&str, usize>,
+) -> NodeData<'a> {
+    let planned = report.planned(node);
+    let mut facts: Vec<(&str, String)> = Vec::new();
+    let mut fact = |name, value: Option<String>| {
+        facts.extend(value.filter(|v| !v.is_empty()).map(|v| (name, at_most(&v, TEXT_BYTES))));
+    };
+    fact("What to do", node.advice.clone());
+    fact("What failed", node.failure_kind.clone());
+    fact("What it is", planned.map(|planned| planned.spec.description.clone()));
+    fact("Command", planned.map(|planned| guest_command::display(&planned.spec.command)));
+    fact("Exit code", node.exit_code.map(|code| code.to_string()));
+    fact("Signal", node.signal.map(|signal| signal.to_string()));
+    let place = [&node.placement, &node.host, &node.runtime];
+    let place: Vec<&str> = place.into_iter().filter_map(|part| part.as_deref()).collect();
+    fact("Where", Some(place.join(" · ")));
+    fact("Started", node.started_at.clone());
+    fact("Attempts", (node.attempts > 1).then(|| node.attempts.to_string()));
+    for earlier in &node.retried {
+        let said = earlier.message.clone();
+        let said = said.or_else(|| earlier.exit_code.map(|code| format!("exit code {code}")));
+        let took = earlier.duration_ms.map(|ms| text::duration(Duration::from_millis(ms)));
+        let parts = [Some(words(earlier.outcome.as_str()).to_owned()), said, took];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        fact("Earlier", Some(format!("attempt {}: {}", earlier.attempt, parts.join(" · "))));
+    }
+    fact("Files kept", (node.artifacts > 0).then(|| node.artifacts.to_string()));
+    fact(
+        "Processes killed",
+        (node.killed_processes > 0).then(|| node.killed_processes.to_string()),
+    );
+    for warning in &node.warnings {
+        fact("Warning", Some(warning.clone()));
+    }
+    for (key, value) in &node.details {
+        fact("Runtime", Some(format!("{key}: {value}")));
+    }
+    let after = planned.into_iter().flat_map(|planned| &planned.depends_on);
+    NodeData {
+        id: &node.id,
+        state: state(node),
+        why: why(node).map(|why| at_most(&why, TEXT_BYTES)),
+        began: report.began(node),
+        took: node.duration_ms,
+        phases: phases(node),
+        after: after.filter_map(|id| positions.get(id.as_str()).copied()).collect(),
+        prepare: planned.is_some_and(|planned| planned.kind == NodeKind::Prepare),
+        facts,
+        look: None,
+    }
+}
+
+fn log_data(title: String, log: &Log, room: &mut usize) -> LogData {
+    let head = pack(&log.head);
+    let tail = (log.skipped_bytes > 0).then(|| pack(&log.tail));
+    let size = head.len() + tail.as_ref().map_or(0, String::len);
+    let mut data = LogData { title, head: None, tail: None, bytes: 0, lines: 0 };
+    if size <= *room {
+        *room -= size;
+        (data.head, data.tail) = (Some(head), tail);
+        (data.bytes, data.lines) = (log.skipped_bytes, log.skipped_lines);
+    }
+    data
+}
+
+fn head(out: &mut String, report: &Report) {
+    let record = &report.record;
+    let word = record.outcome.as_str();
+    push!(out, "<header>\n<p class=\"kicker\">Run {}</p>\n", escape(&record.run_id));
+    push!(out, "<h1 class=\"o {word}\">{}</h1>\n", sentence(words(word)));
+    push!(out, "<p class=\"soft\">Started {}", escape(&record.started_at));
+    if let Some(finished) = &record.finished_at {
+        push!(out, ", finished {}", escape(finished));
+    }
+    if let Some(of) = &record.rerun_of {
+        push!(out, ", a rerun of {}", escape(of));
+    }
+    out.push_str("</p>\n");
+    if let Some(stopped) = &record.stopped {
+        push!(out, "<p class=\"note\">Ended early: {}</p>\n", escape(stopped));
+    }
+    out.push_str("<dl class=\"facts\">\n");
+    if let Some(took) = report.took() {
+        let took = text::duration(Duration::from_millis(took));
+        push!(out, "<div><dt>Time</dt><dd>{took}</dd></div>\n");
+    }
+    for (word, number) in report.tally() {
+        push!(
+            out,
+            "<div class=\"o {word}\"><dt>{}</dt><dd>{number}</dd></div>\n",
+            sentence(words(word))
+        );
+    }
+    out.push_str("</dl>\n</header>\n");
+}
+
+fn lanes(out: &mut String, report: &Report) {
+    let mut lanes: Vec<_> = report.record.lanes.iter().collect();
+    if lanes.is_empty() {
+        return;
+    }
+    lanes.sort_by_key(|lane| std::cmp::Reverse(lane.outcome));
+    out.push_str("<section aria-labelledby=\"lanes\"><h2 id=\"lanes\">Lanes</h2>\n");
+    out.push_str("<ul class=\"lanes\">\n");
+    for lane in lanes {
+        let word = lane.outcome.as_str();
+        push!(
+            out,
+            "<li class=\"o {word}\"><span class=\"name\">{}</span> <span class=\"word\">{}</span></li>\n",
+            escape(&at_most(&lane.title, TEXT_BYTES)),
+            words(word),
+        );
+    }
+    out.push_str("</ul></section>\n");
+}
+
+fn failure(
+    out: &mut String,
+    node: &NodeRecord,
+    position: usize,
+    log: Option<&Log>,
+    look: Option<u64>,
+) {
+    let word = state(node);
+    push!(out, "<li class=\"o {word}\"><h3><a href=\"#node-{position}\">{}</a> ", escape(&node.id));
+    push!(out, "<span class=\"word\">{}</span></h3>\n", words(word));
+    if let Some(why) = why(node) {
+        push!(out, "<p>{}</p>\n", escape(&at_most(&why, TEXT_BYTES)));
+    }
+    if let Some(advice) = &node.advice {
+        push!(out, "<p class=\"soft\">{}</p>\n", escape(&at_most(advice, TEXT_BYTES)));
+    }
+    if let (Some(log), Some(look)) = (log, look) {
+        let from = look.saturating_sub(2);
+        let lines = log.lines().skip_while(|(number, _)| *number < from).take(FAILURE_LINES);
+        out.push_str("<pre>");
+        for (number, line) in lines {
+            push!(out, "<span class=\"n\">{number}</span>{}\n", escape(&text::neutral(line)));
+        }
+        out.push_str("</pre>\n");
+        push!(out, "<p><a href=\"#node-{position}-line-{look}\">Log, line {look}</a></p>\n");
+    }
+    out.push_str("</li>\n");
+}
+
+/// Returns a word of a record as people write it.
+fn words(word: &str) -> &str {
+    match word {
+        "timed_out" => "timed out",
+        "infra_failed" => "infrastructure failed",
+        word => word,
+    }
+}
+
+fn sentence(words: &str) -> String {
+    let mut characters = words.chars();
+    characters
+        .next()
+        .map(|first| first.to_ascii_uppercase())
+        .into_iter()
+        .chain(characters)
+        .collect()
+}
+
+/// Returns foreign text as the content of an element or of a quoted attribute.
+fn escape(foreign: &str) -> String {
+    let mut safe = String::with_capacity(foreign.len() + 16);
+    for character in foreign.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            '\t' | '\n' => safe.push(character),
+            c if c.is_control() || text::is_invisible(c) => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// Returns data that no script element can be ended or opened by.
+fn json(data: &impl Serialize) -> String {
+    serde_json::to_string(data).expect("plain data").replace('<', "\\u003c")
+}
+
+fn pack(text: &str) -> String {
+    let mut packer = DeflateEncoder::new(Vec::new(), Compression::default());
+    let packed = packer.write_all(text.as_bytes()).and_then(|()| packer.finish());
+    base64(&packed.expect("memory takes every byte"))
+}
+
+/// Base64 with padding (RFC 4648, section 4).
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let byte = |n: usize| u32::from(three.get(n).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            if digit <= three.len() {
+                text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_the_one_of_its_standard() {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn foreign_text_ends_nothing() {
+        assert_eq!(escape("</p>\"'&\u{1b}\u{202e}"), "&lt;/p&gt;&quot;&#39;&amp;\u{fffd}\u{fffd}");
+        assert!(!json(&"</script><!--").contains('<'));
+    }
+}
