@@ -65,6 +65,20 @@ pub(super) fn run(
     let mut asked = std::collections::BTreeSet::new();
     for node in policy::sited(&plan, &config, &flags) {
         let placement = &node.spec.placement;
+        if let plans::Runtime::Tart(spec) = &node.spec.runtime {
+            let about = format!("image {} on {}", spec.image, placement.host_name());
+            if asked.insert(about.clone()) {
+                let found = machines.open(placement);
+                match found.and_then(|machine| runtimes::tart::examine(&*machine, spec)) {
+                    Ok(checks) => {
+                        for check in checks {
+                            add(&about, check.ok, check.message, check.advice);
+                        }
+                    }
+                    Err(fault) => add(&about, false, fault.message, fault.advice),
+                }
+            }
+        }
         if !asked.insert(placement.host_name().to_owned()) {
             continue;
         }

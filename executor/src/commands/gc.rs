@@ -21,7 +21,7 @@ use crate::{
     policy,
     record::RunOutcome,
     reporters::{self, Quiet},
-    runtimes::incus,
+    runtimes::{incus, tart},
     state::{RunDir, StateDir},
 };
 
@@ -61,18 +61,28 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
     let flags: BTreeMap<_, _> = gc.hosts.iter().cloned().collect();
     let mut placements = BTreeMap::from([("local".to_owned(), Placement::Local)]);
     let mut projects: BTreeSet<(String, Option<EngineName>)> = BTreeSet::new();
+    // Where guests of Tart may be.
+    let mut tarts = BTreeSet::new();
     for dir in &runs {
         let Ok(bytes) = prepare::read_plan(&dir.plan()) else { continue };
         let Ok((plan, _)) = Plan::from_json(&bytes) else { continue };
         for node in policy::sited(&plan, &config, &flags) {
             let placement = node.spec.placement.clone();
-            if let Runtime::Incus(spec) = &node.spec.runtime {
-                projects.insert((placement.host_name().to_owned(), spec.project.clone()));
+            match &node.spec.runtime {
+                Runtime::Incus(spec) => {
+                    projects.insert((placement.host_name().to_owned(), spec.project.clone()));
+                }
+                Runtime::Tart(_) => {
+                    tarts.insert(placement.host_name().to_owned());
+                }
+                Runtime::HostProcess => {}
             }
             placements.insert(placement.host_name().to_owned(), placement);
         }
     }
     let machines = Machines::new(running::machines_config(&state)?);
+    let unfinished: BTreeSet<String> =
+        runs.iter().filter(|run| is_unfinished(run)).map(|run| run.id.to_string()).collect();
     let mut kept = 0;
     for dir in &runs {
         collect_run(dir, gc.keep, &mut kept, &mut collection);
@@ -85,6 +95,27 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
     }
     for placement in placements.values() {
         sweep(&machines, placement, &state, &mut collection);
+    }
+    let is_held =
+        |run: &str| runs.iter().any(|dir| dir.id.as_str() == run && dir.holder().is_some());
+    let is_unfinished = |run: &str| unfinished.contains(run);
+    for name in &tarts {
+        let found = machines.open(&placements[name]).and_then(|machine| {
+            let runs_dir = state.runs_dir();
+            let found = tart::leftovers(&*machine, &runs_dir, &is_held, &is_unfinished)?;
+            Ok((machine, found))
+        });
+        match found {
+            Err(fault) => collection.stays.push(format!("what Tart has on `{name}`: {fault}")),
+            Ok((machine, found)) => {
+                for leftover in found.into_iter().filter(|leftover| !leftover.in_use) {
+                    let what = format!("guest `{}` on `{name}`", leftover.name);
+                    collection.take(&what, || {
+                        tart::remove_leftover(&*machine, &leftover).map_err(|fault| fault.message)
+                    });
+                }
+            }
+        }
     }
     if collection.removed == 0 && collection.stays.is_empty() {
         reporters::stderr().text("nothing to remove\n");
@@ -99,15 +130,20 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
 fn collect_run(dir: &RunDir, keep: usize, kept: &mut usize, collection: &mut Collection) {
     // Held for as long as it is looked at and removed: nobody resumes it meanwhile.
     let Ok(_lock) = dir.lock() else { return };
-    let outcome = running::read_record(dir).map(|record| record.outcome);
-    let unfinished = matches!(outcome, Ok(RunOutcome::Running | RunOutcome::Interrupted));
-    if unfinished && dir.journal().exists() {
+    if is_unfinished(dir) {
         return;
     }
     *kept += 1;
     if *kept > keep {
         collection.take(&format!("run {}", dir.id), || removed(dir.path()));
     }
+}
+
+/// Returns whether a run can be resumed.
+fn is_unfinished(dir: &RunDir) -> bool {
+    let outcome = running::read_record(dir).map(|record| record.outcome);
+    let unfinished = matches!(outcome, Ok(RunOutcome::Running | RunOutcome::Interrupted));
+    unfinished && dir.journal().exists()
 }
 
 /// Removes what nobody answers for on one machine.

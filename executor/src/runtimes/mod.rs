@@ -7,6 +7,7 @@
 mod host_process;
 pub mod incus;
 mod table;
+pub mod tart;
 mod work;
 
 use std::{
@@ -152,9 +153,6 @@ pub fn open(request: &AttemptRequest) -> Result<Box<dyn Runtime>, Fault> {
     match &request.node.spec.runtime {
         plans::Runtime::HostProcess => Ok(Box::new(host_process::HostProcess::default())),
         plans::Runtime::Incus(spec) => Ok(Box::new(incus::Incus::new(spec))),
-        other @ plans::Runtime::Tart(_) => Err(Fault::new(
-            FailureKind::ToolMissing,
-            format!("this executor has no runtime `{}`", other.kind().as_str()),
-        )),
+        plans::Runtime::Tart(spec) => Ok(Box::new(tart::Tart::new(spec))),
     }
 }

@@ -9,8 +9,7 @@ pub fn is_built(placement: PlacementKind, runtime: RuntimeKind) -> bool {
     match (placement, runtime) {
         (
             PlacementKind::Local | PlacementKind::RemoteSsh,
-            RuntimeKind::HostProcess | RuntimeKind::Incus,
+            RuntimeKind::HostProcess | RuntimeKind::Incus | RuntimeKind::Tart,
         ) => true,
-        (PlacementKind::Local | PlacementKind::RemoteSsh, RuntimeKind::Tart) => false,
     }
 }

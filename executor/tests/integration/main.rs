@@ -18,6 +18,7 @@ mod shim;
 mod ssh;
 mod sshd;
 mod stand_in;
+mod tart;
 mod tart_contract;
 mod testbed;
 mod transfer;

@@ -1,0 +1,236 @@
+//! What a guest is given before its job: the shares it is run with and the script that makes the
+//! job ready inside of it.
+//!
+//! Everything of an attempt in the guest is below [`HOME`], a path without blanks; a share is
+//! reached through a link there, because macOS mounts shares below `/Volumes/My Shared Files`.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    command_line::{Script, is_variable_name},
+    fault::{FailureKind, Fault},
+    placements::BindMount,
+    runtimes::{Context, Work},
+    supervise::shim,
+};
+
+/// Everything of an attempt in its guest.
+pub(super) const HOME: &str = "/Users/Shared/forge-lanes";
+/// The supervisor.
+pub(super) const SHIM: &str = "/Users/Shared/forge-lanes/shim.sh";
+/// Its state directory.
+pub(super) const JOB: &str = "/Users/Shared/forge-lanes/job";
+/// The workspace.
+pub(super) const WORKSPACE: &str = "/Users/Shared/forge-lanes/ws";
+/// Where the job may leave artifacts.
+pub(super) const ARTIFACTS: &str = "/Users/Shared/forge-lanes/artifacts";
+/// Is there for as long as the guest is in the boot that it was made in.
+pub(super) const MARK: &str = "/tmp/.forge-lanes-boot";
+/// Where the guest finds shares.
+const SHARES: &str = "/Volumes/My Shared Files";
+/// The tag of the machine's `/nix`, which is not mounted with the others.
+const NIX_TAG: &str = "forge-lanes-nix";
+
+/// What of its machine a guest sees.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Shares {
+    /// The source tree, or what a host setup left.
+    pub(super) workspace: String,
+    /// How many entries that has.
+    pub(super) entries: u64,
+    /// Outputs of prepare nodes.
+    pub(super) mounts: Vec<BindMount>,
+    /// The machine's Rust toolchain.
+    pub(super) toolchain: Option<String>,
+    /// Whether it sees the machine's `/nix`.
+    pub(super) nix: bool,
+    /// The machine's Xcode.
+    pub(super) xcode: Option<String>,
+}
+
+impl Shares {
+    /// Returns the arguments of `tart run`.
+    ///
+    /// # Errors
+    ///
+    /// When a path cannot be said in them.
+    pub(super) fn arguments(&self) -> Result<Vec<String>, Fault> {
+        let mut all = vec![named("source", &self.workspace)?];
+        for (number, mount) in self.mounts.iter().enumerate() {
+            all.push(named(&format!("output-{number}"), &mount.from)?);
+        }
+        if let Some(toolchain) = &self.toolchain {
+            all.push(named("rust", toolchain)?);
+        }
+        if let Some(xcode) = &self.xcode {
+            all.push(named("xcode", xcode)?);
+        }
+        if self.nix {
+            all.push(format!("--dir=/nix:ro,tag={NIX_TAG}"));
+        }
+        Ok(all)
+    }
+
+    /// Returns where the job finds the toolchain.
+    fn toolchain_in_guest(&self) -> Option<String> {
+        let path = self.toolchain.as_ref()?;
+        if self.nix && path.starts_with("/nix/") {
+            return Some(path.clone());
+        }
+        Some(format!("{HOME}/rust"))
+    }
+}
+
+fn named(name: &str, path: &str) -> Result<String, Fault> {
+    if path.contains(':') {
+        return Err(Fault::new(
+            FailureKind::Workspace,
+            format!("tart cannot share `{path}`: its path has a colon"),
+        )
+        .advice("use a state directory, or a work_dir, without one"));
+    }
+    Ok(format!("--dir={name}:{path}:ro"))
+}
+
+/// Asks the guest for a `/nix` to mount on: an entry of the sealed root, made at the next boot.
+/// Answers `there` or `restart`.
+pub(super) const MAKE_NIX: &str = "[ ! -d /nix ] || { echo there; exit 0; }\n\
+    grep -qx nix /etc/synthetic.conf 2>/dev/null ||\n\
+    printf 'nix\\n' | sudo -n /usr/bin/tee -a /etc/synthetic.conf >/dev/null || exit 1\n\
+    sync; echo restart";
+
+/// Returns the script that makes the job ready. Its last word is `ready`, or says what is missing.
+pub(super) fn script(context: &Context<'_>, work: &Work, shares: &Shares) -> Script {
+    let mut script = Script::new("umask 022\n")
+        .set("g", HOME)
+        .set("shares", SHARES)
+        .set("mark", MARK)
+        .set("entries", shares.entries.to_string())
+        .text(
+            "no() { [ \"$(df -Pk \"$g\" | awk 'NR == 2 { print $4 }')\" -gt 64 ] || { echo no_space; exit 1; }\n\
+             echo \"$1\"; exit 1; }\n\
+             rm -rf \"$g\" 2>/dev/null\n\
+             mkdir -p \"$g/job\" \"$g/tmp\" \"$g/artifacts\" || no directories\n: >\"$mark\"\n\
+             # A share can come late, and be away for a moment.\n\
+             there() { t=0; until [ -n \"$(ls -A \"$shares/$1\" 2>/dev/null)\" ]; do\n\
+             t=$((t + 1)); [ $t -lt 100 ] || no \"share $1\"; sleep 0.1; done; }\n\
+             [ \"$entries\" -le 1 ] || there source\n",
+        );
+    if work.writable || work.keep.output.is_some() {
+        // Whole or not at all. A guest writes to its own disk: shares lose what builds write.
+        script = script.text(
+            "try=0\n\
+             until rm -rf \"$g/.ws\"; cp -Rp \"$shares/source\" \"$g/.ws\" 2>\"$g/.said\" &&\n\
+             [ \"$(find \"$g/.ws\" | wc -l)\" -eq \"$entries\" ]; do\n\
+             try=$((try + 1)); [ $try -lt 8 ] || { head -c 300 \"$g/.said\"; no copy; }\n\
+             sleep 0.5; done\n\
+             chmod -R u+w \"$g/.ws\" && mv \"$g/.ws\" \"$g/ws\" || no copy\n",
+        );
+    } else {
+        script = script.text("ln -s \"$shares/source\" \"$g/ws\" || no links\n");
+    }
+    if shares.nix {
+        script = script
+            .text("if ! [ -d /nix/store ]; then sudo -n /sbin/mount_virtiofs")
+            .word(NIX_TAG)
+            .text(" /nix || no nix; fi\n");
+    }
+    for (wanted, name) in [(shares.toolchain.is_some(), "rust"), (shares.xcode.is_some(), "xcode")]
+    {
+        if wanted {
+            script = script.text(&format!(
+                "there {name}; ln -s \"$shares/{name}\" \"$g/{name}\" || no links\n"
+            ));
+        }
+    }
+    for (number, mount) in shares.mounts.iter().enumerate() {
+        script = script.set("to", &mount.to).text(&format!(
+            "[ ! -e \"$to\" ] || no \"mount $to\"\n\
+             mkdir -p \"${{to%/*}}\" 2>/dev/null || sudo -n mkdir -p \"${{to%/*}}\" || no \"mount $to\"\n\
+             ln -s \"$shares/output-{number}\" \"$to\" 2>/dev/null ||\n\
+             sudo -n ln -s \"$shares/output-{number}\" \"$to\" || no \"mount $to\"\n"
+        ));
+    }
+    let file = |script: Script, name: &str, text: &[u8]| {
+        use std::os::unix::ffi::OsStrExt as _;
+        let script = script.text("printf '%s'").word(std::ffi::OsStr::from_bytes(text));
+        script.text(&format!(" >\"$g/{name}\" || no {name}\n"))
+    };
+    script = file(script, "shim.sh", shim::SOURCE.as_bytes());
+    script = file(script, "job/cmd", command(work).as_bytes());
+    script = script.text("umask 077\n");
+    script = file(script, "job/env", environment(context, work, shares).as_bytes());
+    script.text("echo ready\n")
+}
+
+/// Returns the job as its supervisor sources it.
+fn command(work: &Work) -> Script {
+    let directory = match &work.working_dir {
+        Some(below) => format!("{WORKSPACE}/{below}"),
+        None => WORKSPACE.to_owned(),
+    };
+    Script::new("_fl_state=$1\nset --")
+        .words(&work.argv)
+        .text("\n")
+        .set("_fl_dir", directory)
+        .text(shim::ENTER)
+        .text("_fl_enter \"$@\"\n")
+}
+
+/// Returns what the job sees besides what the guest itself gives it.
+fn environment(context: &Context<'_>, work: &Work, shares: &Shares) -> Script {
+    let mut script =
+        Script::new("case :$PATH: in *:/sbin:*) ;; *) PATH=$PATH:/usr/sbin:/sbin ;; esac\n");
+    if let Some(toolchain) = shares.toolchain_in_guest() {
+        script =
+            script.set("_fl_rust", toolchain).text("PATH=$_fl_rust/bin:$PATH\nunset _fl_rust\n");
+    }
+    script = script.text("export PATH\n");
+    let tmp = format!("{HOME}/tmp");
+    let developer = format!("{HOME}/xcode/Contents/Developer");
+    let mut all: BTreeMap<&str, &str> = BTreeMap::new();
+    all.insert("ARTIFACTS_DIR", ARTIFACTS);
+    all.insert("TMPDIR", &tmp);
+    if shares.xcode.is_some() {
+        all.insert("DEVELOPER_DIR", &developer);
+    }
+    all.extend(work.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let secrets = context.request.secrets.iter();
+    all.extend(secrets.map(|(name, value)| (name.as_str(), value.reveal())));
+    for (name, value) in all {
+        if is_variable_name(name) {
+            script = script.text("export ").set(name, value);
+        }
+    }
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_named_read_only_and_never_ambiguous() {
+        let shares = Shares {
+            workspace: "/a b/tree".to_owned(),
+            mounts: vec![BindMount { from: "/out".to_owned(), to: "/staged".to_owned() }],
+            toolchain: Some("/nix/store/x-rust".to_owned()),
+            nix: true,
+            xcode: Some("/Applications/Xcode.app".to_owned()),
+            ..Shares::default()
+        };
+        assert_eq!(
+            shares.arguments().expect("arguments"),
+            [
+                "--dir=source:/a b/tree:ro",
+                "--dir=output-0:/out:ro",
+                "--dir=rust:/nix/store/x-rust:ro",
+                "--dir=xcode:/Applications/Xcode.app:ro",
+                "--dir=/nix:ro,tag=forge-lanes-nix",
+            ]
+        );
+        assert_eq!(shares.toolchain_in_guest().as_deref(), Some("/nix/store/x-rust"));
+        let colon = Shares { workspace: "/a:b".to_owned(), ..Shares::default() };
+        assert_eq!(colon.arguments().expect_err("refused").kind, FailureKind::Workspace);
+    }
+}
