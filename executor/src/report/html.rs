@@ -12,7 +12,7 @@ use plans::NodeKind;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Report, at_most, log::Log, needs_a_look, phases, state, why};
+use super::{Report, at_most, last_written, log::Log, needs_a_look, phases, state, why};
 use crate::{
     guest_command,
     record::NodeRecord,
@@ -303,7 +303,7 @@ fn failure(
         let lines = log.lines().skip_while(|(number, _)| *number < from).take(FAILURE_LINES);
         out.push_str("<pre>");
         for (number, line) in lines {
-            push!(out, "<span class=\"n\">{number}</span>{}\n", escape(&text::neutral(line)));
+            push!(out, "<span class=\"n\">{number}</span>{}\n", escape(&last_written(line)));
         }
         out.push_str("</pre>\n");
         push!(out, "<p><a href=\"#node-{position}-line-{look}\">Log, line {look}</a></p>\n");
@@ -353,10 +353,16 @@ fn json(data: &impl Serialize) -> String {
     serde_json::to_string(data).expect("plain data").replace('<', "\\u003c")
 }
 
+/// Packs a text: `z` and its deflated form, or `t` and the text itself where that is shorter.
 fn pack(text: &str) -> String {
+    // What packing costs at least; most of the executor's own logs are shorter.
+    const WORTH_IT: usize = 400;
+    if text.len() < WORTH_IT {
+        return format!("t{text}");
+    }
     let mut packer = DeflateEncoder::new(Vec::new(), Compression::default());
     let packed = packer.write_all(text.as_bytes()).and_then(|()| packer.finish());
-    base64(&packed.expect("memory takes every byte"))
+    format!("z{}", base64(&packed.expect("memory takes every byte")))
 }
 
 /// Base64 with padding (RFC 4648, section 4).

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{Report, needs_a_look, phases, state, why};
+use super::{Report, last_written, needs_a_look, phases, state, why};
 use crate::{
     outcome::Outcome,
     record::NodeRecord,
@@ -119,9 +119,7 @@ fn failure(report: &Report, node: &NodeRecord) -> String {
     let lines: Vec<(u64, &str)> = log.lines().collect();
     let shown: Vec<String> = lines[lines.len().saturating_sub(LOG_LINES)..]
         .iter()
-        .map(|(_, line)| {
-            text::neutral(line.rsplit('\r').find(|part| !part.is_empty()).unwrap_or(""))
-        })
+        .map(|(_, line)| last_written(line))
         .collect();
     if !shown.is_empty() {
         // Longer than any fence in the log, so that the log cannot close it.

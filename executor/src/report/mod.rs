@@ -17,6 +17,7 @@ use crate::{
     attempt::Phase,
     outcome::Outcome,
     record::{self, NodeRecord, Record},
+    text,
 };
 
 /// The phases of an attempt in the order they happen; the time of each is in the record.
@@ -151,6 +152,11 @@ fn why(node: &NodeRecord) -> Option<String> {
         node.exit_code.filter(|code| *code != 0).map(|code| format!("exit code {code}"))
     })
     .or_else(|| node.signal.map(|signal| format!("signal {signal}")))
+}
+
+/// Returns a line of a log as a terminal would show it in the end: a carriage return overwrites it.
+fn last_written(line: &str) -> String {
+    text::neutral(line.trim_end_matches('\r').rsplit('\r').next().unwrap_or(line))
 }
 
 /// Returns text of at most `most` bytes, and says so where it is cut.

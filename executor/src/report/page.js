@@ -20,6 +20,7 @@
   const two = (n) => String(n).padStart(2, "0");
   const time = (ms) => {
     const s = Math.floor(ms / 1000);
+    if (ms < 100) return `${ms} ms`;
     if (s < 60) return `${s}.${Math.floor((ms % 1000) / 100)}s`;
     if (s < 3600) return `${Math.floor(s / 60)}m ${two(s % 60)}s`;
     return `${Math.floor(s / 3600)}h ${two(Math.floor(s / 60) % 60)}m`;
@@ -103,7 +104,7 @@
     const step = steps.find((s) => end / s <= 8) ?? Math.ceil(end / 8);
     const made = [];
     for (let at = 0; at <= end * 0.95; at += step) {
-      const tick = make("span", "", time(at));
+      const tick = make("span", "", at ? time(at) : "0");
       tick.style.left = percent(at);
       made.push(tick);
     }
@@ -226,7 +227,9 @@
   }
 
   // Logs: unpacked when they are looked at.
-  async function unpack(text) {
+  async function unpack(kept) {
+    if (!kept.startsWith("z")) return kept.slice(1);
+    const text = kept.slice(1);
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
     return new Response(stream).text();
@@ -363,6 +366,7 @@
   function drawLog() {
     if (!log) return;
     logSpace.style.height = `${log.lines.length * LINE}px`;
+    pane.style.height = `min(60vh, 640px, ${Math.max(2, log.lines.length + 1) * LINE}px)`;
     const first = Math.max(0, Math.floor(pane.scrollTop / LINE) - 20);
     const last = Math.min(log.lines.length, Math.ceil((pane.scrollTop + pane.clientHeight) / LINE) + 20);
     const made = [];
@@ -436,20 +440,20 @@
     status.textContent = "";
     if (!wanted) return;
     let hits = 0, rested = performance.now();
-    for (let at = 0; at < nodes.length; at++) {
-      for (let which = 0; which < (packed[at] ?? []).length; which++) {
-        const one = await load(packed[at][which]);
-        if (mine !== searching) return;
-        one.lines.forEach((line, n) => {
-          const text = plain(line);
-          if (n === one.cut || !text.toLowerCase().includes(wanted) || ++hits > MOST_HITS) return;
-          const place = make("a", "", `${nodes[at].id}:${one.number(n)}`);
-          place.href = `#${address(at, which, one.number(n))}`;
-          list.append(make("li", "", place, ` ${text.slice(0, 300)}`));
-        });
-      }
+    const look = (at, which, one) => one.lines.forEach((line, n) => {
+      const text = /[\x1b\r]/.test(line) ? plain(line) : line;
+      if (n === one.cut || !text.toLowerCase().includes(wanted) || ++hits > MOST_HITS) return;
+      const place = make("a", "", `${nodes[at].id}:${one.number(n)}`);
+      place.href = `#${address(at, which, one.number(n))}`;
+      list.append(make("li", "", place, ` ${plain(text).slice(0, 300)}`));
+    });
+    for (let from = 0; from < nodes.length; from += 64) {
+      const some = nodes.slice(from, from + 64).flatMap((node) => (packed[node.at] ?? []).map((kept, which) => [node.at, which, kept]));
+      const loaded = await Promise.all(some.map(([, , kept]) => load(kept)));
+      if (mine !== searching) return;
+      some.forEach(([at, which], n) => look(at, which, loaded[n]));
       if (performance.now() - rested > 50) {
-        status.textContent = `${count(hits, "line")} so far, ${Math.round((100 * at) / nodes.length)} % searched`;
+        status.textContent = `${count(hits, "line")} so far, ${Math.round((100 * from) / nodes.length)} % searched`;
         await new Promise((done) => { setTimeout(done); });
         rested = performance.now();
         if (mine !== searching) return;

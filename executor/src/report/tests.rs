@@ -86,8 +86,8 @@ fn a_summary_of_a_thousand_failures_fits() {
     for n in 0..1000 {
         let dir = dir.path().join(format!("execute-{n}"));
         std::fs::create_dir_all(&dir).expect("made");
-        std::fs::write(dir.join("guest.log"), "`x<".repeat(200).replace('x', "\n"))
-            .expect("written");
+        let line = format!("{}\n", "`<".repeat(150));
+        std::fs::write(dir.join("guest.log"), line.repeat(40)).expect("written");
     }
     let mut record = record(nodes);
     let lane = record.lanes[0].clone();
