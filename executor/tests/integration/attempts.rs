@@ -130,7 +130,8 @@ fn what_a_job_leaves_running_is_ended_and_never_waited_for() {
     let result = bench.sh("sleep 50 & setsid sleep 50 & (setsid setsid sleep 50 &) ; echo done");
     assert_eq!(result.outcome, Passed, "{result:?}");
     assert!(started.elapsed().as_secs() < 40);
-    assert_eq!(result.killed_processes, 3);
+    // Those on the way to their last exec count as well.
+    assert!(result.killed_processes >= 3, "{result:?}");
 }
 
 #[test]

@@ -124,7 +124,7 @@ pub(super) fn attach(
 ) -> Result<JobStatus, Fault> {
     let place = local.place(job);
     match local.supervisors.follow(job, limits.grace, control) {
-        Some(Heard::Reply(Reply::Over(report))) => {
+        Some(Heard::Reply(Reply::Over(report) | Reply::Last(report))) => {
             let verdict = judge(&place, &report);
             local.remember(job, *report);
             return verdict;

@@ -101,7 +101,12 @@ impl Supervisors {
             if answered {
                 return Some(match receive(&mut supervisor.socket) {
                     Ok(Some(reply)) => {
-                        locked(&self.idle).push(supervisor);
+                        // One that leaves would still take a job, and take it with it.
+                        if matches!(reply, Reply::Last(_)) {
+                            end(supervisor);
+                        } else {
+                            locked(&self.idle).push(supervisor);
+                        }
                         Heard::Reply(reply)
                     }
                     Ok(None) | Err(_) => {

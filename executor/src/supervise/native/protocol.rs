@@ -79,6 +79,8 @@ pub(crate) enum Reply {
     Already,
     /// The job is over, or never began.
     Over(Box<Report>),
+    /// The same, and the supervisor leaves: its view is spent.
+    Last(Box<Report>),
 }
 
 /// The end of a job and of what came after it.

@@ -52,7 +52,11 @@ fn serve(wants_mounts: bool) -> std::io::Result<()> {
                     let _ = write_report(&start.place, &report);
                 }
                 let _ = claim.settle(report.ended.as_ref());
-                Reply::Over(Box::new(report))
+                if mounts.spent() {
+                    Reply::Last(Box::new(report))
+                } else {
+                    Reply::Over(Box::new(report))
+                }
             }
             Err(error) => {
                 let what = format!("making {}", start.place.job().display());
