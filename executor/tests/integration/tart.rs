@@ -6,12 +6,16 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use plans::{AbsolutePath, EngineName, Mount, Node, Output, Runtime, Workspace, WorkspacePath};
+use plans::{
+    AbsolutePath, EngineName, HostName, Mount, Node, Output, Placement, Runtime, SshDestination,
+    SshHost, Workspace, WorkspacePath,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
     harness::{Ended, World, node_id, outcomes, sh, until},
+    sshd::Sshd,
     stand_in::Tart,
 };
 
@@ -19,21 +23,72 @@ use crate::{
 struct Mac {
     world: World,
     tart: Tart,
+    /// The host that has that Tart, when it is not this machine.
+    far: Option<Sshd>,
 }
 
 impl Mac {
     fn new() -> Option<Self> {
         let tart = Tart::new()?;
         tart.create("base");
-        Some(Self { world: World::new(), tart })
+        Some(Self { world: World::new(), tart, far: None })
+    }
+
+    /// The same behind a real sshd, whose sessions alone know of Tart.
+    fn far() -> Option<Self> {
+        let mut mac = Self::new()?;
+        let path = std::env::var("PATH").unwrap_or_default();
+        let far = Sshd::start(&format!(
+            "SetEnv HOME={home} TART_HOME={tart} \"PATH={bin}:{path}\"\n",
+            home = mac.world.path().join("home").display(),
+            tart = mac.tart.home().display(),
+            bin = mac.tart.bin().display(),
+        ))?;
+        let bin = far.root().join("wrapped");
+        let real = ["/usr/bin/ssh", "/usr/local/bin/ssh"];
+        let real = real.iter().find(|path| Path::new(path).exists()).expect("an ssh client");
+        // The user's own ssh, with the test's configuration instead of the user's.
+        let script = format!(
+            "#!/bin/sh\ncase \" $* \" in *' -F none '*) ;; *) set -- -F '{}' \"$@\" ;; esac\n\
+             exec {real} \"$@\"\n",
+            far.root().join("ssh_config").display()
+        );
+        crate::bench::write(&bin.join("ssh"), &script);
+        fs::create_dir_all(far.root().join("r")).expect("made");
+        mac.far = Some(far);
+        Some(mac)
+    }
+
+    /// The node, where that Tart is.
+    fn at(&self, mut node: Node) -> Node {
+        if let Some(far) = &self.far {
+            let work_dir = far.root().join("work dir");
+            node.spec.placement = Placement::RemoteSsh(SshHost {
+                host: HostName::new("far").expect("a name"),
+                ssh: SshDestination::new("testhost").expect("a destination"),
+                work_dir: AbsolutePath::new(work_dir.to_str().expect("UTF-8")).expect("a path"),
+                max_jobs: 4,
+            });
+        }
+        node
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.world.command(arguments);
         let path = std::env::var("PATH").unwrap_or_default();
-        command
-            .env("PATH", format!("{}:{path}", self.tart.bin().display()))
-            .env("TART_HOME", self.tart.home());
+        match &self.far {
+            None => {
+                command
+                    .env("PATH", format!("{}:{path}", self.tart.bin().display()))
+                    .env("TART_HOME", self.tart.home());
+            }
+            // This machine has no Tart then.
+            Some(far) => {
+                command
+                    .env("PATH", format!("{}/wrapped:{path}", far.root().display()))
+                    .env("XDG_RUNTIME_DIR", far.root().join("r"));
+            }
+        }
         command
     }
 
@@ -84,7 +139,7 @@ impl Mac {
     /// One run of one node.
     fn apply(&self, node: Node, code: i32) -> Value {
         let id = node.id.to_string();
-        let plan = self.world.plan(vec![node]);
+        let plan = self.world.plan(vec![self.at(node)]);
         let ended = self.run(&["apply", &plan]);
         let record = || self.result(&id);
         assert_eq!(ended.code, Some(code), "\n{}\n{}\n{}", ended.err, record(), self.log(&id));
@@ -361,4 +416,195 @@ fn the_toolchain_the_store_and_xcode_of_the_machine_are_shared_where_the_job_say
     node.spec.mount_host_xcode = Some(AbsolutePath::new("/no/Xcode.app").expect("a path"));
     fs::remove_dir_all(mac.world.state_dir()).expect("removed");
     assert_eq!(mac.apply(node, 3)["failure_kind"], "tool_missing");
+}
+
+/// A job that would go on for long, in a guest to which something happens.
+fn broken(mac: &Mac, break_it: impl FnOnce(&str)) -> Value {
+    let node = guest("execute-a", "echo up; sleep 1000", &[]);
+    let plan = mac.world.plan(vec![mac.at(node)]);
+    let config = mac.world.path().join("executor.toml");
+    fs::write(&config, "version = 1\ninfra_retries = 0\n").expect("written");
+    let config = config.to_str().expect("UTF-8");
+    let mut executor = mac.start(&["--config", config, "apply", &plan]);
+    until(|| mac.log("execute-a").contains("up"));
+    let [name] = &mac.guests()[..] else { panic!("one guest, not {:?}", mac.guests()) };
+    break_it(name);
+    assert_eq!(executor.wait().expect("it ends").code(), Some(3), "{}", mac.result("execute-a"));
+    mac.is_clean();
+    mac.node_record("execute-a")
+}
+
+#[test]
+fn a_guest_that_stops_under_its_job_is_told_from_one_that_is_deleted() {
+    let mac = mac!();
+    let stopped = broken(&mac, |name| drop(mac.tart.run(&["stop", name])));
+    assert_eq!(stopped["failure_kind"], "runtime_gone");
+    assert!(mac.result("execute-a").contains("stopped under its job"));
+    fs::remove_dir_all(mac.world.state_dir()).expect("removed");
+    let deleted = broken(&mac, |name| {
+        mac.tart.run(&["stop", name]);
+        mac.tart.run(&["delete", name]);
+    });
+    assert_eq!(deleted["failure_kind"], "runtime_gone");
+}
+
+#[test]
+fn a_guest_that_restarts_itself_is_said_to_have_done_so() {
+    let mac = mac!();
+    let restarted = broken(&mac, |name| {
+        mac.tart.run(&["exec", name, "sudo", "/sbin/shutdown", "-r", "now"]);
+    });
+    assert_eq!(restarted["failure_kind"], "host_rebooted", "{}", mac.result("execute-a"));
+}
+
+#[test]
+fn a_guest_that_shuts_itself_down_has_no_verdict() {
+    let mac = mac!();
+    let halted = broken(&mac, |name| {
+        mac.tart.run(&["exec", name, "sudo", "/sbin/shutdown", "-h", "now"]);
+    });
+    assert_eq!(halted["failure_kind"], "runtime_gone");
+    let result = mac.result("execute-a");
+    assert!(result.contains("guest has stopped the virtual machine"), "{result}");
+}
+
+#[test]
+fn streams_that_end_early_or_break_change_nothing_in_a_verdict_or_log() {
+    let mac = mac!();
+    for faults in [["exec-ends-early=4"], ["exec-drops=4"]] {
+        let _ = fs::remove_dir_all(mac.world.state_dir());
+        mac.tart.faults(&faults);
+        let mut node = guest(
+            "execute-a",
+            "i=0; while [ $i -lt 20 ]; do echo line $i; i=$((i + 1)); sleep 0.05; done; \
+             echo a > \"$ARTIFACTS_DIR/a\"; exit 7",
+            &[],
+        );
+        node.spec.artifacts = vec!["a".to_owned()];
+        let record = mac.apply(node, 1);
+        assert_eq!((&record["outcome"], &record["exit_code"]), (&"failed".into(), &7.into()));
+        let lines: String = (0..20).map(|n| format!("line {n}\n")).collect();
+        assert_eq!(mac.log("execute-a"), lines);
+        let run = mac.world.runs().pop().expect("a run");
+        let kept = fs::read_to_string(run.join("nodes/execute-a/artifacts/a"));
+        assert_eq!(kept.expect("kept"), "a\n");
+        mac.is_clean();
+    }
+}
+
+#[test]
+fn what_keeps_a_guest_from_starting_is_said_at_once_and_leaves_nothing() {
+    let mac = mac!();
+    let config = mac.world.path().join("executor.toml");
+    fs::write(&config, "version = 1\ninfra_retries = 0\n").expect("written");
+    let config = config.to_str().expect("UTF-8");
+    for (fault, kind, says) in [
+        ("keychain-locked", "engine_refused", "login keychain"),
+        ("phantoms=2", "not_ready", "two macOS guests at most"),
+        ("run-dies-after-ms=20", "not_ready", "ended with"),
+        ("clone-enospc=1", "disk_full", "no room for a clone"),
+        ("agent-never", "not_ready", "did not answer within 2 s"),
+    ] {
+        let _ = fs::remove_dir_all(mac.world.state_dir());
+        mac.tart.faults(&[fault, "agent-delay-ms=2000"]);
+        let mut node = guest("execute-a", "true", &[]);
+        tart_of(&mut node).boot_timeout_secs = Some(2);
+        let plan = mac.world.plan(vec![node]);
+        mac.run(&["--config", config, "apply", &plan]).code(3);
+        let record = mac.node_record("execute-a");
+        assert_eq!(record["failure_kind"], kind, "{fault}: {}", mac.result("execute-a"));
+        let result = mac.result("execute-a");
+        assert!(result.contains(says), "{fault}: {result}");
+        mac.is_clean();
+    }
+    mac.tart.faults(&[]);
+    let _ = fs::remove_dir_all(mac.world.state_dir());
+    let mut node = guest("execute-a", "true", &[]);
+    tart_of(&mut node).image = EngineName::new("no-such-image").expect("a name");
+    assert_eq!(mac.apply(node, 3)["failure_kind"], "image_missing");
+}
+
+#[test]
+fn a_guest_that_does_not_want_to_go_is_made_to() {
+    let mac = mac!();
+    mac.tart.faults(&["stop-ignored", "delete-fails=2"]);
+    mac.apply(guest("execute-a", "true", &[]), 0);
+    assert_eq!(mac.guests(), Vec::<String>::new(), "{}", mac.result("execute-a"));
+    mac.is_clean();
+}
+
+#[test]
+fn shares_that_come_and_go_lose_no_file_of_a_copy() {
+    let mac = mac!();
+    mac.tart.faults(&["shares-flap-ms=40"]);
+    let mut node = guest("execute-a", "cat file.txt", &[]);
+    node.spec.workspace = Workspace::Writable;
+    mac.apply(node, 0);
+    assert_eq!(mac.log("execute-a"), "content\n");
+    mac.is_clean();
+}
+
+#[test]
+fn doctor_says_whether_a_machine_has_the_image() {
+    let mac = mac!();
+    let mut missing = guest("execute-b", "true", &[]);
+    tart_of(&mut missing).image = EngineName::new("no-such-image").expect("a name");
+    let plan = mac.world.plan(vec![guest("execute-a", "true", &[]), missing]);
+    let ended = mac.run(&["doctor", &plan]).code(1);
+    assert!(ended.out.contains("tart 2.32.1 has image `base`"), "{}", ended.out);
+    assert!(ended.out.contains("has no image `no-such-image`"), "{}", ended.out);
+}
+
+#[test]
+fn guests_of_a_host_behind_ssh_are_the_same() {
+    let Some(mac) = Mac::far() else { return };
+    let mut node = guest(
+        "execute-a",
+        "cat file.txt; echo new >> file.txt; echo a > \"$ARTIFACTS_DIR/a b\"; exit 255",
+        &[],
+    );
+    node.spec.workspace = Workspace::Writable;
+    node.spec.artifacts = vec!["*".to_owned()];
+    let record = mac.apply(node, 1);
+    assert_eq!((&record["outcome"], &record["exit_code"]), (&"failed".into(), &255.into()));
+    assert_eq!(record["placement"], "remote_ssh");
+    assert_eq!(mac.log("execute-a"), "content\n");
+    let run = mac.world.runs().pop().expect("a run");
+    assert_eq!(names(&run.join("nodes/execute-a/artifacts")), ["a b", "file.txt"]);
+    mac.is_clean();
+}
+
+#[test]
+fn a_link_that_breaks_under_a_guest_of_a_host_loses_nothing() {
+    let Some(mac) = Mac::far() else { return };
+    let script = "i=0; while [ $i -lt 80 ]; do echo line $i; i=$((i + 1)); sleep 0.05; done";
+    let plan = mac.world.plan(vec![mac.at(guest("execute-a", script, &[]))]);
+    let mut executor = mac.start(&["apply", &plan]);
+    let far = mac.far.as_ref().expect("a host");
+    until(|| mac.log("execute-a").contains("line 5\n"));
+    far.link.cut();
+    until(|| mac.log("execute-a").contains("line 20\n"));
+    far.kill_sessions();
+    assert_eq!(executor.wait().expect("it ends").code(), Some(0), "{}", mac.result("execute-a"));
+    let lines: String = (0..80).map(|n| format!("line {n}\n")).collect();
+    assert_eq!(mac.log("execute-a"), lines);
+    mac.is_clean();
+}
+
+#[test]
+fn a_killed_executor_takes_up_the_guest_of_a_host_again() {
+    let Some(mac) = Mac::far() else { return };
+    let script =
+        "echo run; i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i + 1)); sleep 0.05; done";
+    let plan = mac.world.plan(vec![mac.at(guest("execute-a", script, &[]))]);
+    let mut executor = mac.start(&["apply", &plan]);
+    until(|| mac.log("execute-a").contains("line 3\n"));
+    executor.kill().expect("killed");
+    executor.wait().expect("gone");
+    let run = mac.world.runs().pop().expect("a run");
+    let run = run.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
+    mac.run(&["resume", &run]).code(0);
+    let lines: String = (0..60).map(|n| format!("line {n}\n")).collect();
+    assert_eq!(mac.log("execute-a"), format!("run\n{lines}"));
+    mac.is_clean();
 }

@@ -60,7 +60,7 @@ ended() {
 
 # The last lines of `run`, for people.
 tail_of() {
-    tail -n 20 "$1.log" 2>/dev/null >&2
+    tail -n 20 "$1.log" >&2 2>/dev/null
 }
 
 # OWNER RUN JOB UNTIL of guest $1.
@@ -202,20 +202,25 @@ look() {
     echo "$STATE ${END:--}"
 }
 
+# Whether process $2 is one of guest $1: a number alone may be somebody else's by now.
+is_of() {
+    case $(ps -o command= -p "$2" 2>/dev/null) in *"$1"*) ;; *) return 1 ;; esac
+}
+
 stop() {
     state "$1"
     case $STATE in
     none | stopped) ;;
     *) tart stop "$1" -t 10 </dev/null >&2 ;;
     esac
-    pids='' tries=0
+    pids='' waits=0
     [ ! -s "$1.pid" ] || read -r pids <"$1.pid"
     # The one who waits for `run` leaves its end behind, and is gone.
-    while [ -n "$pids" ] && kill -0 "${pids% *}" 2>/dev/null && [ $tries -lt 100 ]; do
-        tries=$((tries + 1))
+    while [ -n "$pids" ] && is_of "$1" "${pids% *}" && [ $waits -lt 100 ]; do
+        waits=$((waits + 1))
         sleep 0.1
         # A guest that list calls stopped may still be held by its `run`.
-        [ $tries -ne 50 ] || kill -KILL "${pids#* }" 2>/dev/null
+        [ $waits -ne 50 ] || ! is_of "$1" "${pids#* }" || kill -KILL "${pids#* }" 2>/dev/null
     done
     state "$1"
     echo "$STATE"
