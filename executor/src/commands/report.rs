@@ -9,15 +9,14 @@ pub(super) fn run(place: &Place, wanted: &cli::Report) -> Result<Exit, Error> {
     let state = place.state(&place.config()?)?;
     let dir = state.find(wanted.run.as_deref())?;
     let report = gather(&dir)?;
-    let formats: [(&Option<_>, fn(&Report) -> String); 3] = [
-        (&wanted.html, Report::html),
-        (&wanted.markdown, Report::markdown),
-        (&wanted.trace, Report::trace),
-    ];
-    for (file, format) in formats {
-        if let Some(file) = file {
-            write(file, &format(&report))?;
-        }
+    if let Some(file) = &wanted.html {
+        write(file, &report.html())?;
+    }
+    if let Some(file) = &wanted.markdown {
+        write(file, &report.markdown())?;
+    }
+    if let Some(file) = &wanted.trace {
+        write(file, &report.trace())?;
     }
     Ok(Exit::Done)
 }
@@ -39,8 +38,7 @@ fn write(file: &Path, text: &str) -> Result<(), Error> {
     }
     // A pipe or a device is written to, a file is replaced: half a report is none.
     let special = std::fs::metadata(file).is_ok_and(|there| !there.is_file());
-    let file_absolute = std::path::absolute(file);
-    let written = match file_absolute {
+    let written = match std::path::absolute(file) {
         Ok(_) if special => std::fs::write(file, text),
         Ok(path) => files::replace(&path, text.as_bytes()),
         Err(error) => Err(error),

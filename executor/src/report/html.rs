@@ -138,12 +138,12 @@ fn collect(report: &Report) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>, String) {
     let mut list = String::new();
     let (failed, fine): (Vec<usize>, Vec<usize>) =
         (0..nodes.len()).partition(|&position| needs_a_look(&nodes[position]));
-    for &position in failed.iter().chain(&fine) {
+    for (nth, &position) in failed.iter().chain(&fine).enumerate() {
         let logs = report.logs(&nodes[position]);
-        if needs_a_look(&nodes[position]) {
+        if nth < failed.len() {
             let output = logs.iter().find(|(title, _)| title == "output").map(|(_, log)| log);
             data[position].look = output.and_then(Log::place_to_look);
-            if failed.iter().position(|at| *at == position) < Some(FAILURES) {
+            if nth < FAILURES {
                 failure(&mut list, &nodes[position], position, output, data[position].look);
             }
         }

@@ -187,9 +187,11 @@ fn words(word: &str) -> Cow<'_, str> {
 fn inline(foreign: &str) -> String {
     let mut safe = String::new();
     for character in text::neutral(foreign).chars() {
-        if character.is_alphanumeric() || " ,;/=".contains(character) || !character.is_ascii() {
-            safe.push(character);
-        } else if "-.:".contains(character) && !safe.is_empty() {
+        let plain = character.is_alphanumeric() || !character.is_ascii();
+        let harmless = " ,;/=".contains(character);
+        // At the beginning of a line these make a list or a rule.
+        let harmless_inside = "-.:".contains(character) && !safe.is_empty();
+        if plain || harmless || harmless_inside {
             safe.push(character);
         } else {
             push!(safe, "&#{};", u32::from(character));
