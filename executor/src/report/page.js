@@ -515,7 +515,15 @@
       place.replaceChildren(layout(chosen));
     }
     const name = String(current);
-    for (const box of place.querySelectorAll(".box")) box.classList.toggle("on", box.dataset.at === name);
+    for (const box of place.querySelectorAll(".box")) {
+      const chosen = box.dataset.at === name;
+      if (chosen && !box.classList.contains("on")) {
+        // Inside the drawing alone: the page stays where it is.
+        const { x, y } = box.querySelector("rect");
+        place.scrollTo(x.baseVal.value - place.clientWidth / 2, y.baseVal.value - place.clientHeight / 2);
+      }
+      box.classList.toggle("on", chosen);
+    }
     for (const edge of place.querySelectorAll(".edge")) edge.classList.toggle("on", edge.dataset.from === name || edge.dataset.to === name);
   }
   // The longest way from a beginning, for each node; a plan has no circles.
@@ -538,7 +546,7 @@
     return column;
   }
   function layout(chosen) {
-    const WIDTH = 210, HEIGHT = 38, GAP = 64, STEP = 50;
+    const WIDTH = 224, HEIGHT = 38, GAP = 64, STEP = 50;
     const column = columnsOf(chosen), columns = [], row = new Map();
     for (const at of [...chosen].sort((a, b) => a - b)) (columns[column.get(at)] ??= []).push(at);
     columns.forEach((list, c) => {
