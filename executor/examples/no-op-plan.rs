@@ -3,7 +3,7 @@
 //!     cargo run -p executor --example no-op-plan -- 100 100 > plan.json
 //!
 //! Makes LAYERS layers of WIDTH nodes; each node waits for three of the layer before it. The plan is
-//! about the tree of the repository's HEAD.
+//! about the tree of the repository's HEAD. With the name of an image, each runs in an Incus instance.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,11 +18,15 @@ use plans::{
 };
 
 fn main() -> ExitCode {
-    let numbers: Option<Vec<usize>> =
-        std::env::args().skip(1).map(|argument| argument.parse().ok()).collect();
-    let plan = match numbers.as_deref() {
-        Some(&[layers, width]) => plan(layers, width),
-        _ => Err("usage: no-op-plan LAYERS WIDTH".into()),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse::<usize>().unwrap_or(0);
+    let plan = match arguments[..] {
+        [layers, width] => plan(number(layers), number(width), &Runtime::HostProcess),
+        [layers, width, image] => {
+            incus(image).and_then(|it| plan(number(layers), number(width), &it))
+        }
+        _ => Err("usage: no-op-plan LAYERS WIDTH [IMAGE]".into()),
     };
     match plan.and_then(|text| Ok(std::io::stdout().write_all(text.as_bytes())?)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -36,7 +40,25 @@ fn main() -> ExitCode {
 
 type Failure = Box<dyn std::error::Error>;
 
-fn plan(layers: usize, width: usize) -> Result<String, Failure> {
+fn incus(image: &str) -> Result<Runtime, Failure> {
+    Ok(Runtime::Incus(plans::Incus {
+        image: plans::EngineName::new(image)?,
+        project: None,
+        profiles: Vec::new(),
+        vm: false,
+        privileged: false,
+        user: None,
+        group: None,
+        cpu: None,
+        memory_mib: None,
+        processes: None,
+        disk_mib: None,
+        cluster: None,
+        boot_timeout_secs: None,
+    }))
+}
+
+fn plan(layers: usize, width: usize, runtime: &Runtime) -> Result<String, Failure> {
     let mut nodes = Vec::with_capacity(layers * width);
     for layer in 0..layers {
         for place in 0..width {
@@ -46,7 +68,7 @@ fn plan(layers: usize, width: usize) -> Result<String, Failure> {
                     .map(|shift| id(above, (place + shift) % width))
                     .collect::<Result<_, _>>()?,
             };
-            nodes.push(node(id(layer, place)?, depends_on));
+            nodes.push(node(id(layer, place)?, depends_on, runtime));
         }
     }
     let lane = PlanLane {
@@ -89,7 +111,7 @@ fn revision(name: &str) -> Result<ObjectId, Failure> {
     Ok(ObjectId::new(String::from_utf8(output.stdout)?.trim())?)
 }
 
-fn node(id: NodeId, depends_on: BTreeSet<NodeId>) -> Node {
+fn node(id: NodeId, depends_on: BTreeSet<NodeId>, runtime: &Runtime) -> Node {
     Node {
         kind: NodeKind::Execute,
         depends_on,
@@ -97,7 +119,7 @@ fn node(id: NodeId, depends_on: BTreeSet<NodeId>) -> Node {
         spec: JobSpec {
             description: "does nothing".to_owned(),
             placement: Placement::Local,
-            runtime: Runtime::HostProcess,
+            runtime: runtime.clone(),
             timeout_secs: 600,
             grace_secs: None,
             command: plans::Command::Argv(vec!["true".to_owned()]),

@@ -363,6 +363,34 @@ fn doctor_makes_and_deletes_an_instance() {
     assert!(ended.out.contains("no image `no-such`"), "{}", ended.out);
 }
 
+#[test]
+fn a_full_disk_in_the_instance_is_no_failure_of_the_job() {
+    let site = site!();
+    // A small disk of the guest's own, in the place that the job is given for such things.
+    let script = "mount -t tmpfs -o size=64k none \"$TMPDIR\"; cat /dev/zero >\"$TMPDIR/x\"";
+    check_infra(&site, incus(""), script, "disk_full", "no room");
+}
+
+#[test]
+fn a_name_that_is_taken_is_named_and_what_has_it_stays() {
+    let site = site!();
+    let tools = site.world.path().join("bin");
+    std::fs::create_dir_all(&tools).expect("made");
+    // Somebody is a moment faster.
+    let text = "#!/bin/sh\nfor name; do :; done\nif [ \"$1\" = launch ]; then\n\
+                /usr/bin/incus init --quiet testbed \"$name\" </dev/null >/dev/null 2>&1\n\
+                echo \"$name\" >>\"${0%/*}/names\"\nfi\nexec /usr/bin/incus \"$@\"\n";
+    std::fs::write(tools.join("incus"), text).expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(tools.join("incus"), mode).expect("its mode");
+    check_infra(&site, incus(""), "true", "engine_refused", "that is not ours");
+    let names = std::fs::read_to_string(tools.join("names")).expect("written");
+    for name in names.lines() {
+        let (there, said) = site.bed.incus(&["delete", "--force", name]);
+        assert!(there, "it was deleted: {said}");
+    }
+}
+
 /// A host of the test bed; what it keeps goes with the test.
 fn remote(site: &Site, host: &str) -> plans::Placement {
     let work_dir = site.world.path().join("work").display().to_string();

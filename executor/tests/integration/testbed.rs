@@ -32,6 +32,7 @@ impl TestBed {
         Self::up(dir, engines, true)
     }
 
+    #[expect(clippy::print_stderr, reason = "a skipped test says why")]
     fn up(dir: PathBuf, engines: &[&str], own: bool) -> Option<Self> {
         let output = script(&dir).arg("up").args(engines).output().expect("scripts/testbed starts");
         if !output.status.success() {

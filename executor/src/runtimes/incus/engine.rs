@@ -3,7 +3,11 @@
 //! What a failed call means is asked for (does the daemon answer, is the image there), never read
 //! from its text; the text only tells people more.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -125,6 +129,7 @@ impl<'a> Engine<'a> {
         options: &[String],
         document: &str,
     ) -> Result<(), Fault> {
+        let _place = Making::wait(self.machine.name());
         let mut command = self.command(["launch", "--quiet"]).deadline(ACT).stdin(document);
         command.argv.extend_from_slice(options);
         command.argv.extend([image.to_owned(), name.to_owned()]);
@@ -269,3 +274,39 @@ impl<'a> Engine<'a> {
 /// What to do about an instance that does not start.
 pub(super) const START_ADVICE: &str = "`incus info --show-log` tells more for an instance made by \
      hand from the same image; an image needs an init, and disks of the machine need id-mapped mounts";
+
+/// How many instances are made at once on one machine: a storage pool that unpacks the image for
+/// each of them takes longer for eight at once than for one after the other.
+const MAKING: u32 = 3;
+
+/// How many are being made by this process, by machine.
+static AT_WORK: (Mutex<BTreeMap<String, u32>>, Condvar) =
+    (Mutex::new(BTreeMap::new()), Condvar::new());
+
+/// A place among those who make an instance.
+struct Making(String);
+
+impl Making {
+    fn lock() -> MutexGuard<'static, BTreeMap<String, u32>> {
+        AT_WORK.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a place; whoever has one has a deadline.
+    fn wait(machine: &str) -> Self {
+        let mut at_work = Self::lock();
+        while at_work.get(machine).is_some_and(|count| *count >= MAKING) {
+            at_work = AT_WORK.1.wait(at_work).unwrap_or_else(PoisonError::into_inner);
+        }
+        *at_work.entry(machine.to_owned()).or_default() += 1;
+        Self(machine.to_owned())
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        if let Some(count) = Self::lock().get_mut(&self.0) {
+            *count -= 1;
+        }
+        AT_WORK.1.notify_all();
+    }
+}

@@ -71,6 +71,7 @@ impl Guest<'_> {
         let mut log =
             Log::open(&request.guest_log, &withheld).map_err(|error| unwritable(&error))?;
         let mut start = start;
+        let mut doubts = 0;
         let mut heard = Instant::now();
         let mut pause = Duration::from_millis(50);
         let away = AWAY.max(self.limits.lease);
@@ -78,6 +79,14 @@ impl Guest<'_> {
             let control = self.context.control;
             let seen = self.once(start, &mut log, &mut heard, control)?;
             let broken = match seen {
+                // An instance that is being stopped loses its /proc before its processes.
+                Seen::Stands(status @ (JobStatus::Lost | JobStatus::HostRebooted)) => {
+                    doubts += 1;
+                    if doubts > 3 {
+                        break status;
+                    }
+                    "its supervisor is gone".to_owned()
+                }
                 Seen::Stands(status) => break status,
                 Seen::Raised => {
                     break self.end(&mut log, &mut heard)?;

@@ -404,7 +404,9 @@ impl Runtime for Incus {
         let Context { request, machine, control, .. } = context;
         let site = self.site(context)?;
         let work = Work::of(request, machine.name())?;
-        if let Ok(Some(instance)) = self.engine(context).instance(&site.name) {
+        if let Ok(Some(instance)) = self.engine(context).instance(&site.name)
+            && site.is_ours(request, &instance)
+        {
             self.note(&instance);
         }
         self.give_back(context, &site);
@@ -446,9 +448,15 @@ impl Runtime for Incus {
         if self.made {
             let engine = self.engine(context);
             self.give_back(context, &site);
-            match engine.instance(&site.name)? {
-                Some(instance) if site.is_ours(request, &instance) => engine.delete(&site.name)?,
-                Some(_) | None => {}
+            // One that this process made needs no second look.
+            let ours = match self.details.instance {
+                Some(_) => true,
+                None => engine
+                    .instance(&site.name)?
+                    .is_some_and(|instance| site.is_ours(request, &instance)),
+            };
+            if ours {
+                engine.delete(&site.name)?;
             }
         }
         machine.remove(&request.job())
