@@ -608,3 +608,85 @@ fn a_killed_executor_takes_up_the_guest_of_a_host_again() {
     assert_eq!(mac.log("execute-a"), format!("run\n{lines}"));
     mac.is_clean();
 }
+
+/// The worked example's files, and nothing else.
+struct Example;
+
+impl lanes::Files for Example {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, lanes::FileError> {
+        let text = match path {
+            "ci/forge-lanes.toml" => include_str!("../../../lanes/examples/pika/forge-lanes.toml"),
+            "ci/catalog.toml" => include_str!("../../../lanes/examples/pika/catalog.toml"),
+            _ => return Ok(None),
+        };
+        Ok(Some(text.as_bytes().to_vec()))
+    }
+
+    fn matching(&self, _glob: &lanes::glob::Glob) -> Result<Vec<String>, lanes::FileError> {
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn the_apple_target_of_the_worked_example_plans_and_runs_whole() {
+    let mut mac = mac!();
+    // The planner's own reading of the example: every job of the target, and what prepares them.
+    let catalog = lanes::load(&Example, "ci/forge-lanes.toml", "ci/catalog.toml").expect("loads");
+    let target = catalog.target("pre-merge-apple-deterministic").expect("a target");
+    let selected = planner::select::Selected {
+        lanes: Vec::new(),
+        jobs: catalog[target].jobs.iter().copied().collect(),
+        uncovered: Default::default(),
+    };
+    let nodes = planner::lower::lower(&catalog, &selected).expect("nodes").nodes;
+    let guests = nodes.iter().filter(|node| matches!(node.spec.runtime, Runtime::Tart(_))).count();
+    assert_eq!((nodes.len(), guests), (7, 6), "six jobs, and the setup of their workspaces");
+
+    // What its repository and a Mac would have, as far as its commands touch it.
+    let count = mac.world.path().join("count");
+    let host = mac.tart.bin();
+    crate::bench::write(
+        &host.join("just"),
+        &format!(
+            "#!/bin/sh\n[ \"$*\" = 'ios-xcframework ios-xcodeproj' ] || exit 1\n\
+             echo x >> {}; mkdir -p ios/Pika.xcodeproj; echo generated > ios/Pika.xcodeproj/p\n",
+            count.display()
+        ),
+    );
+    let repo = mac.world.repo();
+    let tool = |name: &str, text: &str| {
+        crate::bench::write(&repo.join("tools").join(name), &format!("#!/bin/sh\n{text}\n"));
+    };
+    tool("ios-sim-ensure", "echo 'ok (udid=SIM-1)'");
+    tool(
+        "xcodebuild-compact",
+        "cat ios/Pika.xcodeproj/p && touch own || exit 1\nfor word; do last=$word; done\necho \"$6 $last\"",
+    );
+    tool("cargo-with-xcode", "touch own 2>/dev/null && exit 1\necho \"$CARGO_TARGET_DIR $*\"");
+    let source = crate::bench::commit(&repo);
+    mac.world.head = source.head.expect("a commit");
+    mac.world.tree = source.tree;
+    mac.tart.create("sequoia-base");
+    crate::bench::write(
+        &mac.tart.home().join("vms/sequoia-base/guest/usr.local/bin/ditto"),
+        "#!/bin/sh\nmkdir -p \"$2\" && cp -R \"$1/.\" \"$2\"\n",
+    );
+
+    let plan = mac.world.plan(nodes);
+    let ended = mac.run(&["apply", &plan]);
+    for (id, outcome) in outcomes(&mac.world.record()) {
+        assert_eq!(outcome, "passed", "{id}: {}\n{}", mac.result(&id), mac.log(&id));
+    }
+    ended.code(0);
+    assert_eq!(fs::read_to_string(count).expect("a count"), "x\n", "set up once");
+    assert_eq!(
+        mac.log("execute-tart-ios-agent-tests"),
+        "generated\nid=SIM-1 -skip-testing:PikaUITests\n"
+    );
+    assert_eq!(
+        mac.log("execute-tart-desktop-package-tests"),
+        "/Users/admin/pikaci-target/pika-desktop test -p pika-desktop -- --nocapture\n"
+    );
+    assert_eq!(mac.guests(), ["sequoia-base"]);
+    assert_eq!(names(&mac.records()), [".lock"]);
+}
