@@ -21,6 +21,7 @@
 # is made), NAME.log and NAME.end of its `tart run`, slot.0 and slot.1, .lock. A slot is somebody's until its
 # time is over and, beyond that, for as long as the guest runs.
 
+# shellcheck shell=sh disable=SC2016,SC2034 # scripts for other shells, and columns that are passed over
 set -u
 umask 077
 set -f

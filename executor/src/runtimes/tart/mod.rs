@@ -365,9 +365,10 @@ impl Runtime for Tart {
         if may_run {
             let host = Host { machine: *machine };
             let work = Work::of(request, machine.name())?;
-            if host.look(&name)?.state != "running"
-                || Self::guest(context, &name, &work).status()? != JobStatus::Unknown
-            {
+            // Only who surely was never started is; a silent agent is waited for by who follows.
+            let standing = host.look(&name)?;
+            let status = Self::guest(context, &name, &work).status();
+            if standing.state != "running" || !matches!(status, Ok(JobStatus::Unknown)) {
                 return Ok(true);
             }
         }
