@@ -1,11 +1,14 @@
 //! Golden plans: one line per scenario. What a scenario holds, and how to review a change of its
 //! plan, is in the README beside this crate.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use lanes::{FileError, Files, glob::Glob};
 use planner::{DefinitionPaths, plan_scenario, planned_tree::Inputs, scenario::Scenario};
-use plans::{Plan, ScenarioName};
+use plans::{Plan, PlanParts, ScenarioName, Selection, SelectionMode, Source, Trigger};
 
 /// The definitions that a folder of scenarios is about.
 struct Folder(PathBuf);
@@ -91,6 +94,43 @@ fn assert_bytes(name: &str, text: &str) {
     let kept = std::fs::read_to_string(here("plans").join(format!("{name}.snap"))).expect("kept");
     let (_, body) = kept[4..].split_once("\n---\n").expect("a header ends");
     assert!(body == text, "{name}: the bytes differ");
+}
+
+/// The executor's tests start from documents, not from the planner; this one must be the planner's.
+#[test]
+fn the_document_of_the_apple_target_is_what_the_planner_makes() {
+    let paths = DefinitionPaths::default();
+    let catalog =
+        lanes::load(&Folder(here("../lanes/examples/pika")), &paths.manifest, &paths.catalog)
+            .expect("the worked example loads");
+    let target = catalog.target("pre-merge-apple-deterministic").expect("a target");
+    let selected = planner::select::Selected {
+        lanes: Vec::new(),
+        jobs: catalog[target].jobs.iter().copied().collect(),
+        uncovered: BTreeSet::new(),
+    };
+    let plan = Plan::new(PlanParts {
+        source: Source::Scenario(ScenarioName::new("pika-apple").expect("well formed")),
+        selection: Selection {
+            trigger: Trigger::Manual,
+            mode: SelectionMode::Requested,
+            note: None,
+            lanes_not_listed: None,
+        },
+        inputs: BTreeMap::new(),
+        changes: BTreeSet::new(),
+        uncovered: BTreeSet::new(),
+        lanes: Vec::new(),
+        nodes: planner::lower::lower(&catalog, &selected).expect("nodes").nodes,
+    })
+    .expect("a plan");
+    let file = here("../executor/tests/documents/pika-apple.json");
+    let text = plan.to_json().json;
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        std::fs::write(&file, &text).expect("writable");
+    }
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == text, "run once with UPDATE_DOCUMENTS=1, and look at the difference");
 }
 
 macro_rules! scenarios {

@@ -609,36 +609,13 @@ fn a_killed_executor_takes_up_the_guest_of_a_host_again() {
     mac.is_clean();
 }
 
-/// The worked example's files, and nothing else.
-struct Example;
-
-impl lanes::Files for Example {
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, lanes::FileError> {
-        let text = match path {
-            "ci/forge-lanes.toml" => include_str!("../../../lanes/examples/pika/forge-lanes.toml"),
-            "ci/catalog.toml" => include_str!("../../../lanes/examples/pika/catalog.toml"),
-            _ => return Ok(None),
-        };
-        Ok(Some(text.as_bytes().to_vec()))
-    }
-
-    fn matching(&self, _glob: &lanes::glob::Glob) -> Result<Vec<String>, lanes::FileError> {
-        Ok(Vec::new())
-    }
-}
-
 #[test]
 fn the_apple_target_of_the_worked_example_plans_and_runs_whole() {
     let mut mac = mac!();
-    // The planner's own reading of the example: every job of the target, and what prepares them.
-    let catalog = lanes::load(&Example, "ci/forge-lanes.toml", "ci/catalog.toml").expect("loads");
-    let target = catalog.target("pre-merge-apple-deterministic").expect("a target");
-    let selected = planner::select::Selected {
-        lanes: Vec::new(),
-        jobs: catalog[target].jobs.iter().copied().collect(),
-        uncovered: Default::default(),
-    };
-    let nodes = planner::lower::lower(&catalog, &selected).expect("nodes").nodes;
+    // The planner's plan of the example; `snapshots` holds this document to what the planner makes.
+    let document = include_str!("../documents/pika-apple.json");
+    let (plan, _) = plans::Plan::from_json(document.as_bytes()).expect("a plan");
+    let nodes = plan.nodes().to_vec();
     let guests = nodes.iter().filter(|node| matches!(node.spec.runtime, Runtime::Tart(_))).count();
     assert_eq!((nodes.len(), guests), (7, 6), "six jobs, and the setup of their workspaces");
 
