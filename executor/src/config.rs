@@ -22,7 +22,8 @@ const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Config")]
 pub struct Config {
-    /// The format's version: 1.
+    /// The format's version; absent: 1.
+    #[serde(default = "current")]
     pub version: u32,
     /// Seconds between TERM and KILL for jobs that do not say; absent: 5.
     #[serde(default)]
@@ -52,6 +53,10 @@ pub struct Config {
     /// environment variable of the same name.
     #[serde(default)]
     pub secrets: BTreeMap<EnvName, SecretSource>,
+}
+
+fn current() -> u32 {
+    VERSION
 }
 
 /// What holds when no flag says otherwise.
@@ -225,11 +230,10 @@ impl Config {
         }
         let head: Head = toml::from_str(text).map_err(|error| error.to_string())?;
         match head.version {
-            Some(VERSION) => {}
+            Some(VERSION) | None => {}
             Some(other) => {
                 return Err(format!("`version = {other}`: this program reads version {VERSION}"));
             }
-            None => return Err(format!("`version` is missing; begin with `version = {VERSION}`")),
         }
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let mut why = error.to_string().trim_end().to_owned();
@@ -307,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_version_comes_first() {
-        assert!(wrong("jobs = 3\n").contains("begin with `version = 1`"));
+        assert!(wrong("jobs = 3\n").contains("unknown field `jobs`"), "absent is version 1");
         assert!(wrong("version = 2\nnew_key = 3\n").contains("reads version 1"));
     }
 
