@@ -1,6 +1,6 @@
 //! A job as people write it: in a target of the catalog, in a base, or as a lane's own command.
 //!
-//! Types and keys only; what the values mean together is decided in [`crate::resolve`].
+//! Types and keys only; what the values mean together is decided in `resolve`.
 
 use std::borrow::Cow;
 

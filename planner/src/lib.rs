@@ -14,8 +14,8 @@
 //! | [`init`], [`import`] | the first definitions of a repository |
 //! | [`backtest`] | the commits of a branch, replayed |
 //! | [`definition_changes`] | what a change of manifest or catalog changes |
-//! | [`select`] | lanes and their reasons |
-//! | [`lower`] | nodes and edges |
+//! | [`mod@select`] | lanes and their reasons |
+//! | [`mod@lower`] | nodes and edges |
 //! | [`check`] | whether the files mean what their author meant |
 //! | [`render`], [`diff`] | what people look at |
 //! | [`export`] | the plan as the pipeline of another engine |

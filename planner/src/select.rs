@@ -3,7 +3,7 @@
 //! Every lane of the trigger gets an answer, and every answer all of its reasons: selected by
 //! which globs and paths, because its definition changed, because everything runs; or not, and
 //! what came nearest. More changes never deselect a lane. Nodes and edges are not made here; that
-//! is [`crate::lower`].
+//! is [`mod@crate::lower`].
 
 mod nearest;
 

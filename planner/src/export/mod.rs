@@ -5,9 +5,9 @@
 //! reported, those that do not run too. An export decides nothing: what runs stands in the plan,
 //! and every step names the plan's digest. Writes no file and reads none.
 //!
-//! The stages, one module each: the plan is folded into steps ([`steps`]), an engine's module
-//! writes them as YAML values, [`yaml`] makes text that cannot turn into anything else, and
-//! [`files`] cuts it where the engine's limits are.
+//! The stages, one module each: the plan is folded into steps (`steps`), an engine's module
+//! writes them as YAML values, `yaml` makes text that cannot turn into anything else, and
+//! `files` cuts it where the engine's limits are.
 
 mod buildkite;
 mod files;

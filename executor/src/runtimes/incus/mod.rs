@@ -5,7 +5,7 @@
 //! writable directory of the machine, `/forge-lanes/state`, with the supervisor's state and the
 //! artifacts: what the job leaves is there whatever becomes of the instance or its engine.
 //! A member of a cluster sees no directory of ours: there, everything is sent and fetched
-//! ([`delivery`]). [`engine`] speaks to `incus`, [`instance`] says what is asked for, [`guest`] follows the job.
+//! (`delivery`). `engine` speaks to `incus`, `instance` says what is asked for, `guest` follows the job.
 
 mod delivery;
 mod engine;

@@ -3,8 +3,8 @@
 //!
 //! The guest sees the source tree, and whatever else of its machine the job asks for, as read-only
 //! shares; a job that writes gets a copy on the guest's own disk. It is reached over the guest
-//! agent alone: no address, no login. [`host`] speaks to the machine's `tart`, [`setup`] says what
-//! the guest is given, [`guest`] follows the job, [`collect`] brings back what it leaves.
+//! agent alone: no address, no login. `host` speaks to the machine's `tart`, `setup` says what
+//! the guest is given, `guest` follows the job, `collect` brings back what it leaves.
 
 mod collect;
 mod guest;
