@@ -6,9 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lanes::{FileError, Files, glob::Glob};
+use lanes::{Catalog, FileError, Files, JobIndex, glob::Glob};
 use planner::{DefinitionPaths, plan_scenario, planned_tree::Inputs, scenario::Scenario};
-use plans::{Plan, PlanParts, ScenarioName, Selection, SelectionMode, Source, Trigger};
+use plans::{
+    Command, Plan, PlanParts, ScenarioName, Selection, SelectionMode, Source, Trigger, Workspace,
+};
 
 /// The definitions that a folder of scenarios is about.
 struct Folder(PathBuf);
@@ -96,21 +98,18 @@ fn assert_bytes(name: &str, text: &str) {
     assert!(body == text, "{name}: the bytes differ");
 }
 
-/// The executor's tests start from documents, not from the planner; this one must be the planner's.
-#[test]
-fn the_document_of_the_apple_target_is_what_the_planner_makes() {
+fn worked_example() -> Catalog {
     let paths = DefinitionPaths::default();
-    let catalog =
-        lanes::load(&Folder(here("../lanes/examples/pika")), &paths.manifest, &paths.catalog)
-            .expect("the worked example loads");
-    let target = catalog.target("pre-merge-apple-deterministic").expect("a target");
-    let selected = planner::select::Selected {
-        lanes: Vec::new(),
-        jobs: catalog[target].jobs.iter().copied().collect(),
-        uncovered: BTreeSet::new(),
-    };
-    let plan = Plan::new(PlanParts {
-        source: Source::Scenario(ScenarioName::new("pika-apple").expect("well formed")),
+    lanes::load(&Folder(here("../lanes/examples/pika")), &paths.manifest, &paths.catalog)
+        .expect("the worked example loads")
+}
+
+/// Plans exactly some jobs, as if flags named them.
+fn plan_of(name: &str, catalog: &Catalog, jobs: BTreeSet<JobIndex>) -> Plan {
+    let selected =
+        planner::select::Selected { lanes: Vec::new(), jobs, uncovered: BTreeSet::new() };
+    Plan::new(PlanParts {
+        source: Source::Scenario(ScenarioName::new(name).expect("well formed")),
         selection: Selection {
             trigger: Trigger::Manual,
             mode: SelectionMode::Requested,
@@ -121,16 +120,68 @@ fn the_document_of_the_apple_target_is_what_the_planner_makes() {
         changes: BTreeSet::new(),
         uncovered: BTreeSet::new(),
         lanes: Vec::new(),
-        nodes: planner::lower::lower(&catalog, &selected).expect("nodes").nodes,
+        nodes: planner::lower::lower(catalog, &selected).expect("nodes").nodes,
     })
-    .expect("a plan");
+    .expect("a plan")
+}
+
+/// The executor's tests start from documents, not from the planner; this one must be the planner's.
+#[test]
+fn the_document_of_the_apple_target_is_what_the_planner_makes() {
+    let catalog = worked_example();
+    let target = catalog.target("pre-merge-apple-deterministic").expect("a target");
+    let jobs = catalog[target].jobs.iter().copied().collect();
     let file = here("../executor/tests/documents/pika-apple.json");
-    let text = plan.to_json().json;
+    let text = plan_of("pika-apple", &catalog, jobs).to_json().json;
     if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
         std::fs::write(&file, &text).expect("writable");
     }
     let kept = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(kept == text, "run once with UPDATE_DOCUMENTS=1, and look at the difference");
+}
+
+/// Every fact of the field, held against the plan that would run: a flag that flips for one job on
+/// its way from the catalog is a row that differs.
+#[test]
+fn every_node_of_the_worked_example_is_as_the_field_has_it() {
+    let catalog = worked_example();
+    let table = include_str!("../../lanes/tests/pika/jobs.tsv");
+    let rows: Vec<Vec<&str>> = table.lines().skip(1).map(|row| row.split('\t').collect()).collect();
+    assert_eq!(rows.len(), 43);
+    let jobs = rows.iter().map(|row| catalog.job(row[0]).expect("a job of the catalog")).collect();
+    let plan = plan_of("pika-all", &catalog, jobs);
+    let yes = |value: bool| if value { "yes" } else { "no" };
+    for row in rows {
+        let node = plan.node(&format!("execute-{}", row[0])).expect("a node for each job");
+        let spec = &node.spec;
+        let (command, text, as_root) = match &spec.command {
+            Command::Staged(path) => ("staged", path.as_str(), false),
+            Command::Shell { script, as_root } => ("shell", script.as_str(), *as_root),
+            other => panic!("{}: {other:?}", node.id),
+        };
+        let mut prepares: Vec<&str> = node.mounts.iter().map(|mount| mount.node.as_str()).collect();
+        prepares.sort_unstable();
+        let prepares = if prepares.is_empty() { "-".to_owned() } else { prepares.join(" ") };
+        let setup = node.workspace_from.as_ref().map(|id| plan.node(id.as_str()).expect("a node"));
+        let setup = setup.map_or("-", |node| match &node.spec.command {
+            Command::Shell { script, as_root: false } => script,
+            other => panic!("{}: {other:?}", node.id),
+        });
+        let found = [
+            row[0],
+            &spec.timeout_secs.to_string(),
+            spec.placement.kind().as_str(),
+            spec.runtime.kind().as_str(),
+            yes(spec.workspace == Workspace::Writable),
+            yes(spec.mount_host_rust_toolchain),
+            yes(as_root),
+            &prepares,
+            setup,
+            command,
+            text,
+        ];
+        assert_eq!(found.as_slice(), row, "{}", node.id);
+    }
 }
 
 macro_rules! scenarios {
