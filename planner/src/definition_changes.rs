@@ -31,7 +31,7 @@ impl DefinitionChanges {
     ///
     /// [`PlanningError`] when a file of the base cannot be read from the repository at all.
     pub fn find(
-        situation: Option<&Situation>,
+        situation: &Situation,
         request: &Request,
         catalog: &Catalog,
         inputs: &Inputs,
@@ -56,7 +56,6 @@ impl DefinitionChanges {
             return Ok(found);
         }
         for &tree in &changed.base_trees {
-            let situation = situation.expect("a base comes from a repository");
             match base_catalog(situation, request, tree)? {
                 Ok(base) => found.compare(&base, catalog),
                 Err(why) => found.everything(catalog, &why),

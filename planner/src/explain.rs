@@ -7,7 +7,7 @@ use lanes::{Catalog, GlobUse, JobIndex, LaneIndex, PathFilter};
 use plans::{Change, Reason, RepoPath};
 use serde::Serialize;
 
-use crate::{Decision, matches::Matches, render::words};
+use crate::{Decision, matches::Matches, render::words, select::narrowed};
 
 /// What a change of one path does.
 #[derive(Debug, Serialize)]
@@ -74,7 +74,10 @@ pub fn explain_paths(catalog: &Catalog, changes: &[Change]) -> Vec<PathAnswer> {
                 let jobs = if excluded_by.is_some() {
                     Vec::new()
                 } else {
-                    jobs_for(catalog, &mut matches, index)
+                    narrowed(catalog, &mut matches, index)
+                        .into_iter()
+                        .map(|job| catalog[job].id.to_string())
+                        .collect()
                 };
                 lanes.push(PathInLane {
                     lane: lane.id.to_string(),
@@ -98,20 +101,6 @@ pub fn explain_paths(catalog: &Catalog, changes: &[Change]) -> Vec<PathAnswer> {
             PathAnswer { path, covered, ignored_by, run_all_by, definition, lanes }
         })
         .collect()
-}
-
-fn jobs_for(catalog: &Catalog, matches: &mut Matches<'_>, lane: LaneIndex) -> Vec<String> {
-    let mut jobs = Vec::new();
-    for &job in catalog.jobs_of(lane) {
-        let counts = match catalog.job_filter(lane, job) {
-            None => true,
-            Some(filter) => matches.any_in_both(&catalog[lane].filter, filter),
-        };
-        if counts {
-            jobs.push(catalog[job].id.to_string());
-        }
-    }
-    jobs
 }
 
 impl PathAnswer {

@@ -4,7 +4,7 @@
 //! when what runs moves: a scenario's plan holds no file's content id and no lane that does not
 //! run.
 
-use lanes::{Catalog, GlobUse, LaneIndex, LaneTrigger};
+use lanes::{Catalog, GlobUse, LaneIndex};
 use plans::{Plan, RepoPath};
 
 use crate::diff::{Diff, Scope, Side};
@@ -113,10 +113,7 @@ fn scenario(catalog: &Catalog, index: LaneIndex, examples: &[Option<&str>]) -> G
     } else {
         format!("every glob of {} selects it", lane.title)
     };
-    let trigger = match lane.trigger {
-        LaneTrigger::Branch => "branch",
-        LaneTrigger::Nightly => "nightly",
-    };
+    let trigger = lane.trigger.as_str();
     let list = if list.is_empty() { String::new() } else { format!("\n{list}") };
     GeneratedScenario {
         name: format!("lane-{}", lane.id),

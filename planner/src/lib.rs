@@ -59,7 +59,7 @@ use crate::{
     lower::lower,
     planned_tree::{Inputs, TreeError},
     scenario::Scenario,
-    select::{LaneSelection, Question, Scope, Selected, select},
+    select::{LaneSelection, Question, Scope, Selected, TriggerOf, select},
 };
 pub use crate::{
     request::{ChangesFrom, DefinitionPaths, Request, RequestError, Wanted},
@@ -131,7 +131,7 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
 
     // 4. What of it changes the definitions themselves.
     let definition_changes =
-        DefinitionChanges::find(Some(&situation), request, &catalog, &inputs, &changed)?;
+        DefinitionChanges::find(&situation, request, &catalog, &inputs, &changed)?;
 
     // 5. Which lanes, each with its reasons.
     let question = request.question(&catalog, &changed, definition_changes)?;
@@ -161,21 +161,16 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
 /// [`PlanningError`] when the nodes do not make a plan.
 pub fn plan_scenario(
     catalog: &Catalog,
-    inputs: &Inputs,
-    definitions: &DefinitionPaths,
     name: &ScenarioName,
     scenario: &Scenario,
 ) -> Result<Plan, PlanningError> {
-    let changes = scenario.changes.clone();
-    let request = Request {
-        definitions: definitions.clone(),
-        changes: ChangesFrom::Scenario { name: name.clone(), changes },
-        wanted: Wanted { trigger: scenario.trigger, ..Wanted::default() },
-        ..Request::default()
-    };
     let changed = situation::scenario(scenario.trigger, name, &scenario.changes);
-    let definition_changes = DefinitionChanges::find(None, &request, catalog, inputs, &changed)?;
-    let question = request.question(catalog, &changed, definition_changes)?;
+    let question = Question {
+        trigger: TriggerOf(scenario.trigger),
+        scope: changed.scope.clone(),
+        any_status: changed.any_status,
+        ..Question::default()
+    };
     let selected = select(catalog, &changed.changes, &question);
     assemble(catalog, BTreeMap::new(), changed, &question, &selected)
 }

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use lanes::{Catalog, JobIndex, LaneIndex, LaneTrigger, Work};
+use lanes::{Catalog, JobIndex, LaneIndex, Work};
 use plans::{JobId, LaneId, TargetId, Trigger};
 
 use crate::{
     definition_changes::DefinitionChanges,
     git::BaseRequest,
     pull_request::PullRequest,
-    select::{Question, Scope, TriggerOf},
+    select::{Question, Scope, TriggerOf, is_of},
     situation::Changed,
 };
 
@@ -166,11 +166,7 @@ impl Request {
         }
         let mut by_target: BTreeMap<usize, Vec<LaneIndex>> = BTreeMap::new();
         if !self.wanted.targets.is_empty() {
-            let in_question = |index: &LaneIndex| match trigger {
-                Trigger::Branch => catalog[*index].trigger == LaneTrigger::Branch,
-                Trigger::Nightly => catalog[*index].trigger == LaneTrigger::Nightly,
-                Trigger::Manual => true,
-            };
+            let in_question = |index: &LaneIndex| is_of(catalog, trigger, *index);
             for index in catalog.lane_indices().filter(in_question) {
                 if let Work::Target(target) = catalog[index].work {
                     by_target.entry(target.position()).or_default().push(index);

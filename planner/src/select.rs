@@ -111,15 +111,19 @@ pub fn select(catalog: &Catalog, changes: &[Change], question: &Question) -> Sel
 
 /// The trigger's lanes; lanes of the other list only when a flag names them.
 fn lanes_in_question(catalog: &Catalog, question: &Question) -> Vec<LaneIndex> {
-    let of_trigger = |lane: &LaneIndex| match question.trigger.0 {
-        Trigger::Branch => catalog[*lane].trigger == LaneTrigger::Branch,
-        Trigger::Nightly => catalog[*lane].trigger == LaneTrigger::Nightly,
-        Trigger::Manual => true,
-    };
     catalog
         .lane_indices()
-        .filter(|lane| of_trigger(lane) || question.lanes.contains(lane))
+        .filter(|&lane| is_of(catalog, question.trigger.0, lane) || question.lanes.contains(&lane))
         .collect()
+}
+
+/// Whether a lane is in the list that a trigger is about.
+pub(crate) fn is_of(catalog: &Catalog, trigger: Trigger, lane: LaneIndex) -> bool {
+    match trigger {
+        Trigger::Branch => catalog[lane].trigger == LaneTrigger::Branch,
+        Trigger::Nightly => catalog[lane].trigger == LaneTrigger::Nightly,
+        Trigger::Manual => true,
+    }
 }
 
 /// Positions of the changed paths that nothing covers. Lanes of every trigger count; only a glob
@@ -260,7 +264,11 @@ fn by_reasons(
 }
 
 /// The lane's jobs for which a change counts: the lane's filter, narrowed by the job's.
-fn narrowed(catalog: &Catalog, matches: &mut Matches<'_>, lane: LaneIndex) -> Vec<JobIndex> {
+pub(crate) fn narrowed(
+    catalog: &Catalog,
+    matches: &mut Matches<'_>,
+    lane: LaneIndex,
+) -> Vec<JobIndex> {
     let filter = &catalog[lane].filter;
     let mut jobs = Vec::new();
     for &job in catalog.jobs_of(lane) {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use lanes::{Catalog, FileError, Files, JobIndex, glob::Glob};
-use planner::{DefinitionPaths, plan_scenario, planned_tree::Inputs, scenario::Scenario};
+use planner::{DefinitionPaths, plan_scenario, scenario::Scenario};
 use plans::{
     Command, Plan, PlanParts, ScenarioName, Selection, SelectionMode, Source, Trigger, Workspace,
 };
@@ -47,7 +47,7 @@ fn plan(folder: &str, name: &str) -> Plan {
     let text = std::fs::read_to_string(&file).expect("the scenario is there");
     let scenario = Scenario::read(&file.display().to_string(), &text).expect("a scenario");
     let id = ScenarioName::new(format!("{folder}-{name}")).expect("well formed");
-    plan_scenario(&catalog, &Inputs::default(), &paths, &id, &scenario).expect("a plan")
+    plan_scenario(&catalog, &id, &scenario).expect("a plan")
 }
 
 fn settings() -> insta::Settings {

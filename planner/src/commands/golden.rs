@@ -40,7 +40,7 @@ impl Goldens {
     fn read(console: &Console, args: &GoldenArgs) -> Result<Self, Failure> {
         let situation = list::now(console, None)?;
         let definitions: DefinitionPaths = args.definitions.clone().into();
-        let (catalog, inputs) = situation.definitions(&definitions)?;
+        let (catalog, _) = situation.definitions(&definitions)?;
         let root = situation.root();
         let scenarios = console.files_in(&root.join(&args.scenarios), "toml")?;
         let kept = console.files_in(&root.join(&args.plans), "json")?;
@@ -61,7 +61,7 @@ impl Goldens {
                 .map_err(|found| Failure::diagnosed(Box::new(found)))?;
             let id = ScenarioName::new(name.as_str())
                 .map_err(|error| Failure::bad_input(error.to_string(), "rename the file"))?;
-            let plan = plan_scenario(&catalog, &inputs, &definitions, &id, &scenario)?;
+            let plan = plan_scenario(&catalog, &id, &scenario)?;
             now.insert(name, plan);
         }
         let kept = kept.into_iter().filter(|(name, _)| wanted(name)).collect();

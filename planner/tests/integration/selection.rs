@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{Catalog, FileError, Files, JobIndex, glob::Glob};
 use planner::{
-    DefinitionPaths, plan_scenario,
-    planned_tree::Inputs,
+    plan_scenario,
     scenario::Scenario,
     select::{Question, Selected, select},
 };
@@ -166,8 +165,7 @@ fn plan(model: &Model, order: &[usize], changes: Vec<Change>) -> Plan {
     let catalog = load(model.manifest_in(order), model.catalog());
     let scenario = Scenario { trigger: Trigger::Branch, words: String::new(), changes };
     let name = ScenarioName::new("a").expect("a name");
-    plan_scenario(&catalog, &Inputs::default(), &DefinitionPaths::default(), &name, &scenario)
-        .expect("a plan")
+    plan_scenario(&catalog, &name, &scenario).expect("a plan")
 }
 
 fn lane_of<'a>(plan: &'a Plan, id: &str) -> Option<&'a PlanLane> {
