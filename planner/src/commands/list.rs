@@ -16,7 +16,9 @@ pub(super) fn run(console: &Console, args: ListArgs) -> Answer {
     let catalog = read(console, args.head, args.definitions)?;
     let text = match (args.what, args.json) {
         (Listed::Lanes, true) => {
-            json(&ListOf { lanes: Some(lanes(&catalog)), ..ListOf::default() })
+            let nightly_schedule_utc = catalog.rules().nightly_schedule_utc.as_deref();
+            let lanes = Some(lanes(&catalog));
+            json(&ListOf { nightly_schedule_utc, lanes, ..ListOf::default() })
         }
         (Listed::Targets, true) => {
             json(&ListOf { targets: Some(targets(&catalog)), ..ListOf::default() })
@@ -131,6 +133,9 @@ struct LaneLine<'a> {
     entrypoint: Option<&'a str>,
     concurrency_group: Option<&'a str>,
     after: Vec<&'a str>,
+    /// The same on every nightly lane, for readers that look at one lane.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nightly_schedule_utc: Option<&'a str>,
     #[serde(flatten)]
     filter: FilterLine<'a>,
     jobs: Vec<&'a str>,
@@ -167,6 +172,8 @@ fn job_ids<'a>(catalog: &'a Catalog, jobs: &[JobIndex]) -> Vec<&'a str> {
 fn lanes(catalog: &Catalog) -> Vec<LaneLine<'_>> {
     let line = |index: LaneIndex| {
         let lane = &catalog[index];
+        let nightly = lane.trigger == lanes::LaneTrigger::Nightly;
+        let schedule = catalog.rules().nightly_schedule_utc.as_deref();
         LaneLine {
             id: lane.id.as_str(),
             title: &lane.title,
@@ -178,6 +185,7 @@ fn lanes(catalog: &Catalog) -> Vec<LaneLine<'_>> {
             entrypoint: lane.entrypoint.as_deref(),
             concurrency_group: lane.concurrency_group.as_ref().map(plans::GroupName::as_str),
             after: lane.after.iter().map(|&lane| catalog[lane].id.as_str()).collect(),
+            nightly_schedule_utc: schedule.filter(|_| nightly),
             filter: FilterLine::of(catalog, &lane.filter),
             jobs: job_ids(catalog, catalog.jobs_of(index)),
         }

@@ -15,6 +15,7 @@ mod diff;
 mod export_command;
 mod hostile;
 mod init;
+mod list;
 mod naive;
 mod packages;
 mod program;
