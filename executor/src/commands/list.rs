@@ -146,8 +146,6 @@ fn for_people(record: &Record, dir: &RunDir) -> String {
     if !record.lanes.is_empty() {
         shown.push('\n');
     }
-    for lane in &record.lanes {
-        push!(shown, "{} · {}\n", text::neutral(&lane.title), lane.outcome);
-    }
+    shown.push_str(&reporters::verdicts(record, |outcome| outcome.to_string()));
     shown
 }

@@ -4,7 +4,7 @@
 
 use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 
-use super::{Quiet, Reporter, progress::Progress, stderr, stdout};
+use super::{Quiet, Reporter, progress::Progress, stderr, stdout, verdicts::verdicts};
 use crate::{
     event::{Event, NodeFinished},
     outcome::Outcome,
@@ -188,11 +188,8 @@ impl Reporter for Human {
             ));
         }
         if self.verdicts {
-            let mut lanes = String::new();
-            for lane in &record.lanes {
-                let verdict = self.out_colour.outcome(lane.outcome, lane.outcome.as_str());
-                push!(lanes, "{} · {verdict}\n", text::neutral(&lane.title));
-            }
+            let paint = |outcome: Outcome| self.out_colour.outcome(outcome, outcome.as_str());
+            let lanes = verdicts(record, paint);
             self.out.text(&lanes);
         }
     }

@@ -8,6 +8,7 @@ mod junit;
 mod progress;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 use std::io::{self, Write};
 
@@ -17,6 +18,7 @@ pub use github::GitHub;
 pub use human::Human;
 pub use jsonl::Jsonl;
 pub use junit::JUnit;
+pub use verdicts::verdicts;
 
 /// Something that hears of a run.
 pub trait Reporter {

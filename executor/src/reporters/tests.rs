@@ -65,3 +65,20 @@ pub(super) fn many(count: usize) -> Record {
         (0..count).map(|number| node(&format!("execute-{number}"), Outcome::Failed)).collect();
     record
 }
+
+#[test]
+fn many_skipped_lanes_are_counted_not_listed() {
+    let lane = |number: usize, outcome| LaneRecord {
+        id: format!("lane-{number}"),
+        title: format!("lane {number}"),
+        outcome,
+    };
+    let mut record = record();
+    record.lanes = (0..10).map(|number| lane(number, Outcome::Skipped)).collect();
+    record.lanes.insert(3, lane(99, Outcome::Failed));
+    let text = super::verdicts(&record, |outcome| outcome.to_string());
+    assert_eq!(text.lines().count(), 11);
+    record.lanes.push(lane(10, Outcome::Skipped));
+    let text = super::verdicts(&record, |outcome| outcome.to_string());
+    assert_eq!(text, "lane 99 · failed\n11 other lanes · skipped\n");
+}
