@@ -83,6 +83,21 @@ fn a_plan_without_nodes_is_shown_in_every_form() {
 }
 
 #[test]
+fn jobs_asked_for_without_their_lanes_are_not_called_nothing() {
+    let mut parts = parts();
+    for lane in &mut parts.lanes {
+        lane.nodes.clear();
+        lane.selected = false;
+        lane.reasons = vec![plans::Reason::NotRequested];
+    }
+    let plan = plans::Plan::new(parts).expect("the parts fit");
+    let headline = format!("{} nodes as asked for, no lane", plan.nodes().len());
+    for text in [human(&plan, &timed()), short(&plan), markdown(&plan, &timed())] {
+        assert!(text.contains(&headline), "{text}");
+    }
+}
+
+#[test]
 fn every_line_fits_the_terminal() {
     for columns in [60, 72, 80, 132] {
         for plan in [plan(), hostile(), large(12, 30)] {

@@ -304,6 +304,10 @@ pub fn headline(plan: &Plan) -> String {
     let unlisted = plan.selection().lanes_not_listed.unwrap_or(0);
     let all = plan.lanes().len() as u64 + unlisted;
     match (selected, all) {
+        // A target or a job may be asked for without the lane it belongs to.
+        (0, _) if !plan.nodes().is_empty() => {
+            format!("{} as asked for, no lane", count(plan.nodes().len(), "node"))
+        }
         (0, 0) => "no lanes".to_owned(),
         (0, _) => format!(
             "nothing runs, {} skipped",
