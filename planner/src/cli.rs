@@ -334,6 +334,15 @@ pub struct DiffArgs {
     pub definitions: DefinitionArgs,
 }
 
+/// How to answer why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExplainFormat {
+    /// Text for a terminal.
+    Human,
+    /// One JSON object.
+    Json,
+}
+
 /// Arguments of `planner explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -345,8 +354,12 @@ pub struct ExplainArgs {
     #[arg(value_name = "PATH")]
     pub paths: Vec<std::ffi::OsString>,
 
-    /// As JSON.
-    #[arg(long)]
+    /// How to answer.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: ExplainFormat,
+
+    /// The same as `--format json`.
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
 
     /// Where manifest and catalog are.

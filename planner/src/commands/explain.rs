@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Answer, Console, Failure, plan};
 use crate::{
     PlanningError, Situation,
-    cli::ExplainArgs,
+    cli::{ExplainArgs, ExplainFormat},
     decide,
     exit_code::Exit,
     explain::{JobAnswer, LaneAnswer, PathAnswer, explain_job, explain_lane, explain_paths},
@@ -81,7 +81,7 @@ pub(super) fn run(console: &Console, mut args: ExplainArgs) -> Answer {
         }
         console.notes(&decision.changed.notes);
     }
-    let text = if args.json {
+    let text = if args.json || args.format == ExplainFormat::Json {
         serde_json::to_string_pretty(&answers).expect("answers are JSON") + "\n"
     } else {
         let paths = answers.paths.iter().map(PathAnswer::text);

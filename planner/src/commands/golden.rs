@@ -109,7 +109,11 @@ fn check(console: &Console, args: &GoldenArgs) -> Answer {
     }
     console.write(text.as_bytes())?;
     if drifted.is_empty() {
-        console.say(&format!("{} golden plans are as reviewed", goldens.now.len()));
+        let plans = match goldens.now.len() {
+            1 => "the only golden plan is".to_owned(),
+            count => format!("{count} golden plans are"),
+        };
+        console.say(&format!("{plans} as reviewed"));
         return Ok(Exit::Done);
     }
     console.say(&format!(

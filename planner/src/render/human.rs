@@ -180,7 +180,11 @@ impl View<'_> {
             }
         }
         if unlisted > 0 {
-            self.wrapped(2, FAINT, &format!("{unlisted} of them not listed"));
+            self.wrapped(
+                2,
+                FAINT,
+                &format!("{unlisted} more, which a scenario's plan only counts"),
+            );
         }
     }
 

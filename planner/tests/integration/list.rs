@@ -1,4 +1,4 @@
-//! `planner list`: what schedulers and scripts read.
+//! `planner list` and `explain` as schedulers and scripts read them.
 
 use crate::sandbox::Sandbox;
 
@@ -26,4 +26,14 @@ command = ["true"]
     assert_eq!(list["lanes"][0]["id"], "fast");
     assert!(list["lanes"][0].get("nightly_schedule_utc").is_none());
     assert_eq!(list["lanes"][1]["nightly_schedule_utc"], "08:00");
+}
+
+#[test]
+fn an_explanation_is_json_by_either_flag() {
+    let sandbox = Sandbox::with_lanes();
+    let short = sandbox.planner(&["explain", "--lane", "rust", "--json"]).with_code(0);
+    let long = sandbox.planner(&["explain", "--lane", "rust", "--format", "json"]).with_code(0);
+    assert_eq!(short, long);
+    serde_json::from_str::<serde_json::Value>(&short).expect("JSON");
+    sandbox.planner(&["explain", "--lane", "rust", "--json", "--format", "human"]).refused();
 }
