@@ -30,7 +30,7 @@ use crate::{
     fault::FailureKind,
     journal::{AttemptEnded, Entry, Journal, JournalError},
     ledger::{Begun, Ledger},
-    outcome::Outcome,
+    outcome::{NOT_ASKED_FOR, Outcome},
     placements::Machines,
     reporters::Reporter,
     schedule::{self, Action, Because, Limits, Schedule, Task},
@@ -401,7 +401,7 @@ impl<'a> Dispatch<'a> {
                 Some(reason) => format!("the run was stopped: {reason}"),
                 None => "the run was stopped".to_owned(),
             },
-            Because::NotSelected => "it was not asked for".to_owned(),
+            Because::NotSelected => NOT_ASKED_FOR.to_owned(),
         });
         if self.note(Entry::NodeFinished { node: id(task), outcome, because, cause }) {
             self.tell_finished(task);

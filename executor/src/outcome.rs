@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Why a node was skipped that `--only` or `rerun --failed` did not name.
+pub const NOT_ASKED_FOR: &str = "it was not asked for";
+
 /// How something ended.
 #[derive(
     Debug,

@@ -7,7 +7,7 @@ use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 use super::{Quiet, Reporter, progress::Progress, stderr, stdout, verdicts::verdicts};
 use crate::{
     event::{Event, NodeFinished},
-    outcome::Outcome,
+    outcome::{NOT_ASKED_FOR, Outcome},
     record::{Record, RunOutcome},
     text::{self, push},
 };
@@ -49,6 +49,8 @@ pub struct Human {
     /// Whether the lanes' verdicts are printed at the end.
     verdicts: bool,
     told_resume: bool,
+    /// Nodes that nobody asked for and that no line has told yet: one line does for all.
+    not_asked_for: usize,
 }
 
 impl Human {
@@ -69,6 +71,7 @@ impl Human {
             run,
             verdicts,
             told_resume: false,
+            not_asked_for: 0,
         }
     }
 
@@ -82,6 +85,10 @@ impl Human {
     fn finished(&mut self, node: &NodeFinished) {
         if let Some(progress) = &mut self.progress {
             progress.finished(&node.node, node.outcome);
+        }
+        if node.because.as_deref() == Some(NOT_ASKED_FOR) {
+            self.not_asked_for += 1;
+            return;
         }
         let colour = self.err_colour;
         let word = colour.outcome(node.outcome, &format!("{:>12}", node.outcome.as_str()));
@@ -121,10 +128,22 @@ impl Human {
         }
         self.say(&line);
     }
+
+    /// Tells of the nodes that were left out, before the next thing that happens.
+    fn tell_not_asked_for(&mut self) {
+        let count = std::mem::take(&mut self.not_asked_for);
+        if count > 0 {
+            let nodes = text::count(count, "node");
+            self.say(&format!("{:>12}  {nodes} not asked for", Outcome::Skipped.as_str()));
+        }
+    }
 }
 
 impl Reporter for Human {
     fn event(&mut self, event: &Event) {
+        if !matches!(event, Event::NodeFinished(_)) {
+            self.tell_not_asked_for();
+        }
         match event {
             Event::RunStarted(started) => {
                 if let Some(progress) = &mut self.progress {

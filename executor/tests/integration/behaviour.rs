@@ -56,6 +56,8 @@ fn only_the_named_node_and_its_prepare_nodes_run() {
     );
     let ended = world.run(&["apply", &plan, "--only", "execute-wanted"]).code(0);
     assert_eq!(ended.out, "check-wanted · passed\ncheck-other · skipped\n");
+    assert!(ended.err.contains("skipped  2 nodes not asked for\n"), "{}", ended.err);
+    assert!(!ended.err.contains("execute-base"), "{}", ended.err);
     let record = world.record();
     let outcomes = outcomes(&record);
     assert_eq!(outcomes["prepare-a"], "passed");
