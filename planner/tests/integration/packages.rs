@@ -111,6 +111,21 @@ fn a_package_that_there_is_not_is_told_with_the_nearest() {
 }
 
 #[test]
+fn a_manifest_of_a_package_that_cannot_be_read_is_told_where_inputs_need_it() {
+    let sandbox = workspace();
+    sandbox.write("crates/media/Cargo.toml", "[package\n");
+    sandbox.commit("broken");
+    for command in [&["plan"][..], &["check", "--format", "human"]] {
+        let (code, out, err) = crate::sandbox::planner(&sandbox, command);
+        let told = format!("{out}{err}");
+        assert_eq!(code, if command[0] == "plan" { 2 } else { 1 }, "{told}");
+        assert!(told.contains("error[bad_package_manifest]"), "{told}");
+        assert!(told.contains("`crates/media/Cargo.toml` cannot be read"), "{told}");
+        assert!(told.contains("ci/forge-lanes.toml:6:21"), "{told}");
+    }
+}
+
+#[test]
 fn a_base_whose_packages_cannot_be_read_makes_the_lanes_run_with_the_reason() {
     let sandbox = workspace();
     sandbox.write("crates/media/Cargo.toml", "[package\n");

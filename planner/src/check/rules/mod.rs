@@ -10,6 +10,7 @@ use lanes::{
 };
 
 use super::{findings::Found, view::View};
+use crate::packages::{BAD_PACKAGE_MANIFEST, UNKNOWN_PACKAGE};
 
 mod dead_glob;
 mod default_timeout;
@@ -90,7 +91,8 @@ pub static FIXED_LEVEL: Code = Code {
 #[must_use]
 pub fn codes() -> Vec<(&'static Code, LintLevel)> {
     let rules = ALL.iter().map(|rule| (&rule.code, rule.level));
-    let fixed = codes::ALL.iter().copied().chain([&UNKNOWN_RULE, &FIXED_LEVEL]);
+    let own = [&UNKNOWN_RULE, &FIXED_LEVEL, &UNKNOWN_PACKAGE, &BAD_PACKAGE_MANIFEST];
+    let fixed = codes::ALL.iter().copied().chain(own);
     let mut all: Vec<_> = rules.chain(fixed.map(|code| (code, LintLevel::Deny))).collect();
     all.sort_by_key(|(code, _)| code.name);
     all
