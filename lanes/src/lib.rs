@@ -61,7 +61,7 @@ pub use filter_index::{GlobId, GlobIndex};
 pub use invariants_file::{InvariantsFile, LintLevel};
 pub use load::load;
 pub use manifest::UnmatchedPaths;
-pub use read::{FileError, Files, read_invariants, read_scenario};
+pub use read::{FileError, Files, likely_default_branch, read_invariants, read_scenario};
 pub use scenario_file::{ScenarioChange, ScenarioFile, TriggerWord};
 pub use schema::{SchemaOf, schema};
 pub use source::{At, Position, SourceId, Sources, Span};

@@ -1,6 +1,11 @@
 //! Which files there are, and their TOML: from the planned tree to tables as written.
 //!
-//! Follows `include`; gives no meaning to anything else.
+//! Follows `include`; gives no meaning to anything else. Files are opened by one thread; texts that
+//! are worth it are parsed by several, and what comes of them is put together in the files' order.
+
+use std::thread;
+
+use toml::de::{DeTable, DeValue};
 
 use crate::{
     catalog_file::CatalogFile,
@@ -133,21 +138,95 @@ pub(crate) fn read_all(
 ) -> Written {
     let mut paths = Vec::new();
     let mut main = Main { files, sources, found, paths: &mut paths };
-    let (manifests, lost_manifest) = main.read::<Manifest>(manifest);
-    let manifests = manifests.unwrap_or_else(|| {
-        let message = format!("`{manifest}` is not in the planned tree");
-        let help = "a repository's lanes are declared there; commit the file, or name another \
-                    with `--manifest`";
-        main.found.push(Diagnostic::without_place(&codes::MISSING_FILE, message).help(help));
-        Vec::new()
-    });
-    let (catalogs, lost_catalog) = main.read::<CatalogFile>(catalog);
-    let no_catalog = catalogs.is_none();
+    let (of_manifest, of_catalog) = (main.open(manifest), main.open(catalog));
+    let (first, second) = both(main.sources, of_manifest.flatten(), of_catalog.flatten());
+    let (manifests, lost_manifest) = match of_manifest {
+        Some(_) => main.read::<Manifest>(manifest, first),
+        None => {
+            let message = format!("`{manifest}` is not in the planned tree");
+            let help = "a repository's lanes are declared there; commit the file, or name another \
+                        with `--manifest`";
+            main.found.push(Diagnostic::without_place(&codes::MISSING_FILE, message).help(help));
+            (Vec::new(), false)
+        }
+    };
+    let no_catalog = of_catalog.is_none();
+    let (catalogs, lost_catalog) = match of_catalog {
+        Some(_) => main.read::<CatalogFile>(catalog, second),
+        None => (Vec::new(), false),
+    };
     let built_in = main.sources.add("built-in bases", BASES);
     let (bases, _) = decode::read::<CatalogFile>(main.sources, built_in, main.found);
     let bases = bases.into_iter().map(|file| Part { file, under: None });
-    let catalogs = bases.chain(catalogs.into_iter().flatten()).collect();
+    let catalogs = bases.chain(catalogs).collect();
     Written { manifests, catalogs, paths, no_catalog, lost_manifest, lost_catalog }
+}
+
+/// What came of a text.
+struct Decoded<T> {
+    file: Option<T>,
+    /// Whether elements were lost.
+    lost: bool,
+    found: Vec<Diagnostic>,
+}
+
+fn decode<T: Decode>(sources: &Sources, id: SourceId) -> Decoded<T> {
+    let mut found = Vec::new();
+    let (file, lost) = decode::read(sources, id, &mut found);
+    Decoded { file, lost, found }
+}
+
+/// From so many bytes on, a text is worth a thread of its own.
+const ENOUGH_FOR_A_THREAD: usize = 64 * 1024;
+
+/// Decodes the two main files, side by side where both are large.
+fn both<A: Decode, B: Decode + Send>(
+    sources: &Sources,
+    first: Option<SourceId>,
+    second: Option<SourceId>,
+) -> (Option<Decoded<A>>, Option<Decoded<B>>) {
+    let large = |id: SourceId| sources.text(id).len() >= ENOUGH_FOR_A_THREAD;
+    match (first, second) {
+        (Some(first), Some(second)) if large(first) && large(second) => thread::scope(|scope| {
+            let other = scope.spawn(|| decode(sources, second));
+            let first = decode(sources, first);
+            (Some(first), Some(other.join().expect("decoding does not panic")))
+        }),
+        (first, second) => {
+            (first.map(|id| decode(sources, id)), second.map(|id| decode(sources, id)))
+        }
+    }
+}
+
+/// Decodes included files, a share of them on each thread; in their order.
+fn all<T: Decode + Send>(sources: &Sources, ids: &[SourceId]) -> Vec<Decoded<T>> {
+    let bytes: usize = ids.iter().map(|id| sources.text(*id).len()).sum();
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
+    let threads = threads.min(bytes / ENOUGH_FOR_A_THREAD).max(1);
+    let decode = |share: &[SourceId]| share.iter().map(|id| decode(sources, *id)).collect();
+    let share = ids.len().div_ceil(threads).max(1);
+    let mut shares = ids.chunks(share);
+    let first = shares.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || decode(share))).collect();
+        let mut decoded: Vec<Decoded<T>> = decode(first);
+        for other in others {
+            decoded.append(&mut other.join().expect("decoding does not panic"));
+        }
+        decoded
+    })
+}
+
+/// Returns the `default_branch` that a manifest seems to name, found in its first lines: keys of
+/// the root stand before the first table. A guess; [`crate::load`] has the answer.
+#[must_use]
+pub fn likely_default_branch(manifest: &str) -> Option<String> {
+    let root = manifest.find("\n[").map_or(manifest, |end| &manifest[..end]);
+    let (root, _) = DeTable::parse_recoverable(root);
+    match root.get_ref().get("default_branch")?.get_ref() {
+        DeValue::String(name) => Some(name.clone().into_owned()),
+        _ => None,
+    }
 }
 
 struct Main<'a> {
@@ -158,38 +237,46 @@ struct Main<'a> {
 }
 
 impl Main<'_> {
-    /// Reads a main file and what it includes; nothing if the main file does not exist. The flag
-    /// is whether anything was lost.
-    fn read<T: Includes>(&mut self, path: &str) -> (Option<Vec<Part<T>>>, bool) {
-        let Some(source) = self.open(path) else { return (None, false) };
-        let Some(source) = source else { return (Some(Vec::new()), true) };
-        let (file, mut lost) = decode::read::<T>(self.sources, source, self.found);
-        let Some(file) = file else { return (Some(Vec::new()), true) };
+    /// Makes parts of a main file, if it could be opened, and of what it includes. The flag is
+    /// whether anything was lost.
+    fn read<T: Includes + Send>(
+        &mut self,
+        path: &str,
+        main: Option<Decoded<T>>,
+    ) -> (Vec<Part<T>>, bool) {
+        let Some(Decoded { file, mut lost, found }) = main else { return (Vec::new(), true) };
+        self.found.extend(found);
+        let Some(file) = file else { return (Vec::new(), true) };
         if !self.version_is_ours(&file, true) {
-            return (Some(Vec::new()), true);
+            return (Vec::new(), true);
         }
         if let Some(under) = file.under() {
             let message = "`under` is for included files";
             let help = "globs of the main file are relative to the repository's root";
             self.found.push(Diagnostic::error(&codes::BAD_VALUE, under.span, message).help(help));
         }
-        let mut parts = Vec::new();
+        let (mut sources, mut asked) = (Vec::new(), Vec::new());
         for (path, at) in self.included(file.include().unwrap_or_default(), path) {
-            let Some(Some(source)) = self.open(&path) else {
-                lost = true;
-                continue;
-            };
-            let (included, lost_here) = decode::read::<T>(self.sources, source, self.found);
-            lost |= lost_here;
-            let Some(included) = included else { continue };
+            match self.open(&path) {
+                Some(Some(source)) => {
+                    sources.push(source);
+                    asked.push(at);
+                }
+                _ => lost = true,
+            }
+        }
+        let mut parts = vec![Part { file, under: None }];
+        for (included, at) in all::<T>(self.sources, &sources).into_iter().zip(asked) {
+            self.found.extend(included.found);
+            lost |= included.lost;
+            let Some(included) = included.file else { continue };
             if self.version_is_ours(&included, false) {
                 parts.push(self.part(included, at));
             } else {
                 lost = true;
             }
         }
-        parts.insert(0, Part { file, under: None });
-        (Some(parts), lost)
+        (parts, lost)
     }
 
     /// Adds a file of the tree to the sources. Outer nothing: it does not exist; inner nothing: it

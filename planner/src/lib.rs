@@ -20,6 +20,7 @@
 //! | [`render`], [`diff`] | what people look at |
 //! | [`export`] | the plan as the pipeline of another engine |
 
+mod ahead;
 pub mod backtest;
 pub mod change_set;
 pub mod check;
@@ -54,6 +55,7 @@ use plans::{
 };
 
 use crate::{
+    ahead::look_ahead,
     definition_changes::DefinitionChanges,
     git::Note,
     lower::lower,
@@ -124,10 +126,16 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
     let situation = Situation::open(request)?;
 
     // 2. What can run, and when: manifest and catalog of that tree.
-    let (catalog, inputs) = situation.definitions(&request.definitions)?;
+    let (definitions, ahead) =
+        look_ahead(&situation, request, || situation.definitions(&request.definitions));
+    let (catalog, inputs) = definitions?;
 
-    // 3. What changed: the base, and the differences to it.
-    let changed = situation.changes(request, catalog.rules().default_branch.as_deref())?;
+    // 3. What changed: the base, and the differences to it; most often that is found meanwhile.
+    let default_branch = catalog.rules().default_branch.as_deref();
+    let changed = match ahead.and_then(|ahead| ahead.with(default_branch)) {
+        Some(changed) => changed?,
+        None => situation.changes(request, default_branch)?,
+    };
 
     // 4. What of it changes the definitions themselves.
     let definition_changes =

@@ -103,6 +103,20 @@ impl Situation {
         })
     }
 
+    /// Opens the same place once more, for another thread. A work tree that has been read has
+    /// trees that only its own [`Repository`] knows.
+    pub(crate) fn again(&self, dir: &Path) -> Option<impl FnOnce() -> Option<Self> + Send> {
+        if self.repository.is_none() || self.worktree {
+            return None;
+        }
+        let (dir, head, tree) = (dir.to_owned(), self.head.clone(), self.tree);
+        let root = self.root.clone();
+        Some(move || {
+            let repository = Some(Repository::open(&dir).ok()?);
+            Some(Self { repository, head, tree, root, worktree: false, notes: Vec::new() })
+        })
+    }
+
     /// Returns the root of the work tree, or the directory that stands for it.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -20,6 +20,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Once,
 };
 
 use git2::{ErrorClass, ErrorCode, Oid, RepositoryOpenFlags};
@@ -104,6 +105,9 @@ pub struct Head {
     pub branch: Option<String>,
 }
 
+/// The settings of libgit2 are the process's; no thread reads while another one writes them.
+static SETTINGS: Once = Once::new();
+
 /// An open repository.
 pub struct Repository {
     inner: git2::Repository,
@@ -126,10 +130,13 @@ impl Repository {
     /// [`GitError`] when there is none, when it belongs to somebody else, or when it is written in
     /// a form that libgit2 cannot read (SHA-256, reftable).
     pub fn open(dir: &Path) -> Result<Self, GitError> {
-        // Checking every object's hash again on every read costs half of the walk; git does not.
-        git2::opts::strict_hash_verification(false);
-        // Every object is read once: a cache would only be filled.
-        git2::opts::enable_caching(false);
+        SETTINGS.call_once(|| {
+            // Checking every object's hash again on every read costs half of the walk; git does
+            // not.
+            git2::opts::strict_hash_verification(false);
+            // Every object is read once: a cache would only be filled.
+            git2::opts::enable_caching(false);
+        });
         let none: [&Path; 0] = [];
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), none) {
             Ok(inner) => Ok(Self { inner, overlay: Overlay::default() }),

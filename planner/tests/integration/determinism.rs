@@ -88,10 +88,55 @@ fn surroundings_change_nothing() {
     }
 }
 
-#[test]
-fn the_number_of_processors_changes_nothing() {
-    let sandbox = busy();
-    let first = sandbox.planner(&["plan"]).with_code(0);
+/// The same with main files and included files large enough for threads of their own, several
+/// hundred directories to compare, and, if wanted, a mistake in each file.
+fn large(mistakes: bool) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let mut manifest =
+        "version = 1\ndefault_branch = \"main\"\ninclude = [\"p*/lanes.toml\"]\n".to_owned();
+    let mut catalog = "version = 1\ninclude = [\"p*/catalog.toml\"]\n".to_owned();
+    let lane = |text: &mut String, name: &str| {
+        put!(
+            text,
+            "[[branch.lanes]]\nid = \"{name}\"\ntarget = \"{name}\"\n\
+             paths = [\"d*/{name}/**\", \"**/{name}.rs\"] # {:>120}\n",
+            ""
+        );
+    };
+    let target = |text: &mut String, name: &str| {
+        put!(
+            text,
+            "[[targets]]\nid = \"{name}\"\n[[targets.jobs]]\nid = \"{name}\"\n\
+             base = \"host_local\"\ntimeout_secs = 60\ncommand = [\"true\"] # {:>120}\n",
+            ""
+        );
+    };
+    let wrong = if mistakes { "wibble = 1\n" } else { "" };
+    for number in 0..400 {
+        lane(&mut manifest, &format!("m{number}"));
+        target(&mut catalog, &format!("m{number}"));
+    }
+    for part in 0..6 {
+        let (mut lanes, mut targets) = (String::new(), String::new());
+        for number in 0..100 {
+            lane(&mut lanes, &format!("i{part}-{number}"));
+            target(&mut targets, &format!("i{part}-{number}"));
+        }
+        sandbox.write(format!("p{part}/lanes.toml"), lanes + wrong);
+        sandbox.write(format!("p{part}/catalog.toml"), targets + wrong);
+    }
+    sandbox.define(&(manifest + wrong), &(catalog + wrong));
+    sandbox.commit("base");
+    for number in 0..400 {
+        sandbox.write(format!("d{number}/m{}/file", number % 50), "");
+        sandbox.write(format!("d{number}/i{}-{}/x", number % 6, number % 100), "");
+    }
+    sandbox.commit("change");
+    sandbox
+}
+
+/// What `planner` says when it may use the first processor only.
+fn on_one_processor(sandbox: &Sandbox, args: &[&str]) -> std::process::Output {
     let mut one = std::process::Command::new("taskset");
     one.current_dir(sandbox.root()).env_clear().env("HOME", sandbox.beside("home"));
     one.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -99,10 +144,50 @@ fn the_number_of_processors_changes_nothing() {
     let allowed = fs::read_to_string("/proc/self/status").expect("a status");
     let list = allowed.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
     let processor = list.expect("a list").trim().split([',', '-']).next().expect("one");
-    let output = one.args(["-c", processor, env!("CARGO_BIN_EXE_planner"), "plan"]).output();
-    let output = output.expect("taskset runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.stdout == first.as_bytes());
+    let planner = env!("CARGO_BIN_EXE_planner");
+    one.args(["-c", processor, planner]).args(args).output().expect("taskset runs")
+}
+
+#[test]
+fn the_number_of_processors_changes_nothing() {
+    for (sandbox, code) in [(busy(), 0), (large(false), 0), (large(true), 2)] {
+        for args in [&["plan"][..], &["plan", "--base", "HEAD~1"], &["check", "--format", "json"]] {
+            let code = if args[0] == "check" { 1 } else { code };
+            let first = sandbox.planner(args);
+            assert!(first.out.len() + first.err.len() > 3_000, "{}", first.err);
+            for _ in 0..5 {
+                let again = sandbox.planner(args);
+                assert!(again.out == first.out && again.err == first.err);
+            }
+            let one = on_one_processor(&sandbox, args);
+            assert!(one.stdout == first.out.as_bytes(), "{}", first.err);
+            assert!(one.stderr == first.err.as_bytes(), "{}", first.err);
+            first.with_code(code);
+        }
+    }
+}
+
+/// The changes are looked for before the manifest is read whole; what was guessed of it may be
+/// wrong.
+#[test]
+fn a_default_branch_that_is_not_found_at_once_counts_all_the_same() {
+    let sandbox = Sandbox::with_lanes();
+    let before = sandbox.id("HEAD");
+    sandbox.git(&["branch", "trunk"]);
+    sandbox.git(&["checkout", "-q", "-b", "side"]);
+    let lanes =
+        crate::program::MANIFEST.split_once("default_branch = \"main\"\n").expect("it is there").1;
+    let manifest =
+        format!("version = 1\nignore = [\"\"\"\n[x]\"\"\"]\ndefault_branch = \"trunk\"\n{lanes}");
+    sandbox.define(&manifest, crate::program::CATALOG);
+    sandbox.commit("another default branch");
+    sandbox.git(&["branch", "-f", "main", "HEAD"]);
+    let plan = sandbox.planner(&["plan"]).plan();
+    let plans::Source::Change(source) = plan.source() else { panic!("a change") };
+    assert_eq!(source.base, Some(before.into()));
+    assert!(lanes_of(&plan).is_empty(), "only the manifest changed");
+    let one = on_one_processor(&sandbox, &["plan"]);
+    assert!(one.stdout == sandbox.planner(&["plan"]).with_code(0).as_bytes());
 }
 
 #[test]
