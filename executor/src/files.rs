@@ -2,30 +2,36 @@
 //! directories whatever a job did to them.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::File,
+    hash::{BuildHasher as _, RandomState},
     io::{self, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     path::Path,
 };
 
-/// Replaces a file's content: a new file beside it, flushed, then renamed over it.
+/// Replaces a file's content: a new file beside it, flushed, then renamed over it. Several may do
+/// it at once: each has a new file of its own, and the last rename counts.
 ///
 /// # Errors
 ///
 /// What the operating system says; the old content is still there then, and nothing beside it.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let written = File::create(&beside).and_then(|mut file| {
+    // A file system's limit is 255 bytes, and what is behind the name takes some.
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let mut beside = OsString::from(".");
+    beside.push(OsStr::from_bytes(&name[..name.len().min(200)]));
+    // Process ids are no help: several containers may share the directory.
+    let chance = RandomState::new().hash_one(std::process::id());
+    beside.push(format!(".{chance:016x}.new"));
+    let beside = path.with_file_name(beside);
+    let written = File::create_new(&beside).and_then(|mut file| {
         file.write_all(content)?;
         file.sync_data()?;
         std::fs::rename(&beside, path)
     });
     if written.is_err() {
-        // The reason is in `written`; what cannot be removed either is replaced next time.
+        // The reason is in `written`.
         let _ = std::fs::remove_file(&beside);
     }
     written?;
@@ -76,4 +82,33 @@ fn allow_removal(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_may_replace_a_file_at_once_and_it_is_always_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a".repeat(255));
+        replace(&path, &[b'0'; 10_000]).expect("written");
+        std::thread::scope(|scope| {
+            for writer in b'1'..=b'4' {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        replace(path, &[writer; 10_000]).expect("written");
+                        let content = std::fs::read(path).expect("readable");
+                        assert_eq!(content.len(), 10_000);
+                        assert!(
+                            content.iter().all(|byte| *byte == content[0]),
+                            "two writers mixed"
+                        );
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 1);
+    }
 }

@@ -159,12 +159,8 @@ impl StateDir {
         let runs = self.runs_dir();
         std::fs::create_dir_all(&runs).map_err(io("cannot make", &runs))?;
         let ignore = self.root.join(".gitignore");
-        if !ignore.exists()
-            && let Err(error) = files::replace(&ignore, b"*\n")
-            // Another executor that came first has renamed the new file away.
-            && !ignore.exists()
-        {
-            return Err(io("cannot write", &ignore)(error));
+        if !ignore.exists() {
+            files::replace(&ignore, b"*\n").map_err(io("cannot write", &ignore))?;
         }
         Ok(())
     }
