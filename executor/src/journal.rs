@@ -7,7 +7,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -439,8 +439,21 @@ pub fn read(path: &Path) -> Result<Replay, JournalError> {
 /// Returns what the first line says about its version, whatever else it says.
 fn version(bytes: &[u8]) -> Option<String> {
     let line = bytes.split_inclusive(|&byte| byte == b'\n').next()?;
+    of_beginning(line, "format_version")
+}
+
+/// Returns the tree a run was made of, also when the rest of its journal cannot be read.
+#[must_use]
+pub fn tree_of(path: &Path) -> Option<String> {
+    let mut line = Vec::new();
+    let file = io::BufReader::new(File::open(path).ok()?).take(1 << 20);
+    io::BufRead::read_until(&mut { file }, b'\n', &mut line).ok()?;
+    of_beginning(&line, "tree")
+}
+
+fn of_beginning(line: &[u8], key: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(line).ok()?;
-    Some(value.get("run_started")?.get("format_version")?.as_str()?.to_owned())
+    Some(value.get("run_started")?.get(key)?.as_str()?.to_owned())
 }
 
 /// Reads a journal's bytes; an error names the line.

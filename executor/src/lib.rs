@@ -33,6 +33,7 @@ pub mod guest_command;
 pub mod intent;
 pub mod journal;
 pub mod ledger;
+pub mod neighbours;
 pub mod outcome;
 pub mod placements;
 pub mod policy;

@@ -139,6 +139,17 @@ pub fn duration(took: Duration) -> String {
     }
 }
 
+/// Returns a number of bytes for people: `812 B`, `1.4 MB`.
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let (mut whole, mut tenths, mut unit) = (number, 0, 0);
+    while whole >= 1000 && unit + 1 < units.len() {
+        (whole, tenths, unit) = (whole / 1000, whole % 1000 / 100, unit + 1);
+    }
+    if unit == 0 { format!("{whole} B") } else { format!("{whole}.{tenths} {}", units[unit]) }
+}
+
 /// Returns `1 node`, `2 nodes`.
 #[must_use]
 pub fn count(number: usize, what: &str) -> String {
@@ -176,6 +187,13 @@ mod tests {
         std::fs::write(&path, "1\n2\n10%\r50%\r100%\r\nlast").expect("written");
         assert_eq!(tail(&path, 2), ["100%", "last"]);
         assert_eq!(tail(&path, 99).len(), 4);
+    }
+
+    #[test]
+    fn bytes_are_short() {
+        let shown: Vec<String> =
+            [0, 999, 1000, 1_449_999, 12_000_000_000, u64::MAX].map(bytes).into_iter().collect();
+        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "1.4 MB", "12.0 GB", "18446744.0 TB"]);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! `executor gc`: compares what is there with what is known, and removes what nobody needs.
 //!
-//! Removes finished runs beyond the newest few, runs that were never born, and whatever any run
-//! left on a machine and nobody answers for. A run that can be resumed is kept. Every removal is
-//! checked; what stays is said, and is exit code 6.
+//! Removes finished runs beyond the newest few, runs that were never born, whatever any run left on
+//! a machine and nobody answers for, and source trees of this machine that no kept run was made of.
+//! A run that can be resumed is kept. Every removal is checked; what stays is said, and is exit
+//! code 6.
+
+mod trees;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,13 +39,19 @@ struct Collection {
 impl Collection {
     /// Removes one thing, or says that it would.
     fn take(&mut self, what: &str, remove: impl FnOnce() -> Result<(), String>) {
+        self.try_take(what, || remove().map(|()| true));
+    }
+
+    /// Removes one thing that somebody may take into use meanwhile; `false` says that this happened.
+    fn try_take(&mut self, what: &str, remove: impl FnOnce() -> Result<bool, String>) {
         let verb = if self.dry_run { "would remove" } else { "removed" };
-        let done = if self.dry_run { Ok(()) } else { remove() };
+        let done = if self.dry_run { Ok(true) } else { remove() };
         match done {
-            Ok(()) => {
+            Ok(true) => {
                 self.removed += 1;
                 self.out.text(&format!("{verb} {what}\n"));
             }
+            Ok(false) => {}
             Err(why) => self.stays.push(format!("{what}: {why}")),
         }
     }
@@ -80,12 +89,17 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
             placements.insert(placement.host_name().to_owned(), placement);
         }
     }
-    let machines = Machines::new(running::machines_config(&state)?);
+    let here = running::machines_config(&state)?;
+    let machine_dir = here.machine_dir.clone();
+    let machines = Machines::new(here);
     let unfinished: BTreeSet<String> =
         runs.iter().filter(|run| is_unfinished(run)).map(|run| run.id.to_string()).collect();
     let mut kept = 0;
+    let mut gone = BTreeSet::new();
     for dir in &runs {
-        collect_run(dir, gc.keep, &mut kept, &mut collection);
+        if collect_run(dir, gc.keep, &mut kept, &mut collection) {
+            gone.insert(dir.id.clone());
+        }
     }
     // Instances first: they hold the directories that they share with their machine.
     for (host, project) in &projects {
@@ -117,6 +131,7 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
             }
         }
     }
+    trees::collect(&machine_dir, &state, &gone, &mut collection);
     if collection.removed == 0 && collection.stays.is_empty() {
         reporters::stderr().text("nothing to remove\n");
     }
@@ -127,16 +142,19 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
     }
 }
 
-fn collect_run(dir: &RunDir, keep: usize, kept: &mut usize, collection: &mut Collection) {
+/// Returns whether the run is one that is not kept.
+fn collect_run(dir: &RunDir, keep: usize, kept: &mut usize, collection: &mut Collection) -> bool {
     // Held for as long as it is looked at and removed: nobody resumes it meanwhile.
-    let Ok(_lock) = dir.lock() else { return };
+    let Ok(_lock) = dir.lock() else { return false };
     if is_unfinished(dir) {
-        return;
+        return false;
     }
     *kept += 1;
-    if *kept > keep {
+    let goes = *kept > keep;
+    if goes {
         collection.take(&format!("run {}", dir.id), || removed(dir.path()));
     }
+    goes
 }
 
 /// Returns whether a run can be resumed.

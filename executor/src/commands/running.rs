@@ -15,6 +15,7 @@ use crate::{
     exit_code::Exit,
     journal::{self, Entry, Journal, RunStarted},
     ledger::Ledger,
+    neighbours,
     placements::{Machines, MachinesConfig},
     record::{self, Record, RunOutcome},
     reporters::{self, GitHub, Human, JUnit, Jsonl, Reporter, Reporters},
@@ -77,7 +78,10 @@ pub(super) fn go_on(
         directory: run.dir.path().display().to_string(),
     }));
     let journal = Arc::new(journal);
-    let machines = Arc::new(Machines::new(machines_config(state)?));
+    let here = machines_config(state)?;
+    // Only a collection asks for it, and one that does not know it makes a tree anew at worst.
+    let _ = neighbours::note(&here.machine_dir, state);
+    let machines = Arc::new(Machines::new(here));
     let (sender, messages) = mpsc::channel();
     let asked = sender.clone();
     let _listener = Listener::start(move |by| {

@@ -8,6 +8,7 @@ mod build;
 mod git;
 mod list;
 mod store;
+mod unused;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use plans::{Checkout, ObjectId};
 use sha2::{Digest, Sha256};
 
 pub(crate) use store::Store;
+pub(crate) use unused::{remove as remove_unused, unused};
 
 use self::git::{Entry, Git};
 use crate::fault::{FailureKind, Fault};

@@ -16,7 +16,7 @@ use std::{
 
 use plans::Checkout;
 
-use super::{PlacedSource, SourceRequest, build, git::Git, list::Listing};
+use super::{PlacedSource, SourceRequest, build, git::Git, list::Listing, unused};
 use crate::{
     control::{Control, Level},
     directory,
@@ -108,7 +108,7 @@ impl Store {
     }
 
     fn make(&self, wanted: &SourceRequest, id: &str, control: &Control) -> Result<File, Fault> {
-        let lock = self.dir.join(format!(".lock.{id}"));
+        let lock = self.dir.join(unused::lock(id));
         let _making = lock_patiently(&lock, control)?;
         // Another executor may have made it while we waited.
         if let Some(using) = self.take_into_use(id)? {
@@ -116,7 +116,7 @@ impl Store {
         }
         let tree = self.dir.join(id);
         self.clear(&tree)?;
-        let new = self.dir.join(format!(".new-{id}"));
+        let new = self.dir.join(unused::making(id));
         directory::remove(&new).map_err(|error| failed("removing", &new, &error))?;
         let made = self.fill(wanted, &new);
         let published = made.and_then(|()| {
@@ -211,11 +211,7 @@ fn lock_patiently(path: &Path, control: &Control) -> Result<File, Fault> {
             }
         }
         // Its holder removes the file when the tree is there; then the lock is about nothing.
-        let same = || -> io::Result<bool> {
-            use std::os::unix::fs::MetadataExt;
-            Ok(fs::metadata(path)?.ino() == file.metadata()?.ino())
-        };
-        if same().unwrap_or(false) {
+        if unused::is_same(&file, path) {
             return Ok(file);
         }
     }

@@ -22,6 +22,7 @@ mod tart;
 mod tart_contract;
 mod testbed;
 mod transfer;
+mod trees;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -1,0 +1,99 @@
+//! Source trees of a machine over many runs: collected when no run needs them, never under a job.
+
+use std::path::PathBuf;
+
+use crate::harness::{Ended, World, sh, until};
+
+/// The trees of this world's machine.
+fn trees(world: &World) -> Vec<String> {
+    let dir = world.path().join("home/.cache/forge-lanes/trees");
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .expect("trees")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("ASCII"))
+        .collect();
+    names.sort();
+    names
+}
+
+fn apply(world: &mut World, content: &str) -> String {
+    world.commit(&[("file.txt", content)]);
+    let plan = world.plan(vec![sh("execute-a", "cat file.txt", &[])]);
+    world.run(&["apply", &plan]).code(0);
+    world.tree.to_string()
+}
+
+#[test]
+fn trees_that_no_kept_run_was_made_of_are_collected() {
+    let mut world = World::new();
+    let made: Vec<String> = ["1\n", "2\n", "3\n"].map(|text| apply(&mut world, text)).into();
+    // Another repository's runs count as well, wherever they are kept.
+    let other = world.path().join("elsewhere");
+    let plan = world.plan(vec![sh("execute-b", "true", &[])]);
+    let state_dir = other.to_str().expect("UTF-8");
+    world.run(&["apply", &plan, "--state-dir", state_dir]).code(0);
+    let dry = world.run(&["gc", "--keep", "1", "--dry-run"]).code(0);
+    for tree in &made[..2] {
+        assert!(dry.out.contains(&format!("would remove source tree `{tree}` (")), "{}", dry.out);
+    }
+    assert_eq!(trees(&world).len(), 3);
+    world.run(&["gc", "--keep", "1"]).code(0);
+    assert_eq!(trees(&world), [made[2].as_str()]);
+    world.run(&["gc", "--keep", "0"]).code(0);
+    assert_eq!(trees(&world), [made[2].as_str()], "the other state directory's run is kept");
+    std::fs::remove_dir_all(&other).expect("removed");
+    world.run(&["gc", "--keep", "0"]).code(0);
+    assert_eq!(trees(&world), Vec::<String>::new());
+    assert_eq!(world.run(&["gc", "--keep", "0", "--dry-run"]).code(0).out, "");
+}
+
+#[test]
+fn a_tree_that_a_job_sees_stays_even_when_its_executor_is_gone() {
+    let world = World::new();
+    let (up, go) = (world.path().join("up"), world.path().join("go"));
+    let script = format!(
+        "touch {}; until [ -e {} ]; do sleep 0.02; done; cat file.txt",
+        up.display(),
+        go.display()
+    );
+    let plan = world.plan(vec![sh("execute-a", &script, &[])]);
+    let mut child = world.start(&["apply", &plan]);
+    until(|| up.exists());
+    child.kill().expect("killed");
+    child.wait().expect("it ends");
+    // Its run would keep the tree; without the run only the lock does.
+    let run: PathBuf = world.runs().pop().expect("a run");
+    let aside = world.path().join("aside");
+    std::fs::rename(&run, &aside).expect("moved");
+    world.run(&["gc", "--keep", "0"]).code(0);
+    assert_eq!(trees(&world).len(), 1);
+    std::fs::rename(&aside, &run).expect("moved back");
+    std::fs::write(&go, "").expect("written");
+    world.run(&["resume", "latest"]).code(0);
+    assert_eq!(world.record()["outcome"], "passed");
+}
+
+#[test]
+fn collecting_beside_runs_takes_no_tree_away_from_them() {
+    let mut world = World::new();
+    let plans: Vec<String> = (0..2)
+        .map(|number| {
+            world.commit(&[("file.txt", &format!("{number}\n"))]);
+            let node = |id: &str| sh(id, &format!("grep -qx {number} file.txt"), &[]);
+            let plan = world.plan(vec![node("execute-a"), node("execute-b")]);
+            let kept = world.path().join(format!("plan-{number}.json"));
+            std::fs::rename(plan, &kept).expect("renamed");
+            kept.to_str().expect("UTF-8").to_owned()
+        })
+        .collect();
+    for _ in 0..6 {
+        let runs: Vec<_> = plans.iter().map(|plan| world.start(&["apply", plan])).collect();
+        for _ in 0..3 {
+            world.run(&["gc", "--keep", "0"]).code(0);
+        }
+        for run in runs {
+            Ended::of(run.wait_with_output().expect("ends")).code(0);
+        }
+    }
+    world.run(&["gc", "--keep", "0"]).code(0);
+    assert_eq!(trees(&world), Vec::<String>::new());
+}
