@@ -11,12 +11,18 @@ use std::{
 };
 
 /// Replaces a file's content: a new file beside it, flushed, then renamed over it. Several may do
-/// it at once: each has a new file of its own, and the last rename counts.
+/// it at once: each has a new file of its own, and the last rename counts. What is there and no
+/// regular file (a device, a pipe) is written to; what a link leads to is replaced, not the link.
 ///
 /// # Errors
 ///
 /// What the operating system says; the old content is still there then, and nothing beside it.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    // One that is not there yet, or leads nowhere, is made.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return File::options().write(true).open(path)?.write_all(content);
+    }
     // A file system's limit is 255 bytes, and what is behind the name takes some.
     let name = path.file_name().unwrap_or_default().as_bytes();
     let mut beside = OsString::from(".");
@@ -86,6 +92,8 @@ fn allow_removal(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]
@@ -110,5 +118,32 @@ mod tests {
             }
         });
         assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_written_to_and_stays_what_it_is() {
+        let dir = tempfile::tempdir().expect("made");
+        let pipe = dir.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0)
+            .expect("made");
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || {
+                let mut text = String::new();
+                File::open(pipe).and_then(|mut file| file.read_to_string(&mut text)).expect("read");
+                text
+            }
+        });
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).expect("made");
+        replace(&link, b"through").expect("written");
+        assert_eq!(reader.join().expect("it ends"), "through");
+        assert!(link.symlink_metadata().expect("there").is_symlink());
+        let file = dir.path().join("file");
+        replace(&file, b"one").expect("written");
+        replace(&file, b"two").expect("written");
+        assert_eq!(std::fs::read(&file).expect("there"), b"two");
+        assert_eq!(dir.path().read_dir().expect("there").count(), 3, "nothing beside it");
     }
 }
