@@ -12,6 +12,10 @@ use crate::{placements::BindMount, supervise::JobRef};
 pub(super) const LABEL: &str = "user.forge-lanes.";
 /// Where the job's state is in a guest: the one directory that it shares with the machine.
 pub(super) const STATE: &str = "/forge-lanes/state";
+/// The supervisor in the guest, in [`STATE`].
+pub(super) const SHIM: &str = "/forge-lanes/state/supervisor.sh";
+/// The supervisor's state directory, in [`STATE`].
+pub(super) const JOB: &str = "/forge-lanes/state/job";
 /// Where the job finds its source tree.
 pub(super) const WORKSPACE: &str = "/workspace";
 /// Where the guest sees the machine's Rust toolchain.

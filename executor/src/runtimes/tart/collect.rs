@@ -63,7 +63,7 @@ pub(super) fn collect(guest: &Guest<'_>, work: &Work) -> Result<Collected, Fault
                 stdin.push(0);
             }
             let archive = format!("{HOME}/collected.tar");
-            let argv = guest.words(["sh", "-c", PACK, "sh", from, &archive]);
+            let argv = guest.words(&["sh", "-c", PACK, "sh", from, &archive]);
             let pack = Host::exec(guest.name, true, &argv).stdin(stdin).deadline(PATIENCE);
             let sum = said(guest, || machine.run(&pack), "sum ")?;
             guest.host.fetch(guest.name, &archive, &sum, &into)?;
@@ -80,7 +80,7 @@ pub(super) fn collect(guest: &Guest<'_>, work: &Work) -> Result<Collected, Fault
         Some(Output::Directory(below)) => (below.as_str(), "directory"),
     };
     let archive = format!("{HOME}/output.tar");
-    let argv = guest.words(["sh", "-c", PACK_DIRECTORY, "sh", WORKSPACE, below, &archive]);
+    let argv = guest.words(&["sh", "-c", PACK_DIRECTORY, "sh", WORKSPACE, below, &archive]);
     let pack = Host::exec(guest.name, false, &argv).deadline(PATIENCE);
     let sum = said(guest, || machine.run(&pack), "")?;
     if let Some(sum) = sum.strip_prefix("sum ") {
@@ -93,7 +93,7 @@ pub(super) fn collect(guest: &Guest<'_>, work: &Work) -> Result<Collected, Fault
 
 /// Returns the names of files below a directory of the guest.
 fn list(guest: &Guest<'_>, directory: &str) -> Result<Vec<Vec<u8>>, Fault> {
-    let argv = guest.words(["sh", "-c", LIST, "sh", directory]);
+    let argv = guest.words(&["sh", "-c", LIST, "sh", directory]);
     let command = Host::exec(guest.name, false, &argv).deadline(PATIENCE);
     let mut last = String::new();
     for _ in 0..TRIES {

@@ -179,7 +179,7 @@ impl Tart {
             if context.control.level() > Level::Run {
                 return Ok(());
             }
-            let command = Host::exec(name, true, &guest.words(["sh", "-s"]))
+            let command = Host::exec(name, true, &guest.words(&["sh", "-s"]))
                 .stdin(script.as_bytes())
                 .deadline(Duration::from_secs(1800));
             let answer = context.machine.run(&command)?;
