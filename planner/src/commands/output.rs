@@ -167,10 +167,18 @@ impl Console {
         })
     }
 
-    /// Writes a file whole or not at all: beside it first, then renamed.
+    /// Writes a file whole or not at all: beside it first, then renamed. What is there and no regular
+    /// file (`/dev/null`, a pipe) is written to; a link's target is replaced, not the link.
     #[expect(clippy::disallowed_methods, reason = "arguments name files")]
     pub(super) fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.dir.join(path);
+        let path = path.canonicalize().unwrap_or(path);
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            return std::fs::write(&path, bytes).map_err(|error| {
+                let message = format!("`{}` cannot be written: {error}", path.display());
+                Failure::bad_input(message, "name a file, or a device that takes it")
+            });
+        }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.new", std::process::id()));
         let beside = path.with_file_name(name);

@@ -127,6 +127,12 @@ fn a_file_is_written_whole_and_stdout_is_silent() {
     // What cannot be written leaves what was there, and nothing beside it.
     sandbox.planner(&["plan", "-o", "src"]).refused();
     sandbox.planner(&["plan", "-o", "no/such/plan.json"]).refused();
+    // No regular file: written to, and still what it was.
+    let null = sandbox.beside("null");
+    std::os::unix::fs::symlink("/dev/null", &null).expect("made");
+    let name = null.to_str().expect("UTF-8");
+    assert_eq!(sandbox.planner(&["plan", "-o", name]).with_code(0), "");
+    assert!(null.symlink_metadata().expect("there").is_symlink());
     sandbox.planner(&["plan", "-o", "plan.json", "--base", "nowhere"]).refused();
     assert_eq!(fs::read_to_string(&file).expect("a file"), plan);
     assert_eq!(sandbox.git(&["status", "--porcelain"]), "?? plan.json");
