@@ -63,7 +63,11 @@ fn report(record: &Record, log: impl Fn(&str) -> Vec<String>) -> Report {
     for node in &record.nodes {
         suite.add_test_case(case(node, &log));
     }
+    // What the nodes took, as other programs count it: beside each other or not.
+    let took = record.nodes.iter().filter_map(|node| node.duration_ms).sum();
+    suite.set_time(Duration::from_millis(took));
     let mut report = Report::new("forge-lanes");
+    report.set_time(Duration::from_millis(took));
     report.add_test_suite(suite);
     report
 }
@@ -76,7 +80,7 @@ fn case(node: &NodeRecord, log: impl Fn(&str) -> Vec<String>) -> TestCase {
         Outcome::InfraFailed => TestCaseStatus::non_success(NonSuccessKind::Error),
     };
     if node.outcome != Outcome::Passed {
-        status.set_message(why(node));
+        status.set_message(xml(&why(node)));
         status.set_type(node.failure_kind.as_deref().unwrap_or(node.outcome.as_str()).to_owned());
     }
     if !matches!(node.outcome, Outcome::Skipped | Outcome::Cancelled) {
@@ -88,7 +92,7 @@ fn case(node: &NodeRecord, log: impl Fn(&str) -> Vec<String>) -> TestCase {
             let mut rerun = TestRerun::new(kind);
             rerun.set_type(earlier.failure_kind.as_deref().unwrap_or(earlier.outcome.as_str()));
             rerun.set_message(match (&earlier.message, earlier.exit_code) {
-                (Some(message), _) => message.clone(),
+                (Some(message), _) => xml(message),
                 (None, Some(code)) => format!("exit code {code}"),
                 (None, None) => earlier.outcome.to_string(),
             });
@@ -104,16 +108,21 @@ fn case(node: &NodeRecord, log: impl Fn(&str) -> Vec<String>) -> TestCase {
         (Some(placement), Some(runtime)) => format!("{placement}.{runtime}"),
         _ => "forge-lanes".to_owned(),
     });
-    if let Some(took) = node.duration_ms {
-        case.set_time(Duration::from_millis(took));
-    }
+    // Some readers want one everywhere: what did not run took none.
+    case.set_time(Duration::from_millis(node.duration_ms.unwrap_or(0)));
     if matches!(node.outcome, Outcome::Failed | Outcome::TimedOut | Outcome::InfraFailed) {
         let lines = log(&node.id);
         if !lines.is_empty() {
-            case.set_system_out(XmlString::new(lines.join("\n")));
+            case.set_system_out(XmlString::new(xml(&lines.join("\n"))));
         }
     }
     case
+}
+
+/// Replaces what no XML 1.0 document may hold, not even escaped (its production `Char`). Control
+/// characters and escape sequences are taken out by [`XmlString`].
+fn xml(text: &str) -> String {
+    text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 /// Returns why a node did not pass, in a line.
