@@ -6,7 +6,7 @@
 
 mod host_log;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use plans::{EnvName, Node, NodeId};
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,14 @@ pub trait Observer: Sync {
 
     /// The attempt enters a phase.
     fn phase(&self, phase: Phase);
+
+    /// Its turn is another run's: until [`Self::returns`] the attempt does nothing, and what it may
+    /// use of its own run's limits is free for others.
+    fn waits(&self) {}
+
+    /// It waited and has its turn. Returns when its own run has a place for it again, or wants it to
+    /// end.
+    fn returns(&self) {}
 
     /// There is a verdict. What it came from, the job's own record among it, is removed only after
     /// `Ok`, so that the journal holds it first; a run that finds it there, but not the attempt's
@@ -260,13 +268,21 @@ fn drive(
         max_jobs: request.max_jobs,
         groups: request.node.concurrency_groups.iter().map(|g| g.as_str().to_owned()).collect(),
     };
-    let held = match machine.acquire(&turn, control) {
+    let waited = Cell::new(false);
+    let waits = || {
+        waited.set(true);
+        observer.waits();
+    };
+    let held = match machine.acquire(&turn, control, &waits) {
         Ok(Some(held)) => Some(held),
         // Somebody who resumes must end what was begun, even when it is not wanted any more.
         Ok(None) if begun.is_some() => None,
         Ok(None) => return result.cancelled_before_start(&context, &mut log),
         Err(fault) => return result.failed_before_start(fault, &context, &mut log),
     };
+    if waited.get() {
+        observer.returns();
+    }
     let mut runtime = match runtimes::open(request) {
         Ok(runtime) => runtime,
         Err(fault) => return result.failed_before_start(fault, &context, &mut log),

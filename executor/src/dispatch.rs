@@ -82,6 +82,18 @@ pub enum Message {
         /// How long it took.
         took: Duration,
     },
+    /// An attempt waits for its turn among other runs.
+    Waits {
+        /// The task.
+        task: usize,
+    },
+    /// It has its turn, and goes on when it hears of it, or when the other end is gone.
+    Returns {
+        /// The task.
+        task: usize,
+        /// What it listens to.
+        go: Sender<()>,
+    },
     /// Somebody asks the run to end.
     Asked(Asked),
 }
@@ -108,6 +120,8 @@ pub struct Dispatch<'a> {
     workers: Workers,
     sender: Sender<Message>,
     controls: BTreeMap<usize, Control>,
+    /// Attempts that have their turn and wait for a place; dropping one lets it go on.
+    returning: BTreeMap<usize, Sender<()>>,
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     chance: RandomState,
     /// How often somebody asked for the end, and what was asked last.
@@ -142,6 +156,7 @@ impl<'a> Dispatch<'a> {
             workers: Workers::default(),
             sender,
             controls: BTreeMap::new(),
+            returning: BTreeMap::new(),
             due: BinaryHeap::new(),
             chance: RandomState::new(),
             asked: 0,
@@ -164,6 +179,11 @@ impl<'a> Dispatch<'a> {
             };
             match message {
                 Ok(Message::Ended { task, result, took }) => self.ended(task, *result, took),
+                Ok(Message::Waits { task }) => {
+                    let actions = self.schedule.handle(schedule::Event::Aside { task });
+                    self.obey(actions);
+                }
+                Ok(Message::Returns { task, go }) => self.returns(task, go),
                 Ok(Message::Asked(by)) => {
                     self.asked_by.get_or_insert(by);
                     if self.asked >= 2 {
@@ -230,7 +250,7 @@ impl<'a> Dispatch<'a> {
         let actions = self.schedule.begin(verdict, stopped);
         if stopped {
             self.asked = 1;
-            self.controls.values().for_each(|control| control.raise(Level::Cancel));
+            self.end_attempts(Level::Cancel);
         }
         self.obey(actions);
         for (task, ending) in settled {
@@ -262,13 +282,30 @@ impl<'a> Dispatch<'a> {
         }
         self.tell(Event::RunStopping(event::RunStopping { reason, kill }));
         let level = if kill { Level::Kill } else { Level::Cancel };
-        self.controls.values().for_each(|control| control.raise(level));
+        self.end_attempts(level);
         let actions = self.schedule.handle(schedule::Event::Stop);
+        self.obey(actions);
+    }
+
+    /// Tells every attempt to end, those that wait for a place among them.
+    fn end_attempts(&mut self, level: Level) {
+        self.controls.values().for_each(|control| control.raise(level));
+        self.returning.clear();
+    }
+
+    /// An attempt that was put aside has its turn.
+    fn returns(&mut self, task: usize, go: Sender<()>) {
+        let ends = self.controls.get(&task).is_none_or(|control| control.level() > Level::Run);
+        if !ends {
+            self.returning.insert(task, go);
+        }
+        let actions = self.schedule.handle(schedule::Event::Back { task });
         self.obey(actions);
     }
 
     fn ended(&mut self, task: usize, result: AttemptResult, took: Duration) {
         self.controls.remove(&task);
+        self.returning.remove(&task);
         let facts = facts_of(&result);
         let ending = ending_of(&facts);
         let node = &self.run.nodes[task];
@@ -299,6 +336,8 @@ impl<'a> Dispatch<'a> {
             }
             match action {
                 Action::Start { task, attempt } => self.start(task, attempt),
+                // Who is to end does not listen any more.
+                Action::GoOn { task } => drop(self.returning.remove(&task)),
                 Action::Wait { task, delay, .. } => {
                     self.due.push(Reverse((Instant::now() + delay, task)));
                     self.tell_retrying(task, delay);
@@ -347,7 +386,12 @@ impl<'a> Dispatch<'a> {
             return tell(not_begun(FailureKind::Io, "the node's directory", &error));
         }
         let request = self.request(&node, attempt, &dir);
-        let observer = JournalObserver::new(Arc::clone(&self.journal), node.id.as_str(), attempt);
+        let observer = JournalObserver::new(
+            Arc::clone(&self.journal),
+            node.id.as_str(),
+            attempt,
+            (task, self.sender.clone()),
+        );
         let machines = Arc::clone(&self.machines);
         let spawned = self.workers.run(move || {
             tell(work(&request, &machines, &control, &observer, begun));
@@ -461,7 +505,7 @@ impl<'a> Dispatch<'a> {
                 let message = error.to_string();
                 self.broken = Some(error);
                 self.tell(Event::Warning(event::Warning { node: None, message }));
-                self.controls.values().for_each(|control| control.raise(Level::Cancel));
+                self.end_attempts(Level::Cancel);
                 false
             }
         }

@@ -10,7 +10,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
+    collections::{BTreeSet, BinaryHeap, VecDeque},
     num::NonZeroUsize,
     time::Duration,
 };
@@ -54,6 +54,17 @@ pub enum Event {
         ending: Ending,
         /// A number of any kind; spreads the retries of tasks that failed together.
         chance: u16,
+    },
+    /// A running task does nothing until it has its turn among other runs on its machine; its place
+    /// among `jobs` is another's meanwhile, its resources stay its own.
+    Aside {
+        /// The task.
+        task: usize,
+    },
+    /// A task that was put aside has its turn and wants its place back.
+    Back {
+        /// The task.
+        task: usize,
     },
     /// A task's time to wait is over.
     Due {
@@ -103,6 +114,11 @@ pub enum Action {
         /// Which attempt, counted from 1.
         attempt: u32,
     },
+    /// Let a task go on that was put aside.
+    GoOn {
+        /// The task.
+        task: usize,
+    },
     /// Report [`Event::Due`] after this time.
     Wait {
         /// The task.
@@ -151,6 +167,8 @@ enum State {
     /// In the queue of what may start, or parked at a resource.
     Ready,
     Running,
+    /// An attempt was begun and waits for its turn, or for a place again.
+    Aside,
     /// Between two attempts.
     Pausing,
     Done,
@@ -181,6 +199,8 @@ pub struct Schedule {
     by_rank: Vec<u32>,
     ranks: Vec<u32>,
     ready: BinaryHeap<Reverse<u32>>,
+    /// Who was put aside and has its turn, the longest first.
+    back: VecDeque<usize>,
     parked: Vec<BTreeSet<u32>>,
     open: usize,
     stopped: Option<Because>,
@@ -220,6 +240,7 @@ impl Schedule {
             by_rank,
             ranks,
             ready: BinaryHeap::new(),
+            back: VecDeque::new(),
             stopped: None,
             actions: Vec::new(),
         }
@@ -304,6 +325,17 @@ impl Schedule {
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         match event {
             Event::Ended { task, ending, chance } => self.ended(task, ending, chance),
+            Event::Aside { task } => {
+                if self.states[task].state == State::Running {
+                    self.states[task].state = State::Aside;
+                    self.running -= 1;
+                }
+            }
+            Event::Back { task } => {
+                if self.states[task].state == State::Aside {
+                    self.back.push_back(task);
+                }
+            }
             Event::Due { task } => {
                 if self.states[task].state == State::Pausing {
                     self.make_ready(task);
@@ -321,7 +353,7 @@ impl Schedule {
         self.open == 0
     }
 
-    /// Returns how many tasks run now.
+    /// Returns how many tasks run now, those put aside not among them.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running
@@ -373,7 +405,8 @@ impl Schedule {
                         self.finish(dependent, Outcome::Skipped, Some(because));
                         broken.push(dependent);
                     }
-                    State::Done | State::Ready | State::Running | State::Pausing => {}
+                    State::Done | State::Ready | State::Running | State::Aside | State::Pausing => {
+                    }
                 }
             }
         }
@@ -439,8 +472,13 @@ impl Schedule {
     }
 
     fn give_back(&mut self, task: usize) {
-        debug_assert!(self.states[task].state == State::Running, "only a running task ends");
-        self.running -= 1;
+        match self.states[task].state {
+            State::Aside => self.back.retain(|&back| back != task),
+            state => {
+                debug_assert!(state == State::Running, "only a running task ends");
+                self.running -= 1;
+            }
+        }
         for position in 0..self.tasks[task].resources.len() {
             let resource = self.tasks[task].resources[position];
             self.used[resource] -= 1;
@@ -457,8 +495,15 @@ impl Schedule {
         }
     }
 
-    /// Starts what may start.
+    /// Lets go on and starts what may. What was begun comes first, also when nothing more is started.
     fn fill(&mut self) {
+        while self.running < self.limits.jobs.get()
+            && let Some(task) = self.back.pop_front()
+        {
+            self.states[task].state = State::Running;
+            self.running += 1;
+            self.actions.push(Action::GoOn { task });
+        }
         if self.stopped.is_some() {
             return;
         }

@@ -7,9 +7,11 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, Sender},
     },
 };
 
+use super::Message;
 use crate::{
     attempt::{self, AttemptOutcome, AttemptRequest, AttemptResult, Observer, Phase},
     control::Control,
@@ -66,13 +68,20 @@ pub(super) struct JournalObserver {
     journal: Arc<Journal>,
     node: String,
     attempt: u32,
+    /// The task, and who decides about it.
+    run: (usize, Sender<Message>),
     /// Whether it makes anything that a power cut leaves standing.
     durable: AtomicBool,
 }
 
 impl JournalObserver {
-    pub(super) fn new(journal: Arc<Journal>, node: &str, attempt: u32) -> Self {
-        Self { journal, node: node.to_owned(), attempt, durable: AtomicBool::new(false) }
+    pub(super) fn new(
+        journal: Arc<Journal>,
+        node: &str,
+        attempt: u32,
+        run: (usize, Sender<Message>),
+    ) -> Self {
+        Self { journal, node: node.to_owned(), attempt, run, durable: AtomicBool::new(false) }
     }
 
     /// What a power cut leaves standing must be on the disk; the rest need only outlive us.
@@ -102,6 +111,21 @@ impl Observer for JournalObserver {
     }
 
     fn phase(&self, _phase: Phase) {}
+
+    fn waits(&self) {
+        let (task, run) = &self.run;
+        // Nobody listens any more once the run was left.
+        let _ = run.send(Message::Waits { task: *task });
+    }
+
+    fn returns(&self) {
+        let (task, run) = &self.run;
+        let (go, goes_on) = mpsc::channel();
+        if run.send(Message::Returns { task: *task, go }).is_ok() {
+            // The other end is dropped when it may go on, or is to end.
+            let _ = goes_on.recv();
+        }
+    }
 }
 
 /// Moves what an earlier attempt left out of the way of the next one.

@@ -175,11 +175,17 @@ pub trait Machine: Send + Sync {
 
     /// Waits for its turn: all of `wanted` at once, or nothing. Held until the answer is dropped,
     /// and by a job that outlives this process until that ends. `None`: `control` rose meanwhile.
+    /// `waits` is called once, when it is not to be had at once.
     ///
     /// # Errors
     ///
     /// When the machine's lock directory cannot be used.
-    fn acquire(&self, wanted: &Turn, control: &Control) -> Result<Option<Box<dyn Held>>, Fault>;
+    fn acquire(
+        &self,
+        wanted: &Turn,
+        control: &Control,
+        waits: &dyn Fn(),
+    ) -> Result<Option<Box<dyn Held>>, Fault>;
 
     /// Lists what runs left there: state directories, processes, mounts; of one run or of all.
     ///

@@ -82,6 +82,9 @@ struct Player<'a> {
     world: &'a World,
     schedule: Schedule,
     running: Vec<usize>,
+    /// Attempts that wait for other runs, and of those the ones that have their turn.
+    aside: Vec<usize>,
+    back: Vec<usize>,
     due: VecDeque<usize>,
     starts: Vec<u32>,
     verdicts: BTreeMap<usize, (Outcome, Option<Because>)>,
@@ -94,6 +97,8 @@ impl<'a> Player<'a> {
             world,
             schedule: Schedule::new(world.tasks.clone(), world.limits.clone()),
             running: Vec::new(),
+            aside: Vec::new(),
+            back: Vec::new(),
             due: VecDeque::new(),
             starts: vec![0; world.tasks.len()],
             verdicts: BTreeMap::new(),
@@ -118,6 +123,11 @@ impl<'a> Player<'a> {
                     self.starts[task] += 1;
                     self.running.push(task);
                 }
+                Action::GoOn { task } => {
+                    let at = self.back.iter().position(|&back| back == task);
+                    self.back.swap_remove(at.expect("only who asked for it goes on"));
+                    self.running.push(task);
+                }
                 Action::Wait { task, attempt, .. } => {
                     assert_eq!(attempt, self.starts[task] + 1);
                     self.due.push_back(task);
@@ -134,8 +144,14 @@ impl<'a> Player<'a> {
         assert_eq!(self.running.len(), self.schedule.running());
         for (resource, &capacity) in self.world.limits.resources.iter().enumerate() {
             let used = |task: &&usize| self.world.tasks[**task].resources.contains(&resource);
-            assert!(self.running.iter().filter(used).count() <= capacity, "never over a limit");
+            let begun = self.running.iter().chain(&self.aside).chain(&self.back);
+            assert!(begun.filter(used).count() <= capacity, "never over a limit");
         }
+    }
+
+    fn ending(&self, task: usize) -> Ending {
+        let endings = &self.world.fates[task].endings;
+        endings[(self.starts[task] as usize - 1).min(endings.len() - 1)]
     }
 
     fn play(mut self) -> BTreeMap<usize, (Outcome, Option<Because>)> {
@@ -152,21 +168,32 @@ impl<'a> Player<'a> {
                 continue;
             }
             let pick = self.world.picks[steps % self.world.picks.len()];
-            let event =
-                if self.running.is_empty() || (pick.is_multiple_of(3) && !self.due.is_empty()) {
-                    let task = self.due.pop_front().expect("who waits for nothing runs");
-                    Event::Due { task }
+            let event = if !self.aside.is_empty()
+                && (pick.is_multiple_of(2) || self.running.is_empty())
+            {
+                let task = self.aside.swap_remove(pick % self.aside.len());
+                if pick.is_multiple_of(5) {
+                    // Nobody takes turns there, or the run was stopped.
+                    Event::Ended { task, ending: self.ending(task), chance: 7 }
                 } else {
-                    let task = self.running.swap_remove(pick % self.running.len());
-                    let fate = &self.world.fates[task];
-                    let attempt = self.starts[task] as usize - 1;
-                    let ending = fate.endings[attempt.min(fate.endings.len() - 1)];
-                    Event::Ended { task, ending, chance: 7 }
-                };
+                    self.back.push(task);
+                    Event::Back { task }
+                }
+            } else if self.running.is_empty() || (pick.is_multiple_of(3) && !self.due.is_empty()) {
+                let task = self.due.pop_front().expect("who waits for nothing runs");
+                Event::Due { task }
+            } else if pick.is_multiple_of(7) && steps < 500 {
+                let task = self.running.swap_remove(pick % self.running.len());
+                self.aside.push(task);
+                Event::Aside { task }
+            } else {
+                let task = self.running.swap_remove(pick % self.running.len());
+                Event::Ended { task, ending: self.ending(task), chance: 7 }
+            };
             let actions = self.schedule.handle(event);
             self.obey(actions);
         }
-        assert!(self.running.is_empty());
+        assert!(self.running.is_empty() && self.aside.is_empty() && self.back.is_empty());
         assert_eq!(self.verdicts.len(), self.world.tasks.len(), "every task has a verdict");
         for (task, &starts) in self.starts.iter().enumerate() {
             let most = 1 + self.world.tasks[task].retries + self.world.limits.infra_retries;
@@ -229,10 +256,7 @@ proptest! {
             steps += 1;
             prop_assert!(steps < 2_000);
             let event = if let Some(task) = player.running.pop() {
-                let fate = &world.fates[task];
-                let attempt = player.starts[task] as usize - 1;
-                let ending = fate.endings[attempt.min(fate.endings.len() - 1)];
-                Event::Ended { task, ending, chance: 0 }
+                Event::Ended { task, ending: player.ending(task), chance: 0 }
             } else {
                 Event::Due { task: player.due.pop_front().expect("somebody waits") }
             };
@@ -311,6 +335,21 @@ fn a_held_group_does_not_hold_up_the_others() {
         started,
         [Action::Start { task: 0, attempt: 1 }, Action::Start { task: 2, attempt: 1 }]
     );
+}
+
+#[test]
+fn who_waits_for_other_runs_leaves_its_place_and_gets_the_next_one() {
+    let tasks = vec![task(&[], &[0]), task(&[], &[0]), task(&[], &[]), task(&[], &[])];
+    let mut schedule = Schedule::new(tasks, limits(1, vec![1]));
+    schedule.begin(|_| None, false);
+    let started = |task| [Action::Start { task, attempt: 1 }];
+    assert_eq!(schedule.handle(Event::Aside { task: 0 }), started(2), "the group is still taken");
+    assert_eq!(schedule.handle(Event::Back { task: 0 }), []);
+    let ended = |task| Event::Ended { task, ending: Ending::Passed, chance: 0 };
+    let actions = schedule.handle(ended(2));
+    assert_eq!(actions[1..], [Action::GoOn { task: 0 }], "before anything new");
+    assert_eq!(schedule.running(), 1);
+    assert_eq!(schedule.handle(ended(0))[1..], started(1));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{World, lane, outcomes, sh, until};
+use crate::harness::{Ended, World, lane, outcomes, sh, until};
 
 #[test]
 fn a_failed_job_is_tried_again_and_both_logs_are_kept() {
@@ -255,4 +255,62 @@ fn a_github_runner_gets_annotations_and_obeys_no_job() {
     assert!(injected < resumed);
     assert!(lines[resumed + 1..].iter().any(|line| line.starts_with("::error title=execute-a ")));
     assert!(std::fs::read_to_string(summary).expect("written").contains("| execute-a | failed |"));
+}
+
+#[test]
+fn a_node_that_waits_for_another_run_holds_up_no_other_node() {
+    let world = World::new();
+    let (up, go) = (world.path().join("up"), world.path().join("go"));
+    let mut holds = sh(
+        "execute-holds",
+        &format!("touch {}; until [ -e {} ]; do sleep 0.02; done", up.display(), go.display()),
+        &[],
+    );
+    let group = plans::GroupName::new("apple").expect("a name");
+    holds.concurrency_groups.insert(group.clone());
+    let holding = world.plan(vec![holds]);
+    let first = world.start(&["apply", &holding]);
+    until(|| up.exists());
+    // One place: the node that has to wait comes first, and the last one lets it have its turn.
+    let mut waits = sh("execute-a-waits", "true", &[]);
+    waits.concurrency_groups.insert(group);
+    let plan = world.plan(vec![
+        waits,
+        sh("execute-b", "true", &[]),
+        sh("execute-c", &format!("touch {}", go.display()), &["execute-b"]),
+    ]);
+    let second = world.run(&["apply", &plan, "--jobs", "1"]).code(0);
+    assert!(second.out.contains("passed"), "{}", second.out);
+    Ended::of(first.wait_with_output().expect("ends")).code(0);
+}
+
+#[test]
+fn a_node_that_waits_for_another_run_can_be_cancelled_and_waits_without_work() {
+    let world = World::new();
+    let (up, go) = (world.path().join("up"), world.path().join("go"));
+    let script =
+        format!("touch {}; until [ -e {} ]; do sleep 0.02; done", up.display(), go.display());
+    let group = plans::GroupName::new("apple").expect("a name");
+    let mut node = sh("execute-a", &script, &[]);
+    node.concurrency_groups.insert(group);
+    let plan = world.plan(vec![node]);
+    let first = world.start(&["apply", &plan]);
+    until(|| up.exists());
+    let second = world.start(&["apply", &plan]);
+    until(|| world.runs().len() == 2);
+    let pid = second.id();
+    // User and system time in clock ticks (proc(5)): after the start, nothing is added by waiting.
+    let ticks = || -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+        let fields = stat.rsplit(')').next().expect("fields").split_whitespace().skip(11).take(2);
+        fields.map(|field| field.parse::<u64>().expect("a number")).sum()
+    };
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let before = ticks();
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    assert!(ticks() - before <= 2, "waiting costs {} ticks", ticks() - before);
+    world.run(&["cancel", "latest"]).code(0);
+    Ended::of(second.wait_with_output().expect("ends")).code(130);
+    std::fs::write(&go, "").expect("written");
+    Ended::of(first.wait_with_output().expect("ends")).code(0);
 }

@@ -362,20 +362,22 @@ fn a_group_is_one_jobs_at_a_time_and_whoever_waits_can_be_cancelled() {
     let machine = bench.local();
     let turn = Turn { holder: None, max_jobs: Some(1), groups: vec!["apple".to_owned()] };
     let control = Control::new().expect("a control");
-    let held = machine.acquire(&turn, &control).expect("an answer").expect("it is free");
+    let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
     let other = machines(bench.dir.path()).open(&plans::Placement::Local).expect("this machine");
     let waits = control.clone();
     let wanted = turn.clone();
     let waiter = {
         let other = Arc::clone(&other);
-        std::thread::spawn(move || other.acquire(&wanted, &waits).map(|held| held.is_some()))
+        std::thread::spawn(move || {
+            other.acquire(&wanted, &waits, &|| ()).map(|held| held.is_some())
+        })
     };
     drop(held);
     assert_eq!(waiter.join().expect("no panic"), Ok(true));
-    let held = machine.acquire(&turn, &control).expect("an answer").expect("it is free");
+    let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
     let waits = control.clone();
     let waiter =
-        std::thread::spawn(move || other.acquire(&turn, &waits).map(|held| held.is_some()));
+        std::thread::spawn(move || other.acquire(&turn, &waits, &|| ()).map(|held| held.is_some()));
     control.raise(Level::Cancel);
     assert_eq!(waiter.join().expect("no panic"), Ok(false));
     drop(held);
@@ -401,4 +403,65 @@ fn a_tree_that_a_power_cut_emptied_is_made_again() {
     let result = attempt::run(&request, &*machine, &control, &Notes::default());
     assert_eq!(result.outcome, Passed, "{result:?}");
     assert_eq!(fs::read_to_string(&request.guest_log).expect("a log"), "hello\nhello\n");
+}
+
+/// A crate without dependencies, and the toolchain's own `cargo`: a proxy would look for its
+/// settings in a home directory that tests do not have.
+fn with_crate() -> Option<(Bench, String)> {
+    let asked = std::process::Command::new("rustc").args(["--print", "sysroot"]).output();
+    let sysroot = asked.ok().filter(|asked| asked.status.success())?.stdout;
+    let bin = format!("{}/bin", String::from_utf8(sysroot).ok()?.trim());
+    let path = format!("{bin}:{}", std::env::var("PATH").unwrap_or_default());
+    let bench = Bench::with(&[
+        (
+            "Cargo.toml",
+            "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n",
+        ),
+        ("Cargo.lock", "version = 3\n\n[[package]]\nname = \"tiny\"\nversion = \"0.1.0\"\n"),
+        (
+            "src/lib.rs",
+            "#[test] fn passes() {}\n#[test] fn fails() { panic!() }\n\
+             #[test] #[ignore] fn sleeps() { panic!() }\nmod deep { #[test] fn passes_too() {} }\n",
+        ),
+    ]);
+    Some((bench, path))
+}
+
+#[test]
+fn tests_that_match_nothing_fail_and_those_that_match_run() {
+    let Some((bench, path)) = with_crate() else {
+        assert!(std::env::var_os("CI").is_none(), "rustc is missing");
+        return;
+    };
+    let one = |test: &str| Command::CargoTest { package: "tiny".to_owned(), test: test.to_owned() };
+    let some = |filter: Option<&str>| Command::CargoTests {
+        package: "tiny".to_owned(),
+        filter: filter.map(str::to_owned),
+        lib_only: true,
+    };
+    let cases = [
+        (one("passes"), Passed, "1 passed"),
+        (one("deep::passes_too"), Passed, "1 passed"),
+        (one("fails"), Failed, "1 failed"),
+        (one("passe"), Failed, "no test to run"),
+        (one("sleeps"), Failed, "no test to run"),
+        (some(Some("pass")), Passed, "2 passed"),
+        (some(Some("nowhere")), Failed, "no test to run"),
+        (some(Some("sleeps")), Failed, "no test to run"),
+        (some(None), Failed, "1 failed"),
+    ];
+    for (command, outcome, says) in cases {
+        let mut node = writable(node("execute-x", command.clone()));
+        let mut give = |name: &str, value: String| {
+            node.spec.env.insert(plans::EnvName::new(name).expect("a name"), value)
+        };
+        give("PATH", path.clone());
+        give("CARGO_TARGET_DIR", bench.dir.path().join("target").display().to_string());
+        give("CARGO_NET_OFFLINE", "true".to_owned());
+        let _ = fs::remove_file(bench.node_dir("execute-x").join("guest.log"));
+        let result = bench.run(node);
+        let log = bench.guest_log("execute-x");
+        assert_eq!(result.outcome, outcome, "{command:?}: {result:?}\n{log}");
+        assert!(log.contains(says), "{command:?}: {log}");
+    }
 }

@@ -197,8 +197,14 @@ impl Machine for Local {
         jobs::remove(self, job)
     }
 
-    fn acquire(&self, wanted: &Turn, control: &Control) -> Result<Option<Box<dyn Held>>, Fault> {
-        turns::acquire(&self.config.machine_dir.join("turns"), wanted, control, |job_dir| {
+    fn acquire(
+        &self,
+        wanted: &Turn,
+        control: &Control,
+        waits: &dyn Fn(),
+    ) -> Result<Option<Box<dyn Held>>, Fault> {
+        let turns = self.config.machine_dir.join("turns");
+        turns::acquire(&turns, wanted, control, waits, |job_dir| {
             Place::of_attempt_dir(job_dir).map_or(Ok(JobStatus::Unknown), |p| jobs::status(&p))
         })
     }

@@ -67,6 +67,7 @@ pub(super) fn acquire(
     dir: &Path,
     wanted: &Turn,
     control: &Control,
+    waits: &dyn Fn(),
     status: impl Fn(&Path) -> Result<JobStatus, Fault>,
 ) -> Result<Option<Box<dyn Held>>, Fault> {
     let nothing = wanted.groups.is_empty() && wanted.max_jobs.is_none();
@@ -93,6 +94,7 @@ pub(super) fn acquire(
         };
         let Some(events) = &watching else {
             watching = Some(watch().map_err(|error| failed(&error))?);
+            waits();
             continue;
         };
         if control.level() > Level::Run {

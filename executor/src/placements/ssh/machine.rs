@@ -449,8 +449,13 @@ impl Machine for RemoteSsh {
         jobs::remove(self, &self.places(job))
     }
 
-    fn acquire(&self, wanted: &Turn, control: &Control) -> Result<Option<Box<dyn Held>>, Fault> {
-        turns::acquire(self, wanted, control)
+    fn acquire(
+        &self,
+        wanted: &Turn,
+        control: &Control,
+        waits: &dyn Fn(),
+    ) -> Result<Option<Box<dyn Held>>, Fault> {
+        turns::acquire(self, wanted, control, waits)
     }
 
     fn leftovers(&self, run: Option<&str>) -> Result<Vec<Leftover>, Fault> {

@@ -53,7 +53,9 @@ pub(super) fn acquire(
     machine: &RemoteSsh,
     wanted: &Turn,
     control: &Control,
+    waits: &dyn Fn(),
 ) -> Result<Option<Box<dyn Held>>, Fault> {
+    let mut waiting = false;
     if wanted.groups.is_empty() && wanted.max_jobs.is_none() {
         return Ok(Some(Box::new(Turns { stop: None, renewing: None })));
     }
@@ -88,6 +90,9 @@ pub(super) fn acquire(
         if !answer.starts_with("busy") {
             let text = format!("host `{}`: no turn can be taken: {answer}", machine.name);
             return Err(Fault::new(FailureKind::Protocol, text));
+        }
+        if !std::mem::replace(&mut waiting, true) {
+            waits();
         }
         let _ = control.wait(Level::Run, ASK_AGAIN);
     }
