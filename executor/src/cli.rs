@@ -10,7 +10,7 @@ use plans::{HostName, SshDestination};
 /// A plan comes from `planner plan`. The executor runs its nodes in order, each where the plan says,
 /// and keeps journal, logs and record in a state directory, so that nothing is lost when it dies.
 #[derive(Debug, Parser)]
-#[command(name = "executor", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "executor", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     /// Work as if started in DIR.
     #[arg(short = 'C', value_name = "DIR", global = true)]
@@ -27,7 +27,13 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "\
+const EXAMPLES: &str = "\
+Examples:
+  planner plan | executor apply -          plan the change at hand and run it
+  executor logs --node execute-unit-tests  what a job printed
+  executor report latest --html run.html   the run as a page
+  executor rerun latest --failed           only what did not pass
+
 Exit codes:
   0 done · 1 a job failed · 2 bad usage or input · 3 infrastructure failed · 4 refused (digest,
   version, stale tree, site policy) · 5 another executor holds the run · 6 leftovers could not be
@@ -113,6 +119,7 @@ Examples:
     #[command(after_help = REPORT_EXAMPLES)]
     Report(Report),
     /// Print a JSON Schema.
+    #[command(after_help = "Examples:\n  executor schema record\n  executor schema config")]
     Schema {
         /// Of what.
         what: SchemaOf,
@@ -125,9 +132,16 @@ Examples:
         /// For which shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    #[command(after_help = "Example:\n  executor man | man -l -")]
-    Man,
+    /// Print the manual page, or write those of all commands.
+    #[command(after_help = "\
+Examples:
+  executor man | man -l -
+  executor man --out-dir /usr/local/share/man/man1")]
+    Man {
+        /// Write a page for the program and one for each command into DIR.
+        #[arg(long, value_name = "DIR")]
+        out_dir: Option<PathBuf>,
+    },
 }
 
 /// `executor apply`.
@@ -308,6 +322,8 @@ pub enum SchemaOf {
     Event,
     /// `executor.toml`.
     Config,
+    /// What `history --json` prints.
+    History,
 }
 
 fn host(text: &str) -> Result<(HostName, SshDestination), String> {

@@ -47,6 +47,7 @@ pub enum Command {
     /// Compare two plans, or what two revisions run.
     Diff(DiffArgs),
     /// Compare golden plans with what their scenarios give now.
+    #[command(after_help = GOLDEN_EXAMPLES)]
     Golden {
         /// What to do.
         #[command(subcommand)]
@@ -63,6 +64,7 @@ pub enum Command {
     /// Write the first ci/ of a repository, from what is in it.
     Init(InitArgs),
     /// Write ci/ from what another engine reads.
+    #[command(after_help = "Example:\n  planner import github --print")]
     Import {
         /// From which.
         #[command(subcommand)]
@@ -75,12 +77,23 @@ pub enum Command {
     /// Print a JSON Schema.
     Schema(SchemaArgs),
     /// Print the completions of a shell.
+    #[command(after_help = "Examples:\n  \
+        planner completions bash > /etc/bash_completion.d/planner\n  \
+        planner completions zsh > ~/.zfunc/_planner\n  \
+        planner completions fish > ~/.config/fish/completions/planner.fish")]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    Man,
+    /// Print the manual page, or write those of all commands.
+    #[command(after_help = "Examples:\n  \
+        planner man | man -l -\n  \
+        planner man --out-dir /usr/local/share/man/man1")]
+    Man {
+        /// Write a page for the program and one for each command into DIR.
+        #[arg(long, value_name = "DIR")]
+        out_dir: Option<PathBuf>,
+    },
 }
 
 /// Where the manifest and the catalog are.
@@ -534,6 +547,10 @@ pub enum Listed {
 
 /// Arguments of `planner list`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner list lanes\n  \
+    planner list lanes --json | jq -r .nightly_schedule_utc\n  \
+    planner list jobs --head main")]
 pub struct ListArgs {
     /// What to list.
     pub what: Listed,
@@ -553,6 +570,9 @@ pub struct ListArgs {
 
 /// Arguments of `planner target-info`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner target-info unit\n  \
+    planner target-info unit --json")]
 pub struct TargetInfoArgs {
     /// The target.
     pub id: TargetId,
@@ -587,6 +607,9 @@ pub enum Schema {
 
 /// Arguments of `planner schema`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    planner schema lanes > forge-lanes.schema.json     for an editor that checks ci/forge-lanes.toml\n  \
+    planner schema plan")]
 pub struct SchemaArgs {
     /// Of which document.
     pub of: Schema,
@@ -603,12 +626,14 @@ pub enum GoldenCommand {
     Init(GoldenArgs),
 }
 
-/// Arguments of `planner golden`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+const GOLDEN_EXAMPLES: &str = "Examples:\n  \
     planner golden check             compare ci/scenarios/*.toml with ci/plans/*.json\n  \
     planner golden accept docs-only  after reading what changed\n  \
-    planner golden init              one scenario per lane, every glob exercised")]
+    planner golden init              one scenario per lane, every glob exercised";
+
+/// Arguments of `planner golden`.
+#[derive(Debug, Args)]
+#[command(after_help = GOLDEN_EXAMPLES)]
 pub struct GoldenArgs {
     /// Scenarios by name; none: all of them.
     #[arg(value_name = "NAME")]

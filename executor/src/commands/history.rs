@@ -15,9 +15,21 @@ use crate::{
     reporters, text,
 };
 
+/// What `--json` prints.
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct History {
+    /// `MAJOR.MINOR` of this form.
+    format_version: &'static str,
+    /// How many runs were looked at.
+    runs: usize,
+    /// The nodes that have an answer, by id.
+    nodes: Vec<Node>,
+}
+
 /// What is known of a node over several runs.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Node {
+    /// The node's id in its plans.
     id: String,
     /// In how many runs it had an answer of its own: passed, failed or timed out.
     runs: usize,
@@ -60,12 +72,6 @@ pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit
     let nodes: Vec<Node> = seen.iter().filter_map(|(id, seen)| summed(id, seen)).collect();
     let mut out = reporters::stdout();
     if json {
-        #[derive(Serialize)]
-        struct History {
-            format_version: &'static str,
-            runs: usize,
-            nodes: Vec<Node>,
-        }
         let history = History { format_version: "1.0", runs: records.len(), nodes };
         out.text(&(serde_json::to_string_pretty(&history).expect("plain data") + "\n"));
         return Ok(Exit::Done);

@@ -8,6 +8,7 @@ mod gc;
 mod history;
 mod list;
 mod logs;
+mod man;
 mod prepare;
 mod report;
 mod rerun;
@@ -98,13 +99,6 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
             reporters::stdout().text(&String::from_utf8_lossy(&script));
             Ok(Exit::Done)
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut page)
-                .map_err(|error| Error::System { what: "the manual page", error })?;
-            reporters::stdout().text(&String::from_utf8_lossy(&page));
-            Ok(Exit::Done)
-        }
+        Command::Man { out_dir } => man::run(out_dir.as_deref()),
     }
 }

@@ -8,6 +8,7 @@ mod golden;
 mod import;
 mod init;
 mod list;
+mod man;
 mod output;
 mod plan;
 mod schema;
@@ -47,13 +48,7 @@ pub fn run(cli: Cli) -> Exit {
             clap_complete::generate(shell, &mut Cli::command(), "planner", &mut text);
             console.write(&text).map(|()| Exit::Done)
         }
-        Command::Man => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut text)
-                .expect("writing to memory does not fail");
-            console.write(&text).map(|()| Exit::Done)
-        }
+        Command::Man { out_dir } => man::run(&console, out_dir.as_deref()),
     };
     answer.unwrap_or_else(|failure| console.fail(&failure))
 }
