@@ -1,0 +1,10 @@
+//! Both programs from outside, as people meet them: the documentation's commands, pages in a real
+//! browser, exported pipelines, manual pages and completions.
+//!
+//! They are found beside the tests, so `cargo build --workspace --bins` comes first.
+
+mod book;
+mod help;
+mod page;
+mod reference;
+mod shell;
