@@ -20,21 +20,37 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Hands every Ctrl-C, TERM and HUP to `tell`.
+    /// Hands every Ctrl-C and TERM to `tell`, and the first HUP: a terminal that goes away is told of
+    /// by the kernel and by its shell, and that is no second wish. Under `nohup` a HUP is nothing.
     ///
     /// # Errors
     ///
     /// When the handlers cannot be installed.
     pub fn start(tell: impl Fn(Asked) + Send + 'static) -> std::io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
+        }
         let handle = signals.handle();
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut hung_up = false;
             for signal in &mut signals {
+                if signal == SIGHUP && std::mem::replace(&mut hung_up, true) {
+                    continue;
+                }
                 tell(if signal == SIGINT { Asked::Interrupt } else { Asked::Terminate });
             }
         })?;
         Ok(Self { handle })
     }
+}
+
+/// Whether whoever started this process wanted it not to hear of a signal (`SigIgn`, proc(5)).
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 impl Drop for Listener {

@@ -52,7 +52,8 @@ fn ask(dir: &RunDir, holder: &Holder, reason: &str) -> Result<Exit, Error> {
 }
 
 /// Sends Ctrl-C to the process that holds the run, and to no other: the process is pinned before it
-/// is asked once more whether it is the holder, so that a number given out anew is not hit.
+/// is asked once more whether it is the holder, so that a number given out anew is not hit. One that
+/// its terminal has stopped goes on, or it would never hear of it.
 #[cfg(target_os = "linux")]
 fn interrupt(dir: &RunDir, holder: &Holder, pid: Pid) -> std::io::Result<()> {
     use rustix::{
@@ -61,7 +62,8 @@ fn interrupt(dir: &RunDir, holder: &Holder, pid: Pid) -> std::io::Result<()> {
     };
     let sent = pidfd_open(pid, PidfdFlags::empty()).and_then(|pinned| {
         if dir.holder().as_ref() == Some(holder) {
-            pidfd_send_signal(&pinned, Signal::INT)
+            pidfd_send_signal(&pinned, Signal::INT)?;
+            pidfd_send_signal(&pinned, Signal::CONT)
         } else {
             Err(Errno::SRCH)
         }
@@ -76,7 +78,8 @@ fn interrupt(dir: &RunDir, holder: &Holder, pid: Pid) -> std::io::Result<()> {
 /// Sends Ctrl-C to the process that holds the run.
 #[cfg(not(target_os = "linux"))]
 fn interrupt(_dir: &RunDir, _holder: &Holder, pid: Pid) -> std::io::Result<()> {
-    match rustix::process::kill_process(pid, Signal::INT) {
+    use rustix::process::kill_process;
+    match kill_process(pid, Signal::INT).and_then(|()| kill_process(pid, Signal::CONT)) {
         // It has just ended by itself.
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),

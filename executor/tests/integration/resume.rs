@@ -248,3 +248,78 @@ fn the_third_signal_leaves_at_once_and_resume_takes_up() {
     assert_eq!(world.record()["outcome"], "cancelled");
     assert_eq!(processes_of(&world), Vec::<String>::new());
 }
+
+/// A node that is deaf to TERM, says when it is there, and ends once it may.
+fn deaf(world: &World) -> plans::Node {
+    let script = format!(
+        "trap '' TERM; echo begin >> {0}; while [ ! -e {0}.go ]; do sleep 0.02; done; echo end >> {0}",
+        world.path().join("count").display()
+    );
+    let mut node = sh("execute-a", &script, &[]);
+    node.spec.grace_secs = Some(50);
+    node
+}
+
+fn let_go(world: &World) {
+    std::fs::write(world.path().join("count.go"), "").expect("written");
+}
+
+#[test]
+fn a_terminal_that_goes_away_is_one_wish_however_often_it_is_told() {
+    let world = World::new();
+    let plan = world.plan(vec![deaf(&world)]);
+    let mut child = world.start(&["apply", &plan]);
+    until(|| lines(&world).len() == 1);
+    let pid = Pid::from_child(&child);
+    let journal = || {
+        let run = world.runs().pop().expect("a run");
+        std::fs::read_to_string(run.join("journal.jsonl")).expect("readable")
+    };
+    kill_process(pid, Signal::HUP).expect("sent");
+    until(|| journal().contains("stopping"));
+    for _ in 0..3 {
+        kill_process(pid, Signal::HUP).expect("sent");
+    }
+    let_go(&world);
+    assert_eq!(child.wait().expect("ends").code(), Some(143));
+    assert_eq!(lines(&world), ["begin", "end"], "it had its grace");
+    assert_eq!(world.record()["outcome"], "cancelled");
+    assert_eq!(processes_of(&world), Vec::<String>::new());
+}
+
+#[test]
+fn nohup_is_obeyed_and_a_closed_pipe_ends_nothing() {
+    let world = World::new();
+    let plan = world.plan(vec![deaf(&world)]);
+    // Both outputs go to a reader that leaves after the first line.
+    let script = "trap '' HUP; { \"$0\" apply \"$1\" --output jsonl 2>&1; echo $? > \"$HOME/code\"; } \
+                  | head -n 1 > /dev/null";
+    let template = world.command(&[]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", script, crate::harness::EXECUTOR, &plan]).env_clear();
+    shell.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut shell = shell.current_dir(world.repo()).spawn().expect("it starts");
+    until(|| lines(&world).len() == 1);
+    let lock = std::fs::read(world.runs()[0].join("lock")).expect("a note");
+    let holder: Value = serde_json::from_slice(&lock).expect("JSON");
+    let pid = i32::try_from(holder["pid"].as_i64().expect("a number")).expect("a process");
+    kill_process(Pid::from_raw(pid).expect("a process"), Signal::HUP).expect("sent");
+    let_go(&world);
+    shell.wait().expect("it ends");
+    let code = world.path().join("home/code");
+    until(|| code.exists() && std::fs::read_to_string(&code).is_ok_and(|text| text == "0\n"));
+    assert_eq!(world.record()["outcome"], "passed");
+}
+
+#[test]
+fn an_executor_that_its_terminal_has_stopped_can_be_cancelled() {
+    let world = World::new();
+    let plan = world.plan(vec![counted(&world, "execute-a", "60", &[])]);
+    let mut child = world.start(&["apply", &plan]);
+    until(|| lines(&world).len() == 1);
+    kill_process(Pid::from_child(&child), Signal::STOP).expect("sent");
+    assert!(world.run(&["status"]).code(0).out.contains("running"));
+    world.run(&["cancel", "latest"]).code(0);
+    assert_eq!(child.wait().expect("ends").code(), Some(130));
+    assert_eq!(processes_of(&world), Vec::<String>::new());
+}
