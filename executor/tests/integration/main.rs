@@ -7,8 +7,11 @@ mod behaviour;
 mod bench;
 mod full_disk;
 mod harness;
+mod hostile;
 mod incus;
+mod junit;
 mod machine;
+mod oom;
 mod records;
 mod refusals;
 mod remote;
@@ -23,6 +26,7 @@ mod tart_contract;
 mod testbed;
 mod transfer;
 mod trees;
+mod unprivileged;
 
 #[test]
 fn no_test_file_is_forgotten() {

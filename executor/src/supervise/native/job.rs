@@ -23,6 +23,7 @@ use super::{
     COOKIE,
     keep::keep,
     mask::Masking,
+    memory::OomKills,
     mounts::Mounts,
     protocol::{Report, Request, Start, receive},
     record::{Claim, Place},
@@ -171,7 +172,7 @@ struct Launched {
     pump: Option<Pump>,
     began: Instant,
     started: u64,
-    oom_before: u64,
+    oom_kills: OomKills,
 }
 
 /// A job's output on its way through the mask.
@@ -245,14 +246,14 @@ fn launch(
         }
         Some(Pump { from, masking })
     };
-    let oom_before = oom_kills();
+    let oom_kills = OomKills::now();
     match command.spawn() {
         Ok(child) => Ok(Ok(Launched {
             leader: i32::try_from(child.id()).unwrap_or(i32::MAX),
             pump,
             began: Instant::now(),
             started: seconds(),
-            oom_before,
+            oom_kills,
         })),
         Err(error) => match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
             Some(rustix::io::Errno::NOENT) => {
@@ -517,7 +518,7 @@ impl Launched {
             return Evidence::None;
         }
         let killed = signal == Some(Signal::KILL.as_raw()) || code == Some(137);
-        if killed && oom_kills() != self.oom_before {
+        if killed && self.oom_kills.any_since() {
             return Evidence::Oom;
         }
         let probe = start.place.dir.join(".probe");
@@ -574,10 +575,4 @@ fn watch_files(dir: &Path) -> Option<OwnedFd> {
 fn read_cancel(place: &Place) -> Option<Duration> {
     let text = std::fs::read_to_string(place.cancel()).ok()?;
     text.trim().parse().ok().map(Duration::from_millis)
-}
-
-/// How many processes the kernel has ended for want of memory since the boot.
-fn oom_kills() -> u64 {
-    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap_or_default()
 }

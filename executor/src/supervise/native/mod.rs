@@ -13,6 +13,7 @@
 mod job;
 mod keep;
 mod mask;
+mod memory;
 mod mounts;
 mod protocol;
 mod record;
