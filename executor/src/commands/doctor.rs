@@ -1,5 +1,7 @@
 //! `executor doctor`: whether everything a plan needs is there, asked before anything starts.
 
+mod tools;
+
 use std::{collections::BTreeMap, path::Path};
 
 use plans::{HostName, Plan, SshDestination};
@@ -13,7 +15,7 @@ use crate::{
 /// One thing that was looked at.
 #[derive(Serialize)]
 struct Finding {
-    /// What: `site`, `secrets`, `host NAME`.
+    /// What: `tree`, `site`, `secrets`, `host NAME`, `programs on NAME`, `incus on NAME`.
     about: String,
     /// Whether it is as the plan needs it.
     ok: bool,
@@ -96,6 +98,15 @@ pub(super) fn run(
             Err(fault) => add(&about, false, fault.message, fault.advice),
         }
     }
+    let sited = policy::sited(&plan, &config, &flags);
+    for (name, (placement, wanted)) in tools::wanted(sited.iter().map(AsRef::as_ref)) {
+        let about = format!("programs on {name}");
+        let found = machines.open(&placement);
+        // A machine that does not answer was said to be so.
+        for check in found.and_then(|m| tools::examine(&*m, &wanted)).unwrap_or_default() {
+            add(&about, check.ok, check.message, check.advice);
+        }
+    }
     let mut tried = std::collections::BTreeSet::new();
     for node in policy::sited(&plan, &config, &flags) {
         let plans::Runtime::Incus(spec) = &node.spec.runtime else { continue };
@@ -127,13 +138,19 @@ pub(super) fn run(
         let findings = Findings { ok: well, findings };
         out.text(&(serde_json::to_string_pretty(&findings).expect("plain data") + "\n"));
     } else {
+        let wide = findings.iter().map(|finding| finding.about.chars().count()).max();
+        let wide = wide.unwrap_or_default();
         for finding in &findings {
             let word = if finding.ok { "ok" } else { "problem" };
             let message = text::neutral(&finding.message);
-            out.text(&format!("{word:>8}  {}: {message}\n", finding.about));
+            out.text(&format!("{word:>8}  {:wide$}  {message}\n", finding.about));
             if let Some(advice) = &finding.advice {
-                out.text(&format!("{:>8}  {}\n", "", text::neutral(advice)));
+                out.text(&format!("{:>8}  {:wide$}  {}\n", "", "", text::neutral(advice)));
             }
+        }
+        let problems = findings.iter().filter(|finding| !finding.ok).count();
+        if problems > 0 {
+            reporters::stderr().text(&format!("{}\n", text::count(problems, "problem")));
         }
     }
     Ok(if well { Exit::Done } else { Exit::No })

@@ -3,7 +3,7 @@
 use plans::{Node, Placement};
 
 use super::prepare::Ready;
-use crate::{error::Error, exit_code::Exit, guest_command, policy, reporters, text};
+use crate::{error::Error, exit_code::Exit, guest_command, policy, reporters, runtimes, text};
 
 pub(super) fn run(ready: &Ready) -> Result<Exit, Error> {
     let flags = ready.wanted().hosts.iter().cloned().collect();
@@ -43,10 +43,27 @@ fn shown(node: &Node) -> String {
     if let Some(dir) = &node.spec.working_dir {
         text::push!(shown, "  in      {dir}\n");
     }
+    if node.spec.workspace == plans::Workspace::Writable {
+        shown.push_str("  tree    a writable copy\n");
+    }
+    if let Some(from) = &node.workspace_from {
+        text::push!(shown, "  tree    the one that {from} left\n");
+    }
+    for mount in &node.mounts {
+        text::push!(shown, "  sees    what {} left, at {}\n", mount.node, mount.path);
+    }
+    let calls = runtimes::shown::calls(node);
+    let engine = |shown: &mut String, calls: &[String]| {
+        for call in calls {
+            text::push!(shown, "  engine  {}\n", text::neutral_unlimited(call));
+        }
+    };
+    engine(&mut shown, &calls.before);
     // Every character of the command, or it is not the command; its lines stay lines.
     let command = guest_command::display(&node.spec.command);
     for line in command.lines() {
         text::push!(shown, "  $ {}\n", text::neutral_unlimited(line));
     }
+    engine(&mut shown, &calls.after);
     shown
 }

@@ -7,6 +7,7 @@
 mod follow;
 mod host_process;
 pub mod incus;
+pub mod shown;
 mod table;
 pub mod tart;
 mod work;

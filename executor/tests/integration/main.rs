@@ -10,6 +10,7 @@ mod harness;
 mod hostile;
 mod incus;
 mod junit;
+mod look;
 mod machine;
 mod oom;
 mod records;

@@ -2,6 +2,7 @@
 //! directory, each attempt in a directory below its node's.
 
 mod commands;
+mod examine;
 mod jobs;
 mod supervisors;
 mod turns;
@@ -17,8 +18,8 @@ use plans::PlacementKind;
 
 use self::supervisors::Supervisors;
 use super::{
-    Answer, Collected, ControlCommand, Flow, Held, Job, Keep, Leftover, Machine, MachineFacts,
-    MachinesConfig, Turn,
+    Answer, Check, Collected, ControlCommand, Flow, Held, Job, Keep, Leftover, Machine,
+    MachineFacts, MachinesConfig, Turn,
 };
 use crate::{
     control::Control,
@@ -99,11 +100,18 @@ impl Machine for Local {
                 .map_err(|error| Fault::io(FailureKind::Io, "reading the boot id", &error))?,
             system: name.sysname().to_string_lossy().into_owned(),
             architecture: name.machine().to_string_lossy().into_owned(),
-            user: variable("USER"),
+            user: Some(variable("USER")).filter(|user| !user.is_empty()).unwrap_or_else(|| {
+                // Where there is no login there is no name.
+                format!("user {}", rustix::process::geteuid().as_raw())
+            }),
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             home: variable("HOME"),
         })
+    }
+
+    fn examine(&self) -> Result<Vec<Check>, Fault> {
+        Ok(examine::examine(&self.config))
     }
 
     fn attempt_dir(&self, job: &JobRef) -> String {

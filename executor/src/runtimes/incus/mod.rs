@@ -12,6 +12,7 @@ mod engine;
 mod guest;
 mod instance;
 mod leftovers;
+mod shown;
 
 use std::{
     collections::BTreeMap,
@@ -40,6 +41,7 @@ use crate::{
 
 pub use instance::owner;
 pub use leftovers::{examine, leftovers, remove_leftover};
+pub(super) use shown::calls;
 
 /// One attempt in an instance.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod guest;
 mod host;
 mod leftovers;
 mod setup;
+mod shown;
 
 use std::{
     fmt::Write as _,
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub use leftovers::{examine, leftovers, remove_leftover};
+pub(super) use shown::calls;
 
 /// How long the guest agent may take when the plan does not say.
 const BOOT: Duration = Duration::from_secs(180);

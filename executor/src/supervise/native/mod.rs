@@ -33,6 +33,10 @@ pub use worker::main;
 /// The hidden subcommand of the executor's binary that is this supervisor.
 pub const SUBCOMMAND: &str = "__supervise";
 
+/// With this word behind it, the subcommand says whether jobs get views of their own here: by its
+/// exit code, and why not on its stdout.
+pub const PROBE: &str = "probe";
+
 /// The environment variable that marks every process of a job: `RUN/NODE.ATTEMPT@SUPERVISOR`, so
 /// that no job is taken for one of another state directory; see `record::Owner::cookie`.
 pub(crate) const COOKIE: &str = "FORGE_LANES_COOKIE";

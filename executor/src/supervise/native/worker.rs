@@ -1,12 +1,14 @@
 //! The supervisor process: takes one job after the other from its socket until that closes.
 
 use std::{
+    io::Write as _,
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::ExitCode,
     time::Duration,
 };
 
 use super::{
+    PROBE,
     job::{self, Desk, Links},
     mounts::Mounts,
     protocol::{Reply, Report, Request, receive, send},
@@ -18,6 +20,15 @@ use crate::fault::{FailureKind, Fault};
 /// a socket as its stdin and nothing else.
 #[must_use]
 pub fn main(arguments: &[String]) -> ExitCode {
+    if arguments.iter().any(|argument| argument == PROBE) {
+        return match Mounts::enter(true).refused() {
+            None => ExitCode::SUCCESS,
+            Some(why) => {
+                let _ = writeln!(std::io::stdout(), "{why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     match serve(arguments.iter().any(|argument| argument == "mounts")) {
         Ok(()) => ExitCode::SUCCESS,
         // Nobody reads what a supervisor would say; its executor sees the socket close.
