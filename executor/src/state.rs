@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use plans::NodeId;
 use serde::{Deserialize, Serialize};
 
@@ -46,10 +46,34 @@ impl RunId {
     /// Makes a new one: `YYYYMMDD-HHMMSS-mmm-RANDOM`, in UTC.
     #[must_use]
     pub fn generate() -> Self {
-        let now = Timestamp::now();
-        let time = now.strftime("%Y%m%d-%H%M%S");
-        let chance = RandomState::new().hash_one(now.as_nanosecond()) & 0xff_ffff;
-        Self(format!("{time}-{:03}-{chance:06x}", now.subsec_millisecond()))
+        Self::at(Timestamp::now())
+    }
+
+    fn at(time: Timestamp) -> Self {
+        let chance = RandomState::new().hash_one(time.as_nanosecond()) & 0xff_ffff;
+        let millis = time.subsec_millisecond();
+        Self(format!("{}-{millis:03}-{chance:06x}", time.strftime("%Y%m%d-%H%M%S")))
+    }
+
+    /// Makes a new one that sorts after `newest`: a clock that was set back must not make the latest
+    /// run an old one. The journal holds the time as it is.
+    fn after(newest: Option<&Self>) -> Self {
+        let new = Self::generate();
+        match newest {
+            Some(newest) if *newest >= new => newest
+                .time()
+                .and_then(|time| time.checked_add(SignedDuration::from_millis(1)).ok())
+                .map_or(new, Self::at),
+            _ => new,
+        }
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        let (time, rest) = self.0.split_at_checked("YYYYMMDD-HHMMSS".len())?;
+        let millis: i64 = rest.strip_prefix('-')?.get(..3)?.parse().ok()?;
+        let time = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", time).ok()?;
+        let time = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        time.checked_add(SignedDuration::from_millis(millis)).ok()
     }
 
     /// Takes a directory's name or what a person typed.
@@ -177,7 +201,7 @@ impl StateDir {
         first_line: impl FnOnce(&RunId) -> Vec<u8>,
     ) -> Result<(RunDir, RunLock), StateError> {
         self.create()?;
-        let id = RunId::generate();
+        let id = RunId::after(self.runs()?.first().map(|run| &run.id));
         let unborn = self.runs_dir().join(format!("{UNBORN}{id}"));
         let born = self.runs_dir().join(id.as_str());
         std::fs::create_dir(&unborn).map_err(io("cannot make", &unborn))?;
@@ -445,6 +469,21 @@ mod tests {
         assert!(ids.iter().all(|id| RunId::parse(id.as_str()).as_ref() == Some(id)));
         std::thread::sleep(std::time::Duration::from_millis(2));
         assert!(RunId::generate() > ids[0]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_new_run_an_old_one() {
+        let (_dir, state) = state();
+        let future = state.runs_dir().join("29991231-235959-999-ffffff");
+        std::fs::create_dir_all(future).expect("made");
+        for _ in 0..3 {
+            let (run, _lock) = state.new_run(b"{}", |_| Vec::new()).expect("made");
+            assert_eq!(state.find(None).expect("the latest").id, run.id);
+        }
+        // Not a time at all, but later than any: then it is as good as another.
+        let foreign = state.runs_dir().join("zzz");
+        std::fs::create_dir_all(foreign).expect("made");
+        assert!(state.new_run(b"{}", |_| Vec::new()).is_ok());
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl Store {
         let placed = PlacedSource { path, id: id.clone() };
         // Held over the making: the other nodes of this process wait for it instead of asking.
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        if in_use.contains_key(&id) {
+        // Somebody may have emptied the user's caches meanwhile.
+        if in_use.contains_key(&id) && files.is_dir() {
             return Ok(placed);
         }
         let using = match self.take_into_use(&id)? {

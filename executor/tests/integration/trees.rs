@@ -97,3 +97,16 @@ fn collecting_beside_runs_takes_no_tree_away_from_them() {
     world.run(&["gc", "--keep", "0"]).code(0);
     assert_eq!(trees(&world), Vec::<String>::new());
 }
+
+#[test]
+fn caches_that_somebody_empties_meanwhile_are_filled_again() {
+    let world = World::new();
+    let cache = world.path().join("home/.cache");
+    let plan = world.plan(vec![
+        sh("execute-a", &format!("rm -rf {} && cat file.txt; true", cache.display()), &[]),
+        sh("execute-b", "cat file.txt && ! touch new 2>/dev/null", &["execute-a"]),
+    ]);
+    world.run(&["apply", &plan, "--jobs", "1"]).code(0);
+    let record = world.record();
+    assert_eq!(record["nodes"][1]["attempts"], 1, "{record:#}");
+}

@@ -63,7 +63,10 @@ impl Mounts {
 
     /// Makes a directory read-only at its own path, for as long as the supervisor lives.
     pub(super) fn read_only(&mut self, dir: &Path) -> io::Result<()> {
-        if self.shown.contains(dir) {
+        // A directory that was removed and made again has lost its mount.
+        let is_shown =
+            || statvfs(dir).is_ok_and(|at| at.f_flag.contains(StatVfsMountFlags::RDONLY));
+        if self.shown.contains(dir) && is_shown() {
             return Ok(());
         }
         self.show(dir, dir)?;
