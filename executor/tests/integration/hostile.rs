@@ -191,3 +191,73 @@ fn other_things_in_the_state_directory_are_no_runs() {
     }
     assert!(run.exists(), "a run that cannot be read is not thrown away");
 }
+
+/// Gives an edited plan the digest it needs to be looked at.
+fn redigest(edited: &str) -> String {
+    match Plan::from_json(edited.as_bytes()) {
+        Err(plans::PlanReadError::Digest { found, computed }) => edited.replace(&found, &computed),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How many nodes a large plan has here; `HOSTILE_NODES=1000000` is what a release build takes.
+fn many() -> usize {
+    std::env::var("HOSTILE_NODES").ok().and_then(|text| text.parse().ok()).unwrap_or(4_000)
+}
+
+#[test]
+fn large_plans_that_cannot_run_are_refused_and_name_why() {
+    let world = World::new();
+    let id = |number: usize| format!("execute-{number:07}");
+    let last = many() - 1;
+    let nodes = (0..=last)
+        .map(|number| {
+            let before = number.checked_sub(1).map(id);
+            sh(&id(number), "true", &before.iter().map(String::as_str).collect::<Vec<_>>())
+        })
+        .collect();
+    let path = world.plan(nodes);
+    let good = std::fs::read_to_string(&path).expect("a plan");
+    let edge = |from: usize, to: usize| {
+        let node = format!("\"id\": \"{}\",", id(from));
+        let at = good.rfind(&node).expect("the node");
+        let (head, tail) = good.split_at(at);
+        let own = format!("\"depends_on\": [\n        \"{}\"", id(from.saturating_sub(1)));
+        let none = "\"depends_on\": []".to_owned();
+        let with = format!("\"depends_on\": [\n        \"{}\"", id(to));
+        let tail = if from == 0 {
+            tail.replacen(&none, &format!("{with}\n      ]"), 1)
+        } else {
+            tail.replacen(&own, &with, 1)
+        };
+        redigest(&format!("{head}{tail}"))
+    };
+    let refused = |what: &str, text: &str, code: i32, says: &str| {
+        std::fs::write(&path, text).expect("written");
+        for command in [&["apply", &path][..], &["doctor", &path], &["apply", &path, "--dry-run"]] {
+            let ended = world.run(command).code(code);
+            assert!(ended.err.contains(says), "{what}: {}", ended.err);
+            assert!(ended.err.len() < 4_000, "{what}: the message is short");
+            assert!(ended.out.is_empty(), "{what}: {}", ended.out);
+        }
+    };
+    refused("a cycle of all nodes", &edge(0, last), 2, "more) -> ");
+    refused("a node that waits for itself", &edge(last, last), 2, &format!("{0} -> {0}", id(last)));
+    refused("a node that is not there", &edge(last, last + 9), 2, &id(last + 9));
+    let huge = good.replacen("\"/bin/sh\"", &format!("\"{}\"", "x".repeat(10 << 20)), 1);
+    let huge = huge.replacen("\"true\"", &format!("\"{}\"", "y".repeat(10 << 20)), 1);
+    let huge = redigest(&huge);
+    std::fs::write(&path, huge).expect("written");
+    let ended = world.run(&["apply", &path, "--only", &id(0)]).code(1);
+    assert!(ended.err.len() < 4_000, "ten megabytes are not shown: {}", &ended.err[..3_000]);
+    let limit = world.path().join("executor.toml");
+    std::fs::write(&limit, "[limits]\nnodes = 100\n").expect("written");
+    std::fs::write(&path, &good).expect("written");
+    let limit = limit.to_str().expect("UTF-8");
+    let ended = world.run(&["apply", &path, "--config", limit]).code(4);
+    assert!(ended.err.contains("this site allows 100"), "{}", ended.err);
+    assert_eq!(
+        world.run(&["apply", &path, "--only", &id(last)]).code(0).out,
+        "check-lane · passed\n"
+    );
+}
