@@ -86,7 +86,9 @@ fn ends(text: &str) -> Result<(), GlobProblem> {
             format!("put `{rest}` into `exclude`; a name that starts with `!` is written `\\!…`"),
         ));
     }
-    if trimmed.len() < text.len() && !trimmed.ends_with('\\') {
+    // Behind an open backslash it is `/` escaped, which has its own message.
+    let backslashes = trimmed.len() - trimmed.trim_end_matches('\\').len();
+    if trimmed.len() < text.len() && backslashes.is_multiple_of(2) {
         return Err(problem(
             trimmed.len()..text.len(),
             "a path never ends in `/`, so this matches nothing",

@@ -65,7 +65,7 @@ fn index_of(globs: &[String]) -> (GlobIndex, Vec<lanes::GlobId>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(crate::support::cases(300))]
 
     #[test]
     fn the_index_agrees_with_globset(
@@ -250,4 +250,12 @@ fn brace_bombs_are_refused_at_once() {
     };
     assert!(glob::check(&list(1000)).is_ok());
     assert!(glob::check(&list(1001)).is_err());
+}
+
+#[test]
+fn a_slash_behind_an_escaped_backslash_is_at_the_end_all_the_same() {
+    let problem = |text: &str| Glob::new(text).expect_err("it never matches").what;
+    assert_eq!(problem("a\\\\/"), "a path never ends in `/`, so this matches nothing");
+    assert_eq!(problem("a\\/"), "`/` cannot be escaped");
+    Glob::new("a\\\\/b").expect("a directory whose name ends in a backslash");
 }

@@ -50,7 +50,7 @@ fn damaged(text: &'static str) -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(crate::support::cases(60))]
 
     #[test]
     fn a_damaged_file_is_told_or_taken(

@@ -27,3 +27,10 @@ impl Files for Tree {
         Ok(self.0.keys().filter(|path| glob.is_match(path.as_bytes())).cloned().collect())
     }
 }
+
+/// How often a property is tried: as often as `PROPTEST_CASES` says, else so often.
+pub(crate) fn cases(cases: u32) -> proptest::prelude::ProptestConfig {
+    let default = proptest::prelude::ProptestConfig::default();
+    let cases = if default.cases == 256 { cases } else { default.cases };
+    proptest::prelude::ProptestConfig { cases, failure_persistence: None, ..default }
+}

@@ -196,3 +196,15 @@ pub(crate) fn planner(sandbox: &Sandbox, args: &[&str]) -> (i32, String, String)
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
 }
+
+/// How often a property is tried: as often as `PROPTEST_CASES` says, else so often.
+pub(crate) fn cases(cases: u32) -> proptest::prelude::ProptestConfig {
+    let default = proptest::prelude::ProptestConfig::default();
+    let cases = if default.cases == 256 { cases } else { default.cases };
+    proptest::prelude::ProptestConfig {
+        cases,
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        ..default
+    }
+}

@@ -173,7 +173,7 @@ fn lane_of<'a>(plan: &'a Plan, id: &str) -> Option<&'a PlanLane> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::sandbox::cases(150))]
 
     #[test]
     fn the_answer_is_the_naive_one(model in model(), changes in changes()) {
