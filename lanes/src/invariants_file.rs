@@ -2,6 +2,7 @@
 
 use crate::{
     decode::{Decode, Named, Reader, Value, tables, word},
+    schema::forms,
     source::At,
 };
 
@@ -9,6 +10,7 @@ tables! {
     /// `invariants.toml`: what `planner check` expects of manifest and catalog.
     pub struct InvariantsFile {
         /// The version of the format: 1.
+        #[schemars(extend("const" = 1))]
         pub version: At<u64>,
         /// The manifest's path in the repository. Absent: `ci/forge-lanes.toml`.
         pub manifest: Option<At<String>>,
@@ -16,8 +18,10 @@ tables! {
         pub catalog: Option<At<String>>,
         /// Exactly the staged Linux targets that the catalog has and lanes run. Absent: no
         /// expectation.
+        #[schemars(with = "Option<Vec<forms::Name>>", extend("uniqueItems" = true))]
         pub staged_linux_targets: Option<Vec<At<String>>>,
         /// How bad a finding of a rule is, by the rule's code: `"deny"`, `"warn"` or `"allow"`.
+        #[schemars(extend("propertyNames" = forms::names_like(forms::RULE)))]
         pub lints: Option<Named<At<LintLevel>>>,
     }
 }

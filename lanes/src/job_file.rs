@@ -8,6 +8,8 @@ use plans::Checkout;
 
 use crate::{
     decode::{Decode, Named, Reader, Tagged, Value, shared_keys, tables, tagged, word},
+    resolve::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
+    schema::forms,
     source::At,
 };
 
@@ -23,31 +25,40 @@ shared_keys! {
         pub runtime: At<RuntimeFile>,
         /// Seconds after which the job is ended. Absent: the base's; a lane's own command has
         /// 14400.
+        #[schemars(range(min = 1, max = MOST_SECONDS))]
         pub timeout_secs: At<u64>,
         /// Seconds between TERM and KILL. Absent: the executor's site decides (5).
+        #[schemars(range(max = MOST_GRACE))]
         pub grace_secs: At<u64>,
         /// Environment of the command. A base's variables stay unless the job sets them.
+        #[schemars(extend("propertyNames" = forms::names_like(forms::VARIABLE)))]
         pub env: Named<At<String>>,
         /// Names of environment variables whose values the executor's side holds.
+        #[schemars(with = "Option<Vec<forms::Variable>>")]
         pub secrets: Vec<At<String>>,
         /// Whether the job may write into its source tree. Absent: it may not; a lane's own
         /// command may.
         pub writable_workspace: At<bool>,
         /// The directory below the workspace in which the command starts. Absent: its root.
+        #[schemars(with = "Option<forms::Below>")]
         pub working_dir: At<String>,
         /// The source tree: `"tree"` (the files), or `"clone"`, a real, shallow git checkout of
         /// head for jobs that call git. Absent: `"tree"`; for a lane's own command `"clone"`.
         pub checkout: At<CheckoutWord>,
         /// What the source tree leaves out: a name of `[snapshot_profiles]`. Absent: the staged
         /// target's, else the base's, else `full`.
+        #[schemars(with = "Option<forms::Name>")]
         pub snapshot_profile: At<String>,
         /// Whether the machine's own Rust toolchain is visible in the guest.
         pub mount_host_rust_toolchain: At<bool>,
         /// The machine's Xcode to show in a Tart guest: an absolute path.
+        #[schemars(with = "Option<forms::Absolute>")]
         pub mount_host_xcode: At<String>,
         /// Globs below the workspace: files kept after the job.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub artifacts: Vec<At<String>>,
         /// How often a failed job is run again before its failure counts.
+        #[schemars(range(max = MOST_RETRIES))]
         pub retries: At<u32>,
         /// A shell command run on the host in a writable copy of the source tree, before the jobs
         /// that ask for it; they see that copy. An empty text takes the base's away.
@@ -61,21 +72,27 @@ tables! {
     /// One command, run once, in one execution environment.
     pub struct JobFile {
         /// The job's id, unique over the catalog; its node is `execute-<id>`.
+        #[schemars(with = "forms::Name")]
         pub id: At<String>,
         /// What the job is for, in a line. Absent: the id.
         pub description: Option<At<String>>,
         /// The name of the base the job starts from; every key of it may be overridden.
+        #[schemars(with = "Option<forms::Name>")]
         pub base: Option<At<String>>,
         /// What runs. Exactly one of `command` and `staged_command` is needed.
         pub command: Option<At<CommandFile>>,
         /// The name of a wrapper in the `workspace_build` payload's `bin` directory; never run as
         /// root.
+        #[schemars(with = "Option<forms::Wrapper>")]
         pub staged_command: Option<At<String>>,
         /// Jobs that must have passed before; they join the plan.
+        #[schemars(with = "Option<Vec<forms::Name>>")]
         pub needs: Option<Vec<At<String>>>,
         /// Globs that narrow the lane's filter for this job. Absent: the target's.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub paths: Option<Vec<At<String>>>,
         /// Globs of paths that do not count for this job.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub exclude: Option<Vec<At<String>>>,
         ..
         /// Where and how it runs.
@@ -91,26 +108,33 @@ tables! {
         /// What runs, as a process of the host in a writable copy of the source tree.
         pub command: At<CommandFile>,
         /// The directory below that copy which is the output.
+        #[schemars(with = "forms::Below")]
         pub output: At<String>,
         /// Where jobs see it, read-only: an absolute path.
+        #[schemars(with = "forms::Absolute")]
         pub mount: At<String>,
         /// Seconds after which it is ended. Absent: 14400.
+        #[schemars(range(min = 1, max = MOST_SECONDS))]
         pub timeout_secs: Option<At<u64>>,
     }
 
     /// A remote placement.
     pub struct RemoteSshFile {
         /// A name of `[hosts]`.
+        #[schemars(with = "forms::Name")]
         pub host: At<String>,
     }
 
     /// An Incus instance.
     pub struct IncusFile {
         /// The image: an alias or fingerprint the server knows.
+        #[schemars(with = "forms::Engine")]
         pub image: At<String>,
         /// The Incus project. Absent: the server's default project.
+        #[schemars(with = "Option<forms::Engine>")]
         pub project: Option<At<String>>,
         /// Profiles applied in this order. Absent: the project's `default` profile.
+        #[schemars(with = "Option<Vec<forms::Engine>>")]
         pub profiles: Option<Vec<At<String>>>,
         /// A virtual machine instead of a container.
         pub vm: Option<At<bool>>,
@@ -121,39 +145,51 @@ tables! {
         /// The numeric group the job runs as in the guest. Absent: the executor's own group id.
         pub group: Option<At<u32>>,
         /// How many processors the instance may use. Absent: what its profiles say.
+        #[schemars(range(min = 1))]
         pub cpu: Option<At<u32>>,
         /// How much memory it may use, in MiB. Absent: what its profiles say.
+        #[schemars(range(min = 1))]
         pub memory_mib: Option<At<u32>>,
         /// How many processes it may have. Absent: what its profiles say.
+        #[schemars(range(min = 1))]
         pub processes: Option<At<u32>>,
         /// How large its root disk may grow, in MiB. Absent: what its profiles say.
+        #[schemars(range(min = 1))]
         pub disk_mib: Option<At<u32>>,
         /// Which part of an Incus cluster may hold it: `"any"`, `{ member = "NAME" }` or
         /// `{ group = "NAME" }`. Absent: wherever the server's scheduler says.
         pub cluster: Option<At<ClusterFile>>,
         /// Seconds until a command must run in it. Absent: 30, for a virtual machine 120.
+        #[schemars(range(min = 1))]
         pub boot_timeout_secs: Option<At<u32>>,
     }
 
     /// A Tart virtual machine.
     pub struct TartFile {
         /// The image: a local virtual machine or an OCI image already pulled.
+        #[schemars(with = "forms::Engine")]
         pub image: At<String>,
         /// How many processors. Absent: the image's.
+        #[schemars(range(min = 1))]
         pub cpu: Option<At<u32>>,
         /// How much memory, in MiB. Absent: the image's.
+        #[schemars(range(min = 1))]
         pub memory_mib: Option<At<u32>>,
         /// How large a disk, in GB; it only grows. Absent: the image's.
+        #[schemars(range(min = 1))]
         pub disk_gb: Option<At<u32>>,
         /// Seconds until the guest agent must answer. Absent: 180.
+        #[schemars(range(min = 1))]
         pub boot_timeout_secs: Option<At<u32>>,
     }
 
     /// What runs, in exactly one of these forms.
     pub struct CommandTable {
         /// A program and its arguments, run without a shell.
+        #[schemars(length(min = 1))]
         pub argv: Option<At<Vec<At<String>>>>,
         /// A script for `/bin/sh`.
+        #[schemars(with = "Option<forms::Something>")]
         pub shell: Option<At<String>>,
         /// With `shell`: the guest's root runs it. Absent: it does not.
         pub as_root: Option<At<bool>>,
@@ -166,16 +202,20 @@ tables! {
     /// Exactly one Rust test; matching none is a failure.
     pub struct CargoTestFile {
         /// The cargo package.
+        #[schemars(with = "forms::Word")]
         pub package: At<String>,
         /// The test's whole path.
+        #[schemars(with = "forms::Word")]
         pub test: At<String>,
     }
 
     /// A package's Rust tests; matching none is a failure.
     pub struct CargoTestsFile {
         /// The cargo package.
+        #[schemars(with = "forms::Word")]
         pub package: At<String>,
         /// What test names must contain. Absent: every test.
+        #[schemars(with = "Option<forms::Word>")]
         pub filter: Option<At<String>>,
         /// Only the library's unit tests. Absent: every kind.
         pub lib_only: Option<At<bool>>,
@@ -187,7 +227,7 @@ tables! {
 #[schemars(untagged)]
 pub enum CommandFile {
     /// A program and its arguments, run without a shell.
-    Argv(Vec<At<String>>),
+    Argv(#[schemars(length(min = 1))] Vec<At<String>>),
     /// One of the other forms.
     Table(Box<CommandTable>),
 }

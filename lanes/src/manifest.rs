@@ -9,6 +9,7 @@ use plans::ChangeStatus;
 use crate::{
     decode::{Decode, Named, Reader, Value, tables, word},
     job_file::{CommandFile, Settings},
+    schema::forms,
     source::At,
 };
 
@@ -16,24 +17,32 @@ tables! {
     /// `forge-lanes.toml`: the lanes of a repository, and which changes select them.
     pub struct Manifest {
         /// The version of the format: 1. Included files may leave it out.
+        #[schemars(extend("const" = 1))]
         pub version: Option<At<u64>>,
         /// Further manifest files: globs over the planned tree. Only in the main file.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub include: Option<Vec<At<String>>>,
         /// Only in an included file: the directory below which its globs are.
+        #[schemars(with = "Option<forms::Directory>")]
         pub under: Option<At<String>>,
         /// When the nightly lanes run, `HH:MM` in UTC; told to schedulers, nothing here runs a
         /// clock.
+        #[schemars(with = "Option<forms::TimeOfDay>")]
         pub nightly_schedule_utc: Option<At<String>>,
         /// The branch changes are merged into. Absent: origin's HEAD, else `main`, else `master`.
+        #[schemars(with = "Option<forms::Branch>")]
         pub default_branch: Option<At<String>>,
         /// What a changed path selects that no lane and no `ignore` covers: `"none"` or
         /// `"all_lanes"`. Absent: none.
         pub unmatched_paths: Option<At<UnmatchedPaths>>,
         /// Globs of paths that are known and run nothing.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub ignore: Option<Vec<At<String>>>,
         /// Globs: a change here selects every branch lane.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub run_all: Option<Vec<At<String>>>,
         /// Named lists of globs, used as `"@name"`; they may hold each other.
+        #[schemars(with = "Option<Named<Vec<forms::Glob>>>", extend("propertyNames" = forms::names_like(forms::NAME)))]
         pub path_sets: Option<Named<Vec<At<String>>>>,
         /// Lanes for changes.
         pub branch: Option<LaneList>,
@@ -50,13 +59,16 @@ tables! {
     /// A row of CI that a reviewer sees.
     pub struct LaneFile {
         /// The lane's id, unique over all lanes.
+        #[schemars(with = "forms::Name")]
         pub id: At<String>,
         /// What a forge shows. Absent: the id.
         pub title: Option<At<String>>,
         /// The catalog target it runs. Exactly one of `target`, `staged_linux_target` and
         /// `command` is needed.
+        #[schemars(with = "Option<forms::Name>")]
         pub target: Option<At<String>>,
         /// The same, and the target must be a staged Linux one.
+        #[schemars(with = "Option<forms::Name>")]
         pub staged_linux_target: Option<At<String>>,
         /// The lane's own command: one job, which takes every key of a catalog job. Its defaults:
         /// a local host process in a writable clone, 14400 seconds.
@@ -65,22 +77,28 @@ tables! {
         pub entrypoint: Option<At<String>>,
         /// Globs: the lane is selected when a changed path matches one of these. Absent: always
         /// selected.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub paths: Option<Vec<At<String>>>,
         /// Globs of paths that do not count, whatever `paths` says.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub exclude: Option<Vec<At<String>>>,
         /// Only changes of these kinds count. Absent: every kind.
         pub statuses: Option<Vec<At<StatusWord>>>,
         /// Packages whose directories, and those of their workspace dependencies, count as paths.
         pub inputs: Option<InputsFile>,
         /// At most one node of a group runs at a time.
+        #[schemars(with = "Option<forms::Name>")]
         pub concurrency_group: Option<At<String>>,
         /// Lanes whose nodes must have finished before, if they are selected too.
+        #[schemars(with = "Option<Vec<forms::Name>>")]
         pub after: Option<Vec<At<String>>>,
         /// With `command`: what the job is for. Absent: the title.
         pub description: Option<At<String>>,
         /// With `command`: the base the job starts from.
+        #[schemars(with = "Option<forms::Name>")]
         pub base: Option<At<String>>,
         /// With `command`: jobs that must have passed before; they join the plan.
+        #[schemars(with = "Option<Vec<forms::Name>>")]
         pub needs: Option<Vec<At<String>>>,
         ..
         /// With `command`: where and how it runs.

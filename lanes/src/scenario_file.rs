@@ -7,6 +7,7 @@ use plans::{ChangeStatus, Trigger};
 use crate::{
     decode::{Decode, Reader, Value, tables, word},
     manifest::StatusWord,
+    schema::forms,
     source::{At, Span},
 };
 
@@ -24,6 +25,7 @@ tables! {
     /// A changed path and how it changed.
     pub struct ScenarioChangeTable {
         /// The path, from the repository's root.
+        #[schemars(with = "forms::Below")]
         pub path: At<String>,
         /// How it changed. Absent: modified.
         pub status: Option<At<StatusWord>>,
@@ -35,7 +37,7 @@ tables! {
 #[schemars(untagged)]
 pub enum ScenarioChange {
     /// A modified path.
-    Path(String),
+    Path(#[schemars(with = "forms::Below")] String),
     /// A path and how it changed.
     Table(ScenarioChangeTable),
 }

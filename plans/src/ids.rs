@@ -71,7 +71,9 @@ macro_rules! id_types {
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
         #[serde(transparent)]
         #[schemars(transparent)]
-        pub struct $name(#[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"))] Box<str>);
+        pub struct $name(
+            #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"), length(max = $max))] Box<str>,
+        );
 
         impl $name {
             /// What such an id names, for messages.

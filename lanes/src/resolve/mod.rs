@@ -32,9 +32,9 @@ use crate::{
 pub(crate) const MOST_SECONDS: u64 = 31_536_000;
 
 /// A day.
-const MOST_GRACE: u64 = 86_400;
+pub(crate) const MOST_GRACE: u64 = 86_400;
 
-const MOST_RETRIES: u32 = 100;
+pub(crate) const MOST_RETRIES: u32 = 100;
 
 /// What jobs refer to by name.
 #[derive(Default)]

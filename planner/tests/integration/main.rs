@@ -21,6 +21,7 @@ mod packages;
 mod program;
 mod refusals;
 mod sandbox;
+mod schemas;
 mod selection;
 mod worktree;
 

@@ -1,5 +1,13 @@
 //! JSON Schemas of the four files, for editors and checks, made from the same declarations that
 //! read them.
+//!
+//! | room | owns |
+//! | --- | --- |
+//! | `forms` | what a text must look like |
+//! | `together` | which keys of one table need or exclude each other |
+
+pub(crate) mod forms;
+mod together;
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::Transform};
 
@@ -52,11 +60,18 @@ fn make<T: JsonSchema>(title: &str) -> Schema {
     let settings = SchemaSettings::draft2020_12().with_transform(ForToml);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());
+    let tables = schema.get_mut("$defs").and_then(|tables| tables.as_object_mut());
+    for (name, table) in tables.into_iter().flatten() {
+        let more = together::together(name).and_then(|more| more.to_value().as_object().cloned());
+        if let Some(table) = table.as_object_mut() {
+            table.extend(more.into_iter().flatten());
+        }
+    }
     schema
 }
 
-/// TOML has no null: an optional key is left out. And editors know `additionalProperties` where
-/// they do not know `unevaluatedProperties`.
+/// TOML has no null: an optional key is left out. Editors know `additionalProperties` where they
+/// do not know `unevaluatedProperties`, and many of them pass over what stands beside a `$ref`.
 #[derive(Debug, Clone)]
 struct ForToml;
 
@@ -83,6 +98,12 @@ impl Transform for ForToml {
             }
             if let Some(closed) = object.remove("unevaluatedProperties") {
                 object.insert("additionalProperties".to_owned(), closed);
+            }
+            if object.len() > 1
+                && let Some(reference) = object.remove("$ref")
+            {
+                let reference = schemars::json_schema!({ "$ref": reference }).to_value();
+                object.insert("allOf".to_owned(), vec![reference].into());
             }
         }
         schemars::transform::transform_subschemas(self, schema);
