@@ -10,7 +10,7 @@ use std::{
 };
 
 use lanes::{Catalog, GlobId, GlobUse, PathFilter};
-use plans::{Change, ChangeStatus};
+use plans::{Change, ChangeStatus, MATCHED_LIMIT, RepoPath};
 
 /// Positions in the change set, ascending.
 pub(crate) type Hits = Rc<[u32]>;
@@ -20,6 +20,8 @@ pub(crate) struct Matches<'a> {
     changes: &'a [Change],
     /// Changes known by path alone satisfy every `statuses`.
     any_status: bool,
+    /// Whether a path stands there twice: two merge bases may see it change differently.
+    repeats: bool,
     by_glob: HashMap<GlobId, Hits>,
     nothing: Hits,
     exclusions: HashMap<Vec<GlobId>, Rc<Excluded>>,
@@ -56,6 +58,7 @@ impl<'a> Matches<'a> {
         Self {
             changes,
             any_status,
+            repeats: changes.windows(2).any(|pair| pair[0].path == pair[1].path),
             by_glob: lists.into_iter().map(|(glob, list)| (glob, list.into())).collect(),
             nothing: Rc::new([]),
             exclusions: HashMap::new(),
@@ -66,6 +69,18 @@ impl<'a> Matches<'a> {
     /// Returns the change set.
     pub(crate) fn changes(&self) -> &'a [Change] {
         self.changes
+    }
+
+    /// Returns the first paths at some positions, and how many there are in all, each once.
+    pub(crate) fn paths(&self, positions: &[u32]) -> (Vec<RepoPath>, u64) {
+        let at = |&position: &u32| &self.changes[position as usize].path;
+        if !self.repeats {
+            let first = positions.iter().take(MATCHED_LIMIT).map(at).cloned().collect();
+            return (first, positions.len() as u64);
+        }
+        let mut paths: Vec<&RepoPath> = positions.iter().map(at).collect();
+        paths.dedup();
+        (paths.iter().take(MATCHED_LIMIT).copied().cloned().collect(), paths.len() as u64)
     }
 
     /// Returns the changes that match a glob, whatever else its filter says.
@@ -137,18 +152,18 @@ impl<'a> Matches<'a> {
         Some(excluded)
     }
 
-    /// Returns whether any change counts for both filters at once.
-    pub(crate) fn any_in_both(&mut self, lane: &PathFilter, job: &PathFilter) -> bool {
-        let of_job = self.all_counted(job);
-        if lane.paths.is_none() && lane.exclude.is_empty() && lane.statuses.is_none() {
-            return of_job.contains(&true);
-        }
-        let of_lane = self.all_counted(lane);
-        of_job.iter().zip(&of_lane).any(|(&job, &lane)| job && lane)
+    /// Returns whether any change counts for a job's filter, and for the lane's: `of_lane` says that
+    /// of each change.
+    pub(crate) fn any_counts(&mut self, job: &PathFilter, of_lane: &[bool]) -> bool {
+        let Some(paths) = &job.paths else {
+            return self.all_counted(job).iter().zip(of_lane).any(|(&job, &lane)| job && lane);
+        };
+        let mut hits = paths.iter().map(|used| self.counted(job, used.glob));
+        hits.any(|hits| hits.iter().any(|&position| of_lane[position as usize]))
     }
 
     /// Returns, for each change, whether it counts for the filter.
-    fn all_counted(&mut self, filter: &PathFilter) -> Vec<bool> {
+    pub(crate) fn all_counted(&mut self, filter: &PathFilter) -> Vec<bool> {
         if let Some(paths) = &filter.paths {
             let mut counted = vec![false; self.changes.len()];
             for used in paths {

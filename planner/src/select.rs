@@ -13,8 +13,8 @@ use lanes::{
     Catalog, GlobUse, JobIndex, JobOwner, LaneIndex, LaneTrigger, UnmatchedPaths, Via, Work,
 };
 use plans::{
-    Change, DefinitionChanged, MATCHED_LIMIT, NeededBy, NoMatch, PathsReason, Reason, RepoPath,
-    RunAll, Trigger, Unmatched,
+    Change, DefinitionChanged, NeededBy, NoMatch, PathsReason, Reason, RepoPath, RunAll, Trigger,
+    Unmatched,
 };
 
 use self::nearest::Nearby;
@@ -174,20 +174,19 @@ fn reasons_for_all(
         for used in distinct(&rules.run_all) {
             let hits = matches.of_glob(used.glob);
             if !hits.is_empty() {
+                let (matched, total) = matches.paths(&hits);
                 reasons.push(Reason::RunAll(RunAll {
                     glob: Some(catalog.globs().text(used.glob).to_owned()),
-                    matched: first_paths(matches.changes(), &hits),
-                    total: hits.len() as u64,
+                    matched,
+                    total,
                     because: None,
                 }));
             }
         }
     }
     if rules.unmatched_paths == UnmatchedPaths::AllLanes && !uncovered.is_empty() {
-        reasons.push(Reason::Unmatched(Unmatched {
-            matched: first_paths(matches.changes(), uncovered),
-            total: uncovered.len() as u64,
-        }));
+        let (matched, total) = matches.paths(uncovered);
+        reasons.push(Reason::Unmatched(Unmatched { matched, total }));
     }
     reasons
 }
@@ -234,14 +233,15 @@ fn by_reasons(
                 continue;
             }
             matched = true;
+            let (first, total) = matches.paths(&hits);
             reasons.push(Reason::Paths(PathsReason {
                 glob: catalog.globs().text(used.glob).to_owned(),
                 via: match &used.via {
                     Some(Via::Dependencies(chain)) => Some(chain.to_string()),
                     Some(Via::Sets(_)) | None => None,
                 },
-                matched: first_paths(matches.changes(), &hits),
-                total: hits.len() as u64,
+                matched: first,
+                total,
             }));
         }
         if matched {
@@ -271,10 +271,15 @@ pub(crate) fn narrowed(
 ) -> Vec<JobIndex> {
     let filter = &catalog[lane].filter;
     let mut jobs = Vec::new();
+    // Asked once for all jobs of the lane, and only if one has a filter.
+    let mut of_lane: Option<Vec<bool>> = None;
     for &job in catalog.jobs_of(lane) {
         let counts = match catalog.job_filter(lane, job) {
             None => true,
-            Some(of_job) => matches.any_in_both(filter, of_job),
+            Some(of_job) => {
+                let of_lane = of_lane.get_or_insert_with(|| matches.all_counted(filter));
+                matches.any_counts(of_job, of_lane)
+            }
         };
         if counts {
             jobs.push(job);
@@ -361,8 +366,4 @@ impl OwnerKey {
 fn distinct(globs: &[GlobUse]) -> impl Iterator<Item = &GlobUse> {
     let mut seen = BTreeSet::new();
     globs.iter().filter(move |used| seen.insert(used.glob))
-}
-
-fn first_paths(changes: &[Change], positions: &[u32]) -> Vec<RepoPath> {
-    positions.iter().take(MATCHED_LIMIT).map(|&at| changes[at as usize].path.clone()).collect()
 }

@@ -8,7 +8,7 @@ use planner::{
 };
 use plans::BaseMode;
 
-use crate::sandbox::{Numbers, Sandbox, shown};
+use crate::sandbox::{Numbers, Sandbox, path, shown};
 
 /// Head and base of the repository as it stands.
 #[track_caller]
@@ -190,6 +190,20 @@ fn all_merge_bases_of_a_criss_cross_count() {
     // `ours` is edited against one base and new against the other; both count.
     assert_eq!(shown(&changes), ["added ours", "modified ours", "added theirs"]);
     assert!(matches!(&base.notes[..], [.., Note::Warning(text)] if text.contains("2 merge bases")));
+    // In a reason it is one path.
+    sandbox.write("list", "");
+    let manifest =
+        "version = 1\n[[branch.lanes]]\nid = \"a\"\ncommand = [\"true\"]\npaths = [\"o*\"]\n";
+    sandbox.write("ci/forge-lanes.toml", manifest);
+    sandbox.commit("lanes");
+    let plan = sandbox.planner(&["plan"]).plan();
+    assert_eq!(plan.changes().iter().filter(|change| change.path == path("ours")).count(), 2);
+    let reasons = &plan.lanes()[0].reasons;
+    let matched = reasons.iter().find_map(|reason| match reason {
+        plans::Reason::Paths(paths) => Some((paths.matched.clone(), paths.total)),
+        _ => None,
+    });
+    assert_eq!(matched, Some((vec![path("ours")], 1)), "{reasons:?}");
 }
 
 #[test]
