@@ -1,6 +1,9 @@
 //! A glob that selects nothing that another glob of the same filter does not.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+};
 
 use lanes::{GlobId, GlobUse, LintLevel, Via, codes::Code, glob::Glob};
 
@@ -18,12 +21,17 @@ pub(super) static RULE: Rule = Rule {
     find,
 };
 
+/// How many globs of a list one is compared with, the broadest first. A list in which more match
+/// the same file is beyond reading, and comparing all of them with each other beyond patience.
+const COMPARED: usize = 100;
+
 fn find(view: &View<'_>) -> Vec<Found> {
-    let mut shadows = Shadows { view, verdicts: HashMap::new() };
+    let mut shadows = Shadows { view, verdicts: HashMap::new(), broadest: HashMap::new() };
     let mut told = BTreeSet::new();
     let mut in_list = vec![None; view.catalog.globs().len()];
     let mut found = Vec::new();
     for list in view.selecting() {
+        shadows.broadest.clear();
         for (position, used) in list.iter().enumerate() {
             in_list[used.glob.position()] = Some(position);
         }
@@ -61,6 +69,8 @@ fn find(view: &View<'_>) -> Vec<Found> {
 struct Shadows<'v, 'a> {
     view: &'v View<'a>,
     verdicts: HashMap<(GlobId, GlobId), bool>,
+    /// The positions of the list's globs that match a file, those with the most files first.
+    broadest: HashMap<u32, Rc<[usize]>>,
 }
 
 impl Shadows<'_, '_> {
@@ -76,18 +86,17 @@ impl Shadows<'_, '_> {
         let files = self.view.files_of(glob);
         let first = *files.first()?;
         // Whatever matches all of its files matches the first of them, and as many.
-        let mut candidates: Vec<usize> = self
-            .view
-            .globs_of(first)
-            .iter()
-            .filter_map(|&other| in_list[other as usize])
-            .filter(|&other| other != position)
-            .filter(|&other| self.view.files_of(list[other].glob).len() >= files.len())
-            .collect();
-        candidates.sort_by_key(|&other| {
-            (std::cmp::Reverse(self.view.files_of(list[other].glob).len()), other)
+        let view = self.view;
+        let of = |at: usize| view.files_of(list[at].glob);
+        let candidates = self.broadest.entry(first).or_insert_with(|| {
+            let globs = view.globs_of(first).iter();
+            let mut all: Vec<usize> = globs.filter_map(|&glob| in_list[glob as usize]).collect();
+            all.sort_by_key(|&at| (std::cmp::Reverse(of(at).len()), at));
+            all.into()
         });
-        candidates.into_iter().find(|&other| {
+        let candidates = Rc::clone(candidates);
+        let broad = candidates.iter().copied().take_while(|&at| of(at).len() >= files.len());
+        broad.filter(|&other| other != position).take(COMPARED).find(|&other| {
             let by = list[other].glob;
             let alike = self.view.files_of(by).len() == files.len();
             // Of two that match the same, the narrower text is the one to take out.
@@ -95,7 +104,6 @@ impl Shadows<'_, '_> {
             if alike && narrower(position) < narrower(other) {
                 return false;
             }
-            let view = self.view;
             *self.verdicts.entry((glob, by)).or_insert_with(|| {
                 files.iter().all(|&file| view.is_match(by, file))
                     && contains(view.text(by), view.text(glob))
