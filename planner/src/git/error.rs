@@ -32,6 +32,19 @@ pub enum GitError {
         /// Its value, such as `sha256`.
         value: String,
     },
+    /// Objects are replaced by others: git reads those, libgit2 does not.
+    #[error(
+        "the repository at `{}` has {count} object{} replaced under `refs/replace/`, which are not \
+         followed here as git follows them",
+        dir.display(),
+        if *.count == 1 { "" } else { "s" }
+    )]
+    Replaced {
+        /// The repository.
+        dir: PathBuf,
+        /// How many.
+        count: usize,
+    },
     /// `HEAD` names a branch that has no commit yet.
     #[error("the branch `{branch}` has no commit yet")]
     UnbornBranch {
@@ -159,6 +172,11 @@ impl GitError {
             Self::UnsupportedFormat { .. } => {
                 "let git say what changed: `git diff --name-only --no-renames -z BASE HEAD | \
                  planner plan --changed-files -`"
+                    .to_owned()
+            }
+            Self::Replaced { .. } => {
+                "take them out: `git replace -d $(git replace -l)`; or let git say what changed: \
+                 `git diff --name-only --no-renames -z BASE HEAD | planner plan --changed-files -`"
                     .to_owned()
             }
             Self::UnbornBranch { .. } => "commit first: `git add -A && git commit`".to_owned(),

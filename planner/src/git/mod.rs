@@ -128,7 +128,7 @@ impl Repository {
     /// # Errors
     ///
     /// [`GitError`] when there is none, when it belongs to somebody else, or when it is written in
-    /// a form that libgit2 cannot read (SHA-256, reftable).
+    /// a form that libgit2 cannot read (SHA-256, reftable, replaced objects).
     pub fn open(dir: &Path) -> Result<Self, GitError> {
         SETTINGS.call_once(|| {
             // Checking every object's hash again on every read costs half of the walk; git does
@@ -139,9 +139,26 @@ impl Repository {
         });
         let none: [&Path; 0] = [];
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), none) {
-            Ok(inner) => Ok(Self { inner, overlay: Overlay::default() }),
+            Ok(inner) => {
+                let repository = Self { inner, overlay: Overlay::default() };
+                match repository.replaced() {
+                    0 => Ok(repository),
+                    count => {
+                        Err(GitError::Replaced { dir: top_of(dir, repository.inner.path()), count })
+                    }
+                }
+            }
             Err(error) => Err(cannot_open(dir, &error)),
         }
+    }
+
+    /// Returns how many objects git reads others for (`git replace`).
+    fn replaced(&self) -> usize {
+        let config = self.inner.config().and_then(|mut config| config.snapshot());
+        if config.is_ok_and(|config| config.get_bool("core.useReplaceRefs") == Ok(false)) {
+            return 0;
+        }
+        self.inner.references_glob("refs/replace/*").map_or(0, Iterator::count)
     }
 
     /// Returns the root of the work tree, if there is one.

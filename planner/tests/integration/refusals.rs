@@ -117,6 +117,53 @@ fn a_repository_of_another_user_is_refused_with_the_command_that_trusts_it() {
 }
 
 #[test]
+fn objects_that_git_replaces_are_refused_and_a_list_of_changes_is_the_way_out() {
+    let sandbox = Sandbox::with_lanes();
+    let first = sandbox.id("HEAD");
+    sandbox.write("src/lib.rs", "second");
+    let second = sandbox.commit("second");
+    sandbox.write("docs/a.md", "third");
+    sandbox.commit("third");
+    // Git now sees the third commit's parent as the first one's tree.
+    sandbox.git(&["replace", &second.to_string(), &first.to_string()]);
+    let error = Repository::open(&sandbox.root()).expect_err("replaced");
+    assert!(matches!(error, GitError::Replaced { count: 1, .. }), "{error}");
+    assert!(error.help().contains("git replace -d $(git replace -l)"));
+    let said = sandbox.planner(&["plan", "--base-first-parent"]).refused();
+    assert!(said.contains("1 object replaced under `refs/replace/`"), "{said}");
+    let list = sandbox.git(&["diff", "--name-only", "HEAD~1", "HEAD"]);
+    assert_eq!(list, "docs/a.md\nsrc/lib.rs", "git follows it");
+    let said =
+        sandbox.planner_in(&sandbox.root(), &["plan", "--changed-files", "-"], list.as_bytes());
+    assert_eq!(crate::program::lanes_of(&said.plan()), ["rust", "docs"]);
+    // Where git does not follow them, neither matters.
+    sandbox.git(&["config", "core.useReplaceRefs", "false"]);
+    let plan = sandbox.planner(&["plan", "--base-first-parent"]).plan();
+    assert_eq!(crate::program::lanes_of(&plan), ["docs"]);
+    sandbox.git(&["config", "--unset", "core.useReplaceRefs"]);
+    sandbox.git(&["replace", "-d", &second.to_string()]);
+    assert_eq!(sandbox.planner(&["plan", "--base-first-parent"]).code, 0);
+}
+
+/// `info/grafts` gives commits other parents, to git and here alike.
+#[test]
+fn grafted_parents_are_those_that_git_sees() {
+    let sandbox = Sandbox::with_lanes();
+    let first = sandbox.id("HEAD");
+    sandbox.write("src/lib.rs", "second");
+    sandbox.commit("second");
+    sandbox.write("docs/a.md", "third");
+    let third = sandbox.commit("third");
+    let graft = format!("{third} {first}\n");
+    fs::write(sandbox.root().join(".git/info/grafts"), graft).expect("a file");
+    assert_eq!(sandbox.id("HEAD~1"), first, "git follows it");
+    let repository = sandbox.open();
+    let head = repository.head(None).expect("a head");
+    let base = repository.base(&head, &BaseRequest::FirstParent, None, None).expect("a base");
+    assert_eq!(base.commit(), Some(first));
+}
+
+#[test]
 fn a_partial_clone_without_the_trees_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("dir/file", "one");
