@@ -245,6 +245,86 @@ fn github_annotations_are_one_line_each() {
     );
 }
 
+/// A tree in which names, globs and codes try to say something else to whoever reads the output.
+fn hostile() -> Findings {
+    let mut tree = Tree::read(
+        "== ci/forge-lanes.toml ==\nversion = 1\n[[branch.lanes]]\nid = \"a\"\n\
+         command = [\"true\"]\npaths = [\"x%0A::error::y/**\", \"a,line=1::b\", \"\\n::stop-commands::z\"]\n\
+         == ci/invariants.toml ==\nversion = 1\n[lints]\n\"::add-mask::x\\n::error::\" = \"deny\"\n\
+         uncovered_file = \"deny\"\n",
+    );
+    for name in
+        ["n\n::error file=x::y", "r\r::warning::", "p%0A::debug::", "c,title=x:y", "\u{2028}é"]
+    {
+        tree.0.insert(name.to_owned(), String::new());
+    }
+    tree.check()
+}
+
+#[test]
+fn no_name_speaks_to_the_forge() {
+    let findings = hostile();
+    assert!(findings.iter().len() >= 9);
+    let text = github(&findings);
+    assert_eq!(text.lines().count(), findings.iter().len(), "{text}");
+    assert!(!text.contains('\r'));
+    let unescape = |text: &str| {
+        let text = text.replace("%3A", ":").replace("%2C", ",");
+        text.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%")
+    };
+    let mut named = Vec::new();
+    for line in text.lines() {
+        let (head, message) = line[2..].split_once("::").expect("a command");
+        let (command, properties) = head.split_once(' ').expect("properties");
+        assert!(matches!(command, "error" | "warning"), "{line}");
+        for property in properties.split(',') {
+            let (key, value) = property.split_once('=').expect("a property");
+            assert!(!value.contains("::"), "{line}");
+            let keys = ["file", "line", "endLine", "col", "endColumn", "title"];
+            assert!(keys.contains(&key), "{line}");
+            if key == "file" {
+                named.push(unescape(value));
+            }
+        }
+        // A percent sign of a message is never the start of an escape of somebody else's.
+        assert!(unescape(message).len() <= message.len(), "{line}");
+    }
+    for name in ["n\n::error file=x::y", "r\r::warning::", "p%0A::debug::", "c,title=x:y"] {
+        assert!(named.iter().any(|file| file == name), "{name:?} in {named:?}");
+    }
+}
+
+/// The standard's own schema, where `scripts/bootstrap validators` has put it.
+#[test]
+#[expect(clippy::print_stderr, reason = "the test says when the schema is missing")]
+fn sarif_follows_the_schema_of_its_standard() {
+    let home = std::env::var_os("HOME").map(std::path::PathBuf::from).unwrap_or_default();
+    let file = home.join(".cache/forge-lanes/validators/sarif-2.1.0.json");
+    let Ok(text) = fs::read_to_string(&file) else {
+        let why = format!("no {}: run scripts/bootstrap validators", file.display());
+        assert!(std::env::var_os("CI").is_none(), "{why}");
+        eprintln!("skipped: {why}");
+        return;
+    };
+    let mut schema: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    // A key that is not written here, whose pattern has a bracket too many for some readers.
+    for table in ["run", "toolComponent"] {
+        let language = &mut schema["definitions"][table]["properties"]["language"];
+        language.as_object_mut().expect("a key").remove("pattern");
+    }
+    let validator =
+        jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema");
+    let logs = own_codes().into_iter().map(fixture).chain([hostile()]);
+    for findings in logs {
+        let log: serde_json::Value = serde_json::from_str(&sarif(&findings)).expect("JSON");
+        let wrong: Vec<String> = validator.iter_errors(&log).map(|it| it.to_string()).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}\n{log:#}");
+    }
+    let mut bad: serde_json::Value = serde_json::from_str(&sarif(&hostile())).expect("JSON");
+    bad["runs"][0]["results"][0]["level"] = "deny".into();
+    assert!(!validator.is_valid(&bad), "it looks at results");
+}
+
 /// What the schema of SARIF 2.1.0 asks of the parts that are written here.
 #[test]
 fn sarif_has_the_form_of_its_standard() {
