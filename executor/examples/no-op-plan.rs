@@ -12,10 +12,12 @@ use std::{
 };
 
 use plans::{
-    BaseMode, ChangeSource, Checkout, JobSpec, LaneId, Node, NodeId, NodeKind, ObjectId, Placement,
-    Plan, PlanLane, PlanParts, Reason, Runtime, Selection, SelectionMode, Source, Trigger,
-    Workspace,
+    BaseMode, ChangeSource, LaneId, NodeId, ObjectId, Plan, PlanLane, PlanParts, Reason, Runtime,
+    Selection, SelectionMode, Source, Trigger,
 };
+
+#[path = "../tests/integration/nodes.rs"]
+mod nodes;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -59,7 +61,7 @@ fn incus(image: &str) -> Result<Runtime, Failure> {
 }
 
 fn plan(layers: usize, width: usize, runtime: &Runtime) -> Result<String, Failure> {
-    let mut nodes = Vec::with_capacity(layers * width);
+    let mut all = Vec::with_capacity(layers * width);
     for layer in 0..layers {
         for place in 0..width {
             let depends_on: BTreeSet<NodeId> = match layer.checked_sub(1) {
@@ -68,7 +70,12 @@ fn plan(layers: usize, width: usize, runtime: &Runtime) -> Result<String, Failur
                     .map(|shift| id(above, (place + shift) % width))
                     .collect::<Result<_, _>>()?,
             };
-            nodes.push(node(id(layer, place)?, depends_on, runtime));
+            let command = plans::Command::Argv(vec!["true".to_owned()]);
+            let mut node = nodes::node(id(layer, place)?.as_str(), command);
+            node.depends_on = depends_on;
+            node.spec.runtime = runtime.clone();
+            node.spec.timeout_secs = 600;
+            all.push(node);
         }
     }
     let lane = PlanLane {
@@ -77,7 +84,7 @@ fn plan(layers: usize, width: usize, runtime: &Runtime) -> Result<String, Failur
         target: None,
         selected: true,
         reasons: vec![Reason::Always],
-        nodes: nodes.iter().map(|node| node.id.clone()).collect(),
+        nodes: all.iter().map(|node| node.id.clone()).collect(),
     };
     let plan = Plan::new(PlanParts {
         source: Source::Change(ChangeSource {
@@ -97,7 +104,7 @@ fn plan(layers: usize, width: usize, runtime: &Runtime) -> Result<String, Failur
         changes: BTreeSet::new(),
         uncovered: BTreeSet::new(),
         lanes: vec![lane],
-        nodes,
+        nodes: all,
     })?;
     Ok(plan.to_json().json)
 }
@@ -109,34 +116,4 @@ fn id(layer: usize, place: usize) -> Result<NodeId, Failure> {
 fn revision(name: &str) -> Result<ObjectId, Failure> {
     let output = Command::new("git").args(["rev-parse", "--verify", name]).output()?;
     Ok(ObjectId::new(String::from_utf8(output.stdout)?.trim())?)
-}
-
-fn node(id: NodeId, depends_on: BTreeSet<NodeId>, runtime: &Runtime) -> Node {
-    Node {
-        kind: NodeKind::Execute,
-        depends_on,
-        concurrency_groups: BTreeSet::new(),
-        spec: JobSpec {
-            description: "does nothing".to_owned(),
-            placement: Placement::Local,
-            runtime: runtime.clone(),
-            timeout_secs: 600,
-            grace_secs: None,
-            command: plans::Command::Argv(vec!["true".to_owned()]),
-            env: BTreeMap::new(),
-            secrets: BTreeSet::new(),
-            workspace: Workspace::ReadOnly,
-            working_dir: None,
-            checkout: Checkout::Tree,
-            snapshot_profile: None,
-            mount_host_rust_toolchain: false,
-            mount_host_xcode: None,
-            artifacts: Vec::new(),
-            retries: 0,
-        },
-        mounts: Vec::new(),
-        workspace_from: None,
-        output: None,
-        id,
-    }
 }

@@ -19,11 +19,10 @@ use executor::{
     placements::{Machine, Machines, MachinesConfig, Secret},
     source::SourceSpec,
 };
-use plans::{
-    Checkout, Command, EnvName, JobSpec, Node, NodeId, NodeKind, ObjectId, Placement, Runtime,
-    Workspace,
-};
+use plans::{Command, EnvName, Node, NodeId, ObjectId, Placement, Workspace};
 use tempfile::TempDir;
+
+pub(crate) use crate::nodes::node;
 
 /// The executor's binary, whose hidden subcommand supervises.
 pub(crate) const EXECUTOR: &str = env!("CARGO_BIN_EXE_executor");
@@ -194,38 +193,6 @@ pub(crate) fn commit(repository: &Path) -> SourceSpec {
         repository: repository.to_owned(),
         head: Some(ObjectId::new(git(repository, &["rev-parse", "HEAD"])).expect("an id")),
         tree: ObjectId::new(git(repository, &["rev-parse", "HEAD^{tree}"])).expect("an id"),
-    }
-}
-
-/// A node that runs a command in a read-only workspace.
-pub(crate) fn node(id: &str, command: Command) -> Node {
-    let kind = if id.starts_with("prepare-") { NodeKind::Prepare } else { NodeKind::Execute };
-    Node {
-        id: NodeId::new(id).expect("an id"),
-        kind,
-        depends_on: Default::default(),
-        concurrency_groups: Default::default(),
-        spec: JobSpec {
-            description: "a test".to_owned(),
-            placement: Placement::Local,
-            runtime: Runtime::HostProcess,
-            timeout_secs: 60,
-            grace_secs: None,
-            command,
-            env: BTreeMap::new(),
-            secrets: Default::default(),
-            workspace: Workspace::ReadOnly,
-            working_dir: None,
-            checkout: Checkout::Tree,
-            snapshot_profile: None,
-            mount_host_rust_toolchain: false,
-            mount_host_xcode: None,
-            artifacts: Vec::new(),
-            retries: 0,
-        },
-        mounts: Vec::new(),
-        workspace_from: None,
-        output: None,
     }
 }
 

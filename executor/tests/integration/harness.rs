@@ -7,11 +7,12 @@ use std::{
 };
 
 use plans::{
-    BaseMode, ChangeSource, Checkout, JobSpec, LaneId, Node, NodeId, NodeKind, ObjectId, Placement,
-    Plan, PlanLane, PlanParts, Reason, Runtime, Selection, SelectionMode, Source, Trigger,
-    Workspace,
+    BaseMode, ChangeSource, LaneId, Node, NodeId, ObjectId, Plan, PlanLane, PlanParts, Reason,
+    Selection, SelectionMode, Source, Trigger,
 };
 use serde_json::Value;
+
+use crate::nodes::node;
 
 /// The program under test.
 pub(crate) const EXECUTOR: &str = env!("CARGO_BIN_EXE_executor");
@@ -215,34 +216,11 @@ pub(crate) fn node_id(text: &str) -> NodeId {
 
 /// A node that runs a script on this machine.
 pub(crate) fn sh(id: &str, script: &str, depends_on: &[&str]) -> Node {
-    let kind = if id.starts_with("prepare-") { NodeKind::Prepare } else { NodeKind::Execute };
-    Node {
-        id: node_id(id),
-        kind,
-        depends_on: depends_on.iter().map(|id| node_id(id)).collect(),
-        concurrency_groups: BTreeSet::new(),
-        spec: JobSpec {
-            description: id.to_owned(),
-            placement: Placement::Local,
-            runtime: Runtime::HostProcess,
-            timeout_secs: 60,
-            grace_secs: Some(1),
-            command: plans::Command::Shell { script: script.to_owned(), as_root: false },
-            env: BTreeMap::new(),
-            secrets: BTreeSet::new(),
-            workspace: Workspace::ReadOnly,
-            working_dir: None,
-            checkout: Checkout::Tree,
-            snapshot_profile: None,
-            mount_host_rust_toolchain: false,
-            mount_host_xcode: None,
-            artifacts: Vec::new(),
-            retries: 0,
-        },
-        mounts: Vec::new(),
-        workspace_from: None,
-        output: None,
-    }
+    let command = plans::Command::Shell { script: script.to_owned(), as_root: false };
+    let mut node = node(id, command);
+    node.depends_on = depends_on.iter().map(|id| node_id(id)).collect();
+    node.spec.grace_secs = Some(1);
+    node
 }
 
 pub(crate) fn lane(id: &str, nodes: &[&str]) -> PlanLane {

@@ -12,6 +12,7 @@ mod incus;
 mod junit;
 mod look;
 mod machine;
+mod nodes;
 mod oom;
 mod records;
 mod refusals;

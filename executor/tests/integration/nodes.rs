@@ -1,0 +1,37 @@
+//! The one place where tests and examples make a node.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use plans::{Checkout, Command, JobSpec, Node, NodeId, NodeKind, Placement, Runtime, Workspace};
+
+/// A node that runs a command on this machine, in a tree it cannot write to.
+pub(crate) fn node(id: &str, command: Command) -> Node {
+    let kind = if id.starts_with("prepare-") { NodeKind::Prepare } else { NodeKind::Execute };
+    Node {
+        id: NodeId::new(id).expect("well formed"),
+        kind,
+        depends_on: BTreeSet::new(),
+        concurrency_groups: BTreeSet::new(),
+        spec: JobSpec {
+            description: id.to_owned(),
+            placement: Placement::Local,
+            runtime: Runtime::HostProcess,
+            timeout_secs: 60,
+            grace_secs: None,
+            command,
+            env: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            workspace: Workspace::ReadOnly,
+            working_dir: None,
+            checkout: Checkout::Tree,
+            snapshot_profile: None,
+            mount_host_rust_toolchain: false,
+            mount_host_xcode: None,
+            artifacts: Vec::new(),
+            retries: 0,
+        },
+        mounts: Vec::new(),
+        workspace_from: None,
+        output: None,
+    }
+}
