@@ -122,6 +122,7 @@ impl Ledger {
                         exit_code: last.facts.exit_code,
                         failure_kind: last.facts.failure_kind,
                         message: last.facts.message,
+                        started_at: facts.started_at.take(),
                         duration_ms: Some(last.duration_ms),
                     });
                 }

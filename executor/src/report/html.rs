@@ -55,6 +55,9 @@ struct NodeData<'a> {
     took: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     phases: Vec<(&'a str, u64)>,
+    /// The attempts before the last: beginning, milliseconds, outcome.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<(u64, u64, &'a str)>,
     /// The nodes it depends on, by position.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     after: Vec<usize>,
@@ -211,6 +214,10 @@ fn node_data<'a>(
         began: report.began(node),
         took: node.duration_ms,
         phases: phases(node),
+        earlier: report
+            .earlier(node)
+            .map(|(began, took, earlier)| (began, took, earlier.outcome.as_str()))
+            .collect(),
         after: after.filter_map(|id| positions.get(id.as_str()).copied()).collect(),
         prepare: planned.is_some_and(|planned| planned.kind == NodeKind::Prepare),
         facts,

@@ -16,7 +16,7 @@ use plans::{Node, Plan};
 use crate::{
     attempt::Phase,
     outcome::Outcome,
-    record::{self, NodeRecord, Record},
+    record::{self, NodeRecord, Record, RetriedAttempt},
     text,
 };
 
@@ -90,10 +90,26 @@ impl Report {
 
     /// Returns when a node's last attempt began, in milliseconds since the run did.
     fn began(&self, node: &NodeRecord) -> Option<u64> {
+        self.since_start(node.started_at.as_deref()?)
+    }
+
+    /// Returns the attempts before a node's last one: when each began and how long it took, in
+    /// milliseconds, and how it ended.
+    fn earlier<'a>(
+        &self,
+        node: &'a NodeRecord,
+    ) -> impl Iterator<Item = (u64, u64, &'a RetriedAttempt)> {
+        node.retried.iter().filter_map(|earlier| {
+            let began = self.since_start(earlier.started_at.as_deref()?)?;
+            Some((began, earlier.duration_ms?, earlier))
+        })
+    }
+
+    fn since_start(&self, at: &str) -> Option<u64> {
         let run: Timestamp = self.record.started_at.parse().ok()?;
-        let node: Timestamp = node.started_at.as_deref()?.parse().ok()?;
+        let at: Timestamp = at.parse().ok()?;
         // A clock that was set back says nothing better than "at once".
-        Some(u64::try_from(node.as_millisecond() - run.as_millisecond()).unwrap_or(0))
+        Some(u64::try_from(at.as_millisecond() - run.as_millisecond()).unwrap_or(0))
     }
 
     /// Returns how long the run took, as far as is known.

@@ -42,6 +42,7 @@
     node.at = at;
     node.after ??= [];
     node.phases ??= [];
+    node.earlier ??= [];
     node.before = [];
     node.text = [node.id, node.why ?? "", ...node.facts.map((fact) => fact[1])].join("\n").toLowerCase();
   });
@@ -57,13 +58,14 @@
   function track(node) {
     const made = make("div", "track");
     made.ariaHidden = "true";
-    if (node.began === undefined) return made;
     const add = (css, at, ms) => {
       const bar = make("span", css);
       bar.style.left = percent(at);
       bar.style.width = percent(Math.max(0, ms));
       made.append(bar);
     };
+    for (const [at, ms, state] of node.earlier) add(`earlier o ${state}`, at, ms);
+    if (node.began === undefined) return made;
     const took = node.took ?? end - node.began;
     let at = node.began;
     for (const [name, ms] of node.phases) {
@@ -139,11 +141,12 @@
     outcome.append(option);
   }
   const used = new Set(nodes.flatMap((node) => node.phases.filter((phase) => phase[1] > 0).map((phase) => phase[0])));
+  if (nodes.some((node) => node.earlier.length)) get("legend").append(make("li", "", make("span", "swatch earlier o failed"), "an earlier attempt"));
   for (const name of NAMES) if (used.has(name)) get("legend").append(make("li", "", make("span", `swatch ${phaseCss(name)}`), meaning(name)));
   filter.oninput = later(select);
   outcome.onchange = order.onchange = select;
   rows.onscroll = eachFrame(draw);
-  addEventListener("resize", later(draw));
+  addEventListener("resize", eachFrame(draw));
   rows.onkeydown = (event) => {
     const n = shown.findIndex((node) => node.at === current);
     const page = Math.max(1, Math.floor(rows.clientHeight / height) - 1);

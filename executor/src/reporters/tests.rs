@@ -24,6 +24,7 @@ pub(super) fn record() -> Record {
         exit_code: None,
         failure_kind: Some("lost".to_owned()),
         message: Some("the job is gone".to_owned()),
+        started_at: Some("2026-01-01T00:00:01.000Z".to_owned()),
         duration_ms: Some(20),
     }];
     let mut infra = node("execute-infra", Outcome::InfraFailed);

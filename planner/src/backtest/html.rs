@@ -90,8 +90,9 @@ fn bars(out: &mut String, title: &str, rows: &[(String, usize, String)]) {
     let total = LABEL + PLOT + 180;
     let _ = writeln!(
         out,
-        "<div class=\"card\"><svg role=\"img\" aria-label=\"{}\" width=\"{total}\" \
+        "{}<svg role=\"img\" aria-label=\"{}\" width=\"{total}\" \
          height=\"{height}\" viewBox=\"0 0 {total} {height}\">",
+        card(title),
         escape(title)
     );
     for (at, (name, permille, label)) in rows.iter().enumerate() {
@@ -122,9 +123,10 @@ fn strip(out: &mut String, replay: &Replay) {
     let _ = writeln!(
         out,
         "<h2>Commit by commit</h2>\n<p class=\"soft\">The last {}, the newest on the right; a filled \
-         cell is a run.</p>\n<div class=\"card\"><svg role=\"img\" aria-label=\"Which commit runs \
+         cell is a run.</p>\n{}<svg role=\"img\" aria-label=\"Which commit runs \
          which lane\" width=\"{total}\" height=\"{height}\" viewBox=\"0 0 {total} {height}\">",
-        count(shown.len(), "commit")
+        count(shown.len(), "commit"),
+        card("Commit by commit"),
     );
     for (row, lane) in replay.lanes.iter().enumerate() {
         let (y, middle) = (row * ROW + 5, row * ROW + 16);
@@ -173,14 +175,16 @@ fn differences(out: &mut String, which: &str, against: &str, commits: &[Differen
         escape(against)
     );
     if !commits.is_empty() {
+        out.push_str(&card(&format!("Commits that would have run {which}")));
         out.push_str(
-            "<div class=\"card\"><table><thead><tr><th>commit</th><th>day</th><th>message</th>\
-             <th>differs</th></tr></thead><tbody>\n",
+            "<table><thead><tr><th>commit</th><th>day</th><th>message</th><th>differs</th></tr>\
+             </thead><tbody>\n",
         );
         for commit in commits.iter().take(COMMITS) {
             let _ = writeln!(
                 out,
-                "<tr><td><code>{}</code></td><td class=\"n\">{}</td><td>{}</td><td>{}</td></tr>",
+                "<tr><td class=\"fit\"><code>{}</code></td><td class=\"fit\">{}</td><td>{}</td>\
+                 <td>{}</td></tr>",
                 short(&commit.commit.to_string()),
                 day(commit.committed_at),
                 escape(&commit.summary),
@@ -196,9 +200,11 @@ fn differences(out: &mut String, which: &str, against: &str, commits: &[Differen
 }
 
 fn lanes(out: &mut String, replay: &Replay) {
+    out.push_str("<h2>Why lanes ran</h2>\n");
+    out.push_str(&card("Why lanes ran"));
     out.push_str(
-        "<h2>Why lanes ran</h2>\n<div class=\"card\"><table><thead><tr><th>lane</th><th \
-         class=\"n\">runs</th><th>reasons, with the number of commits</th></tr></thead><tbody>\n",
+        "<table><thead><tr><th>lane</th><th class=\"n\">runs</th><th>reasons, with the number of \
+         commits</th></tr></thead><tbody>\n",
     );
     for lane in &replay.lanes {
         let mut reasons: Vec<_> = lane.reasons.iter().collect();
@@ -223,10 +229,9 @@ fn jobs(out: &mut String, replay: &Replay) {
     if replay.jobs.is_empty() {
         return;
     }
-    out.push_str(
-        "<h2>Jobs</h2>\n<div class=\"card\"><table><thead><tr><th>job</th><th \
-         class=\"n\">runs</th></tr></thead><tbody>\n",
-    );
+    out.push_str("<h2>Jobs</h2>\n");
+    out.push_str(&card("Jobs"));
+    out.push_str("<table><thead><tr><th>job</th><th class=\"n\">runs</th></tr></thead><tbody>\n");
     for (job, runs) in &replay.jobs {
         let job = escape(job.as_str());
         let _ = writeln!(out, "<tr><th scope=\"row\">{job}</th><td class=\"n\">{runs}</td></tr>");
@@ -238,11 +243,9 @@ fn silent(out: &mut String, replay: &Replay) {
     if replay.silent.is_empty() {
         return;
     }
-    out.push_str(
-        "<h2>Globs that matched no path that these commits changed</h2>\n<div \
-         class=\"card\"><table><thead><tr><th>glob</th><th>of</th><th>place</th></tr></thead>\
-         <tbody>\n",
-    );
+    out.push_str("<h2>Globs that matched no path that these commits changed</h2>\n");
+    out.push_str(&card("Globs that matched nothing"));
+    out.push_str("<table><thead><tr><th>glob</th><th>of</th><th>place</th></tr></thead><tbody>\n");
     for silent in &replay.silent {
         let lanes: Vec<&str> = silent.lanes.iter().map(LaneId::as_str).collect();
         let of = if lanes.is_empty() { "" } else { " of " };
@@ -264,7 +267,8 @@ fn unplanned(out: &mut String, replay: &Replay) {
         return;
     }
     let commits = count(replay.unplanned.len(), "commit");
-    let _ = writeln!(out, "<h2>{commits} could not be planned</h2>\n<div class=\"card\"><ul>");
+    let title = format!("{commits} could not be planned");
+    let _ = writeln!(out, "<h2>{title}</h2>\n{}<ul>", card(&title));
     for commit in replay.unplanned.iter().take(COMMITS) {
         let _ = writeln!(
             out,
@@ -275,6 +279,11 @@ fn unplanned(out: &mut String, replay: &Replay) {
         );
     }
     out.push_str("</ul></div>\n");
+}
+
+/// The beginning of a card: what does not fit is scrolled to, by keyboard too.
+fn card(title: &str) -> String {
+    format!("<div class=\"card\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">", escape(title))
 }
 
 fn clipped(text: &str, columns: usize) -> String {

@@ -4,7 +4,9 @@
 //! They are found beside the tests, so `cargo build --workspace --bins` comes first.
 
 mod book;
+mod browser;
 mod help;
 mod page;
+mod pages;
 mod reference;
 mod shell;
