@@ -1,5 +1,7 @@
 //! The forms as people see them, what hostile text does to them, and how they take large plans.
 
+mod browser;
+
 use std::{
     io::Write as _,
     process::{Command, Stdio},
