@@ -2,12 +2,16 @@
 
 #![no_main]
 
-use planner::change_set::parse_changed_files;
+use planner::change_set::{ChangedFilesError, parse_changed_files};
 
 libfuzzer_sys::fuzz_target!(|list: &[u8]| {
     if let Ok(changes) = parse_changed_files(list) {
         let paths = changes.iter().map(|change| [change.path.as_bytes(), b"\0"].concat());
         let again = paths.collect::<Vec<_>>().concat();
-        assert_eq!(parse_changed_files(&again).expect("paths are paths"), changes);
+        match parse_changed_files(&again) {
+            Ok(again) => assert_eq!(again, changes),
+            // A name may begin as such a mark does; sorted, it may come first.
+            Err(error) => assert!(matches!(error, ChangedFilesError::ByteOrderMark { .. })),
+        }
     }
 });

@@ -69,7 +69,7 @@ impl ManifestTree for Tree {
     }
 
     fn matching(&self, glob: &str) -> Result<Vec<String>, PackagesError> {
-        let glob = Glob::new(glob).expect("a glob");
+        let Ok(glob) = Glob::new(glob) else { return Ok(Vec::new()) };
         Ok(self.0.keys().filter(|path| glob.is_match(path.as_bytes())).cloned().collect())
     }
 }
