@@ -6,6 +6,7 @@ mod human;
 mod jsonl;
 mod junit;
 mod progress;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod verdicts;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::terminal::Terminal;
 use crate::outcome::Outcome;
 
 /// How many running nodes are shown; the rest only counts.
@@ -19,7 +20,9 @@ pub(super) struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let terminal = Box::new(Terminal::default());
+        let target = ProgressDrawTarget::term_like_with_hz(terminal, 10);
+        let bars = MultiProgress::with_draw_target(target);
         Self { bars, total: ProgressBar::hidden(), running: BTreeMap::new(), failed: 0 }
     }
 }

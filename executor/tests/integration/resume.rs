@@ -323,3 +323,25 @@ fn an_executor_that_its_terminal_has_stopped_can_be_cancelled() {
     assert_eq!(child.wait().expect("ends").code(), Some(130));
     assert_eq!(processes_of(&world), Vec::<String>::new());
 }
+
+#[test]
+fn a_window_that_is_closed_ends_the_run_in_order() {
+    let world = World::new();
+    let plan =
+        world.plan(vec![counted(&world, "execute-a", "60", &[]), sh("execute-b", "exit 1", &[])]);
+    // `script` is the terminal: when it is killed, the executor loses what it draws on.
+    let command = format!("{} apply {plan}", crate::harness::EXECUTOR);
+    let template = world.command(&[]);
+    let mut window = std::process::Command::new("script");
+    window.args(["-qec", &command, "/dev/null"]).env_clear();
+    window.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    window.env("TERM", "xterm").current_dir(world.repo());
+    window.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    let mut window = window.spawn().expect("it starts");
+    until(|| lines(&world).len() == 1);
+    kill(&mut window);
+    let record = || world.runs().first().is_some_and(|run| run.join("record.json").exists());
+    until(record);
+    assert_eq!(world.record()["outcome"], "cancelled");
+    until(|| processes_of(&world).is_empty());
+}
