@@ -155,10 +155,11 @@ fn tell_end(reporters: &mut Reporters, record: &Record, output: Output) {
         at: record.finished_at.clone().unwrap_or_default(),
         lanes: record.lanes.clone(),
     }));
-    reporters.finish(record);
+    // Before the end is told: a forge's runner obeys what comes after it.
     if output == Output::Json {
         reporters::stdout().text(&record.to_json());
     }
+    reporters.finish(record);
 }
 
 fn nodes_dir(run: &Run) -> PathBuf {

@@ -81,7 +81,10 @@ impl Reporter for GitHub {
             self.err.text(&annotations(record));
         }
         if let Some(path) = &self.summary {
-            let text = summary_text(record);
+            // Other commands of the step write there too, and all of it counts.
+            let taken = std::fs::metadata(path).map_or(0, |found| found.len());
+            let taken = usize::try_from(taken).unwrap_or(usize::MAX);
+            let text = summary_text(record, SUMMARY_BYTES.saturating_sub(taken));
             let written = OpenOptions::new()
                 .append(true)
                 .create(true)
@@ -127,17 +130,24 @@ fn property(text: &str) -> String {
     message(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-fn summary_text(record: &Record) -> String {
+/// Returns the summary in at most so many bytes; nothing, where not even its head has room.
+fn summary_text(record: &Record, most: usize) -> String {
     let mut text = format!("### Run {} {}\n\n", record.run_id, human::summary(record));
     text.push_str("| lane | outcome |\n| --- | --- |\n");
+    let left_out = "\n(the rest is left out: a summary holds one mebibyte)\n";
+    let head = "\n| node | outcome | took | why |\n| --- | --- | --- | --- |\n";
+    let fits = |text: &str, row: &str| text.len() + row.len() + left_out.len() <= most;
     for lane in &record.lanes {
-        push!(text, "| {} | {} |\n", cell(&lane.title), lane.outcome);
+        let row = format!("| {} | {} |\n", cell(&lane.title), lane.outcome);
+        if !fits(&text, &(row.clone() + head)) {
+            break;
+        }
+        text.push_str(&row);
     }
-    text.push_str("\n| node | outcome | took | why |\n| --- | --- | --- | --- |\n");
+    text.push_str(head);
     // What needs attention first, so that a cut table has lost the least.
     let mut nodes: Vec<&NodeRecord> = record.nodes.iter().collect();
     nodes.sort_by_key(|node| std::cmp::Reverse(node.outcome));
-    let left_out = "\n(the rest is left out: a summary holds one mebibyte)\n";
     for node in nodes {
         let took = node.duration_ms.map(std::time::Duration::from_millis).map(text::duration);
         let reason = if node.outcome == Outcome::Passed { String::new() } else { why(node) };
@@ -148,13 +158,13 @@ fn summary_text(record: &Record) -> String {
             took.unwrap_or_default(),
             cell(&reason)
         );
-        if text.len() + row.len() + left_out.len() > SUMMARY_BYTES {
+        if !fits(&text, &row) {
             text.push_str(left_out);
             break;
         }
         text.push_str(&row);
     }
-    text
+    if text.len() > most { String::new() } else { text }
 }
 
 /// Makes text of others a table's cell: one line, no markup of its own.
@@ -183,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_summary_is_a_table_that_holds_no_markup_of_others() {
-        insta::assert_snapshot!(summary_text(&tests::record()));
+        insta::assert_snapshot!(summary_text(&tests::record(), SUMMARY_BYTES));
     }
 
     #[test]
@@ -191,8 +201,15 @@ mod tests {
         let lines = annotations(&tests::many(1_000));
         assert_eq!(lines.lines().count(), ANNOTATIONS);
         assert!(lines.ends_with("and 991 more nodes; the summary lists all\n"), "{lines}");
-        let text = summary_text(&tests::many(100_000));
+        let text = summary_text(&tests::many(100_000), SUMMARY_BYTES);
         assert!(text.len() <= SUMMARY_BYTES);
+        let short = summary_text(&tests::many(100_000), 10_000);
+        assert!((9_000..=10_000).contains(&short.len()), "{}", short.len());
+        assert_eq!(summary_text(&tests::many(3), 20), "");
+        let mut lanes = tests::many(3);
+        lanes.lanes = vec![lanes.lanes[0].clone(); 50_000];
+        let text = summary_text(&lanes, SUMMARY_BYTES);
+        assert!((SUMMARY_BYTES - 200..=SUMMARY_BYTES).contains(&text.len()), "{}", text.len());
         assert!(text.ends_with("mebibyte)\n"));
     }
 }

@@ -35,7 +35,7 @@ pub trait Reporter {
 pub struct Reporters(Vec<Box<dyn Reporter>>);
 
 impl Reporters {
-    /// Adds one; it hears events after those added before it.
+    /// Adds one; it hears events after those added before it, and of the end before them.
     pub fn add(&mut self, reporter: impl Reporter + 'static) {
         self.0.push(Box::new(reporter));
     }
@@ -46,8 +46,9 @@ impl Reporter for Reporters {
         self.0.iter_mut().for_each(|reporter| reporter.event(event));
     }
 
+    /// Who came first goes last: what it wraps the others in is closed behind them.
     fn finish(&mut self, record: &Record) {
-        self.0.iter_mut().for_each(|reporter| reporter.finish(record));
+        self.0.iter_mut().rev().for_each(|reporter| reporter.finish(record));
     }
 }
 

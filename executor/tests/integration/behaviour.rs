@@ -239,20 +239,27 @@ fn a_plan_comes_through_a_pipe_as_well() {
 #[test]
 fn a_github_runner_gets_annotations_and_obeys_no_job() {
     let world = World::new();
-    let plan = world.plan(vec![sh("execute-a", "echo '::error::injected'; exit 3", &[])]);
+    let mut injects = lane("a", &["execute-a"]);
+    injects.title = "::error::titled".to_owned();
+    let node = sh("execute-a", "echo '::error::injected'; exit 3", &[]);
+    let plan = world.plan_of(vec![node], vec![injects]);
     let summary = world.path().join("summary.md");
-    let output = world
-        .command(&["apply", &plan])
-        .env("GITHUB_ACTIONS", "true")
-        .env("GITHUB_STEP_SUMMARY", &summary)
-        .output()
-        .expect("runs");
-    let err = String::from_utf8(output.stderr).expect("UTF-8");
+    // A runner reads both streams as one.
+    let joined = world.path().join("joined");
+    let file = std::fs::File::create(&joined).expect("made");
+    let twin = file.try_clone().expect("shared");
+    let mut command = world.command(&["apply", &plan]);
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
+    let status = command.stdout(file).stderr(twin).status().expect("runs");
+    assert_eq!(status.code(), Some(1));
+    let err = std::fs::read_to_string(&joined).expect("UTF-8");
     let lines: Vec<&str> = err.lines().collect();
     let token = lines[0].strip_prefix("::stop-commands::").expect("the first line");
     let resumed = lines.iter().position(|line| *line == format!("::{token}::")).expect("a pair");
     let injected = lines.iter().position(|line| line.contains("injected")).expect("the log's end");
     assert!(injected < resumed);
+    let titled = lines.iter().position(|line| line.contains("titled")).expect("the verdicts");
+    assert!(titled < resumed, "{err}");
     assert!(lines[resumed + 1..].iter().any(|line| line.starts_with("::error title=execute-a ")));
     assert!(std::fs::read_to_string(summary).expect("written").contains("| execute-a | failed |"));
 }
