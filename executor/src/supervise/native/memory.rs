@@ -7,29 +7,33 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 /// A counter as it stood.
 pub(super) struct OomKills {
-    counter: PathBuf,
     before: u64,
 }
 
 impl OomKills {
     /// Reads the counter that is closest to this process.
     pub(super) fn now() -> Self {
-        let own = own_counters().into_iter().find_map(|path| Some((kills(&path)?, path)));
-        let (before, counter) = own.unwrap_or_else(|| {
-            let machine = PathBuf::from("/proc/vmstat");
-            (kills(&machine).unwrap_or_default(), machine)
-        });
-        Self { counter, before }
+        Self { before: kills(counter()).unwrap_or_default() }
     }
 
     /// Returns whether any were counted since.
     pub(super) fn any_since(&self) -> bool {
-        kills(&self.counter).is_some_and(|now| now > self.before)
+        kills(counter()).is_some_and(|now| now > self.before)
     }
+}
+
+/// The counter, looked for once: a supervisor stays in the group that it was started in.
+fn counter() -> &'static Path {
+    static COUNTER: OnceLock<PathBuf> = OnceLock::new();
+    COUNTER.get_or_init(|| {
+        let own = own_counters().into_iter().find(|path| kills(path).is_some());
+        own.unwrap_or_else(|| PathBuf::from("/proc/vmstat"))
+    })
 }
 
 fn kills(counter: &Path) -> Option<u64> {
