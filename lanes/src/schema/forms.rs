@@ -90,7 +90,10 @@ impl JsonSchema for Glob {
             ("paths have no `/` in front", "^/"),
             ("`!` does not negate here: use `exclude`", "^!"),
             ("a path never ends in `/`: write `dir/**`", "/$"),
-            ("no path has the component `.` or `..`, or an empty one", "(^|/)\\.{0,2}/|/\\.{1,2}$"),
+            (
+                "no path has the component `.` or `..`, or an empty one",
+                "/\\.{0,2}/|/\\.{1,2}$|^\\.\\./|^\\.{1,2}$",
+            ),
             (
                 "`**` is a whole component: write `src/**/*.rs`",
                 "^[^\\[\\\\]*([A-Za-z0-9_.-]\\*\\*|\\*\\*[A-Za-z0-9_.-])",

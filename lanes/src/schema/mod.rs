@@ -72,6 +72,7 @@ fn make<T: JsonSchema>(title: &str) -> Schema {
 
 /// TOML has no null: an optional key is left out. Editors know `additionalProperties` where they
 /// do not know `unevaluatedProperties`, and many of them pass over what stands beside a `$ref`.
+/// Of a list of words they say which there are, of alternatives only that none fits.
 #[derive(Debug, Clone)]
 struct ForToml;
 
@@ -98,6 +99,16 @@ impl Transform for ForToml {
             }
             if let Some(closed) = object.remove("unevaluatedProperties") {
                 object.insert("additionalProperties".to_owned(), closed);
+            }
+            let alternatives = object.get("oneOf").and_then(|all| all.as_array());
+            let words: Option<Vec<_>> = alternatives.and_then(|all| {
+                let words = all.iter().map(|one| one.get("const").filter(|it| it.is_string()));
+                words.map(|word| word.cloned()).collect()
+            });
+            if let Some(words) = words {
+                object.remove("oneOf");
+                object.insert("type".to_owned(), "string".into());
+                object.insert("enum".to_owned(), words.into());
             }
             if object.len() > 1
                 && let Some(reference) = object.remove("$ref")
