@@ -61,7 +61,8 @@ pub enum FetchError {
     Archive(io::Error),
 }
 
-/// Returns all files and links below `directory` over there, as relative paths; none if it is not there.
+/// Returns the files and links that `globs` may mean below `directory` over there, as relative paths: all
+/// that are below the plain directories the globs start with. None if it is not there.
 ///
 /// # Errors
 ///
@@ -69,16 +70,45 @@ pub enum FetchError {
 pub fn list(
     host: &Host,
     directory: &Path,
+    globs: &[String],
     patience: &Patience<'_>,
 ) -> Result<Vec<Vec<u8>>, SshError> {
-    let script = Script::new("cd")
-        .word(directory)
-        .text(" 2>/dev/null || exit 0\nfind . '(' -type f -o -type l ')' -print0");
+    let mut starts: Vec<String> = globs.iter().map(|glob| start(glob)).collect();
+    starts.sort();
+    starts.dedup();
+    // Below another one it would be told twice.
+    let all = starts.clone();
+    starts.retain(|start| {
+        !all.iter().any(|other| {
+            start != other && (other == "." || start.starts_with(&format!("{other}/")))
+        })
+    });
+    let script = Script::new("cd").word(directory).text(
+        " 2>/dev/null || exit 0\n\
+         # Not through a link: what is behind it is not below the directory.\n\
+         reached() { p=$1; while :; do case $p in */*) p=${p%/*} ;; *) return 0 ;; esac; \
+         [ ! -L \"$p\" ] || return 1; done; }\nfor start in",
+    );
+    let script = script.words(&starts).text(
+        "; do\n{ [ -e \"$start\" ] || [ -L \"$start\" ]; } && reached \"$start\" || continue\n\
+         find \"$start\" '(' -type f -o -type l ')' -print0\ndone\ntrue",
+    );
     let output = host.check(&script, patience)?;
     let names = output.split(|&byte| byte == 0).filter_map(|name| name.strip_prefix(b"./"));
     let mut names: Vec<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
     names.sort();
     Ok(names)
+}
+
+/// Returns where to look for what a glob means: its components up to the first that is more than text.
+fn start(glob: &str) -> String {
+    let plain = |component: &&str| !component.contains(['*', '?', '[', ']', '{', '}', '\\', '!']);
+    let mut start = ".".to_owned();
+    for component in glob.split('/').take_while(plain).filter(|component| !component.is_empty()) {
+        start.push('/');
+        start.push_str(component);
+    }
+    start
 }
 
 /// Brings `paths`, relative to `directory` over there, into `destination`, which is made for them.
@@ -481,6 +511,20 @@ mod tests {
         assert_eq!(fetched.files.len(), 3);
         assert_eq!(fs::read(outer.path().join("same")).expect("a file"), b"odd");
         assert!(outer.path().join("up/link").is_dir());
+    }
+
+    #[test]
+    fn a_glob_is_looked_for_below_its_plain_directories_only() {
+        for (glob, expected) in [
+            ("target/nextest/**/junit.xml", "./target/nextest"),
+            ("**/x", "."),
+            ("a b/c.txt", "./a b/c.txt"),
+            ("out/{a,b}/c", "./out"),
+            ("{a/b,c}/d", "."),
+            ("out/\\*/c", "./out"),
+        ] {
+            assert_eq!(start(glob), expected, "{glob}");
+        }
     }
 
     #[test]

@@ -214,9 +214,9 @@ impl RemoteSsh {
         except: &[Vec<u8>],
         collected: &mut Collected,
     ) -> Result<Vec<Vec<u8>>, Fault> {
-        let globs = compile(globs)?;
         let patience = self.host.patience();
-        let names = artifacts::list(&self.host, Path::new(root), &patience);
+        let names = artifacts::list(&self.host, Path::new(root), globs, &patience);
+        let globs = compile(globs)?;
         let mut names = names.map_err(|error| fault(FailureKind::Collect, &error))?;
         names.retain(|name| {
             use std::os::unix::ffi::OsStrExt as _;
