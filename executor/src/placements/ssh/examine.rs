@@ -12,7 +12,7 @@ use crate::{
 /// Prints a word and what was found, a line each.
 const LOOK: &str = r#"
 has() { command -v "$1" >/dev/null 2>&1; }
-for tool in tar find sort xargs cp dd; do has $tool || echo "missing $tool"; done
+for tool in tar find sort xargs cp dd tee mkfifo; do has $tool || echo "missing $tool"; done
 has sha256sum || has shasum || has openssl || echo "missing sha256sum (or shasum, openssl)"
 has setsid || has perl || echo "missing setsid (or perl)"
 has flock || has perl || echo "missing flock (or perl)"

@@ -70,10 +70,8 @@ pub struct Manifest {
 pub struct Digests {
     /// Of the sorted names of all files, a NUL after each, each as `./path`.
     pub files: String,
-    /// Of those that may be executed.
-    pub executables: String,
-    /// Of the links.
-    pub links: String,
+    /// Of the links, and of the files that may be executed: `files` tells which is which.
+    pub marked: String,
 }
 
 impl Manifest {
@@ -83,6 +81,18 @@ impl Manifest {
     ///
     /// When something cannot be read, or is neither a file, a directory nor a link.
     pub fn of_directory(root: &Path) -> io::Result<Self> {
+        let mut manifest = Self::unread(root)?;
+        for entry in &mut manifest.entries {
+            if let What::File { digest, size, .. } = &mut entry.what {
+                (*digest, *size) = hash_file(&below(root, &entry.path))?;
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Reads the tree at `root` without the content of any file: the digests are zeros until
+    /// [`set_digest`](Self::set_digest).
+    pub(super) fn unread(root: &Path) -> io::Result<Self> {
         let mut entries = Vec::new();
         let mut pending = vec![PathBuf::new()];
         while let Some(relative) = pending.pop() {
@@ -99,8 +109,8 @@ impl Manifest {
                     What::Link { target: fs::read_link(entry.path())?.into_os_string().into_vec() }
                 } else if kind.is_file() {
                     let found = entry.metadata()?;
-                    let (digest, size) = hash_file(&entry.path())?;
-                    What::File { executable: found.permissions().mode() & 0o100 != 0, size, digest }
+                    let executable = found.permissions().mode() & 0o100 != 0;
+                    What::File { executable, size: found.len(), digest: [0; 32] }
                 } else {
                     let text = format!("`{}` is no file, directory or link", path.display());
                     return Err(io::Error::other(text));
@@ -120,6 +130,13 @@ impl Manifest {
     pub fn from_entries(mut entries: Vec<Entry>) -> Self {
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Self { entries }
+    }
+
+    /// Says what the content of a file hashes to.
+    pub(super) fn set_digest(&mut self, index: usize, read: [u8; 32]) {
+        if let Some(Entry { what: What::File { digest, .. }, .. }) = self.entries.get_mut(index) {
+            *digest = read;
+        }
     }
 
     /// Returns the entries, sorted by path.
@@ -179,8 +196,9 @@ impl Manifest {
         };
         Digests {
             files: of(|what| matches!(what, What::File { .. })),
-            executables: of(|what| matches!(what, What::File { executable: true, .. })),
-            links: of(|what| matches!(what, What::Link { .. })),
+            marked: of(|what| {
+                matches!(what, What::Link { .. } | What::File { executable: true, .. })
+            }),
         }
     }
 

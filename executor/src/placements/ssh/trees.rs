@@ -6,10 +6,12 @@
 //! Trees are never written to after that; jobs that write get copies.
 
 use std::{
+    cell::Cell,
     fs, io,
-    io::Write,
+    io::{Read, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -92,25 +94,30 @@ pub fn send(
     if answer.lines().any(|line| line == "have") {
         return Ok(Sent::AlreadyThere);
     }
-    let manifest = manifest_of(id, root, cache)
-        .map_err(|error| SendError::Unreadable { path: root.to_owned(), error })?;
-    let base = nearest(&manifest, &answer, cache);
+    let unreadable = |error| SendError::Unreadable { path: root.to_owned(), error };
+    let known = cached(id, cache);
+    // What a tree is compared with has to be known by content; one that travels whole is read on its way.
+    let bases = bases(&answer, cache);
+    let manifest = match known {
+        Some(manifest) => manifest,
+        None if bases.is_empty() => Manifest::unread(root).map_err(unreadable)?,
+        None => {
+            let manifest = Manifest::of_directory(root).map_err(unreadable)?;
+            store(id, cache, &manifest);
+            manifest
+        }
+    };
     let mut corrupt = String::new();
-    if let Some((base_id, base)) = &base {
-        let (entries, removed) = manifest.difference(base);
+    if let Some((base_id, base)) = nearest(&manifest, bases) {
+        let (entries, removed) = manifest.difference(&base);
+        let counts = Sent::Difference { entries: entries.len(), removed: removed.len() };
         let sent =
             |path: &&[u8]| entries.binary_search_by(|entry| entry.path[..].cmp(path)).is_ok();
         let sweep = base.has_empty_directories() || !removed.iter().all(sent);
-        let delta = Delivery {
-            manifest: &manifest,
-            entries,
-            base: Some(Base { id: base_id, removed, sweep }),
-        };
+        let base = Some(Base { id: &base_id, removed, sweep });
+        let delta = Delivery { manifest: &manifest, entries, base };
         match deliver(host, work_dir, id, root, &delta, patience)? {
-            Delivered::Published => {
-                let (entries, removed) = manifest.difference(base);
-                return Ok(Sent::Difference { entries: entries.len(), removed: removed.len() });
-            }
+            Delivered::Published(_) => return Ok(counts),
             // The other tree may have been collected, or touched by somebody. All of it, then.
             Delivered::Refused(why) => corrupt = why,
         }
@@ -119,7 +126,15 @@ pub fn send(
         let entries = manifest.entries().iter().collect();
         let whole = Delivery { manifest: &manifest, entries, base: None };
         match deliver(host, work_dir, id, root, &whole, patience)? {
-            Delivered::Published => return Ok(Sent::Whole { bytes: manifest.size() }),
+            Delivered::Published(digests) => {
+                let bytes = manifest.size();
+                let mut manifest = manifest;
+                for (index, digest) in digests {
+                    manifest.set_digest(index, digest);
+                }
+                store(id, cache, &manifest);
+                return Ok(Sent::Whole { bytes });
+            }
             Delivered::Refused(why) => corrupt = why,
         }
     }
@@ -143,38 +158,50 @@ struct Base<'a> {
 }
 
 enum Delivered {
-    Published,
+    /// What the files that travelled hash to, by their number among the entries.
+    Published(Vec<(usize, [u8; 32])>),
     /// It arrived, and is not what was sent.
     Refused(String),
 }
 
-/// Runs in the directory of trees, with `id` and `new` set. Prints `ok`, or what is wrong.
-const VERIFY: &str = r#"
+/// Functions for the directory of a tree that arrives, `$new` below that of all trees.
+const FUNCTIONS: &str = r#"
 hash() {
-    if command -v sha256sum >/dev/null 2>&1; then sha256sum "$@"
-    elif command -v shasum >/dev/null 2>&1; then shasum -a 256 "$@"
-    else openssl dgst -sha256 -r "$@"; fi
+    if command -v sha256sum >/dev/null 2>&1; then sha256sum
+    elif command -v shasum >/dev/null 2>&1; then shasum -a 256
+    else openssl dgst -sha256 -r; fi
 }
-names() { find . "$@" -print0 | LC_ALL=C sort -z | hash | cut -c1-64; }
-differs() { echo "wrong $1"; cd ..; chmod -R u+rwX "$new"; rm -rf "$new"; exit 0; }
-# A name with a newline may be escaped or spread over lines: what begins with a hash counts.
-hash_each() {
-    if command -v sha256sum >/dev/null 2>&1; then xargs -0 sha256sum --
-    elif command -v shasum >/dev/null 2>&1; then xargs -0 shasum -a 256 --
-    else xargs -0 openssl dgst -sha256 -r; fi | sed -n 's/^\\\{0,1\}\([0-9a-f]\{64\}\) .*/\1/p' | hash | cut -c1-64
-}
-[ "$(names -type f)" = "$files" ] || differs names
-[ "$(names -type f -perm -100)" = "$executables" ] || differs modes
-[ "$(names -type l)" = "$links" ] || differs links
+names() { find . "$@" -print0 | LC_ALL=C sort -z | hash; }
+remove() { cd "$trees" || exit 1; chmod -R u+rwX "$new" 2>/dev/null; rm -rf "$new" "$new".*; }
+differs() { echo "wrong $1"; remove; exit 0; }
+"#;
+
+/// Unpacks what comes on stdin and hashes it on its way. Who only unpacked what it wanted is given the rest.
+const RECEIVE: &str = r#"
+hash <"$trees/$new.pipe" >"$trees/$new.sum" &
+tee "$trees/$new.pipe" | { tar -xf -; status=$?; cat >/dev/null; (exit $status); } || { status=$?
+    head -c 65536 /dev/zero 2>/dev/null >.probe || echo 'error no_space'; remove; exit $status; }
+[ -z "${no_base-}" ] || { remove; echo 'no base'; exit 0; }
+wait
+"#;
+
+/// Prints `arrived SUM NAME`, or what is wrong.
+const VERIFY: &str = r#"
+names -type f >"$trees/$new.files" &
+names '(' -type l -o -type f -perm -100 ')' >"$trees/$new.marked"
+wait
+read -r got rest <"$trees/$new.files" && [ "$got" = "$files" ] || differs names
+read -r got rest <"$trees/$new.marked" && [ "$got" = "$marked" ] || differs 'modes or links'
+read -r got rest <"$trees/$new.sum" || differs sum
+rm -f "$trees/$new".*
+echo "arrived $got $new"
 "#;
 
 const PUBLISH: &str = r#"
-cd .. || exit 1
 # A plain mv would move it into a directory that is there; where there is no -T, perl is.
 if mv -T "$new" "$id" 2>/dev/null ||
     perl -e 'rename($ARGV[0], $ARGV[1]) or exit 1' "$new" "$id" 2>/dev/null || [ -d "$id" ]; then
     if [ -d "$new" ]; then rm -rf "$new"; fi
-    echo ok
 else
     echo "cannot publish $id"; exit 1
 fi
@@ -189,15 +216,30 @@ fn deliver(
     patience: &Patience<'_>,
 ) -> Result<Delivered, SendError> {
     let bytes = delivery.entries.iter().map(|entry| entry.size()).sum();
-    let script = delivery_script(work_dir, id, delivery);
-    let answer = upload(host, script, bytes, root, patience, |session, until| {
-        write_tar(session, root, &delivery.entries, until)
+    let script = delivery_script(work_dir, delivery);
+    let passed = Cell::new((String::new(), Vec::new()));
+    let answer = thread::scope(|scope| {
+        // The session that receives is over then: one for what follows.
+        scope.spawn(|| host.run(&Script::new("true"), patience));
+        upload(host, script, bytes, root, patience, |session, until| {
+            write_tar(session, root, &delivery.entries, until).map(|read| passed.set(read))
+        })
     });
     let output = host.succeeded(answer?)?;
     let text = String::from_utf8_lossy(&output);
-    match text.lines().rev().find(|line| !line.trim().is_empty()) {
-        Some("ok") => Ok(Delivered::Published),
-        last => Ok(Delivered::Refused(last.unwrap_or("no answer").to_owned())),
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no answer");
+    let (sum, digests) = passed.take();
+    let trees = Script::new("cd").word(work_dir.join("trees")).text(" || exit 1\n").set("id", id);
+    match last.split(' ').collect::<Vec<_>>()[..] {
+        ["arrived", arrived, new] if arrived == sum => {
+            host.check(&trees.set("new", new).text(PUBLISH), patience)?;
+            Ok(Delivered::Published(digests))
+        }
+        ["arrived", _, new] => {
+            host.check(&trees.text("rm -rf").word(new), patience)?;
+            Ok(Delivered::Refused("wrong content".to_owned()))
+        }
+        _ => Ok(Delivered::Refused(last.to_owned())),
     }
 }
 
@@ -267,7 +309,7 @@ pub(super) fn send_path(
     let publish = "chmod \"$mode\" \"$new\" && { [ ! -d \"$to\" ] || [ -L \"$to\" ] || rm -rf \"$to\"; } && \
                    mv -f \"$new\" \"$to\"";
     let answer = if found.is_dir() {
-        let manifest = Manifest::of_directory(from).map_err(unreadable)?;
+        let manifest = Manifest::unread(from).map_err(unreadable)?;
         let entries: Vec<&Entry> = manifest.entries().iter().collect();
         let script = |ready: &str| {
             let script = head.clone().text("mkdir \"$new\" && printf '%s\\n'").word(ready);
@@ -276,7 +318,7 @@ pub(super) fn send_path(
                 .text(publish)
         };
         upload(host, script, manifest.size(), from, patience, |session, until| {
-            write_tar(session, from, &entries, until)
+            write_tar(session, from, &entries, until).map(drop)
         })
     } else {
         let size = found.len();
@@ -292,7 +334,7 @@ pub(super) fn send_path(
                 .text(publish)
         };
         upload(host, script, size, from, patience, |session, until| {
-            let mut sink = Sink { session, until, failed: None };
+            let mut sink = Sink { session, until, failed: None, sum: Sha256::new() };
             let file = fs::File::open(from).map_err(TarError::Here)?;
             let copied = io::copy(&mut io::Read::take(file, size), &mut sink);
             match (copied, sink.failed) {
@@ -306,23 +348,22 @@ pub(super) fn send_path(
     Ok(())
 }
 
-/// Returns the script that receives a delivery, given the mark it prints when it is ready for the tar.
+/// Returns the script that receives a delivery, given the mark it prints when it is ready for the tar; each
+/// try receives under a name of its own.
 fn delivery_script<'a>(
     work_dir: &Path,
-    id: &str,
     delivery: &'a Delivery<'a>,
 ) -> impl Fn(&str) -> Script + use<'a> {
     let digests = delivery.manifest.digests();
-    let head = Script::new("umask 022\ncd")
-        .word(work_dir.join("trees"))
-        .text(" || exit 1\n")
-        .set("id", id)
-        .set("new", format!(".new-{}", token()))
+    let head = Script::new("umask 022\n")
+        .set("trees", work_dir.join("trees"))
         .set("files", &digests.files)
-        .set("executables", &digests.executables)
-        .set("links", &digests.links);
+        .set("marked", &digests.marked)
+        .text(FUNCTIONS)
+        .text("cd \"$trees\" || exit 1\n");
     move |ready| {
-        let mut script = head.clone();
+        let new = format!(".new-{ready}");
+        let mut script = head.clone().set("new", &new).text("mkfifo \"$new.pipe\" || exit 1\n");
         script = match &delivery.base {
             None => script.text("mkdir \"$new\" && cd \"$new\" || exit 1\n"),
             Some(Base { id, removed, sweep }) => {
@@ -350,34 +391,7 @@ fn delivery_script<'a>(
                 script
             }
         };
-        script = script.text("printf '%s\\n'").word(ready).text(
-            "\ntar -xf - || { status=$?; \
-             head -c 65536 /dev/zero 2>/dev/null >.probe || echo 'error no_space'; cd ..; rm -rf \"$new\"; exit $status; }\n\
-             [ -z \"${no_base-}\" ] || { cd ..; rm -rf \"$new\"; echo 'no base'; exit 0; }\n",
-        );
-        script = script.text(VERIFY);
-        // The content of what travelled; the rest was checked when it did.
-        let mut hash = Sha256::new();
-        let mut names = Vec::new();
-        for entry in &delivery.entries {
-            if let What::File { digest, .. } = &entry.what {
-                hash.update(hex(digest));
-                hash.update(b"\n");
-                names.push(&entry.path[..]);
-            }
-        }
-        if !names.is_empty() {
-            script = script.set("content", hex(&hash.finalize())).text("[ \"$(");
-            script = if delivery.base.is_none() {
-                script.text("find . -type f -print0 | LC_ALL=C sort -z")
-            } else {
-                names
-                    .iter()
-                    .fold(script.text("printf '%s\\0'"), |script, name| script.word(dotted(name)))
-            };
-            script = script.text(" | hash_each)\" = \"$content\" ] || differs content\n");
-        }
-        script.text(PUBLISH)
+        script.text("printf '%s\\n'").word(ready).text(RECEIVE).text(VERIFY)
     }
 }
 
@@ -393,20 +407,24 @@ enum TarError {
     Wire(WireError),
 }
 
+/// What passed: the SHA-256 of the whole stream, and of each file in it by its number.
+type Passed = (String, Vec<(usize, [u8; 32])>);
+
 /// Writes entries as a tar stream into the session.
 fn write_tar(
     session: &mut Session,
     root: &Path,
     entries: &[&Entry],
     until: Instant,
-) -> Result<(), TarError> {
-    let mut sink = Sink { session, until, failed: None };
+) -> Result<Passed, TarError> {
+    let mut sink = Sink { session, until, failed: None, sum: Sha256::new() };
     let mut tar = tar::Builder::new(io::BufWriter::with_capacity(1 << 18, &mut sink));
-    let written = append_all(&mut tar, root, entries)
+    let mut digests = Vec::new();
+    let written = append_all(&mut tar, root, entries, &mut digests)
         .and_then(|()| tar.into_inner())
         .and_then(|mut writer| writer.flush());
     match (written, sink.failed) {
-        (Ok(()), _) => Ok(()),
+        (Ok(()), _) => Ok((hex(&sink.sum.finalize()), digests)),
         (Err(_), Some(error)) => Err(TarError::Wire(error)),
         (Err(error), None) => Err(TarError::Here(error)),
     }
@@ -416,8 +434,10 @@ fn append_all<W: Write>(
     tar: &mut tar::Builder<W>,
     root: &Path,
     entries: &[&Entry],
+    digests: &mut Vec<(usize, [u8; 32])>,
 ) -> io::Result<()> {
-    for entry in entries {
+    let mut content = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
         let path = Path::new(std::ffi::OsStr::from_bytes(&entry.path));
         let mut header = tar::Header::new_gnu();
         // The same for everybody; late enough for archivers that know nothing before 1980.
@@ -442,13 +462,46 @@ fn append_all<W: Write>(
                 header.set_entry_type(tar::EntryType::Regular);
                 header.set_mode(if *executable { 0o755 } else { 0o644 });
                 header.set_size(*size);
-                let file = fs::File::open(below(root, &entry.path))?;
-                // Never more than the header says; less is found by the digest.
-                tar.append_data(&mut header, path, io::Read::take(file, *size))?;
+                let mut file = fs::File::open(below(root, &entry.path))?;
+                // Small ones in one go: most of what is sent is many of them.
+                if *size <= SMALL {
+                    content.clear();
+                    file.take(*size).read_to_end(&mut content)?;
+                    digests.push((index, Sha256::digest(&content).into()));
+                    whole(content.len() as u64, *size)?;
+                    tar.append_data(&mut header, path, &content[..])?;
+                } else {
+                    let mut hashing =
+                        Hashing { file: (&mut file).take(*size), hash: Sha256::new() };
+                    tar.append_data(&mut header, path, &mut hashing)?;
+                    whole(*size - hashing.file.limit(), *size)?;
+                    digests.push((index, hashing.hash.finalize().into()));
+                }
             }
         }
     }
     Ok(())
+}
+
+/// Files up to this are read at once.
+const SMALL: u64 = 1 << 20;
+
+fn whole(read: u64, size: u64) -> io::Result<()> {
+    if read == size { Ok(()) } else { Err(io::Error::other("a file became shorter meanwhile")) }
+}
+
+/// A file that is hashed while it is read.
+struct Hashing<R> {
+    file: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
 }
 
 /// A session's stdin as a writer that keeps the reason of a failure.
@@ -456,12 +509,17 @@ struct Sink<'a> {
     session: &'a mut Session,
     until: Instant,
     failed: Option<WireError>,
+    /// Of all that was written.
+    sum: Sha256,
 }
 
 impl Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.session.wire().write_all(bytes, self.until) {
-            Ok(()) => Ok(bytes.len()),
+            Ok(()) => {
+                self.sum.update(bytes);
+                Ok(bytes.len())
+            }
             Err(error) => {
                 self.failed = Some(error);
                 Err(io::Error::other("the connection broke"))
@@ -474,40 +532,31 @@ impl Write for Sink<'_> {
     }
 }
 
-/// Returns the manifest of tree `id`, from the cache if it is there.
-fn manifest_of(id: &str, root: &Path, cache: &Path) -> io::Result<Manifest> {
-    if let Some(manifest) = cached(id, cache) {
-        return Ok(manifest);
-    }
-    let manifest = Manifest::of_directory(root)?;
-    // A cache that cannot be written costs time, nothing else.
-    let _ = store(id, cache, &manifest);
-    Ok(manifest)
-}
-
 fn cached(id: &str, cache: &Path) -> Option<Manifest> {
     Manifest::decode(&fs::read(cache.join(format!("{id}.manifest"))).ok()?)
 }
 
-fn store(id: &str, cache: &Path, manifest: &Manifest) -> io::Result<()> {
-    fs::create_dir_all(cache)?;
+/// Keeps a manifest for the next tree that is like it. A cache that cannot be written costs time, nothing else.
+fn store(id: &str, cache: &Path, manifest: &Manifest) {
     let temporary = cache.join(format!(".{id}-{}", token()));
-    fs::write(&temporary, manifest.encode())?;
-    fs::rename(&temporary, cache.join(format!("{id}.manifest")))
+    let _ = fs::create_dir_all(cache)
+        .and_then(|()| fs::write(&temporary, manifest.encode()))
+        .and_then(|()| fs::rename(&temporary, cache.join(format!("{id}.manifest"))));
 }
 
-/// Returns the tree over there from which the least is to do, if it saves more than half.
-fn nearest(manifest: &Manifest, listing: &str, cache: &Path) -> Option<(String, Manifest)> {
+/// Returns the newest trees over there that are known here.
+fn bases(listing: &str, cache: &Path) -> Vec<(String, Manifest)> {
     let plain = |name: &&str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    let known = listing
-        .lines()
-        .map(str::trim)
-        .filter(plain)
-        .filter_map(|name| Some((name.to_owned(), cached(name, cache)?)));
-    let (cost, name, base) = known
-        .take(4)
+    let names = listing.lines().map(str::trim).filter(plain);
+    names.filter_map(|name| Some((name.to_owned(), cached(name, cache)?))).take(4).collect()
+}
+
+/// Returns the tree over there from which the least is to do, if it saves more than half.
+fn nearest(manifest: &Manifest, bases: Vec<(String, Manifest)>) -> Option<(String, Manifest)> {
+    let (cost, name, base) = bases
+        .into_iter()
         .map(|(name, base)| {
             let (send, remove) = manifest.difference(&base);
             (send.len() + remove.len(), name, base)
