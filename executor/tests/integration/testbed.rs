@@ -28,6 +28,7 @@ impl TestBed {
 
     /// Returns a bed of this test's own, whose engines it may break.
     pub(crate) fn own(name: &str, engines: &[&str]) -> Option<Self> {
+        clear_abandoned(name);
         let dir = PathBuf::from(format!("/var/tmp/fl-{name}-{}", std::process::id()));
         Self::up(dir, engines, true)
     }
@@ -63,6 +64,12 @@ impl TestBed {
         assert!(status.expect("kill starts").success());
     }
 
+    /// Cuts or restores the network of one of its hosts.
+    pub(crate) fn link(&self, verb: &str, host: &str) {
+        let status = script(&self.dir).args(["link", verb, host]).status();
+        assert!(status.expect("scripts/testbed starts").success());
+    }
+
     /// Heals what is broken.
     pub(crate) fn heal(&self, engines: &[&str]) {
         let status = script(&self.dir).arg("up").args(engines).stdout(Stdio::null()).status();
@@ -89,6 +96,17 @@ impl TestBed {
             .expect("incus starts");
         let text = if output.status.success() { &output.stdout } else { &output.stderr };
         (output.status.success(), String::from_utf8_lossy(text).trim().to_owned())
+    }
+}
+
+/// Takes down the beds of that name whose test was killed before it could.
+fn clear_abandoned(name: &str) {
+    for entry in std::fs::read_dir("/var/tmp").into_iter().flatten().flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let pid = file.strip_prefix(&format!("fl-{name}-")).and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            let _ = script(&entry.path()).arg("down").stdout(Stdio::null()).status();
+        }
     }
 }
 
