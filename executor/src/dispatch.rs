@@ -5,6 +5,8 @@
 //! journaled before it is done or told. Attempts run on threads of their own and only ever write
 //! intents. Owns cancellation; does not own when a node may start, nor what an attempt does.
 
+mod tasks;
+mod words;
 mod worker;
 
 use std::{
@@ -30,10 +32,10 @@ use crate::{
     fault::FailureKind,
     journal::{AttemptEnded, Entry, Journal, JournalError},
     ledger::{Begun, Ledger},
-    outcome::{NOT_ASKED_FOR, Outcome},
+    outcome::Outcome,
     placements::Machines,
     reporters::Reporter,
-    schedule::{self, Action, Because, Limits, Schedule, Task},
+    schedule::{self, Action, Because, Schedule},
     secrets::{self, Secrets},
     signals::Asked,
     source::SourceSpec,
@@ -41,6 +43,8 @@ use crate::{
     workers::Workers,
 };
 
+use tasks::schedule_of;
+use words::{stop_reason, why};
 use worker::{JournalObserver, ending_of, facts_of, make_room, not_begun, work};
 
 /// What a run is, beside its plan.
@@ -423,31 +427,13 @@ impl<'a> Dispatch<'a> {
     }
 
     fn finish(&mut self, task: usize, outcome: Outcome, because: Option<Because>) {
-        let id = |task: usize| self.run.nodes[task].id.as_str().to_owned();
         let cause = match because {
             Some(Because::Dependency { outcome, .. }) => Some(outcome),
             _ => None,
         };
-        let because = because.map(|because| match because {
-            Because::Dependency { task, outcome } => {
-                match self.ledger.node(task).verdict.as_ref() {
-                    Some(verdict) if outcome == Outcome::Skipped => verdict
-                        .because
-                        .clone()
-                        .unwrap_or_else(|| format!("`{}` was skipped", id(task))),
-                    _ => format!("`{}` {}", id(task), in_words(outcome)),
-                }
-            }
-            Because::FailFast { task } => {
-                format!("`{}` did not pass, and the run stops at the first failure", id(task))
-            }
-            Because::Stopped => match self.ledger.stopping() {
-                Some(reason) => format!("the run was stopped: {reason}"),
-                None => "the run was stopped".to_owned(),
-            },
-            Because::NotSelected => NOT_ASKED_FOR.to_owned(),
-        });
-        if self.note(Entry::NodeFinished { node: id(task), outcome, because, cause }) {
+        let because = because.map(|because| why(because, self.run, self.ledger));
+        let node = self.run.nodes[task].id.as_str().to_owned();
+        if self.note(Entry::NodeFinished { node, outcome, because, cause }) {
             self.tell_finished(task);
         }
     }
@@ -509,67 +495,5 @@ impl<'a> Dispatch<'a> {
                 false
             }
         }
-    }
-}
-
-/// Turns the plan's graph, hosts and groups into tasks and resources.
-fn schedule_of(run: &Run) -> Schedule {
-    let mut names: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut capacity = Vec::new();
-    let mut tasks = Vec::with_capacity(run.nodes.len());
-    for (position, node) in run.nodes.iter().enumerate() {
-        let mut resources = Vec::new();
-        let mut occupy = |name, units: usize| {
-            let resource = *names.entry(name).or_insert_with(|| {
-                capacity.push(units);
-                capacity.len() - 1
-            });
-            capacity[resource] = capacity[resource].min(units);
-            resources.push(resource);
-        };
-        for group in &node.concurrency_groups {
-            occupy(("group", group.as_str()), 1);
-        }
-        if let Placement::RemoteSsh(host) = &node.spec.placement {
-            occupy(("host", host.host.as_str()), host.max_jobs.max(1) as usize);
-        }
-        tasks.push(Task {
-            depends_on: run.plan.graph().dependencies(position).collect(),
-            resources,
-            retries: node.spec.retries,
-            selected: run.selected[position],
-        });
-    }
-    let limits = Limits {
-        jobs: run.jobs,
-        resources: capacity,
-        infra_retries: run.infra_retries,
-        fail_fast: run.fail_fast,
-    };
-    Schedule::new(tasks, limits)
-}
-
-/// Returns why the run is ended: what another process left as its reason, or the signal.
-fn stop_reason(dir: &RunDir, by: Asked) -> String {
-    if let Ok(reason) = std::fs::read_to_string(dir.cancel_request())
-        && !reason.trim().is_empty()
-    {
-        return reason.trim().chars().filter(|c| !c.is_control()).take(200).collect();
-    }
-    match by {
-        Asked::Interrupt => "interrupted from the terminal".to_owned(),
-        Asked::Terminate => "told to terminate".to_owned(),
-    }
-}
-
-/// Returns an outcome as the end of a sentence.
-fn in_words(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "passed",
-        Outcome::Skipped => "was skipped",
-        Outcome::Cancelled => "was cancelled",
-        Outcome::InfraFailed => "had no machine that worked",
-        Outcome::TimedOut => "timed out",
-        Outcome::Failed => "failed",
     }
 }

@@ -1,6 +1,9 @@
 //! The properties of the state machine, over random graphs, limits and fates.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    num::NonZeroUsize,
+};
 
 use proptest::prelude::*;
 

@@ -12,6 +12,7 @@
 
 mod job;
 mod keep;
+mod launch;
 mod mask;
 mod memory;
 mod mounts;

@@ -1,0 +1,148 @@
+//! What the schedule and those who drive it say to each other.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use crate::outcome::Outcome;
+
+/// One task: what it waits for, what it occupies, how often it may fail.
+#[derive(Debug, Clone, Default)]
+pub struct Task {
+    /// Positions of the tasks that must have passed.
+    pub depends_on: Vec<usize>,
+    /// Indices of the resources of which it occupies one unit each, while it runs.
+    pub resources: Vec<usize>,
+    /// How often it is run again after a failure of its own.
+    pub retries: u32,
+    /// Whether it is to run at all; a task that is not counts as passed for those that wait for it.
+    pub selected: bool,
+}
+
+/// What holds for the whole run.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How many tasks run at once.
+    pub jobs: NonZeroUsize,
+    /// How many units each resource has: a host's `max_jobs`, one for a concurrency group.
+    pub resources: Vec<usize>,
+    /// How often a task is run again after the machine under it failed.
+    pub infra_retries: u32,
+    /// Whether nothing more is started after a failure.
+    pub fail_fast: bool,
+}
+
+/// What happened outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// An attempt of a running task ended.
+    Ended {
+        /// The task.
+        task: usize,
+        /// How the attempt ended.
+        ending: Ending,
+        /// A number of any kind; spreads the retries of tasks that failed together.
+        chance: u16,
+    },
+    /// A running task does nothing until it has its turn among other runs on its machine; its place
+    /// among `jobs` is another's meanwhile, its resources stay its own.
+    Aside {
+        /// The task.
+        task: usize,
+    },
+    /// A task that was put aside has its turn and wants its place back.
+    Back {
+        /// The task.
+        task: usize,
+    },
+    /// A task's time to wait is over.
+    Due {
+        /// The task.
+        task: usize,
+    },
+    /// Nothing more is to be started; what runs is dealt with elsewhere and reported as ended.
+    Stop,
+}
+
+/// How one attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its answer is yes.
+    Passed,
+    /// Its answer is no.
+    Failed,
+    /// It took too long.
+    TimedOut,
+    /// Somebody ended it.
+    Cancelled,
+    /// The machine failed, and another attempt may fare better.
+    Infra,
+    /// The machine failed, and another attempt will fail as well.
+    InfraForGood,
+}
+
+impl Ending {
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Passed => Outcome::Passed,
+            Self::Failed => Outcome::Failed,
+            Self::TimedOut => Outcome::TimedOut,
+            Self::Cancelled => Outcome::Cancelled,
+            Self::Infra | Self::InfraForGood => Outcome::InfraFailed,
+        }
+    }
+}
+
+/// What is to be done outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start an attempt.
+    Start {
+        /// The task.
+        task: usize,
+        /// Which attempt, counted from 1.
+        attempt: u32,
+    },
+    /// Let a task go on that was put aside.
+    GoOn {
+        /// The task.
+        task: usize,
+    },
+    /// Report [`Event::Due`] after this time.
+    Wait {
+        /// The task.
+        task: usize,
+        /// How long.
+        delay: Duration,
+        /// The attempt that will follow.
+        attempt: u32,
+    },
+    /// The task has its verdict. Exactly one for each task.
+    Finish {
+        /// The task.
+        task: usize,
+        /// How it ended.
+        outcome: Outcome,
+        /// Why it did not run, if it did not.
+        because: Option<Because>,
+    },
+}
+
+/// Why a task did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Because {
+    /// A task it waits for, directly or not, did not pass.
+    Dependency {
+        /// The task that ran and did not pass.
+        task: usize,
+        /// How that one ended.
+        outcome: Outcome,
+    },
+    /// Another task failed, and the run was to stop at the first failure.
+    FailFast {
+        /// The task that failed.
+        task: usize,
+    },
+    /// The run was stopped.
+    Stopped,
+    /// It was not asked for.
+    NotSelected,
+}
