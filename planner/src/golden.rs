@@ -4,8 +4,12 @@
 //! when what runs moves: a scenario's plan holds no file's content id and no lane that does not
 //! run.
 
-use lanes::{Catalog, GlobUse, LaneIndex};
-use plans::{Plan, RepoPath};
+mod cause;
+
+use std::collections::BTreeSet;
+
+use lanes::{Catalog, GlobUse, LaneIndex, PathFilter};
+use plans::{ChangeStatus, Plan, RepoPath};
 
 use crate::diff::{Diff, Scope, Side};
 
@@ -26,15 +30,17 @@ pub enum Standing {
         before: Box<Plan>,
         /// What differs.
         diff: Box<Diff>,
+        /// Which lane, job or glob changed, where that can be told.
+        causes: Vec<String>,
     },
     /// The same plan in other bytes: somebody formatted it.
     Formatted,
 }
 
 impl Standing {
-    /// Compares the bytes of a golden plan with the plan of its scenario.
+    /// Compares the bytes of a golden plan with the plan of its scenario, which `catalog` gave.
     #[must_use]
-    pub fn of(golden: Option<&[u8]>, plan: &Plan) -> Self {
+    pub fn of(golden: Option<&[u8]>, plan: &Plan, catalog: &Catalog) -> Self {
         let Some(golden) = golden else { return Self::Missing };
         if golden == plan.to_json().json.as_bytes() {
             return Self::Same;
@@ -48,7 +54,8 @@ impl Standing {
                 if diff.is_empty() {
                     Self::Formatted
                 } else {
-                    Self::Drifted { before: Box::new(before), diff: Box::new(diff) }
+                    let causes = cause::causes(&before, plan, &diff, catalog);
+                    Self::Drifted { before: Box::new(before), diff: Box::new(diff), causes }
                 }
             }
         }
@@ -66,48 +73,85 @@ pub struct GeneratedScenario {
     pub without_example: Vec<String>,
 }
 
-/// Makes one scenario for each lane, in which every glob of the lane is exercised: by a file of
-/// the tree that it matches, else by a path made from the glob.
+/// Makes one scenario for each lane, in which every glob of the lane is exercised, and each filter
+/// that narrows it for a job: by a file of the tree that counts, else by a path made from the glob.
 #[must_use]
 pub fn scenarios(catalog: &Catalog, tree: &[RepoPath]) -> Vec<GeneratedScenario> {
-    let examples = examples(catalog, tree);
+    let examples = Examples::of(catalog, tree);
     catalog.lane_indices().map(|lane| scenario(catalog, lane, &examples)).collect()
 }
 
-/// The first file of the tree that each glob matches, by glob.
-fn examples<'a>(catalog: &Catalog, tree: &'a [RepoPath]) -> Vec<Option<&'a str>> {
-    let mut examples = vec![None; catalog.globs().len()];
-    let mut found = Vec::new();
-    for path in tree {
-        let Some(text) = path.as_str() else { continue };
-        found.clear();
-        catalog.globs().matches(path.as_bytes(), false, &mut found);
-        for glob in &found {
-            examples[glob.position()].get_or_insert(text);
-        }
-    }
-    examples
+/// How many files are kept for a glob: the first that a filter does not exclude is its example.
+const KEPT: usize = 50;
+
+/// Files of the tree by the globs that match them.
+struct Examples<'a> {
+    catalog: &'a Catalog,
+    of: Vec<Vec<&'a str>>,
 }
 
-fn scenario(catalog: &Catalog, index: LaneIndex, examples: &[Option<&str>]) -> GeneratedScenario {
+impl<'a> Examples<'a> {
+    fn of(catalog: &'a Catalog, tree: &'a [RepoPath]) -> Self {
+        let mut of = vec![Vec::new(); catalog.globs().len()];
+        let mut found = Vec::new();
+        for path in tree {
+            let Some(text) = path.as_str() else { continue };
+            found.clear();
+            catalog.globs().matches(path.as_bytes(), false, &mut found);
+            for glob in &found {
+                let kept = &mut of[glob.position()];
+                if kept.len() < KEPT {
+                    kept.push(text);
+                }
+            }
+        }
+        Self { catalog, of }
+    }
+
+    /// A path that the glob matches and that every filter counts.
+    fn path(&self, used: &GlobUse, filters: &[&PathFilter]) -> Option<String> {
+        let counts = |path: &str| {
+            filters.iter().all(|filter| {
+                let any = |globs: &[GlobUse]| globs.iter().any(|g| matches(self.catalog, g, path));
+                filter.paths.as_ref().is_none_or(|paths| any(paths)) && !any(&filter.exclude)
+            })
+        };
+        let glob = self.catalog.globs().text(used.glob);
+        let made = || made_from(glob).filter(|path| matches(self.catalog, used, path));
+        let in_tree = self.of[used.glob.position()].iter().find(|path| counts(path));
+        in_tree.map(|path| (*path).to_owned()).or_else(made).filter(|path| counts(path))
+    }
+}
+
+fn scenario(catalog: &Catalog, index: LaneIndex, examples: &Examples<'_>) -> GeneratedScenario {
     let lane = &catalog[index];
-    let mut changes = Vec::new();
+    let mut changes = BTreeSet::new();
     let mut without_example = Vec::new();
     for used in lane.filter.paths.iter().flatten() {
-        let text = catalog.globs().text(used.glob);
-        let in_tree = examples[used.glob.position()].map(str::to_owned);
-        let made = || made_from(text).filter(|path| matches(catalog, used, path));
-        let excluded =
-            |path: &String| lane.filter.exclude.iter().any(|out| matches(catalog, out, path));
-        match in_tree.filter(|path| !excluded(path)).or_else(made).filter(|path| !excluded(path)) {
-            Some(path) => changes.push(path),
-            None => without_example.push(text.to_owned()),
+        match examples.path(used, &[&lane.filter]) {
+            Some(path) => drop(changes.insert(path)),
+            None => without_example.push(catalog.globs().text(used.glob).to_owned()),
         }
     }
-    changes.sort();
-    changes.dedup();
-    let quoted = |path: &String| format!("  {},\n", toml_string(path));
-    let list: String = changes.iter().map(quoted).collect();
+    for &job in catalog.jobs_of(index) {
+        let Some(narrower) = catalog.job_filter(index, job) else { continue };
+        for used in narrower.paths.iter().flatten() {
+            // A glob of a job that is of no use in this lane is another lane's business.
+            changes.extend(examples.path(used, &[&lane.filter, narrower]));
+        }
+    }
+    // Of the kinds that a lane counts, any shows that its globs are right.
+    let kind = lane.filter.statuses.as_ref().and_then(|kinds| kinds.first().copied());
+    let kind = kind.filter(|kind| *kind != ChangeStatus::Modified);
+    let list: String = changes
+        .iter()
+        .map(|path| match kind {
+            None => format!("  {},\n", toml_string(path)),
+            Some(kind) => {
+                format!("  {{ path = {}, status = \"{kind}\" }},\n", toml_string(path))
+            }
+        })
+        .collect();
     let words = if changes.is_empty() {
         format!("{} runs without any change", lane.title)
     } else {

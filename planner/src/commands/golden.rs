@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use lanes::Catalog;
 use plans::{Plan, ScenarioName};
 
 use super::{Answer, Console, Failure, list, show};
@@ -28,6 +29,7 @@ pub(super) fn run(console: &Console, command: GoldenCommand) -> Answer {
 
 /// The two directories, and what is in them.
 struct Goldens {
+    catalog: Catalog,
     plans: PathBuf,
     /// The plan of each scenario now.
     now: BTreeMap<String, Plan>,
@@ -65,7 +67,7 @@ impl Goldens {
             now.insert(name, plan);
         }
         let kept = kept.into_iter().filter(|(name, _)| wanted(name)).collect();
-        Ok(Self { plans: root.join(&args.plans), now, kept })
+        Ok(Self { catalog, plans: root.join(&args.plans), now, kept })
     }
 
     /// Every name of either directory with how it stands.
@@ -73,8 +75,10 @@ impl Goldens {
         let names: BTreeSet<&String> = self.now.keys().chain(self.kept.keys()).collect();
         names.into_iter().map(|name| {
             let kept = self.kept.get(name).map(Vec::as_slice);
-            let standing =
-                self.now.get(name).map_or(Standing::Orphan, |plan| Standing::of(kept, plan));
+            let standing = self
+                .now
+                .get(name)
+                .map_or(Standing::Orphan, |plan| Standing::of(kept, plan, &self.catalog));
             (name, standing)
         })
     }
@@ -97,9 +101,12 @@ fn check(console: &Console, args: &GoldenArgs) -> Answer {
             Standing::Orphan => "is a golden plan without a scenario\n".to_owned(),
             Standing::Formatted => "is the same plan in other bytes\n".to_owned(),
             Standing::Unreadable(why) => format!("is not a plan: {why}\n"),
-            Standing::Drifted { before, diff } => {
+            Standing::Drifted { before, diff, causes } => {
                 let (golden, now) = (side("golden", &before), side("now", &goldens.now[name]));
-                format!("drifted\n{}", diff::human(&diff, &golden, &now, &show::options(console)))
+                let because: String =
+                    causes.iter().map(|cause| format!("  because {cause}\n")).collect();
+                let differs = diff::human(&diff, &golden, &now, &show::options(console));
+                format!("drifted\n{because}{differs}")
             }
         };
         text.push_str(name);

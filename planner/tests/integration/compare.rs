@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::{
-    program::{CATALOG, MANIFEST},
+    program::{CATALOG, MANIFEST, nodes_of},
     sandbox::Sandbox,
 };
 
@@ -105,4 +105,93 @@ fn goldens_are_kept_byte_by_byte() {
     sandbox.planner(&["golden", "accept"]).with_code(0);
     assert!(!file.exists());
     sandbox.planner(&["golden", "check"]).with_code(0);
+}
+
+#[test]
+fn a_drifted_golden_says_which_lane_job_or_glob_changed() {
+    for (from, to, causes) in [
+        // In the manifest.
+        ("\"docs/**\", ", "", &["lane-docs: the lane `docs` no longer has the glob `docs/**`"][..]),
+        (
+            "paths = [\"docs/**\", \"*.md\"]",
+            "paths = [\"docs/**\", \"*.md\", \"src/**\"]",
+            &["lane-rust: the glob `src/**` of the lane `docs` matches `src/lib.rs`"],
+        ),
+        (
+            "exclude = [\"docs/drafts/**\"]",
+            "exclude = [\"docs/**\"]",
+            &[
+                "lane-docs: the lane `docs` no longer counts `docs/a.md`: its `exclude` or `statuses` changed",
+            ],
+        ),
+        (
+            "target = \"docs\"\npaths = [\"docs/**\", \"*.md\"]",
+            "target = \"docs\"",
+            &[
+                "lane-docs: the lane `docs` has no `paths` any more: it always runs",
+                "lane-rust: the lane `docs` has no `paths` any more: it always runs",
+            ],
+        ),
+        ("id = \"docs\"\ntarget", "id = \"site\"\ntarget", &["lane-docs: the lane `docs` is gone"]),
+        // In the catalog.
+        ("mkdocs", "zola", &["lane-docs: the job `site` has other `command`"]),
+        (
+            "needs = [\"build\"]\n",
+            "timeout_secs = 90\n",
+            &["lane-rust: the job `unit` has other `depends_on`, `timeout_secs`"],
+        ),
+        (
+            "[[targets.jobs]]\nid = \"site\"",
+            "[[targets.jobs]]\nid = \"spell\"\nbase = \"host_local\"\ntimeout_secs = 9\ncommand = { argv = [\"spell\"] }\n[[targets.jobs]]\nid = \"site\"",
+            &["lane-docs: the job `spell` runs too"],
+        ),
+    ] {
+        let sandbox = Sandbox::with_lanes();
+        sandbox.planner(&["golden", "init"]).with_code(0);
+        sandbox.planner(&["golden", "accept"]).with_code(0);
+        let change = |text: &str| text.replace(from, to);
+        let catalog =
+            change(CATALOG).replace("timeout_secs = 60\ntimeout_secs = 90", "timeout_secs = 90");
+        assert!(change(MANIFEST) != MANIFEST || catalog != CATALOG, "{from}");
+        sandbox.define(&change(MANIFEST), &catalog);
+        let said = sandbox.planner(&["golden", "check"]);
+        assert!(said.err.contains("planner golden accept lane-"), "{}", said.err);
+        let text = said.with_code(1);
+        let mut scenario = "";
+        let mut found = Vec::new();
+        for line in text.lines() {
+            scenario = line.strip_suffix(" drifted").unwrap_or(scenario);
+            if let Some(cause) = line.strip_prefix("  because ") {
+                found.push(format!("{scenario}: {cause}"));
+            }
+        }
+        for cause in causes {
+            assert!(found.iter().any(|one| one == cause), "{cause}\n{found:#?}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_generated_scenario_exercises_lanes_jobs_and_kinds_of_changes() {
+    let sandbox = Sandbox::new();
+    sandbox.define(
+        "version = 1\n[[branch.lanes]]\nid = \"new\"\ntarget = \"t\"\npaths = [\"src/**\"]\n\
+         exclude = [\"src/a/**\"]\nstatuses = [\"added\", \"deleted\"]\n",
+        "version = 1\n[[targets]]\nid = \"t\"\n\
+         [[targets.jobs]]\nid = \"all\"\nbase = \"host_local\"\ntimeout_secs = 1\ncommand = { argv = [\"a\"] }\n\
+         [[targets.jobs]]\nid = \"narrow\"\nbase = \"host_local\"\ntimeout_secs = 1\ncommand = { argv = [\"b\"] }\npaths = [\"**/*.proto\"]\n",
+    );
+    for file in ["src/a/x.rs", "src/b/y.rs", "src/a/a.proto", "src/c/c.proto"] {
+        sandbox.write(file, "");
+    }
+    sandbox.commit("all");
+    sandbox.planner(&["golden", "init"]).with_code(0);
+    let text =
+        fs::read_to_string(sandbox.root().join("ci/scenarios/lane-new.toml")).expect("there");
+    assert!(text.contains("{ path = \"src/b/y.rs\", status = \"added\" }"), "{text}");
+    assert!(text.contains("src/c/c.proto") && !text.contains("src/a/"), "{text}");
+    sandbox.planner(&["golden", "accept"]).with_code(0);
+    let plan = fs::read(sandbox.root().join("ci/plans/lane-new.json")).expect("a golden");
+    let (plan, _) = plans::Plan::from_json(&plan).expect("a plan");
+    assert_eq!(nodes_of(&plan), ["execute-all", "execute-narrow"]);
 }
