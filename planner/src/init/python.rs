@@ -26,6 +26,29 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
     Ok(())
 }
 
+/// What runs the tests. unittest finds files by the pattern `test*.py`, and goes from its start into
+/// packages alone; before Python 3.12 it is content with having found none.
+fn runner(project: &Project<'_>, top: &str, pytest: bool) -> &'static str {
+    let has_tests = |below: &str| {
+        project.paths.iter().any(|path| {
+            let inside = below.is_empty() || path.starts_with(&format!("{below}/"));
+            let name = path.rsplit('/').next().unwrap_or(path);
+            inside && name.starts_with("test") && name.ends_with(".py")
+        })
+    };
+    let tests = in_dir(top, "tests");
+    if pytest {
+        "python -m pytest"
+    } else if has_tests(&tests) && !project.has(&in_dir(&tests, "__init__.py")) {
+        "python -m unittest discover -s tests"
+    } else if has_tests(top) {
+        "python -m unittest discover"
+    } else {
+        // No test is there to be run: that every file is Python is what can be said.
+        "python -m compileall -q ."
+    }
+}
+
 fn project_at(project: &Project<'_>, draft: &mut Draft, top: &str) -> Result<(), PackagesError> {
     if !project.any_with_suffix(top, ".py") {
         return Ok(());
@@ -38,7 +61,7 @@ fn project_at(project: &Project<'_>, draft: &mut Draft, top: &str) -> Result<(),
         || has("pytest.ini")
         || has("conftest.py")
         || has("tests/conftest.py");
-    let runner = if pytest { "python -m pytest" } else { "python -m unittest discover" };
+    let runner = runner(project, top, pytest);
     let (what, script) = if has("uv.lock") {
         ("uv", format!("uv run --frozen {runner}"))
     } else if has("poetry.lock") {
@@ -59,7 +82,7 @@ fn project_at(project: &Project<'_>, draft: &mut Draft, top: &str) -> Result<(),
             install.push("pytest");
         }
         if install.is_empty() {
-            ("unittest", "python3 -m unittest discover".to_owned())
+            ("unittest", runner.replacen("python", "python3", 1))
         } else {
             let install = install.join(" ");
             let venv = "python3 -m venv .venv\n. .venv/bin/activate";
