@@ -296,9 +296,14 @@ pub struct ExportArgs {
     #[arg(long, value_name = "MINUTES", default_value_t = 60)]
     pub queue_minutes: u32,
 
-    /// When nightly lanes start, in UTC; GitHub only. Without it, they start by hand.
+    /// When nightly lanes start, in UTC; GitHub only [default: what the manifest of the plan's
+    /// commit says; else they start by hand].
     #[arg(long, value_name = "HH:MM")]
     pub nightly_schedule_utc: Option<TimeOfDay>,
+
+    /// Where that manifest and its catalog are.
+    #[command(flatten)]
+    pub definitions: DefinitionArgs,
 }
 
 impl From<&ExportArgs> for export::Options {

@@ -5,6 +5,8 @@
 
 mod book;
 mod browser;
+mod drafts;
+mod exported;
 mod help;
 mod page;
 mod pages;
