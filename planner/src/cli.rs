@@ -608,6 +608,8 @@ pub enum Schema {
     Invariants,
     /// ci/scenarios/*.toml
     Scenario,
+    /// what `planner diff --format json` writes
+    Diff,
 }
 
 /// Arguments of `planner schema`.

@@ -1,4 +1,4 @@
-//! `planner schema`: the JSON Schemas that editors check the files with.
+//! `planner schema`: the JSON Schemas that editors check the files with, and programs what they read.
 
 use lanes::SchemaOf;
 
@@ -15,6 +15,7 @@ pub(super) fn run(console: &Console, args: &SchemaArgs) -> Answer {
         Schema::Catalog => lanes::schema(SchemaOf::Catalog).to_value(),
         Schema::Invariants => lanes::schema(SchemaOf::Invariants).to_value(),
         Schema::Scenario => lanes::schema(SchemaOf::Scenario).to_value(),
+        Schema::Diff => crate::diff::schema(),
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema is JSON");
     text.push('\n');

@@ -11,6 +11,7 @@
 mod human;
 mod json;
 mod markdown;
+mod schema;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 pub use human::human;
 pub use json::json;
 pub use markdown::markdown;
+pub use schema::schema;
 
 /// One of two plans that are compared.
 #[derive(Debug, Clone, Copy)]

@@ -126,6 +126,42 @@ fn every_kept_plan_is_accepted() {
     assert!(seen >= 14, "{seen} plans");
 }
 
+#[test]
+fn every_difference_is_accepted() {
+    let sandbox = crate::sandbox::Sandbox::with_lanes();
+    let schema = |name: &str| {
+        let text = sandbox.planner(&["schema", name]).with_code(0);
+        Schema::new(serde_json::from_str(&text).expect("JSON"))
+    };
+    let diff = schema("diff");
+    let plans: Vec<String> =
+        files("ci/plans", ".json").iter().map(|path| path.display().to_string()).collect();
+    let mut pairs: Vec<[&str; 2]> = Vec::new();
+    for one in &plans {
+        pairs.extend(plans.iter().map(|other| [one.as_str(), other.as_str()]));
+    }
+    sandbox.write("ci/catalog.toml", crate::program::CATALOG.replace("60", "61"));
+    sandbox.commit("change");
+    pairs.push(["HEAD~1", "HEAD"]);
+    for [one, other] in pairs {
+        let said = sandbox.planner(&["diff", one, other, "--format", "json"]);
+        let value: Value = serde_json::from_str(&said.out).expect("JSON");
+        let wrong = diff.refuses(&value);
+        assert!(wrong.is_empty(), "{one} {other}: {wrong:#?}");
+        for (key, bad) in [("same", json!(1)), ("wibble", json!(1)), ("nodes", json!([]))] {
+            let mut other = value.clone();
+            other[key] = bad;
+            assert!(!diff.refuses(&other).is_empty(), "{key}");
+        }
+    }
+    // The program prints the same schemas as the library.
+    for of in SchemaOf::ALL {
+        let text = sandbox.planner(&["schema", of.as_str()]).with_code(0);
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(value, lanes::schema(of).to_value());
+    }
+}
+
 /// The tables of the documentation are pieces of files: each is one of the four, or the executor's.
 #[test]
 fn every_piece_of_the_documentation_is_accepted() {
