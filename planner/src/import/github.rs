@@ -70,7 +70,7 @@ fn pairs(node: Option<&Yaml<'_>>) -> Vec<(String, String)> {
 /// The lists that some jobs ask for, as (job of the step, name), and those jobs.
 type Group<'a> = (Vec<(String, String)>, Vec<(&'a str, &'a Yaml<'a>)>);
 
-/// Which changes start a workflow; nothing: every change.
+/// Which changes start a workflow.
 enum Starts {
     Never,
     Always,
@@ -83,9 +83,16 @@ fn workflow(file: &str, root: &Yaml<'_>, draft: &mut Draft) {
     let name = get(root, "name").and_then(text).unwrap_or_else(|| stem.clone());
     let mut comment = vec![format!("{name} ({file})")];
     let starts = starts(root, &mut comment);
-    if matches!(starts, Starts::Never) {
-        draft.closing.push(format!("{file} is not started by a change and is not carried over."));
+    let times = schedules(root);
+    let by_change = !matches!(starts, Starts::Never);
+    if !by_change && times.is_empty() {
+        draft.closing.push(format!(
+            "{file} is started by no change and no schedule and is not carried over."
+        ));
         return;
+    }
+    if !times.is_empty() {
+        when(&times, draft, &mut comment);
     }
     for (key, what) in [("concurrency", "`concurrency`"), ("defaults", "`defaults`")] {
         if get(root, key).is_some() {
@@ -106,7 +113,7 @@ fn workflow(file: &str, root: &Yaml<'_>, draft: &mut Draft) {
             continue;
         }
         let condition = get(job, "if").and_then(text).unwrap_or_default();
-        let key = named_filters(&condition, &filters);
+        let key = if by_change { named_filters(&condition, &filters) } else { Vec::new() };
         match groups.iter_mut().find(|(other, _)| *other == key) {
             Some((_, jobs)) => jobs.push((id, job)),
             None => groups.push((key, vec![(id, job)])),
@@ -161,7 +168,20 @@ fn workflow(file: &str, root: &Yaml<'_>, draft: &mut Draft) {
         lane.comment = comment;
         lane.id = lane_id(draft, &id, &ids);
         lane.jobs = jobs.iter().map(|(id, job)| self::job(id, job, &ids, &env, &filters)).collect();
+        lane.nightly = !by_change;
+        let again = (by_change && !times.is_empty()).then(|| LaneDraft {
+            title: lane.title.as_ref().map(|title| format!("{title} (nightly)")),
+            nightly: true,
+            target_of: Some(lane.id.clone()),
+            comment: vec![format!("The schedule of {name} ({file}).")],
+            ..LaneDraft::default()
+        });
+        let id = format!("{}-nightly", lane.id);
         draft.lanes.push(lane);
+        if let Some(again) = again {
+            let id = draft.fresh_id(&id);
+            draft.lanes.push(LaneDraft { id, ..again });
+        }
     }
 }
 
@@ -175,6 +195,51 @@ fn lane_id(draft: &Draft, wanted: &str, jobs: &BTreeMap<String, String>) -> Stri
     }
 }
 
+/// The times at which a workflow starts, as cron writes them.
+fn schedules(root: &Yaml<'_>) -> Vec<String> {
+    let list = get(root, "on").and_then(|on| get(on, "schedule")).and_then(Yaml::as_sequence);
+    let crons = list.into_iter().flatten().filter_map(|one| get(one, "cron"));
+    crons.filter_map(text).collect()
+}
+
+/// Takes the time of day of the first schedule that has one; says which others there were. All
+/// nightly lanes start together here, and nothing here runs a clock.
+fn when(times: &[String], draft: &mut Draft, comment: &mut Vec<String>) {
+    let daily = |cron: &String| {
+        let fields: Vec<&str> = cron.split_whitespace().collect();
+        let [minute, hour, "*", "*", "*"] = fields[..] else { return None };
+        let (minute, hour): (u8, u8) = (minute.parse().ok()?, hour.parse().ok()?);
+        (minute < 60 && hour < 24).then(|| format!("{hour:02}:{minute:02}"))
+    };
+    if draft.nightly_schedule_utc.is_none() {
+        draft.nightly_schedule_utc = times.iter().find_map(daily);
+    }
+    let others: Vec<String> = times
+        .iter()
+        .filter(|cron| daily(cron).is_none() || daily(cron) != draft.nightly_schedule_utc)
+        .map(|cron| format!("`{cron}`"))
+        .collect();
+    if !others.is_empty() {
+        comment.push(format!(
+            "Not carried over: it started at {}; all nightly lanes start together.",
+            others.join(", ")
+        ));
+    }
+}
+
+/// What a matrix ran a job for, in words.
+fn matrix(job: &Yaml<'_>) -> Option<String> {
+    let matrix = get(get(job, "strategy")?, "matrix")?;
+    let Some(axes) = matrix.as_mapping() else { return text(matrix) };
+    let axis = |(name, values): (&Yaml<'_>, &Yaml<'_>)| {
+        let name = text(name)?;
+        let values = texts(Some(values));
+        let list = values.join(", ");
+        Some(if values.is_empty() { name } else { format!("{name}: {list}") })
+    };
+    Some(axes.iter().filter_map(axis).collect::<Vec<_>>().join("; "))
+}
+
 fn starts(root: &Yaml<'_>, comment: &mut Vec<String>) -> Starts {
     let Some(on) = get(root, "on") else { return Starts::Never };
     let names = on
@@ -185,8 +250,8 @@ fn starts(root: &Yaml<'_>, comment: &mut Vec<String>) -> Starts {
     else {
         return Starts::Never;
     };
-    let others: Vec<String> =
-        names.iter().filter(|name| *name != event).map(|name| format!("`{name}`")).collect();
+    let others = names.iter().filter(|name| *name != event && *name != "schedule");
+    let others: Vec<String> = others.map(|name| format!("`{name}`")).collect();
     if !others.is_empty() {
         comment.push(format!("Taken from `{event}`; not carried over: {}.", others.join(", ")));
     }
@@ -367,7 +432,14 @@ fn job(
     if !machine.is_empty() && !machine.iter().all(|it| it.starts_with("ubuntu")) {
         comment.push(format!("Ran on {}: give it a base with that placement.", machine.join(", ")));
     }
-    for key in ["strategy", "container", "services", "environment", "permissions", "concurrency"] {
+    if let Some(matrix) = matrix(job) {
+        comment.push(format!(
+            "Ran once for each of `{matrix}`; here it runs once: write a job for each, or a loop."
+        ));
+    } else if get(job, "strategy").is_some() {
+        comment.push("Not carried over: `strategy`.".to_owned());
+    }
+    for key in ["container", "services", "environment", "permissions", "concurrency"] {
         if get(job, key).is_some() {
             comment.push(format!("Not carried over: `{key}`."));
         }

@@ -158,15 +158,75 @@ jobs:
 #[test]
 fn what_no_change_starts_is_named_and_left_out() {
     let (catalog, drafted) = imported(&[
-        ("nightly.yml", "on: { schedule: [{ cron: '0 3 * * *' }] }\njobs: { a: { steps: [] } }\n"),
+        ("manual.yml", "on: workflow_dispatch\njobs: { a: { steps: [] } }\n"),
         (
             "docs.yml",
             "on: { push: { paths-ignore: ['docs/**', 'x?.md'] } }\njobs: { b: { steps: [{ run: 'true' }] } }\n",
         ),
     ]);
     assert_eq!(shown(&catalog), [r#"docs Some({"**"}) -{"docs/**"} docs-b"#]);
-    assert!(drafted.manifest.contains("nightly.yml is not started by a change"));
+    assert!(drafted.manifest.contains("manual.yml is started by no change and no schedule"));
     assert!(drafted.manifest.contains("`!x?.md` has no counterpart and is left out."));
+}
+
+#[test]
+fn schedules_are_nightly_lanes() {
+    let (catalog, drafted) = imported(&[
+        (
+            ".github/workflows/ci.yml",
+            "on:\n  pull_request: { paths: ['src/**'] }\n  schedule: [{ cron: '15 4 * * *' }]\n\
+             jobs: { unit: { steps: [{ run: make }] } }\n",
+        ),
+        (
+            "weekly.yml",
+            "on: { schedule: [{ cron: '0 3 * * 1' }] }\njobs: { fuzz: { if: github.ref == 'main', steps: [{ run: make fuzz }] } }\n",
+        ),
+    ]);
+    assert_eq!(
+        shown(&catalog),
+        [
+            r#"ci Some({"src/**"}) -{} ci-unit"#,
+            r"ci-nightly None -{} ci-unit",
+            r"weekly None -{} weekly-fuzz"
+        ]
+    );
+    let nightly = |id: &str| {
+        let lane = catalog.lane(id).expect("a lane");
+        catalog[lane].trigger == lanes::LaneTrigger::Nightly
+    };
+    assert!(!nightly("ci") && nightly("ci-nightly") && nightly("weekly"));
+    assert_eq!(catalog.rules().nightly_schedule_utc.as_deref(), Some("04:15"));
+    let said = "it started at `0 3 * * 1`; all nightly lanes start together.";
+    assert!(drafted.manifest.contains(said), "{}", drafted.manifest);
+    assert!(!drafted.manifest.contains("not carried over: `schedule`"), "{}", drafted.manifest);
+}
+
+#[test]
+fn what_every_pattern_must_match_and_what_none_may() {
+    let list = |with: &str, patterns: &str| {
+        let workflow = format!(
+            "on: pull_request\njobs:\n  changes:\n    outputs: {{ it: '${{{{ steps.f.outputs.it }}}}' }}\n    \
+             steps:\n      - id: f\n        uses: dorny/paths-filter@v3\n        with:\n          {with}\n          \
+             filters: |\n            it: [{patterns}]\n  unit:\n    needs: changes\n    \
+             if: needs.changes.outputs.it == 'true'\n    strategy: {{ matrix: {{ os: [a, b] }} }}\n    \
+             steps: [{{ run: make }}]\n"
+        );
+        let (catalog, drafted) = imported(&[("ci.yml", &workflow)]);
+        assert!(drafted.catalog.contains("Ran once for each of `os: a, b`"), "{}", drafted.catalog);
+        let wide = drafted.manifest.contains("`**` is wider");
+        (shown(&catalog).remove(0), wide)
+    };
+    let every = "predicate-quantifier: every";
+    let lane =
+        |paths: &str, exclude: &str| format!("ci-it Some({{{paths}}}) -{{{exclude}}} ci-unit");
+    assert_eq!(
+        list(every, "'src/**', '!**/*.md', '!src/gen/**'"),
+        (lane("\"src/**\"", "\"**/*.md\", \"src/gen/**\""), false)
+    );
+    assert_eq!(list(every, "'!**/*.md'"), (lane("\"**\"", "\"**/*.md\""), false));
+    assert_eq!(list(every, "'src/**', '**/*.rs'"), (lane("\"**\"", ""), true));
+    // With `some`, the default, `!…` is true for nearly every path.
+    assert_eq!(list("base: main", "'src/**', '!**/*.md'"), (lane("\"**\"", ""), true));
 }
 
 #[test]

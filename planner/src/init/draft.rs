@@ -17,7 +17,9 @@ pub struct Draft {
     pub ignore: Vec<String>,
     /// Named lists of globs.
     pub sets: Vec<(String, Vec<String>)>,
-    /// In order.
+    /// `nightly_schedule_utc`.
+    pub nightly_schedule_utc: Option<String>,
+    /// In order; nightly ones are written behind the others.
     pub lanes: Vec<LaneDraft>,
     /// What stands at the end of the manifest.
     pub closing: Vec<String>,
@@ -32,6 +34,10 @@ pub struct LaneDraft {
     pub id: String,
     /// What a forge shows; nothing: the id.
     pub title: Option<String>,
+    /// It is a nightly lane.
+    pub nightly: bool,
+    /// The lane before it whose target it runs; nothing: a target of its own.
+    pub target_of: Option<String>,
     /// Lines above the lane.
     pub comment: Vec<String>,
     /// What the target is for.
@@ -46,7 +52,7 @@ pub struct LaneDraft {
     pub inputs: Option<(&'static str, Vec<String>)>,
     /// At most one node of it at a time.
     pub concurrency_group: Option<String>,
-    /// In order; at least one.
+    /// In order; at least one, unless it runs the target of another lane.
     pub jobs: Vec<JobDraft>,
 }
 
@@ -143,6 +149,9 @@ impl Draft {
         let mut out = Lines::default();
         out.comment(&self.heading);
         out.line("version = 1");
+        if let Some(time) = &self.nightly_schedule_utc {
+            out.pair("nightly_schedule_utc", time);
+        }
         out.gap();
         if self.unmatched_runs_all {
             out.comment(&[
@@ -165,14 +174,16 @@ impl Draft {
             }
             out.gap();
         }
-        for lane in &self.lanes {
+        let (nightly, branch): (Vec<&LaneDraft>, Vec<&LaneDraft>) =
+            self.lanes.iter().partition(|lane| lane.nightly);
+        for lane in branch.into_iter().chain(nightly) {
             out.comment(&lane.comment);
-            out.line("[[branch.lanes]]");
+            out.line(if lane.nightly { "[[nightly.lanes]]" } else { "[[branch.lanes]]" });
             out.pair("id", &lane.id);
             if let Some(title) = &lane.title {
                 out.pair("title", title);
             }
-            out.pair("target", &lane.id);
+            out.pair("target", lane.target_of.as_ref().unwrap_or(&lane.id));
             if let Some((kind, packages)) = &lane.inputs {
                 let packages: Vec<String> = packages.iter().map(|name| quoted(name)).collect();
                 out.line(&format!("inputs = {{ {kind} = [{}] }}", packages.join(", ")));
@@ -215,7 +226,7 @@ impl Draft {
             "Builds write beside their sources: each job gets a copy of its own.".to_owned()
         ]);
         out.line("writable_workspace = true");
-        for lane in &self.lanes {
+        for lane in self.lanes.iter().filter(|lane| lane.target_of.is_none()) {
             out.gap();
             out.line("[[targets]]");
             out.pair("id", &lane.id);

@@ -1,5 +1,7 @@
 //! Lanes that name packages: what a change of files and of packages' manifests selects.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use planner::{Request, plan};
 use plans::{Plan, Reason};
 
@@ -134,4 +136,173 @@ fn a_base_whose_packages_cannot_be_read_makes_the_lanes_run_with_the_reason() {
     sandbox.commit("mended");
     let plan = planned(&sandbox);
     assert_eq!(plan.lanes().iter().filter(|lane| lane.selected).count(), 2);
+}
+
+/// Which packages each package needs in the end, itself among them: the closure of direct edges.
+fn closures(edges: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    let closure = |from: &String| {
+        let (mut all, mut waiting) = (BTreeSet::new(), vec![from.clone()]);
+        while let Some(one) = waiting.pop() {
+            if all.insert(one.clone()) {
+                waiting.extend(edges.get(&one).into_iter().flatten().cloned());
+            }
+        }
+        all
+    };
+    edges.keys().map(|from| (from.clone(), closure(from))).collect()
+}
+
+/// Holds what a change in each package's directory selects against what another tool says.
+#[track_caller]
+fn agrees(
+    sandbox: &Sandbox,
+    key: &str,
+    dirs: &BTreeMap<String, String>,
+    edges: &BTreeMap<String, BTreeSet<String>>,
+) {
+    let lanes = dirs.keys().enumerate().map(|(at, name)| {
+        format!("[[branch.lanes]]\nid = \"l{at}\"\ntitle = {name:?}\ncommand = [\"true\"]\ninputs = {{ {key} = [{name:?}] }}\n")
+    });
+    sandbox.write("ci/forge-lanes.toml", format!("version = 1\n{}", lanes.collect::<String>()));
+    sandbox.commit("lanes");
+    let closures = closures(edges);
+    for (changed, dir) in dirs {
+        let path = format!("{dir}/src/file");
+        let said =
+            sandbox.planner_in(&sandbox.root(), &["plan", "--changed-files", "-"], path.as_bytes());
+        let plan = said.plan();
+        let selected = plan.lanes().iter().filter(|lane| lane.selected);
+        let selected: BTreeSet<&str> = selected.map(|lane| lane.title.as_str()).collect();
+        let expected: BTreeSet<&str> = dirs
+            .keys()
+            .filter(|name| closures.get(*name).is_some_and(|all| all.contains(changed)))
+            .map(String::as_str)
+            .collect();
+        assert_eq!(selected, expected, "a change of {path}");
+    }
+}
+
+#[test]
+fn derived_paths_of_cargo_packages_are_what_cargo_metadata_says() {
+    let sandbox = Sandbox::new();
+    let package = |dir: &str, more: &str| {
+        let name = dir.rsplit('/').next().expect("a name");
+        sandbox.write(
+            format!("{dir}/Cargo.toml"),
+            format!(
+                "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{more}"
+            ),
+        );
+        sandbox.write(format!("{dir}/src/lib.rs"), "");
+    };
+    sandbox.write(
+        "Cargo.toml",
+        "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\", \"tools/xtask\"]\n\
+         exclude = [\"crates/left-out\"]\n\
+         [workspace.dependencies]\ninherited = { path = \"crates/inherited\" }\n\
+         short = { path = \"crates/renamed\", package = \"renamed\" }\n",
+    );
+    package(
+        "crates/app",
+        "[dependencies]\nnormal = { path = \"../normal\" }\ninherited.workspace = true\n\
+         [dev-dependencies]\ndev = { path = \"../dev\" }\n\
+         [build-dependencies]\nbuild = { path = \"../build\" }\n\
+         [target.'cfg(windows)'.dependencies]\nwin = { path = \"../win\" }\n\
+         [target.'cfg(unix)'.build-dependencies]\nunixy = { path = \"../unixy\" }\n",
+    );
+    package(
+        "crates/normal",
+        "[dependencies]\nother = { path = \"../aliased\", package = \"aliased\" }\n",
+    );
+    package("crates/inherited", "[dependencies]\nshort.workspace = true\n");
+    package("crates/renamed", "[dependencies]\nleft-out = { path = \"../left-out\" }\n");
+    package(
+        "crates/left-out",
+        "[workspace]\n[dependencies]\nvendored = { path = \"../../vendor/vendored\" }\n",
+    );
+    package("vendor/vendored", "");
+    package(
+        "crates/aliased",
+        "[dependencies]\nmaybe = { path = \"../maybe\", optional = true }\n[features]\ndefault = []\n",
+    );
+    for leaf in ["dev", "build", "win", "unixy", "maybe", "alone"] {
+        package(&format!("crates/{leaf}"), "");
+    }
+    package("tools/xtask", "[dependencies]\napp = { path = \"../../crates/app\" }\n");
+
+    let output = std::process::Command::new("cargo")
+        .args(["metadata", "--offline", "--format-version", "1", "--all-features"])
+        .current_dir(sandbox.root())
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let root = sandbox.root().canonicalize().expect("a root");
+    let (mut dirs, mut names, mut edges) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    let packages = metadata["packages"].as_array().expect("a list");
+    for package in packages {
+        let dir = text(&package["manifest_path"]).replace("/Cargo.toml", "");
+        let name = text(&package["name"]);
+        names.insert(dir.clone(), name.clone());
+        let inside = std::path::Path::new(&dir).strip_prefix(&root).expect("below the root");
+        dirs.insert(name, inside.to_str().expect("UTF-8").to_owned());
+    }
+    for package in packages {
+        let dependencies = package["dependencies"].as_array().expect("a list").iter();
+        let to = dependencies.filter_map(|it| names.get(it["path"].as_str()?).cloned());
+        edges.insert(text(&package["name"]), to.collect::<BTreeSet<_>>());
+    }
+    assert_eq!(dirs.len(), 14, "{dirs:?}");
+    agrees(&sandbox, "cargo", &dirs, &edges);
+}
+
+#[test]
+fn derived_paths_of_npm_workspaces_are_what_npms_lock_file_says() {
+    let sandbox = Sandbox::new();
+    let package = |dir: &str, text: &str| {
+        sandbox.write(format!("{dir}/package.json"), text);
+        sandbox.write(format!("{dir}/src/file"), "");
+    };
+    sandbox.write("package.json", r#"{ "name": "root", "workspaces": ["js/*", "apps/**"] }"#);
+    package(
+        "js/ui",
+        r#"{ "name": "@acme/ui", "version": "1.2.0", "peerDependencies": { "@acme/icons": "^1.0.0" } }"#,
+    );
+    package("js/icons", r#"{ "name": "@acme/icons", "version": "1.0.0" }"#);
+    package("js/tools", r#"{ "name": "tools", "version": "0.1.0" }"#);
+    package("js/alone", r#"{ "name": "alone", "version": "0.1.0" }"#);
+    package(
+        "apps/deep/web",
+        r#"{ "name": "@acme/web", "version": "1.0.0", "dependencies": { "@acme/ui": "^1.0.0" }, "devDependencies": { "tools": "*" } }"#,
+    );
+    package(
+        "apps/cli",
+        r#"{ "name": "cli", "version": "1.0.0", "optionalDependencies": { "tools": "file:../../js/tools" } }"#,
+    );
+    let npm = std::process::Command::new("npm")
+        .args(["install", "--offline", "--package-lock-only", "--no-audit", "--no-fund"])
+        .current_dir(sandbox.root())
+        .output();
+    let Ok(npm) = npm else { return };
+    assert!(npm.status.success(), "{}", String::from_utf8_lossy(&npm.stderr));
+    let lock = std::fs::read(sandbox.root().join("package-lock.json")).expect("a lock file");
+    let lock: serde_json::Value = serde_json::from_slice(&lock).expect("JSON");
+    let packages = lock["packages"].as_object().expect("packages");
+    let linked: BTreeMap<&str, &str> = packages
+        .iter()
+        .filter(|(_, it)| it["link"] == true)
+        .filter_map(|(at, it)| Some((at.strip_prefix("node_modules/")?, it["resolved"].as_str()?)))
+        .collect();
+    let (mut dirs, mut edges) = (BTreeMap::new(), BTreeMap::new());
+    for (name, dir) in &linked {
+        dirs.insert((*name).to_owned(), (*dir).to_owned());
+        let of = |kind: &str| packages[*dir][kind].as_object().into_iter().flatten();
+        let kinds = ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
+        let to = kinds.iter().flat_map(|kind| of(kind)).map(|(to, _)| to.clone());
+        edges
+            .insert((*name).to_owned(), to.filter(|to| linked.contains_key(to.as_str())).collect());
+    }
+    assert_eq!(dirs.len(), 6, "{dirs:?}");
+    agrees(&sandbox, "npm", &dirs, &edges);
 }
