@@ -72,6 +72,12 @@ impl Script {
         self
     }
 
+    /// Returns the script for who takes text alone: an argument of ours that holds no path but our own.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+
     /// Returns the bytes of the script.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

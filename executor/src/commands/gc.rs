@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use plans::{EngineName, Placement, Plan, Runtime};
+use plans::{Placement, Plan, Runtime};
 
 use super::{Place, prepare, running};
 use crate::{
@@ -69,7 +69,8 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
     let runs = state.runs()?;
     let flags: BTreeMap<_, _> = gc.hosts.iter().cloned().collect();
     let mut placements = BTreeMap::from([("local".to_owned(), Placement::Local)]);
-    let mut projects: BTreeSet<(String, Option<EngineName>)> = BTreeSet::new();
+    // Where instances surely were.
+    let mut incuses = BTreeSet::new();
     // Where guests of Tart may be.
     let mut tarts = BTreeSet::new();
     for dir in &runs {
@@ -78,8 +79,8 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
         for node in policy::sited(&plan, &config, &flags) {
             let placement = node.spec.placement.clone();
             match &node.spec.runtime {
-                Runtime::Incus(spec) => {
-                    projects.insert((placement.host_name().to_owned(), spec.project.clone()));
+                Runtime::Incus(_) => {
+                    incuses.insert(placement.host_name().to_owned());
                 }
                 Runtime::Tart(_) => {
                     tarts.insert(placement.host_name().to_owned());
@@ -102,9 +103,10 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
         }
     }
     // Instances first: they hold the directories that they share with their machine.
-    for (host, project) in &projects {
-        if let Some(placement) = placements.get(host) {
-            sweep_instances(&machines, placement, project.as_ref(), &state, &mut collection);
+    for (host, placement) in &placements {
+        if host == "local" || incuses.contains(host) {
+            let surely = incuses.contains(host);
+            sweep_instances(&machines, placement, surely, &state, &mut collection);
         }
     }
     for placement in placements.values() {
@@ -192,28 +194,32 @@ fn sweep(
     }
 }
 
-/// Removes instances that nobody answers for, in one project of one machine's Incus.
+/// Removes instances that nobody answers for, in all projects of one machine's Incus. Without plans
+/// that speak of it here, an Incus that does not answer has nothing of ours.
 fn sweep_instances(
     machines: &Machines,
     placement: &Placement,
-    project: Option<&EngineName>,
+    surely: bool,
     state: &StateDir,
     collection: &mut Collection,
 ) {
     let name = placement.host_name();
-    let project = project.map(EngineName::as_str);
     let found = machines.open(placement).and_then(|machine| {
         let wanted = |run: &str| is_wanted(state, run);
-        let found = incus::leftovers(&*machine, project, &state.runs_dir(), &wanted)?;
+        let found = incus::leftovers(&*machine, &state.runs_dir(), &wanted)?;
         Ok((machine, found))
     });
     match found {
+        Err(_) if !surely => {}
         Err(fault) => collection.stays.push(format!("instances on `{name}`: {fault}")),
-        Ok((machine, leftovers)) => {
-            for leftover in leftovers.into_iter().filter(|leftover| !leftover.in_use) {
-                collection.take(&format!("instance `{}` on `{name}`", leftover.name), || {
-                    incus::remove_leftover(&*machine, project, &leftover)
-                        .map_err(|fault| fault.to_string())
+        Ok((machine, found)) => {
+            for left in found.into_iter().filter(|left| !left.leftover.in_use) {
+                let what = format!(
+                    "instance `{}` of project `{}` on `{name}`",
+                    left.leftover.name, left.project
+                );
+                collection.take(&what, || {
+                    incus::remove_leftover(&*machine, &left).map_err(|fault| fault.to_string())
                 });
             }
         }

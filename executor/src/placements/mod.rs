@@ -379,6 +379,14 @@ pub struct BindMount {
     pub to: String,
 }
 
+impl BindMount {
+    /// Returns whether it is of a nix store, which is everybody's to read and full of links.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.from.starts_with("/nix/store/")
+    }
+}
+
 /// What is kept of what a job leaves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keep {
@@ -439,6 +447,10 @@ pub struct Turn {
     /// These groups, alone.
     pub groups: Vec<String>,
 }
+
+/// The name of a script in an attempt's directory that ends with 0 while the job runs where nobody on
+/// the machine sees it, in a guest: asked about a turn whose executor is gone. A host process has none.
+pub const LIVES: &str = "lives";
 
 /// Places and groups that are held; dropping it lets go.
 pub trait Held: Send {}

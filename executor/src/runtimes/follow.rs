@@ -35,20 +35,74 @@ pub(super) trait Inside {
     fn exec(&self, argv: &[String]) -> ControlCommand;
 
     /// Says, after a connection broke for the reason `broken`, whether the guest is one to come back
-    /// to: `None`. Somebody spoke from inside at `heard` for the last time. A verdict that can be
-    /// read past the guest is the answer then, the rest of its log taken over first.
+    /// to: `None`. A verdict that can be read past the guest is the answer then, the rest of its log
+    /// taken over first.
     ///
     /// # Errors
     ///
     /// When the guest is gone, or was silent for too long.
-    fn look(&self, broken: &str, heard: Instant, log: &mut Log)
-    -> Result<Option<JobStatus>, Fault>;
+    fn look(
+        &self,
+        broken: &str,
+        silence: Silence,
+        log: &mut Log,
+    ) -> Result<Option<JobStatus>, Fault>;
 
     /// Says to the engine's own books that somebody still wants the guest; failing is no matter.
     fn renew(&self) {}
 
     /// Says that a supervisor had no room to start in.
     fn no_room(&self) -> Fault;
+}
+
+/// Since when nobody spoke from inside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Silence {
+    since: Instant,
+    /// Whether nobody did at all yet.
+    pub(super) unbroken: bool,
+}
+
+impl Silence {
+    fn begins() -> Self {
+        Self { since: Instant::now(), unbroken: true }
+    }
+
+    fn ends(&mut self) {
+        *self = Self { since: Instant::now(), unbroken: false };
+    }
+
+    /// Returns when it began.
+    pub(super) fn began(self) -> Instant {
+        self.since
+    }
+
+    /// Returns how long that is.
+    pub(super) fn lasted(self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+/// How a job is started.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    /// A script that makes ready what is inside; run before each try, and no job without it.
+    pub(super) ready: String,
+    /// What the supervisor is told: `timeout=…`, `lease=…`, `grace=…`.
+    pub(super) options: Vec<String>,
+}
+
+impl Start {
+    /// Says what a supervisor is told of a job's limits, in seconds.
+    pub(super) fn new(limits: &Limits) -> Self {
+        let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let options = vec![
+            format!("timeout={}", seconds(limits.timeout)),
+            format!("lease={}", seconds(limits.lease)),
+            format!("grace={}", seconds(limits.grace)),
+        ];
+        Self { options, ready: "true".to_owned() }
+    }
 }
 
 /// One job in one guest.
@@ -73,9 +127,9 @@ enum Seen {
 }
 
 impl Follower<'_> {
-    /// Follows the job to its end, starting it first if `start` has options for that: asked for as
-    /// often as it takes, it happens once.
-    pub(super) fn run(&self, start: Option<&[String]>) -> Result<JobStatus, Fault> {
+    /// Follows the job to its end, starting it first if `start` says how: asked for as often as it
+    /// takes, it happens once.
+    pub(super) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
         let request = self.context.request;
         let withheld: Vec<String> =
             request.secrets.values().map(|value| value.reveal().to_owned()).collect();
@@ -83,10 +137,10 @@ impl Follower<'_> {
             Log::open(&request.guest_log, &withheld).map_err(|error| unwritable(&error))?;
         let control = self.context.control;
         let mut doubts = 0;
-        let mut heard = Instant::now();
+        let mut silence = Silence::begins();
         let mut pause = Duration::from_millis(50);
         let status = loop {
-            let broken = match self.once(start, &mut log, &mut heard, control)? {
+            let broken = match self.once(start, &mut log, &mut silence, control)? {
                 Seen::Stands(status @ (JobStatus::Lost | JobStatus::HostRebooted)) => {
                     doubts += 1;
                     if doubts > DOUBTS {
@@ -95,10 +149,10 @@ impl Follower<'_> {
                     "its supervisor is gone".to_owned()
                 }
                 Seen::Stands(status) => break status,
-                Seen::Raised => break self.end(&mut log, &mut heard)?,
+                Seen::Raised => break self.end(&mut log, &mut silence)?,
                 Seen::Broken(why) => why,
             };
-            if let Some(status) = self.inside.look(&broken, heard, &mut log)? {
+            if let Some(status) = self.inside.look(&broken, silence, &mut log)? {
                 break status;
             }
             let _ = control.wait(control.level(), pause);
@@ -116,9 +170,9 @@ impl Follower<'_> {
     /// Attaches once and reads until the job is over or the connection is.
     fn once(
         &self,
-        start: Option<&[String]>,
+        start: Option<&Start>,
         log: &mut Log,
-        heard: &mut Instant,
+        silence: &mut Silence,
         control: &Control,
     ) -> Result<Seen, Fault> {
         if control.level() > Level::Run {
@@ -128,8 +182,9 @@ impl Follower<'_> {
         let marker = token();
         let at = offset.to_string();
         let argv = match start {
-            Some(options) => {
-                let words = ["sh", "-c", START, "sh", self.shim, self.job, &at, &marker];
+            Some(Start { ready, options }) => {
+                let script = format!("({ready}) || exit 1\n{START}");
+                let words = ["sh", "-c", &script, "sh", self.shim, self.job, &at, &marker];
                 words.into_iter().map(str::to_owned).chain(options.iter().cloned()).collect()
             }
             None => owned(&["sh", self.shim, "attach", self.job, &at, &marker]),
@@ -150,7 +205,7 @@ impl Follower<'_> {
                         return Flow::Stop;
                     }
                 };
-                *heard = Instant::now();
+                silence.ends();
                 for frame in all {
                     match frame {
                         Frame::Word(word) if word == "started" || word == "already" => {
@@ -208,7 +263,7 @@ impl Follower<'_> {
     }
 
     /// Ends the job as its control wants it, and follows it to that end.
-    fn end(&self, log: &mut Log, heard: &mut Instant) -> Result<JobStatus, Fault> {
+    fn end(&self, log: &mut Log, silence: &mut Silence) -> Result<JobStatus, Fault> {
         let control = self.context.control;
         let mut told = Level::Run;
         let mut until = Instant::now() + Duration::from_secs(30);
@@ -227,7 +282,7 @@ impl Follower<'_> {
             };
             let status = match asked {
                 Ok(status) => status,
-                Err(fault) => match self.inside.look(&fault.message, *heard, log)? {
+                Err(fault) => match self.inside.look(&fault.message, *silence, log)? {
                     Some(status) => return Ok(status),
                     None => JobStatus::Running,
                 },
@@ -236,7 +291,7 @@ impl Follower<'_> {
                 // The rest of its log; nothing can rise any more that matters.
                 let quiet = Control::new()
                     .map_err(|error| Fault::io(FailureKind::Io, "making a control", &error))?;
-                return match self.once(None, log, heard, &quiet)? {
+                return match self.once(None, log, silence, &quiet)? {
                     Seen::Stands(status) => Ok(status),
                     Seen::Broken(_) | Seen::Raised => Ok(status),
                 };

@@ -15,7 +15,8 @@
 #   sh shim.sh list    ROOT                  "RUN/NODE.ATTEMPT <status line>" for each directory below
 #   sh shim.sh take    TURNS TOKEN SECS JOB PLACES [GROUP…]
 #       Takes one of PLACES (0: no limit) and all GROUPs at once: "taken FILE…", or "busy FILE". Who took
-#       them has SECS to start the job in directory JOB or to call again; while it runs, they are taken.
+#       them has SECS to start the job in directory JOB or to call again; while it runs, they are taken,
+#       also while JOB/lives, a script, says that it does in a guest. JOB itself may always take them again.
 #   sh shim.sh hold    TURNS TOKEN SECS FILE…  another SECS: "held", or "lost FILE"
 #   sh shim.sh drop    TURNS TOKEN FILE…       lets go: "dropped"
 #
@@ -729,10 +730,14 @@ is_free() {
     [ -s "$1" ] || return 0
     { read -r f_token f_boot f_until && IFS= read -r f_job; } <"$1" || return 0
     [ "$f_token" != "$token" ] || return 0
+    # Who takes a job up again has its turn: nobody else is at it.
+    [ "$f_job" = - ] || [ "$f_job" != "$job" ] || return 0
     # After another boot nothing of it runs.
     [ "$f_boot" = "$BOOT" ] || return 0
     is_number "$f_until" && [ "$NOW" -lt "$f_until" ] && return 1
     (cd "$f_job" 2>/dev/null && ! verdict && alive claim) && return 1
+    # A job in a guest is seen by whoever made that.
+    [ -f "$f_job/lives" ] && sh "$f_job/lives" </dev/null >/dev/null 2>&1 9>&- && return 1
     return 0
 }
 

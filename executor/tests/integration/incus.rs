@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// A repository, and the engine its plans run on.
-struct Site {
-    world: World,
-    bed: TestBed,
+pub(crate) struct Site {
+    pub(crate) world: World,
+    pub(crate) bed: TestBed,
     /// The daemon to talk to, when it is not the single one.
     member: Option<String>,
 }
@@ -25,12 +25,12 @@ macro_rules! site {
 }
 
 impl Site {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         Self::with(&["incus"])
     }
 
     /// A site with more engines than that.
-    fn with(engines: &[&str]) -> Option<Self> {
+    pub(crate) fn with(engines: &[&str]) -> Option<Self> {
         Some(Self::on(TestBed::shared(engines)?))
     }
 
@@ -48,7 +48,7 @@ impl Site {
         site
     }
 
-    fn command(&self, arguments: &[&str]) -> std::process::Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = self.world.command(arguments);
         let path = std::env::var("PATH").unwrap_or_default();
         let tools = self.world.path().join("bin");
@@ -61,23 +61,23 @@ impl Site {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         Ended::of(self.command(arguments).output().expect("the program starts"))
     }
 
-    fn node(&self) -> Value {
+    pub(crate) fn node(&self) -> Value {
         let record = self.world.record();
         record["nodes"][0].clone()
     }
 
-    fn log(&self, node: &str, kind: &str) -> String {
+    pub(crate) fn log(&self, node: &str, kind: &str) -> String {
         let run = self.world.runs().pop().expect("a run");
         let path = run.join("nodes").join(node).join(kind);
         String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
     }
 
     /// The instances that this world's runs left.
-    fn instances(&self) -> Vec<String> {
+    pub(crate) fn instances(&self) -> Vec<String> {
         let runs: Vec<String> = self
             .world
             .runs()
@@ -98,14 +98,14 @@ impl Site {
 }
 
 /// Settings of an instance of the test image.
-fn incus(more: &str) -> plans::Runtime {
+pub(crate) fn incus(more: &str) -> plans::Runtime {
     let comma = if more.is_empty() { "" } else { "," };
     serde_json::from_str(&format!(r#"{{"incus":{{"image":"testbed"{comma}{more}}}}}"#))
         .expect("settings")
 }
 
 /// A node that runs a script in a container.
-fn contained(script: &str) -> plans::Node {
+pub(crate) fn contained(script: &str) -> plans::Node {
     let mut node = sh("execute-a", script, &[]);
     node.spec.runtime = incus("");
     node
@@ -223,7 +223,13 @@ fn a_secret_reaches_the_job_and_neither_log_nor_engine() {
 }
 
 #[track_caller]
-fn check_infra(site: &Site, runtime: plans::Runtime, script: &str, kind: &str, says: &str) {
+pub(crate) fn check_infra(
+    site: &Site,
+    runtime: plans::Runtime,
+    script: &str,
+    kind: &str,
+    says: &str,
+) {
     let mut node = contained(script);
     node.spec.runtime = runtime;
     let plan = site.world.plan(vec![node]);
@@ -342,12 +348,28 @@ fn gc_removes_instances_of_dead_runs_and_nothing_else() {
     ]);
     assert!(made.0, "{}", made.1);
     assert!(site.bed.incus(&["launch", "testbed", &alien]).0);
+    // A project that no plan of this state directory names.
+    let elsewhere = name("elsewhere");
+    let made = site.bed.incus(&[
+        "init",
+        "--empty",
+        "--project",
+        "forbidden",
+        &elsewhere,
+        "-c",
+        &label("owner", &owner),
+        "-c",
+        &label("run", "20200101-000000-gone"),
+    ]);
+    assert!(made.0, "{}", made.1);
     let dry = site.run(&["gc", "--dry-run"]).code(0);
     assert!(dry.out.contains(&dead) && !dry.out.contains(&alien), "{}", dry.out);
+    assert!(dry.out.contains(&format!("`{elsewhere}` of project `forbidden`")), "{}", dry.out);
     site.run(&["gc"]).code(0);
-    let (_, left) = site.bed.incus(&["list", "--format", "csv", "-c", "n"]);
+    let (_, left) = site.bed.incus(&["list", "--all-projects", "--format", "csv", "-c", "n"]);
     site.bed.incus(&["delete", "--force", &alien]);
     assert!(!left.contains(&dead) && left.contains(&alien), "{left}");
+    assert!(!left.contains(&elsewhere), "{left}");
 }
 
 #[test]
@@ -392,7 +414,7 @@ fn a_name_that_is_taken_is_named_and_what_has_it_stays() {
 }
 
 /// A host of the test bed; what it keeps goes with the test.
-fn remote(site: &Site, host: &str) -> plans::Placement {
+pub(crate) fn remote(site: &Site, host: &str) -> plans::Placement {
     let work_dir = site.world.path().join("work").display().to_string();
     plans::Placement::RemoteSsh(plans::SshHost {
         host: plans::HostName::new(host).expect("a name"),
@@ -522,7 +544,7 @@ fn a_staged_linux_target_runs_whole_on_a_host() {
 }
 
 /// A site on a cluster, reached through its first member.
-fn cluster(bed: TestBed) -> Site {
+pub(crate) fn cluster(bed: TestBed) -> Site {
     let mut site = Site::on(bed);
     site.member = Some(site.bed.env["TESTBED_CLUSTER_M1"].clone());
     site
@@ -559,21 +581,32 @@ fn a_staged_linux_target_runs_whole_on_a_cluster() {
 }
 
 /// A site whose engine the test may break.
-fn breakable(name: &str, engine: &str) -> Option<Site> {
-    Some(Site::on(TestBed::own(name, &[engine])?))
+pub(crate) fn breakable(name: &str, engines: &[&str]) -> Option<Site> {
+    Some(Site::on(TestBed::own(name, engines)?))
 }
 
 #[track_caller]
-fn begin(site: &Site, node: plans::Node) -> std::process::Child {
+pub(crate) fn begin(site: &Site, node: plans::Node) -> std::process::Child {
     let plan = site.world.plan(vec![node]);
     let child = site.command(&["apply", &plan]).spawn().expect("starts");
     until(|| !site.world.runs().is_empty() && site.log("execute-a", "guest.log") == "up\n");
     child
 }
 
+/// What a job in an instance sees as its artifacts directory, on the machine: below one that attempts
+/// are in.
+pub(crate) fn artifacts(below: &std::path::Path) -> std::path::PathBuf {
+    let found = std::process::Command::new("find")
+        .arg(below)
+        .args(["-path", "*/guest/artifacts", "-type", "d"])
+        .output()
+        .expect("find starts");
+    String::from_utf8_lossy(&found.stdout).lines().next().expect("a directory").into()
+}
+
 #[test]
 fn a_daemon_that_is_killed_under_a_job_ends_nothing_and_one_that_is_down_is_named() {
-    let Some(site) = breakable("killed", "incus") else { return };
+    let Some(site) = breakable("killed", &["incus"]) else { return };
     let child = begin(&site, contained("echo up; sleep 5; echo down"));
     site.bed.signal("incusd", "-KILL");
     site.bed.heal(&["incus"]);
@@ -591,9 +624,13 @@ fn a_daemon_that_is_killed_under_a_job_ends_nothing_and_one_that_is_down_is_name
 
 #[test]
 fn a_daemon_that_is_frozen_hangs_nobody_and_takes_no_verdict() {
-    let Some(site) = breakable("frozen", "incus") else { return };
-    let child = begin(&site, contained("echo up; sleep 3; echo down; exit 5"));
+    let Some(site) = breakable("frozen", &["incus"]) else { return };
+    let script =
+        "echo up; until [ -e \"$ARTIFACTS_DIR/go\" ]; do sleep 0.1; done; echo down; exit 5";
+    let child = begin(&site, contained(script));
     site.bed.signal("incusd", "-STOP");
+    // However long that took, the job ends behind the daemon's back.
+    std::fs::write(artifacts(&site.world.state_dir()).join("go"), "").expect("written");
     Ended::of(child.wait_with_output().expect("ends")).code(1);
     assert_eq!(site.node()["exit_code"], 5);
     assert_eq!(site.log("execute-a", "guest.log"), "up\ndown\n");
@@ -605,17 +642,53 @@ fn a_daemon_that_is_frozen_hangs_nobody_and_takes_no_verdict() {
 }
 
 #[test]
-fn a_member_that_dies_is_no_failure_of_its_job() {
+fn a_member_that_dies_is_no_failure_of_its_job_and_another_one_takes_it() {
     let Some(bed) = TestBed::own("member", &["cluster"]) else { return };
     let site = cluster(bed);
+    let m1 = site.bed.env["TESTBED_CLUSTER_M1"].clone();
+    // Something to do for the first member, so that the engine places the job on the other.
+    let busy = ["init", "--empty", "busy", "--target", "m1"];
+    assert!(site.bed.incus_at(Some(&m1), &busy).0);
     let mut node = contained("echo up; while [ ! -e /forge-lanes/tmp/never ]; do sleep 1; done");
-    node.spec.runtime = incus(r#""cluster":{"member":"m2"}"#);
+    node.spec.runtime = incus(r#""cluster":"any""#);
     let child = begin(&site, node);
-    let instances = site.instances();
-    assert_eq!(instances.len(), 1, "{instances:?}");
+    let places = || {
+        let (_, all) = site.bed.incus_at(Some(&m1), &["list", "-f", "csv", "-c", "nL"]);
+        all.lines().filter(|line| line.starts_with("fl-")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = places();
+    assert!(matches!(&first[..], [one] if one.ends_with(",m2")), "{first:?}");
     site.bed.signal("incusd-m2", "-KILL");
-    // The plan names the member, so that other tries fail as well, each with its reason.
-    let ended = Ended::of(child.wait_with_output().expect("ends")).code(3);
-    assert!(ended.err.contains("member `m2` of the cluster is offline"), "{}", ended.err);
-    assert_eq!(site.node()["outcome"], "infra_failed");
+    until(|| places().iter().any(|line| line.ends_with(",m1")));
+    until(|| site.log("execute-a", "guest.log") == "up\n");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("alive");
+    Ended::of(child.wait_with_output().expect("ends")).code(130);
+    assert_eq!(site.node()["attempts"], 2);
+    let log = site.log("execute-a", "attempts/1/host.log");
+    assert!(log.contains("member `m2` of the cluster is offline"), "{log}");
+    assert!(places().iter().all(|line| line.ends_with(",m2")), "{:?}", places());
+}
+
+#[test]
+fn a_cluster_group_takes_the_jobs_that_name_it() {
+    let Some(bed) = TestBed::shared(&["cluster"]) else { return };
+    let site = cluster(bed);
+    let group = format!("g{}", std::process::id());
+    let on = |words: &[&str]| {
+        let (ok, said) = site.bed.incus_at(site.member.as_deref(), words);
+        assert!(ok, "{words:?}: {said}");
+    };
+    on(&["cluster", "group", "create", &group]);
+    on(&["cluster", "group", "add", "m2", &group]);
+    let mut node = contained("echo in; cat \"$FORGE_LANES_SCRATCH/file.txt\"");
+    node.spec.runtime = incus(&format!(r#""cluster":{{"group":"{group}"}}"#));
+    let plan = site.world.plan(vec![node]);
+    let ended = site.run(&["apply", &plan]);
+    on(&["cluster", "group", "remove", "m2", &group]);
+    on(&["cluster", "group", "delete", &group]);
+    ended.code(0);
+    assert_eq!(site.log("execute-a", "guest.log"), "in\ncontent\n");
+    let details = site.node()["details"].clone();
+    assert_eq!(details["member"], "m2", "{details}");
 }

@@ -20,22 +20,22 @@ use crate::{
 };
 
 /// A world with a Tart that has one image, `base`.
-struct Mac {
-    world: World,
-    tart: Tart,
+pub(crate) struct Mac {
+    pub(crate) world: World,
+    pub(crate) tart: Tart,
     /// The host that has that Tart, when it is not this machine.
     far: Option<Sshd>,
 }
 
 impl Mac {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let tart = Tart::new()?;
         tart.create("base");
         Some(Self { world: World::new(), tart, far: None })
     }
 
     /// The same behind a real sshd, whose sessions alone know of Tart.
-    fn far() -> Option<Self> {
+    pub(crate) fn far() -> Option<Self> {
         let mut mac = Self::new()?;
         let path = std::env::var("PATH").unwrap_or_default();
         let far = Sshd::start(&format!(
@@ -60,7 +60,7 @@ impl Mac {
     }
 
     /// The node, where that Tart is.
-    fn at(&self, mut node: Node) -> Node {
+    pub(crate) fn at(&self, mut node: Node) -> Node {
         if let Some(far) = &self.far {
             let work_dir = far.root().join("work dir");
             node.spec.placement = Placement::RemoteSsh(SshHost {
@@ -73,7 +73,7 @@ impl Mac {
         node
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.world.command(arguments);
         let path = std::env::var("PATH").unwrap_or_default();
         match &self.far {
@@ -92,52 +92,52 @@ impl Mac {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         Ended::of(self.command(arguments).output().expect("the program starts"))
     }
 
-    fn start(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().expect("the program starts")
     }
 
-    fn log(&self, id: &str) -> String {
+    pub(crate) fn log(&self, id: &str) -> String {
         let Some(run) = self.world.runs().pop() else { return String::new() };
         fs::read_to_string(run.join("nodes").join(id).join("guest.log")).unwrap_or_default()
     }
 
-    fn node_record(&self, id: &str) -> Value {
+    pub(crate) fn node_record(&self, id: &str) -> Value {
         let record = self.world.record();
         let nodes = record["nodes"].as_array().expect("nodes");
         nodes.iter().find(|node| node["id"] == id).expect("a node").clone()
     }
 
-    fn result(&self, id: &str) -> String {
+    pub(crate) fn result(&self, id: &str) -> String {
         let run = self.world.runs().pop().expect("a run");
         fs::read_to_string(run.join("nodes").join(id).join("result.json")).unwrap_or_default()
     }
 
     /// The guests that tart knows, the image apart.
-    fn guests(&self) -> Vec<String> {
+    pub(crate) fn guests(&self) -> Vec<String> {
         let listed = self.tart.run(&["list", "-q", "--source", "local"]);
         let names = String::from_utf8_lossy(&listed.stdout).into_owned();
         names.lines().filter(|name| *name != "base").map(str::to_owned).collect()
     }
 
-    fn records(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> PathBuf {
         self.world.path().join("home/.forge-lanes/tart")
     }
 
     /// Nothing is left: no guest, no record, no place taken.
     #[track_caller]
-    fn is_clean(&self) {
+    pub(crate) fn is_clean(&self) {
         assert_eq!(self.guests(), Vec::<String>::new());
         assert_eq!(names(&self.records()), [".lock"]);
     }
 
     /// One run of one node.
-    fn apply(&self, node: Node, code: i32) -> Value {
+    pub(crate) fn apply(&self, node: Node, code: i32) -> Value {
         let id = node.id.to_string();
         let plan = self.world.plan(vec![self.at(node)]);
         let ended = self.run(&["apply", &plan]);
@@ -147,7 +147,7 @@ impl Mac {
     }
 }
 
-fn names(directory: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -165,7 +165,7 @@ macro_rules! mac {
 }
 
 /// A node like `sh`'s, in a guest.
-fn guest(id: &str, script: &str, depends_on: &[&str]) -> Node {
+pub(crate) fn guest(id: &str, script: &str, depends_on: &[&str]) -> Node {
     let mut node = sh(id, script, depends_on);
     node.spec.runtime = Runtime::Tart(plans::Tart {
         image: EngineName::new("base").expect("a name"),
@@ -177,7 +177,7 @@ fn guest(id: &str, script: &str, depends_on: &[&str]) -> Node {
     node
 }
 
-fn tart_of(node: &mut Node) -> &mut plans::Tart {
+pub(crate) fn tart_of(node: &mut Node) -> &mut plans::Tart {
     let Runtime::Tart(tart) = &mut node.spec.runtime else { panic!("not in a guest") };
     tart
 }
@@ -328,7 +328,7 @@ fn a_run_that_is_cancelled_while_its_guest_boots_deletes_it() {
     mac.is_clean();
 }
 
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let pid = Pid::from_raw(child.id().cast_signed()).expect("a pid");
     kill_process(pid, Signal::INT).expect("signalled");
 }
@@ -419,8 +419,9 @@ fn the_toolchain_the_store_and_xcode_of_the_machine_are_shared_where_the_job_say
 }
 
 /// A job that would go on for long, in a guest to which something happens.
-fn broken(mac: &Mac, break_it: impl FnOnce(&str)) -> Value {
-    let node = guest("execute-a", "echo up; sleep 1000", &[]);
+pub(crate) fn broken(mac: &Mac, break_it: impl FnOnce(&str)) -> Value {
+    let mut node = guest("execute-a", "echo up; sleep 1000", &[]);
+    tart_of(&mut node).boot_timeout_secs = Some(8);
     let plan = mac.world.plan(vec![mac.at(node)]);
     let config = mac.world.path().join("executor.toml");
     fs::write(&config, "version = 1\ninfra_retries = 0\n").expect("written");

@@ -3,7 +3,7 @@
 //! Each is a file that its holder keeps locked. All of them are taken at once or none, so nobody
 //! waits while holding; who finds one taken sleeps until some lock file is closed, which a dying
 //! holder does too. A job can outlive the executor that took its turn; the file therefore names the
-//! job's directory, and a turn counts as taken while that job runs.
+//! job's directory, and a turn counts as taken while that job runs, here or in a guest.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -18,16 +18,20 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::commands;
 use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    placements::{Held, Turn},
+    placements::{ControlCommand, Flow, Held, LIVES, Turn},
     supervise::JobStatus,
 };
 
 /// How often a turn is asked for again that a job without an executor holds: its end closes no
 /// lock file.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a guest's engine may think about whether a job runs.
+const ASK: Duration = Duration::from_secs(60);
 
 /// Who holds a turn, for those who wait and for those who find the file after a crash.
 #[derive(Debug, Serialize, Deserialize)]
@@ -175,20 +179,26 @@ fn take_one(
     }
     let mut text = String::new();
     (&probe).read_to_string(&mut text)?;
+    // The lock belongs to the open file: a second one must take it over. Whoever slips in between
+    // has it, and that is as good. Asking can take a moment, and nobody is to wait for that.
+    drop(probe);
     if let Ok(holder) = serde_json::from_str::<Holder>(&text)
-        && matches!(status(&holder.dir), Ok(JobStatus::Running))
         && Some(&holder.job) != wanted.holder.as_ref().map(|(job, _)| job.to_string()).as_ref()
+        && (matches!(status(&holder.dir), Ok(JobStatus::Running)) || lives_in_guest(&holder.dir))
     {
         return Ok(One::Orphaned);
     }
-    // The lock belongs to the open file: a second one must take it over. Whoever slips in between
-    // has it, and that is as good.
     let mut file = File::options().read(true).write(true).open(path)?;
-    drop(probe);
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(One::Busy),
         Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let mut now = String::new();
+    file.read_to_string(&mut now)?;
+    if now != text {
+        // Somebody had it meanwhile, whose job has to be asked for.
+        return Ok(One::Orphaned);
     }
     if let Some((job, dir)) = &wanted.holder {
         let holder =
@@ -198,4 +208,18 @@ fn take_one(
         file.write_all(&serde_json::to_vec(&holder)?)?;
     }
     Ok(One::Taken(file))
+}
+
+/// Returns whether the job of an attempt's directory runs in a guest, as the script says that whoever
+/// made the guest left there. Without an answer it may.
+fn lives_in_guest(dir: &Path) -> bool {
+    let script = dir.join(LIVES);
+    if !script.is_file() {
+        return false;
+    }
+    let command = ControlCommand::new(["sh", &script.to_string_lossy()]).deadline(ASK);
+    match commands::stream(&command, &mut |_| Flow::Continue, None) {
+        Ok(Some(answer)) => answer.success(),
+        Ok(None) | Err(_) => true,
+    }
 }

@@ -33,12 +33,13 @@ both() {
 "#;
 
 /// Sends parcels into an instance and gives the writable ones to `user`; the others cannot be
-/// written to, by anybody there.
+/// written to, by anybody there. Runs `then` inside, as its root.
 pub(super) fn send(
     engine: &Engine<'_>,
     name: &str,
     user: (u32, u32),
     parcels: &[Parcel],
+    then: &Script,
 ) -> Result<(), Fault> {
     let into = |script: Script, to: &str| {
         let unpack = "mkdir -p \"$1\" && tar -C \"$1\" -xpf -";
@@ -83,8 +84,8 @@ pub(super) fn send(
             (false, false) => script.text("seen").words([to, to]).text("\n"),
         };
     }
-    let text = String::from_utf8_lossy(script.as_bytes()).into_owned();
-    let argv = ["sh".to_owned(), "-c".to_owned(), text];
+    script = script.text(&then.to_text());
+    let argv = ["sh".to_owned(), "-c".to_owned(), script.to_text()];
     let answer = engine.ask(&engine.exec(name, (0, 0), &argv))?;
     if answer.success() {
         return Ok(());

@@ -5,11 +5,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::instance::LABEL;
 use crate::{
@@ -21,11 +21,13 @@ use crate::{
 const QUESTION: Duration = Duration::from_secs(20);
 /// How long it may take to make or remove an instance.
 const ACT: Duration = Duration::from_secs(180);
+/// How long a daemon that is restarted may stay away.
+const RESTART: Duration = Duration::from_secs(60);
 
 /// The Incus of a machine, seen through one project.
 pub(super) struct Engine<'a> {
     pub(super) machine: &'a dyn Machine,
-    pub(super) project: Option<&'a str>,
+    pub(super) project: &'a str,
 }
 
 /// What the engine knows of an instance.
@@ -47,6 +49,38 @@ struct Member {
     status: String,
 }
 
+/// What the engine knows of an image by a name.
+#[derive(Debug, Deserialize)]
+struct Alias {
+    target: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Image {
+    fingerprint: String,
+}
+
+/// What the engine says of itself.
+#[derive(Debug, Deserialize)]
+struct Server {
+    environment: Environment,
+}
+
+#[derive(Debug, Deserialize)]
+struct Environment {
+    driver: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Profile {
+    devices: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pool {
+    driver: String,
+}
+
 impl Instance {
     pub(super) fn is_running(&self) -> bool {
         self.status == "Running"
@@ -64,8 +98,10 @@ impl Instance {
 }
 
 impl<'a> Engine<'a> {
+    /// Takes a project by its name; absent is the one called `default`, not the one that a user's
+    /// client was switched to.
     pub(super) fn new(machine: &'a dyn Machine, project: Option<&'a str>) -> Self {
-        Self { machine, project }
+        Self { machine, project: project.unwrap_or("default") }
     }
 
     /// Returns a call of `incus VERB…` in the project.
@@ -73,9 +109,7 @@ impl<'a> Engine<'a> {
         let mut argv = vec!["incus".to_owned()];
         let mut words = words.into_iter();
         argv.extend(words.next().map(str::to_owned));
-        if let Some(project) = self.project {
-            argv.extend(["--project".to_owned(), project.to_owned()]);
-        }
+        argv.extend(["--project".to_owned(), self.project.to_owned()]);
         argv.extend(words.map(str::to_owned));
         ControlCommand::new(argv).deadline(QUESTION)
     }
@@ -121,23 +155,57 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Makes and starts an instance; what it is made of is read from stdin.
+    /// Makes and starts an instance; what it is made of is read from stdin. Returns the image's
+    /// fingerprint, as far as it is known.
     pub(super) fn launch(
         &self,
         image: &str,
         name: &str,
         options: &[String],
         document: &str,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<String>, Fault> {
+        let fingerprint = self.fingerprint(image)?;
         let _place = Making::wait(self.machine.name());
         let mut command = self.command(["launch", "--quiet"]).deadline(ACT).stdin(document);
         command.argv.extend_from_slice(options);
-        command.argv.extend([image.to_owned(), name.to_owned()]);
+        let from = fingerprint.clone().unwrap_or_else(|| image.to_owned());
+        command.argv.extend([from, name.to_owned()]);
         let answer = self.ask(&command)?;
         if answer.success() {
-            return Ok(());
+            return Ok(fingerprint);
         }
+        // The image may have been replaced meanwhile; the next try asks again.
+        *self.known_image(image).lock().unwrap_or_else(PoisonError::into_inner) = None;
         Err(self.why_not(image, name, &answer))
+    }
+
+    /// Returns the fingerprint of an image, asked for once by a process: all jobs of a run start from
+    /// the same, and none of them has to be asked what it started from. `None`: the engine does not
+    /// say, and making an instance will tell why.
+    fn fingerprint(&self, image: &str) -> Result<Option<String>, Fault> {
+        let known = self.known_image(image);
+        // Whoever comes meanwhile waits for the answer.
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some() {
+            return Ok(known.clone());
+        }
+        let project = self.project;
+        let alias: Option<Alias> =
+            self.read(&format!("/1.0/images/aliases/{image}?project={project}"))?;
+        let found = match alias {
+            Some(alias) => Some(alias.target),
+            None => self
+                .read::<Image>(&format!("/1.0/images/{image}?project={project}"))?
+                .map(|image| image.fingerprint),
+        };
+        known.clone_from(&found);
+        Ok(found)
+    }
+
+    fn known_image(&self, image: &str) -> Known {
+        let key = [self.machine.name(), self.project, image].map(str::to_owned);
+        let mut all = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(key).or_default().clone()
     }
 
     /// Finds out why an instance could not be made.
@@ -150,7 +218,7 @@ impl<'a> Engine<'a> {
         if let Err(fault) = self.reachable() {
             return fault;
         }
-        let project = self.project.unwrap_or("default");
+        let project = self.project;
         let is_there = |path: &str| {
             let asked =
                 self.machine.run(&ControlCommand::new(["incus", "query", path]).deadline(QUESTION));
@@ -206,17 +274,100 @@ impl<'a> Engine<'a> {
         .advice("start its daemon, and let this user use it (group `incus-admin`)"))
     }
 
+    /// Returns what the engine answers to a path, if it has that.
+    fn read<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Fault> {
+        let answer = self.ask(&ControlCommand::new(["incus", "query", path]).deadline(QUESTION))?;
+        Ok(answer.success().then(|| serde_json::from_slice(&answer.stdout).ok()).flatten())
+    }
+
+    /// Returns whether it has the drivers of virtual machines; without an answer it may.
+    ///
+    /// # Errors
+    ///
+    /// When it says which it has, and they are not there.
+    pub(super) fn runs_virtual_machines(&self) -> Result<(), Fault> {
+        let server: Option<Server> = self.read("/1.0")?;
+        let Some(Server { environment: Environment { driver } }) = server else { return Ok(()) };
+        if driver.split(" | ").any(|name| name == "qemu") {
+            return Ok(());
+        }
+        Err(Fault::new(
+            FailureKind::EngineRefused,
+            format!(
+                "Incus on `{}` runs no virtual machines (`vm`): its drivers are `{driver}`",
+                self.machine.name()
+            ),
+        )
+        .advice(
+            "they take KVM, the kernel module vhost_vsock and QEMU there: `incus warning list` and \
+             the daemon's log say what is missing; or leave `vm` out of the catalog",
+        ))
+    }
+
+    /// Returns the storage pool, and its driver, that these profiles put an instance's root on.
+    pub(super) fn root_pool(&self, profiles: &[String]) -> Result<Option<(String, String)>, Fault> {
+        let mut found = None;
+        for name in profiles {
+            let path = format!("/1.0/profiles/{name}?project={}", self.project);
+            let Some(Profile { devices }) = self.read(&path)? else { continue };
+            // A later profile goes before an earlier one.
+            let root = devices.into_values().find(|device| {
+                device.get("type").is_some_and(|kind| kind == "disk")
+                    && device.get("path").is_some_and(|path| path == "/")
+            });
+            found = root.and_then(|mut root| root.remove("pool")).or(found);
+        }
+        let Some(pool) = found else { return Ok(None) };
+        let of: Option<Pool> = self.read(&format!("/1.0/storage-pools/{pool}"))?;
+        Ok(of.map(|of| (pool, of.driver)))
+    }
+
     /// Returns an instance, if it is there.
     pub(super) fn instance(&self, name: &str) -> Result<Option<Instance>, Fault> {
         let mut tries = 0;
         loop {
-            let found = self.list(&[name])?.into_iter().find(|instance| instance.name == name);
+            let all = self.query(&format!("filter=name%20eq%20{name}"))?;
+            let found = all.into_iter().find(|instance| instance.name == name);
             match found {
                 Some(Instance { config: None, .. }) if tries < 50 => tries += 1,
                 found => return Ok(found),
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Lists the instances of every project that this user may see.
+    pub(super) fn list_everywhere(&self) -> Result<Vec<Instance>, Fault> {
+        self.query("all-projects=true")
+    }
+
+    /// Asks for instances as the engine's books have them. `incus list` would look at each one's
+    /// processes, disks and networks as well, which takes longer than to delete one.
+    fn query(&self, which: &str) -> Result<Vec<Instance>, Fault> {
+        let mut path = format!("/1.0/instances?recursion=1&{which}");
+        if !which.starts_with("all-projects") {
+            path.push_str("&project=");
+            path.push_str(self.project);
+        }
+        let answer =
+            self.ask(&ControlCommand::new(["incus", "query", &path]).deadline(QUESTION))?;
+        let machine = self.machine.name();
+        if !answer.success() {
+            self.reachable()?;
+            return Err(Fault::new(
+                FailureKind::EngineRefused,
+                format!("Incus on `{machine}` does not list instances: {}", answer.complaint()),
+            ));
+        }
+        // An empty list is `null` to some.
+        let all: Option<Vec<Instance>> =
+            serde_json::from_slice(&answer.stdout).map_err(|error| {
+                Fault::new(
+                    FailureKind::Protocol,
+                    format!("the list of instances of `{machine}` cannot be read: {error}"),
+                )
+            })?;
+        Ok(all.unwrap_or_default())
     }
 
     /// Returns whether the cluster says that a member is not there; no cluster says so of nobody.
@@ -231,35 +382,22 @@ impl<'a> Engine<'a> {
         member.is_some_and(|member| member.status == "Offline")
     }
 
-    /// Lists instances that match filters.
-    pub(super) fn list(&self, filters: &[&str]) -> Result<Vec<Instance>, Fault> {
-        let mut command = self.command(["list", "--format", "json"]);
-        command.argv.extend(filters.iter().map(|&filter| filter.to_owned()));
-        let answer = self.ask(&command)?;
-        let machine = self.machine.name();
-        if !answer.success() {
-            self.reachable()?;
-            return Err(Fault::new(
-                FailureKind::EngineRefused,
-                format!("Incus on `{machine}` does not list instances: {}", answer.complaint()),
-            ));
-        }
-        serde_json::from_slice(&answer.stdout).map_err(|error| {
-            Fault::new(
-                FailureKind::Protocol,
-                format!("the list of instances of `{machine}` cannot be read: {error}"),
-            )
-        })
-    }
-
-    /// Deletes an instance, and checks that it is gone. Judged by its state, not by exit codes.
+    /// Deletes an instance, and checks that it is gone. Judged by its state, not by exit codes. A
+    /// daemon that is being restarted is waited for.
     pub(super) fn delete(&self, name: &str) -> Result<(), Fault> {
+        let until = Instant::now() + RESTART;
+        let mut tries = 0;
         let mut said = String::new();
-        for _ in 0..3 {
+        while tries < 3 {
             let answer = self.ask(&self.command(["delete", "--force", name]).deadline(ACT / 3))?;
             said = answer.complaint();
-            if self.instance(name)?.is_none() {
-                return Ok(());
+            match self.instance(name) {
+                Ok(None) => return Ok(()),
+                Ok(Some(_)) => tries += 1,
+                Err(fault) if fault.kind != FailureKind::EngineDown || Instant::now() >= until => {
+                    return Err(fault);
+                }
+                Err(_) => std::thread::sleep(Duration::from_secs(1)),
             }
         }
         let machine = self.machine.name();
@@ -278,6 +416,12 @@ pub(super) const START_ADVICE: &str = "`incus info --show-log` tells more for an
 /// How many instances are made at once on one machine: a storage pool that unpacks the image for
 /// each of them takes longer for eight at once than for one after the other.
 const MAKING: u32 = 3;
+
+/// The fingerprints of images, by machine, project and name.
+static IMAGES: Mutex<BTreeMap<[String; 3], Known>> = Mutex::new(BTreeMap::new());
+
+/// What is known of one; locked by who asks.
+type Known = Arc<Mutex<Option<String>>>;
 
 /// How many are being made by this process, by machine.
 static AT_WORK: (Mutex<BTreeMap<String, u32>>, Condvar) =

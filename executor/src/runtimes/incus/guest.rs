@@ -7,15 +7,16 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    engine::Engine,
+    engine::{Engine, START_ADVICE},
     instance::{JOB, SHIM},
 };
 use crate::{
+    control::Level,
     fault::{FailureKind, Fault},
     placements::ControlCommand,
     runtimes::{
         Context,
-        follow::{Follower, Inside, unwritable},
+        follow::{Follower, Inside, Silence, Start, unwritable},
     },
     supervise::{Evidence, JobStatus, Limits, Log, Reason},
 };
@@ -33,11 +34,13 @@ pub(super) struct Guest<'a> {
     /// The state directory on the machine's side, where it has one.
     pub(super) shared: Option<String>,
     pub(super) limits: Limits,
+    /// How long the instance may take until a command runs in it, when none did yet.
+    pub(super) boots: Option<Duration>,
 }
 
 impl Guest<'_> {
-    /// Follows the job to its end, starting it first if `start` has options for that.
-    pub(super) fn run(&self, start: Option<&[String]>) -> Result<JobStatus, Fault> {
+    /// Follows the job to its end, starting it first if `start` says how.
+    pub(super) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
         self.follower().run(start).map(|status| self.with_evidence(status))
     }
 
@@ -123,10 +126,10 @@ impl Guest<'_> {
     }
 
     /// Returns which limit of the instance stopped the job, from the kernel's counters.
-    pub(super) fn limit(&self, project: Option<&str>) -> Option<Fault> {
-        let group = match project {
-            Some(project) if project != "default" => format!("{project}_{}", self.name),
-            _ => self.name.to_owned(),
+    pub(super) fn limit(&self) -> Option<Fault> {
+        let group = match self.engine.project {
+            "default" => self.name.to_owned(),
+            project => format!("{project}_{}", self.name),
         };
         let script = "for d in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/pids \
              /sys/fs/cgroup/memory; do d=$d/lxc.payload.$1\n\
@@ -175,11 +178,18 @@ impl Inside for Guest<'_> {
     fn look(
         &self,
         broken: &str,
-        heard: Instant,
+        silence: Silence,
         log: &mut Log,
     ) -> Result<Option<JobStatus>, Fault> {
         if let Some(status) = self.record(log)? {
             return Ok(Some(status));
+        }
+        if let Some(patience) = self.boots.filter(|_| silence.unbroken) {
+            if self.context.control.level() > Level::Run {
+                return Ok(Some(JobStatus::Unknown));
+            }
+            let by = silence.began() + patience;
+            return still_boots(&self.engine, self.name, by, broken).map(|()| None);
         }
         let away = AWAY.max(self.limits.lease);
         match self.engine.instance(self.name) {
@@ -202,14 +212,14 @@ impl Inside for Guest<'_> {
                 ),
             )
             .advice("its job ends with its lease; another try goes to another member")),
-            Ok(Some(instance)) if heard.elapsed() > away => Err(Fault::new(
+            Ok(Some(instance)) if silence.lasted() > away => Err(Fault::new(
                 FailureKind::Unreachable,
                 format!(
                     "instance `{}` on `{}` ({}) runs, and nothing runs in it any more: {broken}",
                     self.name, instance.location, instance.status
                 ),
             )),
-            Err(fault) if heard.elapsed() > away => Err(fault),
+            Err(fault) if silence.lasted() > away => Err(fault),
             Ok(Some(_)) | Err(_) => Ok(None),
         }
     }
@@ -220,5 +230,36 @@ impl Inside for Guest<'_> {
             format!("there is no room on `{}` for the job's own files", self.engine.machine.name()),
         )
         .advice("make room there, then resume the run")
+    }
+}
+
+/// After a command did not run in an instance that starts: whether it is worth trying again.
+///
+/// # Errors
+///
+/// When it is gone, or stopped, or had its time.
+pub(super) fn still_boots(
+    engine: &Engine<'_>,
+    name: &str,
+    by: Instant,
+    said: &str,
+) -> Result<(), Fault> {
+    let machine = engine.machine.name();
+    match engine.instance(name)? {
+        None => Err(Fault::new(
+            FailureKind::RuntimeGone,
+            format!("instance `{name}` on `{machine}` vanished as it started"),
+        )),
+        Some(instance) if !instance.is_running() || Instant::now() >= by => {
+            let status = instance.status.to_lowercase();
+            Err(Fault::new(
+                FailureKind::NotReady,
+                format!(
+                    "instance `{name}` on `{machine}` is {status}, and runs no command: {said}"
+                ),
+            )
+            .advice(START_ADVICE))
+        }
+        Some(_) => Ok(()),
     }
 }

@@ -18,6 +18,8 @@ pub(super) const SHIM: &str = "/forge-lanes/state/supervisor.sh";
 pub(super) const JOB: &str = "/forge-lanes/state/job";
 /// Where the job finds its source tree.
 pub(super) const WORKSPACE: &str = "/workspace";
+/// Where it finds the same tree with a layer of its own over it.
+pub(super) const SCRATCH: &str = "/forge-lanes/scratch";
 /// Where the guest sees the machine's Rust toolchain.
 pub(super) const TOOLCHAIN: &str = "/forge-lanes/toolchain";
 

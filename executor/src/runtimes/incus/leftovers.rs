@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{
     engine::{Engine, Instance},
-    instance::{LABEL, owner},
+    instance::owner,
     now,
 };
 use crate::{
@@ -13,25 +13,33 @@ use crate::{
     placements::{Check, Leftover, LeftoverKind, Machine},
 };
 
-/// Lists instances of ours in a project. One of this state directory is in use while `is_wanted`
-/// says so of its run; one of another, until nobody can want it any more.
+/// An instance of ours that is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftInstance {
+    /// The Incus project that it is in.
+    pub project: String,
+    /// Its name and run.
+    pub leftover: Leftover,
+}
+
+/// Lists instances of ours in every project that this user may see. One of this state directory is in
+/// use while `is_wanted` says so of its run; one of another, until nobody can want it any more.
 ///
 /// # Errors
 ///
 /// When the engine does not answer.
 pub fn leftovers(
     machine: &dyn Machine,
-    project: Option<&str>,
     runs_dir: &Path,
     is_wanted: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Leftover>, Fault> {
-    let engine = Engine::new(machine, project);
+) -> Result<Vec<LeftInstance>, Fault> {
     let us = owner(runs_dir);
+    let all = Engine::new(machine, None).list_everywhere()?;
     let label =
         |instance: &Instance, name: &str| instance.label(name).unwrap_or_default().to_owned();
-    let all = engine.list(&[&format!("{LABEL}owner=.+")])?;
-    let found = all.iter().filter(|instance| !label(instance, "owner").is_empty());
-    Ok(found
+    // Without an owner it is nobody's of ours, whatever else it carries.
+    let ours = all.iter().filter(|instance| !label(instance, "owner").is_empty());
+    Ok(ours
         .map(|instance| {
             let run = label(instance, "run");
             let in_use = if label(instance, "owner") == us {
@@ -39,7 +47,11 @@ pub fn leftovers(
             } else {
                 label(instance, "lease").parse::<u64>().map_or(true, |until| now() < until)
             };
-            Leftover { kind: LeftoverKind::Instance, run, name: instance.name.clone(), in_use }
+            let name = instance.name.clone();
+            LeftInstance {
+                project: instance.project.clone(),
+                leftover: Leftover { kind: LeftoverKind::Instance, run, name, in_use },
+            }
         })
         .collect())
 }
@@ -49,15 +61,12 @@ pub fn leftovers(
 /// # Errors
 ///
 /// When it is still there, or is not ours any more.
-pub fn remove_leftover(
-    machine: &dyn Machine,
-    project: Option<&str>,
-    leftover: &Leftover,
-) -> Result<(), Fault> {
-    let engine = Engine::new(machine, project);
+pub fn remove_leftover(machine: &dyn Machine, left: &LeftInstance) -> Result<(), Fault> {
+    let LeftInstance { project, leftover } = left;
+    let engine =
+        Engine::new(machine, Some(project).filter(|name| !name.is_empty()).map(|it| &**it));
     let Some(instance) = engine.instance(&leftover.name)? else { return Ok(()) };
-    let ours = instance.label("run") == Some(&leftover.run);
-    if !ours {
+    if instance.label("owner").is_none() || instance.label("run") != Some(&leftover.run) {
         return Err(Fault::new(
             FailureKind::Cleanup,
             format!("instance `{}` is another one by now", leftover.name),
@@ -90,7 +99,7 @@ pub fn examine(machine: &dyn Machine, spec: &plans::Incus) -> Result<Vec<Check>,
     let disks = Disks { workspace: Some(("/usr".to_owned(), false)), ..Disks::default() };
     let document = Document::new(spec, &labels, &disks).text();
     let tried =
-        engine.launch(spec.image.as_str(), &name, &options(spec), &document).and_then(|()| {
+        engine.launch(spec.image.as_str(), &name, &options(spec), &document).and_then(|_| {
             let argv = ["sh", "-c", "test -d /workspace && command -v tar"].map(str::to_owned);
             let mut answer = engine.ask(&engine.exec(&name, (0, 0), &argv))?;
             for _ in 0..20 {

@@ -12,35 +12,32 @@ mod engine;
 mod guest;
 mod instance;
 mod leftovers;
+mod setup;
 mod shown;
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-
-use plans::Output;
 
 use self::{
     delivery::Parcel,
     engine::{Engine, Instance, START_ADVICE},
     guest::Guest,
-    instance::{Disks, Document, Labels, STATE, TOOLCHAIN, WORKSPACE},
+    instance::{Disks, Document, JOB, Labels, STATE, TOOLCHAIN, WORKSPACE},
 };
-use super::{Context, Runtime, Work};
+use super::{Context, Runtime, Work, follow::Start};
 use crate::{
     attempt::{AttemptRequest, Details, Phase},
-    command_line::{Script, is_variable_name},
     control::Level,
     fault::{FailureKind, Fault},
     intent::{InstanceIntent, Intent, SupervisedIntent},
-    placements::{Collected, ControlCommand},
-    supervise::{JobStatus, Reason, shim},
+    placements::{BindMount, Collected, ControlCommand},
+    supervise::{JobStatus, Reason},
 };
 
 pub use instance::owner;
-pub use leftovers::{examine, leftovers, remove_leftover};
+pub use leftovers::{LeftInstance, examine, leftovers, remove_leftover};
 pub(super) use shown::calls;
 
 /// One attempt in an instance.
@@ -105,6 +102,7 @@ impl Incus {
             user: site.user,
             shared: (!self.is_clustered()).then(|| site.shared.clone()),
             limits: Work::of(context.request, context.machine.name())?.limits,
+            boots: None,
         })
     }
 
@@ -117,26 +115,27 @@ impl Incus {
             .filter(|location| !location.is_empty() && location != "none");
     }
 
+    /// Returns how long the instance may take until a command runs in it.
+    fn patience(&self) -> Duration {
+        let otherwise = if self.spec.vm { 120 } else { 30 };
+        Duration::from_secs(u64::from(self.spec.boot_timeout_secs.unwrap_or(otherwise)))
+    }
+
+    /// Returns whether the job's own start can make ready what is inside: it is the guest's root, and
+    /// nothing has to be known of the guest before.
+    fn readies_itself(&self, site: &Site, work: &Work) -> bool {
+        let needs_store = work.mounts.iter().any(BindMount::is_stored);
+        let looks_first = self.is_clustered() || self.spec.vm || self.spec.disk_mib.is_some();
+        site.user == (0, 0) && !looks_first && !needs_store
+    }
+
     /// Waits until a command runs in the instance, and makes what the job needs there.
     fn make_ready(&self, context: &Context<'_>, site: &Site, work: &Work) -> Result<(), Fault> {
         let engine = self.engine(context);
-        let (uid, gid) = site.user;
-        let mut script = Script::new("umask 077\n").set("who", format!("{uid}:{gid}")).text(
-            "mkdir -p /forge-lanes/tmp /forge-lanes/home || exit 1\n\
-             chown \"$who\" /forge-lanes/tmp /forge-lanes/home || exit 1\nchmod 755 /forge-lanes\n",
-        );
-        let foreign = !site.machine_may_chown() && site.user != site.machine_user;
-        if foreign && !self.is_clustered() {
-            script = script.text(&format!("chown -R \"$who\" {STATE}/job {STATE}/artifacts\n"));
-            if work.writable {
-                script = script.text(&format!("chown -R \"$who\" {WORKSPACE}\n"));
-            }
-        }
+        let mut script = setup::ready(site, work, self.is_clustered());
         script = script.text("ls /nix/store 2>/dev/null | head -n 1 | sed 's/.*/store/'\n");
-        let text = String::from_utf8_lossy(script.as_bytes()).into_owned();
-        let argv = ["sh".to_owned(), "-c".to_owned(), text];
-        let seconds = self.spec.boot_timeout_secs.unwrap_or(if self.spec.vm { 120 } else { 30 });
-        let until = Instant::now() + Duration::from_secs(u64::from(seconds));
+        let argv = ["sh".to_owned(), "-c".to_owned(), script.to_text()];
+        let by = Instant::now() + self.patience();
         let mut pause = Duration::from_millis(20);
         let machine = context.machine.name();
         let answer = loop {
@@ -147,32 +146,12 @@ impl Incus {
             if context.control.level() > Level::Run {
                 return Ok(());
             }
-            let said = answer.complaint();
-            match engine.instance(&site.name)? {
-                None => {
-                    return Err(Fault::new(
-                        FailureKind::RuntimeGone,
-                        format!("instance `{}` on `{machine}` vanished as it started", site.name),
-                    ));
-                }
-                Some(instance) if !instance.is_running() || Instant::now() >= until => {
-                    let status = instance.status.to_lowercase();
-                    return Err(Fault::new(
-                        FailureKind::NotReady,
-                        format!(
-                            "instance `{}` on `{machine}` is {status}, and runs no command: {said}",
-                            site.name
-                        ),
-                    )
-                    .advice(START_ADVICE));
-                }
-                Some(_) => {}
-            }
+            guest::still_boots(&engine, &site.name, by, &answer.complaint())?;
             let _ = context.control.wait(Level::Run, pause);
             pause = (pause * 2).min(Duration::from_secs(1));
         };
         // Payloads of the store are links into the store.
-        let from_store = work.mounts.iter().any(|mount| mount.from.starts_with("/nix/store/"));
+        let from_store = work.mounts.iter().any(BindMount::is_stored);
         if from_store && !self.is_clustered() && !answer.stdout.starts_with(b"store") {
             let add = engine.command([
                 "config",
@@ -252,14 +231,18 @@ impl Runtime for Incus {
         };
         context.enter(Phase::Directories);
         let toolchain = work.rust_toolchain.then(|| Self::toolchain(context)).transpose()?;
-        let script = directories(context, &work, &site, &workspace)?;
+        let limits = work.limits;
+        let wanted = limits.timeout + limits.grace + limits.lease * 2 + Duration::from_secs(3600);
+        let until = now() + wanted.as_secs();
+        let lives = setup::lives(&self.engine(context), &site, until);
+        let script = setup::directories(context, &work, &site, &workspace, &lives);
         let answer = machine.run(
             &ControlCommand::new(["sh", "-s"])
                 .stdin(script.as_bytes())
                 .deadline(Duration::from_secs(600)),
         )?;
         if !answer.success() {
-            return Err(not_made(machine.name(), &answer.complaint()));
+            return Err(setup::not_made(machine.name(), &answer.complaint()));
         }
         if control.level() > Level::Run {
             return Ok(());
@@ -274,9 +257,7 @@ impl Runtime for Incus {
         let engine =
             Engine::new(*machine, self.spec.project.as_ref().map(plans::EngineName::as_str));
         let job = request.job();
-        let limits = work.limits;
-        let wanted = limits.timeout + limits.grace + limits.lease * 2 + Duration::from_secs(3600);
-        let labels = Labels { owner: &site.owner, job: &job, until: now() + wanted.as_secs() };
+        let labels = Labels { owner: &site.owner, job: &job, until };
         let workspace = if work.writable { format!("{}/ws", site.shared) } else { workspace };
         let disks = if self.is_clustered() {
             Disks::default()
@@ -291,6 +272,7 @@ impl Runtime for Incus {
         let document = Document::new(&self.spec, &labels, &disks).text();
         let options = instance::options(&self.spec);
         let launched = engine.launch(self.spec.image.as_str(), &site.name, &options, &document);
+        let image = launched.as_ref().ok().cloned().flatten();
         if let Err(fault) = launched {
             match engine.instance(&site.name) {
                 Ok(Some(there)) if site.is_ours(request, &there) => {
@@ -322,11 +304,22 @@ impl Runtime for Incus {
         }
         self.made = true;
         self.fresh = true;
-        self.make_ready(context, &site, &work)?;
+        self.details.instance = Some(site.name.clone());
+        self.details.image = image;
+        self.details.project = Some(engine.project.to_owned());
+        let asks = self.is_clustered() || self.details.image.is_none();
+        if let Some(instance) = asks.then(|| engine.instance(&site.name)).transpose()?.flatten() {
+            // Where its scheduler put it.
+            self.note(&instance);
+        }
+        if !self.readies_itself(&site, &work) {
+            self.make_ready(context, &site, &work)?;
+        }
         if self.is_clustered() && control.level() == Level::Run {
             let parcels = parcels(&work, &site, workspace, toolchain);
             let engine = self.engine(context);
-            delivery::send(&engine, &site.name, site.user, &parcels)?;
+            let scratch = setup::scratch(&site, &work);
+            delivery::send(&engine, &site.name, site.user, &parcels, &scratch)?;
             // It is there now; nothing here needs its secrets any more.
             let env = format!("{}/job/env", site.shared);
             machine.run(&ControlCommand::new(["rm", "-f", &env]))?;
@@ -348,8 +341,9 @@ impl Runtime for Incus {
         {
             self.note(instance);
             if may_run {
-                let guest = self.guest(context, &site)?;
-                if !instance.is_running() || guest.status()? != JobStatus::Unknown {
+                // Only one that surely was never started is; whoever is silent is followed.
+                let status = self.guest(context, &site)?.status();
+                if !instance.is_running() || !matches!(status, Ok(JobStatus::Unknown)) {
                     return Ok(true);
                 }
             }
@@ -366,37 +360,33 @@ impl Runtime for Incus {
     fn run(&mut self, context: &Context<'_>) -> Result<JobStatus, Fault> {
         let Context { request, machine, .. } = context;
         let site = self.site(context)?;
-        let limits = Work::of(request, machine.name())?.limits;
+        let work = Work::of(request, machine.name())?;
         let mut start = None;
+        let mut boots = None;
         if std::mem::take(&mut self.fresh) {
             context.enter(Phase::Launch);
             context.intend(&Intent::Supervised(SupervisedIntent {
                 machine: machine.name().to_owned(),
                 job: request.job(),
-                state_dir: format!("{STATE}/job"),
+                state_dir: JOB.to_owned(),
                 remote: true,
             }))?;
-            let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
-            start = Some([
-                format!("timeout={}", seconds(limits.timeout)),
-                format!("lease={}", seconds(limits.lease)),
-                format!("grace={}", seconds(limits.grace)),
-            ]);
+            let mut how = Start::new(&work.limits);
+            if self.readies_itself(&site, &work) {
+                how.ready = setup::ready(&site, &work, false).to_text();
+                boots = Some(self.patience());
+            }
+            start = Some(how);
         } else {
             context.enter(Phase::Wait);
         }
-        let guest = self.guest(context, &site)?;
-        let status = guest.run(start.as_ref().map(<[String; 3]>::as_slice))?;
-        let limit = match &status {
-            JobStatus::Exited(ended) if ended.reason == Reason::Exited && ended.code != Some(0) => {
-                guest.limit(self.spec.project.as_ref().map(plans::EngineName::as_str))
-            }
-            JobStatus::Lost => {
-                guest.limit(self.spec.project.as_ref().map(plans::EngineName::as_str))
-            }
-            _ => None,
+        let guest = Guest { boots, ..self.guest(context, &site)? };
+        let status = guest.run(start.as_ref())?;
+        let may_be_a_limit = match &status {
+            JobStatus::Exited(ended) => ended.reason == Reason::Exited && ended.code != Some(0),
+            status => *status == JobStatus::Lost,
         };
-        match limit {
+        match may_be_a_limit.then(|| guest.limit()).flatten() {
             Some(fault) => Err(fault),
             None => Ok(status),
         }
@@ -406,11 +396,6 @@ impl Runtime for Incus {
         let Context { request, machine, control, .. } = context;
         let site = self.site(context)?;
         let work = Work::of(request, machine.name())?;
-        if let Ok(Some(instance)) = self.engine(context).instance(&site.name)
-            && site.is_ours(request, &instance)
-        {
-            self.note(&instance);
-        }
         self.give_back(context, &site);
         let keeps = !work.keep.artifacts.is_empty() || work.keep.output.is_some();
         if self.is_clustered() && keeps {
@@ -439,7 +424,7 @@ impl Runtime for Incus {
             }
         }
         if let Some(output) = &work.keep.output {
-            collected.output = keep_output(context, output, &workspace)?;
+            collected.output = setup::keep_output(context, output, &workspace)?;
         }
         Ok(collected)
     }
@@ -497,139 +482,4 @@ fn parcels(work: &Work, site: &Site, workspace: String, toolchain: Option<String
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn not_made(machine: &str, said: &str) -> Fault {
-    if said.contains("no_space") {
-        return Fault::new(
-            FailureKind::DiskFull,
-            format!("there is no room on `{machine}` for the job's own files"),
-        )
-        .advice("make room there, then resume the run");
-    }
-    Fault::new(
-        FailureKind::Workspace,
-        format!("the job's directories on `{machine}` cannot be made: {said}"),
-    )
-}
-
-/// Returns the script that makes what the instance shares with its machine: the supervisor, the
-/// job as it is told of it, a place for artifacts, and the private copy of a writable workspace.
-fn directories(
-    context: &Context<'_>,
-    work: &Work,
-    site: &Site,
-    workspace: &str,
-) -> Result<Script, Fault> {
-    let (uid, gid) = site.user;
-    let mut script = Script::new("umask 077\nset -f\n")
-        .set("d", &site.shared)
-        .set("tree", workspace)
-        .set("who", format!("{uid}:{gid}"))
-        .text(
-            "no() { [ \"$(df -Pk \"$d\" | awk 'NR == 2 { print $4 }')\" -gt 64 ] || echo no_space >&2\n\
-             exit 1; }\n\
-             mkdir -p \"$d\" && cd \"$d\" || no\nchmod 711 . || no\n\
-             rm -rf job artifacts ws .new-ws && mkdir job artifacts || no\n\
-             [ -d \"$tree\" ] || { echo \"the source tree $tree is gone\" >&2; exit 1; }\n",
-        );
-    if work.writable {
-        // Linked blocks where the file system can.
-        script = script.text(
-            "cp -a --reflink=auto \"$tree\" .new-ws 2>/dev/null || \
-             { rm -rf .new-ws; cp -Rp \"$tree\" .new-ws; } || no\n\
-             chmod -R u+w .new-ws && mv .new-ws ws || no\n",
-        );
-    }
-    let file = |script: Script, name: &str, text: &[u8]| {
-        use std::os::unix::ffi::OsStrExt as _;
-        let script = script.text("printf '%s'").word(std::ffi::OsStr::from_bytes(text));
-        script.text(&format!(" >{name} || no\n"))
-    };
-    script = file(script, "supervisor.sh", shim::SOURCE.as_bytes());
-    script = file(script, "job/cmd", command(work).as_bytes());
-    script = file(script, "job/env", environment(context, work, site).as_bytes());
-    script = script.text("chmod 644 supervisor.sh\n");
-    if site.machine_may_chown() && site.user != site.machine_user {
-        script = script.text("chown -R \"$who\" job artifacts || no\n");
-        if work.writable {
-            script = script.text("chown -R \"$who\" ws || no\n");
-        }
-    }
-    Ok(script)
-}
-
-/// Returns the job as its supervisor sources it.
-fn command(work: &Work) -> Script {
-    let directory = match &work.working_dir {
-        Some(below) => format!("{WORKSPACE}/{below}"),
-        None => WORKSPACE.to_owned(),
-    };
-    Script::new("_fl_state=$1\nset --")
-        .words(&work.argv)
-        .text("\n")
-        .set("_fl_dir", directory)
-        .text(shim::ENTER)
-        .text("_fl_enter \"$@\"\n")
-}
-
-/// Returns what the job sees besides what the guest itself gives it.
-fn environment(context: &Context<'_>, work: &Work, site: &Site) -> Script {
-    let home = if site.user.0 == 0 { "/root" } else { "/forge-lanes/home" };
-    let mut all: BTreeMap<&str, &str> = BTreeMap::from([("HOME", home)]);
-    let artifacts = format!("{STATE}/artifacts");
-    all.insert("ARTIFACTS_DIR", &artifacts);
-    all.insert("TMPDIR", "/forge-lanes/tmp");
-    all.extend(work.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let secrets = context.request.secrets.iter();
-    all.extend(secrets.map(|(name, value)| (name.as_str(), value.reveal())));
-    let mut script = Script::default();
-    if work.rust_toolchain {
-        script = script.text(&format!("export PATH=\"{TOOLCHAIN}/bin:$PATH\"\n"));
-    }
-    for (name, value) in all {
-        if is_variable_name(name) {
-            script = script.text("export ").set(name, value);
-        }
-    }
-    script
-}
-
-/// Keeps a prepare node's output where it outlives the attempt; `None` when there is none.
-fn keep_output(
-    context: &Context<'_>,
-    output: &Output,
-    workspace: &str,
-) -> Result<Option<String>, Fault> {
-    let Context { request, machine, .. } = context;
-    let (below, name) = match output {
-        Output::Workspace => (".", "workspace"),
-        Output::Directory(below) => (below.as_str(), "directory"),
-        // A store inside of a guest goes with it.
-        Output::StorePath => return Ok(None),
-    };
-    let script = Script::new("umask 022\n")
-        .set("ws", workspace)
-        .set("below", below)
-        .set("out", machine.output_dir(&request.job()))
-        .set("name", name)
-        .text(
-            "real=$(cd \"$ws\" && pwd -P) && from=$(cd \"$ws/$below\" && pwd -P) || exit 3\n\
-             case $from/ in \"$real\"/*) ;; *) exit 3 ;; esac\n\
-             mkdir -p \"$out\" && rm -rf \"$out/.new\" \"$out/$name\" &&\n\
-             cp -Rp \"$from\" \"$out/.new\" && mv \"$out/.new\" \"$out/$name\" || exit 1\n\
-             cd \"$out/$name\" && pwd -P\n",
-        );
-    let command = ControlCommand::new(["sh", "-s"])
-        .stdin(script.as_bytes())
-        .deadline(Duration::from_secs(600));
-    let answer = machine.run(&command)?;
-    match answer.code {
-        Some(0) => Ok(Some(String::from_utf8_lossy(&answer.stdout).trim_end().to_owned())),
-        Some(3) => Ok(None),
-        _ => Err(Fault::new(
-            FailureKind::Collect,
-            format!("the output on `{}` cannot be kept: {}", machine.name(), answer.complaint()),
-        )),
-    }
 }

@@ -3,7 +3,7 @@
 //! Everything of the job is in the guest. When a connection is over, the machine is asked how the
 //! guest stands; without a verdict inside, why there is none.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{
     host::{Host, Standing},
@@ -14,15 +14,13 @@ use crate::{
     placements::ControlCommand,
     runtimes::{
         Context,
-        follow::{Follower, Inside},
+        follow::{Follower, Inside, Silence, Start},
     },
-    supervise::{JobStatus, Limits, Log},
+    supervise::{Evidence, JobStatus, Limits, Log},
 };
 
 /// For how long a guest may take to say what it knows.
 const SILENCE: Duration = Duration::from_secs(15);
-/// For how long a guest that runs may stay silent before its agent is given up.
-const AWAY: Duration = Duration::from_secs(60);
 
 /// One job in one guest.
 pub(super) struct Guest<'a> {
@@ -33,6 +31,9 @@ pub(super) struct Guest<'a> {
     /// Whether its root runs the job.
     pub(super) as_root: bool,
     pub(super) limits: Limits,
+    /// For how long a guest that runs may stay silent before its agent is given up: as long as a boot
+    /// may take, since it may restart itself.
+    pub(super) patience: Duration,
 }
 
 impl Guest<'_> {
@@ -44,11 +45,12 @@ impl Guest<'_> {
         sudo.iter().copied().chain(words).map(str::to_owned).collect()
     }
 
-    /// Follows the job to its end, starting it first if `start` has options for that.
-    pub(super) fn run(&self, start: Option<&[String]>) -> Result<JobStatus, Fault> {
+    /// Follows the job to its end, starting it first if `start` says how.
+    pub(super) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
         match self.follower().run(start)? {
             // One that is unknown was begun by somebody; its directory went with whatever held it.
             JobStatus::Lost | JobStatus::HostRebooted | JobStatus::Unknown => Err(self.lost()),
+            JobStatus::Exited(ended) if ended.evidence == Evidence::DiskFull => Err(self.no_room()),
             other => Ok(other),
         }
     }
@@ -96,19 +98,19 @@ impl Inside for Guest<'_> {
     fn look(
         &self,
         broken: &str,
-        heard: Instant,
+        silence: Silence,
         _log: &mut Log,
     ) -> Result<Option<JobStatus>, Fault> {
         let machine = self.host.machine.name();
         let standing = match self.host.look(self.name) {
             Ok(standing) => standing,
-            Err(fault) if heard.elapsed() > AWAY => return Err(fault),
+            Err(fault) if silence.lasted() > self.patience => return Err(fault),
             Err(_) => return Ok(None),
         };
         let Standing { state, ended, said } = standing;
         let name = self.name;
         match state.as_str() {
-            "running" if heard.elapsed() > AWAY => Err(Fault::new(
+            "running" if silence.lasted() > self.patience => Err(Fault::new(
                 FailureKind::NoAnswer,
                 format!("guest `{name}` on `{machine}` runs, but its agent is silent: {broken}"),
             )

@@ -16,6 +16,9 @@ const SCRIPT: &str = include_str!("host.sh");
 /// What `tart` itself is started through: a session that is no login finds no Homebrew.
 const TART: &str = "PATH=$PATH:/opt/homebrew/bin:/usr/local/bin; export PATH; exec tart \"$@\"";
 
+/// The version whose behaviour this was written for: major, minor.
+const LEAST: (u32, u32) = (2, 32);
+
 /// Less room than this is no room for a guest to start in.
 const LEAST_FREE: u64 = 1 << 30;
 
@@ -111,7 +114,7 @@ impl Host<'_> {
 
     /// Looks whether a guest of this image can be made.
     pub(super) fn examine(&self, image: &str) -> Result<Examined, Fault> {
-        let answer = self.ask(&["examine", image])?;
+        let answer = self.call(&["examine", image], Duration::from_secs(20))?;
         let text = text(&answer.stdout);
         let word = |key: &str| {
             text.lines()
@@ -131,6 +134,16 @@ impl Host<'_> {
             )
             .advice(advice));
         };
+        if !is_new_enough(&version) {
+            let (major, minor) = LEAST;
+            return Err(Fault::new(
+                FailureKind::ToolMissing,
+                format!(
+                    "tart on `{machine}` is {version}: jobs in guests take {major}.{minor} or newer"
+                ),
+            )
+            .advice("brew upgrade cirruslabs/cli/tart"));
+        }
         match word("image").as_deref() {
             Some("yes") => {}
             Some(_) => {
@@ -202,6 +215,16 @@ impl Host<'_> {
             )),
             _ => Err(self.unclear("clone a guest", &answer)),
         }
+    }
+
+    /// Leaves in an attempt's directory what says whether its guest runs: a turn that was taken for
+    /// it is somebody's for as long.
+    pub(super) fn hold_turn(&self, name: &str, directory: &str) -> Result<(), Fault> {
+        let answer = self.ask(&["turn", name, directory])?;
+        if text(&answer.stdout) == "left" {
+            return Ok(());
+        }
+        Err(self.unclear("hold a turn", &answer))
     }
 
     /// Runs a guest in the background of its machine.
@@ -348,6 +371,16 @@ fn recorded(line: &str) -> Option<Recorded> {
     })
 }
 
+/// Returns whether a version is the least one or newer. One that cannot be read is: what it lacks
+/// shows when it is used.
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split(['.', '-']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= LEAST,
+        _ => true,
+    }
+}
+
 fn is_out_of_space(said: &str) -> bool {
     ["out of space", "No space left", "not enough disk space"]
         .iter()
@@ -378,6 +411,22 @@ mod tests {
         assert_eq!((found.run.as_str(), found.is_wanted), ("run1", false));
         assert_eq!(recorded("sequoia-base 0011 run1 execute-x.1 0 stopped"), None);
         assert_eq!(recorded("ex-abc"), None);
+    }
+
+    #[test]
+    fn an_old_version_is_told_from_a_new_one_and_one_that_cannot_be_read_is_tried() {
+        for (version, new_enough) in [
+            ("2.32.1", true),
+            ("2.32.0", true),
+            ("2.100.0", true),
+            ("3.0.0-beta1", true),
+            ("2.31.9", false),
+            ("2.9.0", false),
+            ("1.99.0", false),
+            ("SNAPSHOT", true),
+        ] {
+            assert_eq!(is_new_enough(version), new_enough, "{version}");
+        }
     }
 
     #[test]

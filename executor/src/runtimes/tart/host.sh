@@ -5,6 +5,7 @@
 #   examine IMAGE                     "system S", "tart V", "image yes|no", "free KB"
 #   slot NAME SECS                    "taken", or "busy NAMES…": one of the two places for macOS guests
 #   clone IMAGE NAME OWNER RUN JOB SECS CPU MEMORY DISK      "cloned", "not_ours", or "error WHAT CODE"
+#   turn NAME DIRECTORY               leaves there what says whether the guest runs, for who waits: "left"
 #   start NAME [ARGUMENT…]            runs it, detached: "started"
 #   probe NAME                        "ready", "ended CODE", "not_yet CODE"
 #   look NAME                         "STATE CODE": none, running, stopped, suspended or unknown; `run`'s end or -
@@ -161,6 +162,17 @@ clone_locked() {
         return
     }
     echo cloned
+}
+
+turn() {
+    mkdir -p "$2" && {
+        printf "name='%s' PATH='%s'\n" "$1" "$PATH"
+        [ -z "${TART_HOME:-}" ] || printf "export TART_HOME='%s'\n" "$TART_HOME"
+        # Gone is 2; what tart cannot say may be.
+        printf '%s\n' 'text=$(tart get "$name" --format json </dev/null)' 'code=$?' \
+            'case $code$(printf %s "$text" | tr -d " \t\n") in 2*) exit 1 ;; 0*) ;; *) exit 0 ;; esac' \
+            'case $(printf %s "$text" | tr -d " \t\n") in *\"State\":\"running\"*) ;; *) exit 1 ;; esac'
+    } >"$2/lives" && echo left
 }
 
 RUN_IT='n=$1

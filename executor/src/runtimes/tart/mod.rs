@@ -26,7 +26,7 @@ use self::{
     host::{Clone, Host, Probe},
     setup::Shares,
 };
-use super::{Context, Runtime, Work};
+use super::{Context, Runtime, Work, follow::Start};
 use crate::{
     attempt::{AttemptRequest, Details, Phase},
     control::Level,
@@ -38,6 +38,9 @@ use crate::{
 
 pub use leftovers::{examine, leftovers, remove_leftover};
 pub(super) use shown::calls;
+
+/// How long a guest may be silent while it is made ready: it says something every few seconds.
+const FURNISHING: Duration = Duration::from_secs(30);
 
 /// How long the guest agent may take when the plan does not say.
 const BOOT: Duration = Duration::from_secs(180);
@@ -57,13 +60,18 @@ impl Tart {
         Self { spec: spec.clone(), fresh: false, made: false }
     }
 
-    fn guest<'a>(context: &'a Context<'a>, name: &'a str, work: &Work) -> Guest<'a> {
+    fn patience(&self) -> Duration {
+        self.spec.boot_timeout_secs.map_or(BOOT, |secs| Duration::from_secs(secs.into()))
+    }
+
+    fn guest<'a>(&self, context: &'a Context<'a>, name: &'a str, work: &Work) -> Guest<'a> {
         Guest {
             context,
             host: Host { machine: context.machine },
             name,
             as_root: work.as_root,
             limits: work.limits,
+            patience: self.patience(),
         }
     }
 
@@ -124,8 +132,7 @@ impl Tart {
         let host = Host { machine: context.machine };
         let machine = context.machine.name();
         host.start(name, shares)?;
-        let patience =
-            self.spec.boot_timeout_secs.map_or(BOOT, |secs| Duration::from_secs(secs.into()));
+        let patience = self.patience();
         let until = Instant::now() + patience;
         let mut pause = Duration::from_millis(50);
         loop {
@@ -173,7 +180,7 @@ impl Tart {
         work: &Work,
         shares: &Shares,
     ) -> Result<(), Fault> {
-        let guest = Self::guest(context, name, work);
+        let guest = self.guest(context, name, work);
         let script = setup::script(context, work, shares);
         let mut last = String::new();
         // A stream that ended early leaves nobody's word; the script can be run again.
@@ -183,8 +190,15 @@ impl Tart {
             }
             let command = Host::exec(name, true, &guest.words(&["sh", "-s"]))
                 .stdin(script.as_bytes())
-                .deadline(Duration::from_secs(1800));
-            let answer = context.machine.run(&command)?;
+                .deadline(FURNISHING);
+            let answer = match context.machine.run(&command) {
+                Ok(answer) => answer,
+                Err(fault) if fault.kind == FailureKind::NoAnswer => {
+                    last = fault.message;
+                    continue;
+                }
+                Err(fault) => return Err(fault),
+            };
             let text = String::from_utf8_lossy(&answer.stdout).into_owned();
             last = text.lines().rfind(|line| !line.is_empty()).unwrap_or_default().to_owned();
             let (kind, advice) = match last.split(' ').next().unwrap_or_default() {
@@ -214,7 +228,8 @@ impl Tart {
         Err(Fault::new(
             FailureKind::Supervisor,
             format!("guest `{name}` was not made ready, and does not say why: {last}"),
-        ))
+        )
+        .advice("see whether the guest agent of the image is a current one"))
     }
 
     /// Gives the guest a `/nix`, which takes a restart unless its image has one.
@@ -343,6 +358,7 @@ impl Runtime for Tart {
             wanted,
         };
         host.clone(&clone)?;
+        host.hold_turn(&name, &machine.attempt_dir(&request.job()))?;
         if control.level() > Level::Run || !self.boot(context, &name, &arguments)? {
             return Ok(());
         }
@@ -369,7 +385,7 @@ impl Runtime for Tart {
             let work = Work::of(request, machine.name())?;
             // Only who surely was never started is; a silent agent is waited for by who follows.
             let standing = host.look(&name)?;
-            let status = Self::guest(context, &name, &work).status();
+            let status = self.guest(context, &name, &work).status();
             if standing.state != "running" || !matches!(status, Ok(JobStatus::Unknown)) {
                 return Ok(true);
             }
@@ -392,36 +408,30 @@ impl Runtime for Tart {
                 state_dir: setup::JOB.to_owned(),
                 remote: true,
             }))?;
-            let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
             Host { machine: *machine }.renew(&name, work.limits.lease)?;
-            start = Some([
-                format!("timeout={}", seconds(work.limits.timeout)),
-                format!("lease={}", seconds(work.limits.lease)),
-                format!("grace={}", seconds(work.limits.grace)),
-            ]);
+            start = Some(Start::new(&work.limits));
         } else {
             context.enter(Phase::Wait);
         }
-        Self::guest(context, &name, &work).run(start.as_ref().map(<[String; 3]>::as_slice))
+        self.guest(context, &name, &work).run(start.as_ref())
     }
 
     fn collect(&mut self, context: &Context<'_>) -> Result<Collected, Fault> {
         let Context { request, machine, .. } = context;
         let work = Work::of(request, machine.name())?;
         let name = name(&owner(&runs_dir(request)), request);
-        collect::collect(&Self::guest(context, &name, &work), &work)
+        collect::collect(&self.guest(context, &name, &work), &work)
     }
 
     fn cleanup(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         let Context { request, machine, .. } = context;
         let host = Host { machine: *machine };
-        let removed = if self.made {
+        if self.made {
+            // A guest that stays keeps its turn.
             let owner = owner(&runs_dir(request));
-            host.remove(&name(&owner, request), &owner)
-        } else {
-            Ok(())
-        };
-        machine.remove(&request.job()).and(removed)
+            host.remove(&name(&owner, request), &owner)?;
+        }
+        machine.remove(&request.job())
     }
 
     fn details(&self) -> Details {

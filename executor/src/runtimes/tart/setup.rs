@@ -109,6 +109,9 @@ pub(super) fn script(context: &Context<'_>, work: &Work, shares: &Shares) -> Scr
         .text(
             "no() { [ \"$(df -Pk \"$g\" | awk 'NR == 2 { print $4 }')\" -gt 64 ] || { echo no_space; exit 1; }\n\
              echo \"$1\"; exit 1; }\n\
+             # A copy may take its time; an agent that is silent is given up. What sleeps holds no pipe.\n\
+             { while sleep 5 >/dev/null 2>&1; do echo; done; } & alive=$!\n\
+             trap 'kill $alive 2>/dev/null' EXIT\n\
              rm -rf \"$g\" 2>/dev/null\n\
              mkdir -p \"$g/job\" \"$g/tmp\" \"$g/artifacts\" || no directories\n: >\"$mark\"\n\
              # A share can come late, and be away for a moment.\n\

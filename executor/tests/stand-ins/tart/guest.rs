@@ -11,7 +11,7 @@
 //! at the next boot, `shutdown`, `reboot`, and a `sudo` that asks nothing. Everything runs as
 //! root, whatever `$USER` says.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
@@ -55,7 +55,7 @@ const BORROWED: [&str; 8] = [
 ];
 
 const SUDO: &str = r#"#!/bin/sh
-# Everybody is root here: options are dropped, assignments kept.
+# Everybody is root here: options are dropped, assignments kept, and a file says that it was used.
 while [ $# -gt 0 ]; do
     case $1 in
         -u|-g) shift 2 ;;
@@ -64,6 +64,7 @@ while [ $# -gt 0 ]; do
         *) break ;;
     esac
 done
+: >/var/tmp/sudo
 exec env "$@"
 "#;
 const SHUTDOWN: &str = r#"#!/bin/sh
@@ -172,6 +173,12 @@ fn furnish(boot: &Boot) -> io::Result<()> {
     }
     for name in DISK {
         bind(&disk.join(name), &root.join(name), false)?;
+    }
+    if let Some(kb) = boot.disk_kb {
+        let shared = root.join("Users/Shared");
+        fs::create_dir_all(&shared)?;
+        let size = CString::new(format!("size={kb}k,mode=1777"))?;
+        rustix::mount::mount("tmpfs", &shared, "tmpfs", MountFlags::empty(), size.as_c_str())?;
     }
     if Path::new("/usr/local").is_dir() {
         bind(&disk.join("usr.local"), &root.join("usr/local"), false)?;

@@ -25,6 +25,8 @@
 //!
 //! | fault | what happens |
 //! | --- | --- |
+//! | `version=V` (2.32.1) | what `--version` says |
+//! | `disk-kb=N` | what `/Users/Shared` of a guest has room for |
 //! | `boot-delay-ms=MS` (50) | `run` takes its lock only after this long |
 //! | `agent-delay-ms=MS` (100) | the guest agent answers only after this long |
 //! | `agent-never` | it never does |
@@ -79,7 +81,7 @@ fn main() {
     let rest: Vec<String> = arguments.collect();
     let outcome = match verb.as_str() {
         "--version" => {
-            println!("2.32.1");
+            println!("{}", faults::value("version").as_deref().unwrap_or("2.32.1"));
             Ok(0)
         }
         "create" => storage::create(&rest),

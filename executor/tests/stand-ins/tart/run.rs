@@ -37,6 +37,8 @@ pub(crate) struct Boot {
     pub(crate) shares: Vec<Share>,
     /// `None`: the agent never answers.
     pub(crate) agent_delay_ms: Option<u64>,
+    /// What `/Users/Shared` has room for; `None`: as much as the host.
+    pub(crate) disk_kb: Option<u64>,
 }
 
 enum Event {
@@ -139,6 +141,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         directory: guest.path.clone(),
         shares,
         agent_delay_ms: (!faults::on("agent-never")).then(|| faults::number("agent-delay-ms", 100)),
+        disk_kb: faults::value("disk-kb").and_then(|kb| kb.parse().ok()),
     };
     loop {
         match one_boot(&listener, &boot, &sender, &events)? {
