@@ -12,6 +12,7 @@ mod incus;
 mod junit;
 mod look;
 mod incus_faults;
+mod incus_settings;
 mod machine;
 mod nodes;
 mod oom;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{
     engine::{Engine, Instance},
     instance::owner,
-    now,
+    limits, now,
 };
 use crate::{
     fault::{FailureKind, Fault},
@@ -84,7 +84,7 @@ pub fn examine(machine: &dyn Machine, spec: &plans::Incus) -> Result<Vec<Check>,
     use super::instance::{Disks, Document, Labels, options};
     let engine = Engine::new(machine, spec.project.as_ref().map(plans::EngineName::as_str));
     let bad = |fault: Fault| Check { ok: false, message: fault.message, advice: fault.advice };
-    if let Err(fault) = engine.reachable() {
+    if let Err(fault) = engine.reachable().and_then(|()| limits::can_be_obeyed(&engine, spec)) {
         return Ok(vec![bad(fault)]);
     }
     let job = crate::supervise::JobRef {
@@ -104,7 +104,7 @@ pub fn examine(machine: &dyn Machine, spec: &plans::Incus) -> Result<Vec<Check>,
             let mut answer = engine.ask(&engine.exec(&name, (0, 0), &argv))?;
             for _ in 0..20 {
                 if answer.success() {
-                    return Ok(());
+                    return limits::is_obeyed(&engine, spec, &name);
                 }
                 std::thread::sleep(std::time::Duration::from_millis(500));
                 answer = engine.ask(&engine.exec(&name, (0, 0), &argv))?;

@@ -12,6 +12,7 @@ mod engine;
 mod guest;
 mod instance;
 mod leftovers;
+mod limits;
 mod setup;
 mod shown;
 
@@ -150,6 +151,7 @@ impl Incus {
             let _ = context.control.wait(Level::Run, pause);
             pause = (pause * 2).min(Duration::from_secs(1));
         };
+        limits::is_obeyed(&engine, &self.spec, &site.name)?;
         // Payloads of the store are links into the store.
         let from_store = work.mounts.iter().any(BindMount::is_stored);
         if from_store && !self.is_clustered() && !answer.stdout.starts_with(b"store") {
@@ -224,6 +226,7 @@ impl Runtime for Incus {
         let Context { request, machine, control, .. } = context;
         let work = Work::of(request, machine.name())?;
         let site = self.site(context)?;
+        limits::can_be_obeyed(&self.engine(context), &self.spec)?;
         context.enter(Phase::Tree);
         let workspace = match &work.workspace_from {
             Some(path) => path.clone(),
