@@ -223,7 +223,9 @@ impl GitError {
             Self::EmbeddedRepository { path } => {
                 format!("commit inside it, or add `/{path}/` to `.gitignore`")
             }
-            Self::WorkTreeFile { .. } => "mend its permissions, or ignore it".to_owned(),
+            Self::WorkTreeFile { .. } => {
+                "mend what keeps it from being read, or ignore it".to_owned()
+            }
             Self::Moving { .. } => "plan again once nothing writes to the work tree".to_owned(),
             Self::Other { .. } => "`git status` and `git fsck` say more".to_owned(),
         }
