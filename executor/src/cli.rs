@@ -105,7 +105,7 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// How long each node took, and how it ended, over the runs that are kept.
+    /// How long each node took, and how it ended, over all runs, collected ones too.
     #[command(after_help = "Example:\n  executor history --json > durations.json")]
     History {
         /// Look at the newest N runs only.

@@ -2,7 +2,7 @@
 //!
 //! Removes finished runs beyond the newest few, runs that were never born, whatever any run left on
 //! a machine and nobody answers for, and source trees of this machine that no kept run was made of.
-//! A run that can be resumed is kept. Every removal is checked; what stays is said, and is exit
+//! A run that can be resumed is kept; of one that goes, `history` keeps durations and outcomes. Every removal is checked; what stays is said, and is exit
 //! code 6.
 
 mod trees;
@@ -14,7 +14,7 @@ use std::{
 
 use plans::{Placement, Plan, Runtime};
 
-use super::{Place, prepare, running};
+use super::{Place, history, prepare, running};
 use crate::{
     cli::Gc,
     error::Error,
@@ -98,7 +98,7 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
     let mut kept = 0;
     let mut gone = BTreeSet::new();
     for dir in &runs {
-        if collect_run(dir, gc.keep, &mut kept, &mut collection) {
+        if collect_run(&state, dir, gc.keep, &mut kept, &mut collection) {
             gone.insert(dir.id.clone());
         }
     }
@@ -145,7 +145,13 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
 }
 
 /// Returns whether the run is one that is not kept.
-fn collect_run(dir: &RunDir, keep: usize, kept: &mut usize, collection: &mut Collection) -> bool {
+fn collect_run(
+    state: &StateDir,
+    dir: &RunDir,
+    keep: usize,
+    kept: &mut usize,
+    collection: &mut Collection,
+) -> bool {
     // Held for as long as it is looked at and removed: nobody resumes it meanwhile.
     let Ok(_lock) = dir.lock() else { return false };
     if is_unfinished(dir) {
@@ -154,7 +160,10 @@ fn collect_run(dir: &RunDir, keep: usize, kept: &mut usize, collection: &mut Col
     *kept += 1;
     let goes = *kept > keep;
     if goes {
-        collection.take(&format!("run {}", dir.id), || removed(dir.path()));
+        collection.take(&format!("run {}", dir.id), || {
+            history::remember(state, dir)?;
+            removed(dir.path())
+        });
     }
     goes
 }

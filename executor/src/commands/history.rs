@@ -1,6 +1,9 @@
-//! `executor history`: how long each node took and how it ended, over the runs that are kept.
+//! `executor history`: how long each node took and how it ended, over the runs that are kept and
+//! those that `gc` removed.
 //!
 //! The JSON form is what `planner show --durations` reads.
+
+mod kept;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +14,9 @@ use crate::{
     error::Error,
     exit_code::Exit,
     outcome::Outcome,
-    record::{NodeRecord, Record},
-    reporters, text,
+    reporters,
+    state::{RunDir, StateDir},
+    text,
 };
 
 /// What `--json` prints.
@@ -51,21 +55,26 @@ struct Node {
     durations_secs: Vec<f64>,
 }
 
-/// One run of a node: the plan it was part of, and its record.
-type Seen<'a> = (&'a str, &'a NodeRecord);
+/// One run of a node: the plan it was part of, and what is known of it.
+type Seen<'a> = (&'a str, &'a kept::Node);
 
 pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit, Error> {
     let state = place.state(&place.config()?)?;
-    let runs = state.runs()?;
+    let most = last.unwrap_or(usize::MAX);
+    let dirs = state.runs()?;
     // A damaged run says nothing here; `list` shows it.
-    let records: Vec<Record> = runs
+    let mut records: Vec<kept::Run> = dirs
         .iter()
-        .take(last.unwrap_or(usize::MAX))
-        .filter_map(|dir| running::read_record(dir).ok())
+        .take(most)
+        .filter_map(|dir| Some(kept::Run::of(&running::read_record(dir).ok()?)))
         .collect();
+    // A run is removed after it was remembered: between the two it is in both places.
+    let gone = kept::runs(&state).into_iter();
+    let gone = gone.filter(|run| dirs.iter().all(|dir| dir.id.as_str() != run.run_id));
+    records.extend(gone.take(most.saturating_sub(dirs.len())));
     let mut seen: BTreeMap<&str, Vec<Seen<'_>>> = BTreeMap::new();
     for record in &records {
-        for node in record.nodes.iter().filter(|node| node.outcome != Outcome::Skipped) {
+        for node in &record.nodes {
             seen.entry(&node.id).or_default().push((&record.plan_digest, node));
         }
     }
@@ -94,9 +103,19 @@ pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit
     Ok(Exit::Done)
 }
 
+/// Remembers what a run says before it is removed. A damaged one has nothing to say.
+///
+/// # Errors
+///
+/// What cannot be written, for people.
+pub(super) fn remember(state: &StateDir, dir: &RunDir) -> Result<(), String> {
+    let Ok(record) = running::read_record(dir) else { return Ok(()) };
+    kept::remember(state, &record).map_err(|error| format!("its durations cannot be kept: {error}"))
+}
+
 /// Adds up the runs of a node, the newest first; none with an answer and a time: nothing to say.
 fn summed(id: &str, seen: &[Seen<'_>]) -> Option<Node> {
-    let answered = |node: &NodeRecord| {
+    let answered = |node: &kept::Node| {
         matches!(node.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut)
     };
     let passed_plans: BTreeSet<&str> = seen
@@ -105,7 +124,7 @@ fn summed(id: &str, seen: &[Seen<'_>]) -> Option<Node> {
         .map(|(plan, _)| *plan)
         .collect();
     let flaky = |(plan, node): &Seen<'_>| match node.outcome {
-        Outcome::Passed => node.retried.iter().any(|r| r.outcome != Outcome::InfraFailed),
+        Outcome::Passed => node.retried,
         Outcome::Failed | Outcome::TimedOut => passed_plans.contains(plan),
         _ => false,
     };

@@ -207,6 +207,21 @@ fn history_tells_durations_and_outcomes_of_every_node() {
     assert_eq!(a["durations_secs"].as_array().expect("a list").len(), 2);
     assert!(a["median_secs"].as_f64() <= a["p90_secs"].as_f64());
     assert_eq!((&b["failed"], &b["flaky"]), (&2.into(), &0.into()));
+
+    // What is collected is remembered, and counted once.
+    world.run(&["gc", "--keep", "1"]).code(0);
+    assert_eq!(world.runs().len(), 1);
+    assert_eq!(world.run(&["history", "--json"]).code(0).out, text);
+    world.run(&["gc", "--keep", "0"]).code(0);
+    assert_eq!(world.runs().len(), 0);
+    assert_eq!(world.run(&["history", "--json"]).code(0).out, text);
+    let newest = world.run(&["history", "--json", "--last", "1"]).code(0).out;
+    assert!(newest.contains("\"runs\": 1"), "{newest}");
+    // A line that was cut off takes no other with it.
+    let file = world.state_dir().join("history.jsonl");
+    let kept = std::fs::read_to_string(&file).expect("readable");
+    std::fs::write(&file, format!("{kept}{{\"run_id\": \"2")).expect("writable");
+    assert_eq!(world.run(&["history", "--json"]).code(0).out, text);
 }
 
 #[test]

@@ -1,0 +1,104 @@
+//! What `gc` keeps of the runs it removes: one line of JSON for each in `history.jsonl` of the state
+//! directory, how long each node took and how it ended. When the file is large the older half goes.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    outcome::Outcome,
+    record::{NodeRecord, Record},
+    state::StateDir,
+};
+
+/// How large the file may become: a run of a hundred nodes is ten kilobytes.
+const BYTES: usize = 32 * 1024 * 1024;
+
+/// What is remembered of one run.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Run {
+    /// Its id.
+    pub(super) run_id: String,
+    /// The plan it was a run of.
+    pub(super) plan_digest: String,
+    /// Its nodes, those that ran.
+    pub(super) nodes: Vec<Node>,
+}
+
+/// What is remembered of one node.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Node {
+    /// Its id.
+    pub(super) id: String,
+    /// How it ended.
+    pub(super) outcome: Outcome,
+    /// How long its last attempt took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) duration_ms: Option<u64>,
+    /// Whether a job of it failed before the last attempt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) retried: bool,
+}
+
+impl Run {
+    /// Takes what is remembered out of a record.
+    pub(super) fn of(record: &Record) -> Self {
+        let node = |node: &NodeRecord| Node {
+            id: node.id.clone(),
+            outcome: node.outcome,
+            duration_ms: node.duration_ms,
+            retried: node.retried.iter().any(|r| r.outcome != Outcome::InfraFailed),
+        };
+        let ran = record.nodes.iter().filter(|node| node.outcome != Outcome::Skipped);
+        Self {
+            run_id: record.run_id.clone(),
+            plan_digest: record.plan_digest.clone(),
+            nodes: ran.map(node).collect(),
+        }
+    }
+}
+
+fn file(state: &StateDir) -> PathBuf {
+    state.path().join("history.jsonl")
+}
+
+/// Returns the runs that are remembered, the newest first. A line that cannot be read says nothing.
+pub(super) fn runs(state: &StateDir) -> Vec<Run> {
+    let text = fs::read_to_string(file(state)).unwrap_or_default();
+    let mut runs: Vec<Run> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    runs.sort_by(|a, b| b.run_id.cmp(&a.run_id));
+    runs.dedup_by(|a, b| a.run_id == b.run_id);
+    runs
+}
+
+/// Remembers a run that is about to be removed.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub(super) fn remember(state: &StateDir, record: &Record) -> io::Result<()> {
+    let path = file(state);
+    let line = serde_json::to_string(&Run::of(record)).expect("plain data");
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(&path)?;
+    // A line that a full disk cut off must not take this one with it.
+    file.write_all(format!("\n{line}\n").as_bytes())?;
+    if file.metadata()?.len() <= BYTES as u64 {
+        return Ok(());
+    }
+    let text = fs::read_to_string(&path)?;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    let mut room = BYTES / 2;
+    let newest = lines.iter().rev().take_while(|line| {
+        room = room.saturating_sub(line.len() + 1);
+        room > 0
+    });
+    let newest: Vec<&str> = newest.copied().collect();
+    let kept: String = newest.iter().rev().flat_map(|line| [*line, "\n"]).collect();
+    let beside = path.with_extension("jsonl.new");
+    fs::write(&beside, kept).and_then(|()| fs::rename(&beside, &path))
+}
