@@ -15,6 +15,7 @@ const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("invariants-toml", "planner schema invariants", "What `planner check` expects."),
     ("scenario-toml", "planner schema scenario", "A file of `ci/scenarios/`."),
     ("plan-json", "planner schema plan", "What `planner plan` writes and `executor apply` runs."),
+    ("diff-json", "planner schema diff", "What `planner diff --format json` prints."),
     ("record-json", "executor schema record", "What the executor keeps of a run."),
     ("event-json", "executor schema event", "A line of `executor apply --output jsonl`."),
     ("history-json", "executor schema history", "What `executor history --json` prints."),
@@ -148,7 +149,18 @@ fn definition(of: &Value, text: &mut String) {
         text.push('\n');
     }
     let choices = of["oneOf"].as_array().or(of["anyOf"].as_array());
-    if let Some(choices) = choices.filter(|all| all.iter().any(|one| !one["title"].is_null())) {
+    let has = |key: &str| choices.is_some_and(|all| all.iter().all(|one| !one[key].is_null()));
+    if let Some(choices) = choices.filter(|_| has("title") && !has("properties")) {
+        // The keys of which exactly one is there.
+        let which = |one: &Value| {
+            let keys = one["required"].as_array().into_iter().flatten();
+            let keys: Vec<_> =
+                keys.map(|key| format!("`{}`", key.as_str().unwrap_or_default())).collect();
+            format!("{}: {}", keys.join(", "), one["title"].as_str().unwrap_or_default())
+        };
+        let all: Vec<_> = choices.iter().map(which).collect();
+        let _ = write!(text, "Exactly one of {}.\n\n", all.join("; "));
+    } else if let Some(choices) = choices.filter(|_| has("title")) {
         for choice in choices {
             let _ = write!(text, "## `{}`\n\n", choice["title"].as_str().unwrap_or_default());
             definition(choice, text);
@@ -167,6 +179,10 @@ fn definition(of: &Value, text: &mut String) {
 fn kind(value: &Value) -> String {
     if let Some(name) = value["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
         return format!("[{name}](#{})", name.to_lowercase());
+    }
+    // A reference that has words of its own beside it.
+    if let Some([one]) = value["allOf"].as_array().map(Vec::as_slice) {
+        return kind(one);
     }
     if !value["const"].is_null() {
         return format!("`{}`", value["const"]);
