@@ -268,6 +268,7 @@ fn drive(
         holder: Some((job.clone(), machine.attempt_dir(&job))),
         max_jobs: request.max_jobs,
         groups: request.node.concurrency_groups.iter().map(|g| g.as_str().to_owned()).collect(),
+        in_guest: !matches!(request.node.spec.runtime, plans::Runtime::HostProcess),
     };
     let waited = Cell::new(false);
     let waits = || {

@@ -32,27 +32,53 @@ pub fn quote(word: impl AsRef<OsStr>) -> Vec<u8> {
 
 /// A `sh` script under construction: literal shell text and quoted words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Script(Vec<u8>);
+pub struct Script {
+    text: Vec<u8>,
+    library: Option<String>,
+}
 
 impl Script {
     /// Returns a script that starts with literal shell text.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(text.as_bytes().to_vec())
+        Self { text: text.as_bytes().to_vec(), library: None }
+    }
+
+    /// Says which file of functions the script is to find read; a shell that is kept reads it once.
+    #[must_use]
+    pub fn with_library(mut self, path: &std::path::Path) -> Self {
+        self.library = Some(String::from_utf8_lossy(&quote(path)).into_owned());
+        self
+    }
+
+    /// Returns that file's path, quoted.
+    #[must_use]
+    pub fn library(&self) -> Option<&str> {
+        self.library.as_deref()
+    }
+
+    /// Appends another script, with the library it wants.
+    #[must_use]
+    pub fn then(mut self, other: &Self) -> Self {
+        self.text.extend_from_slice(&other.text);
+        if other.library.is_some() {
+            self.library.clone_from(&other.library);
+        }
+        self
     }
 
     /// Appends literal shell text as it is.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
-        self.0.extend_from_slice(text.as_bytes());
+        self.text.extend_from_slice(text.as_bytes());
         self
     }
 
     /// Appends a blank and one word, quoted.
     #[must_use]
     pub fn word(mut self, word: impl AsRef<OsStr>) -> Self {
-        self.0.push(b' ');
-        self.0.extend_from_slice(&quote(word));
+        self.text.push(b' ');
+        self.text.extend_from_slice(&quote(word));
         self
     }
 
@@ -65,23 +91,23 @@ impl Script {
     /// Appends `NAME='value'` and a newline. `name` is a constant of the code.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.push(b'=');
-        self.0.extend_from_slice(&quote(value));
-        self.0.push(b'\n');
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.push(b'=');
+        self.text.extend_from_slice(&quote(value));
+        self.text.push(b'\n');
         self
     }
 
     /// Returns the script for who takes text alone: an argument of ours that holds no path but our own.
     #[must_use]
     pub fn to_text(&self) -> String {
-        String::from_utf8_lossy(&self.0).into_owned()
+        String::from_utf8_lossy(&self.text).into_owned()
     }
 
     /// Returns the bytes of the script.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.text
     }
 }
 

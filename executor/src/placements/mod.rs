@@ -446,6 +446,8 @@ pub struct Turn {
     pub max_jobs: Option<u32>,
     /// These groups, alone.
     pub groups: Vec<String>,
+    /// Whether the job runs in a guest, where the machine's own supervisor does not see it.
+    pub in_guest: bool,
 }
 
 /// The name of a script in an attempt's directory that ends with 0 while the job runs where nobody on

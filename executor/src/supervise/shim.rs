@@ -72,21 +72,36 @@ pub struct StartOptions {
 /// Returns the script that starts the job of `directory` with the supervisor at `shim`.
 #[must_use]
 pub fn start(shim: &Path, directory: &Path, options: &StartOptions) -> Script {
-    let keep: Vec<&str> =
-        options.keep.iter().map(String::as_str).filter(|name| is_variable_name(name)).collect();
-    // A part of a second counts as a whole one: zero would mean never.
-    let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    verb(shim, "start", directory)
-        .word(format!("timeout={}", seconds(options.timeout)))
-        .word(format!("lease={}", seconds(options.lease)))
-        .word(format!("grace={}", seconds(options.grace)))
-        .word(format!("keep={}", keep.join(",")))
+    options.add_to(verb(shim, "start", directory))
+}
+
+impl StartOptions {
+    /// Appends the words that `start` and `run` are told.
+    #[must_use]
+    pub fn add_to(&self, script: Script) -> Script {
+        let names = self.keep.iter().map(String::as_str).filter(|name| is_variable_name(name));
+        let keep: Vec<&str> = names.collect();
+        // A part of a second counts as a whole one: zero would mean never.
+        let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        script
+            .word(format!("timeout={}", seconds(self.timeout)))
+            .word(format!("lease={}", seconds(self.lease)))
+            .word(format!("grace={}", seconds(self.grace)))
+            .word(format!("keep={}", keep.join(",")))
+    }
 }
 
 /// Returns the call of a verb on a directory; further words can be added.
 #[must_use]
 pub fn verb(shim: &Path, verb: &str, directory: &Path) -> Script {
     Script::new("sh").word(shim).word(verb).word(directory)
+}
+
+/// Returns the call of a verb in a shell that has read the supervisor as a library: for the price of a
+/// fork. It changes that shell, so it is to be a subshell's last command.
+#[must_use]
+pub fn call(shim: &Path, verb: &str, directory: &Path) -> Script {
+    Script::new("fl_verb").word(verb).word(directory).with_library(shim)
 }
 
 #[cfg(test)]

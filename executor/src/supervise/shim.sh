@@ -20,21 +20,35 @@
 #   sh shim.sh hold    TURNS TOKEN SECS FILE…  another SECS: "held", or "lost FILE"
 #   sh shim.sh drop    TURNS TOKEN FILE…       lets go: "dropped"
 #
+# A shell that is kept may read the script as a library (FORGE_LANES_LIBRARY=1 . shim.sh) and call
+# `fl_verb VERB DIR …` in subshells: the same verbs for the price of a fork. Two more are worth it there only:
+#   run     DIR OFFSET MARKER [options of start] [uses=WORD] [system=S view=TREE]
+#           [turn=FILE token=TOKEN turns=TURNS]
+#       start and attach in one. In $fl_cmd and $fl_env it is given what else is in `cmd` and `env`, in $fl_ready what is to
+#       be done before the job starts; only who claimed the directory writes and does that. Its first frame is
+#       "MARKER started|already [wanted]" or "MARKER error WHY". turn: this turn is taken for this job
+#       now; "wanted": somebody else waits for a place. view: the job sees TREE read-only, whoever it is.
+#   end     DIR NAME      ends whatever has FORGE_LANES_COOKIE=NAME in its environment: "ended"
+#   clear   ROOT DIR…     gc force for many that are over: for each of them "removed DIR" or "error DIR WHY"
+#
 # The state directory. Written by the placing side before `start`:
 #   cmd    the job, a sh script; it is sourced with the state directory as $1, and may say in `why` that it
 #          could not become what it should: printf '%-31s\n' not_found 1<>"$1/why"
 #   env    sh assignments to export (0600; removed once read)
 # Written here:
-#   claim  "pid starttime boot_id" of the supervisor; hard-linked into place, so it exists whole or
-#          not at all, and exactly one supervisor owns the directory for good
-#   pid    "pid starttime boot_id" of the job's leader, which has a session and group of its own
+#   claim  "pid starttime boot_id" of the supervisor; made by an open that fails where it exists, so
+#          exactly one supervisor owns the directory for good; empty for the moment until it is written.
+#          Its second line is what `uses=` said.
+#   pid    "pid starttime boot_id" of the job's leader, which has a session and group of its own; in its second
+#          line how the leader ended
 #   log    stdout and stderr of the job, one file, appended to
-#   hb     uptime in seconds, rewritten every few seconds while the supervisor lives
-#   lease  uptime in seconds at which nobody is thought to care any more
-#   cancel the grace in seconds that somebody asked for
+#   lease  uptime in seconds at which nobody is thought to care any more; in its second line the grace in
+#          seconds that somebody asked for who wants it cancelled
 #   exit   256 bytes: "1 code=C signal=S reason=R evidence=E killed=K started=T ended=T elapsed_ms=M",
 #          padded, "END.", a newline. Without that trailer there is no verdict.
-# Whatever is written after the start exists, at its full size, before it: a full disk takes no verdict.
+#   why    a word of the job's own, if it has one to say
+# What is written after the start exists, at its full size, before it: a full disk takes no verdict. There are few
+# files, because making and removing one costs more than what is in it.
 #
 # status line: "state=S log=BYTES", with an exit record all of its fields, for a running job with a lease
 # "lease=SECS" that are left.
@@ -57,10 +71,6 @@
 # macOS has neither setsid(1) nor /proc: perl starts the session, ps finds the tree.
 
 # shellcheck disable=SC2009,SC2015,SC2016,SC2034,SC2059,SC2086,SC2094,SC2154,SC2238 # words are split and formats passed on purpose
-set -u
-umask 077
-# Globs are wanted in one place only; nothing else may depend on what a directory holds.
-set -f
 NL='
 '
 
@@ -75,6 +85,11 @@ now() {
     fi
 }
 
+# WALL: seconds since 1970. A library asked once how far that is from NOW.
+wall() {
+    if [ -n "${FL_EPOCH:-}" ]; then WALL=$((FL_EPOCH + NOW)); else WALL=$(date +%s); fi
+}
+
 # BOOT: which boot of the machine this is.
 boot_id() {
     if [ -r /proc/sys/kernel/random/boot_id ]; then
@@ -82,6 +97,17 @@ boot_id() {
     else
         BOOT=$(sysctl -n kern.bootsessionuuid 2>/dev/null) || BOOT=
         [ -n "$BOOT" ] || BOOT=unknown
+    fi
+}
+
+# PID, START: of this process, which in a subshell is not $$.
+myself() {
+    if read -r PID s_line 2>/dev/null </proc/self/stat; then
+        set -- ${s_line##*') '}
+        START=${20}
+    else
+        PID=$(exec sh -c 'echo $PPID')
+        start_time "$PID"
     fi
 }
 
@@ -112,6 +138,18 @@ alive() {
     start_time "$a_pid" && [ "$START" = "$a_start" ]
 }
 
+# Whether somebody owns the directory.
+is_claimed() {
+    [ -f claim ] || return 1
+    # It has its name before its content, for a moment.
+    c_tries=0
+    until [ -s claim ] || [ $c_tries -ge 500 ]; do
+        c_tries=$((c_tries + 1))
+        nap 0.02
+    done
+    [ -f claim ]
+}
+
 is_number() {
     case $1 in '' | *[!0-9]*) return 1 ;; esac
 }
@@ -125,15 +163,27 @@ nap() {
     sleep "$1" 2>/dev/null || sleep 1
 }
 
-# Overwrites file $1, of fixed size, with $3 in format $2. Allocates nothing, so a full disk is no matter.
+# Overwrites the line that file $1, of lines of fixed size, begins with, with $3 in format $2. Allocates nothing,
+# so a full disk is no matter.
 in_place() {
     printf "$2" "$3" 1<>"$1"
+}
+
+# The same with its second line.
+in_second_place() {
+    { read -r i_rest <&4 && printf "$2" "$3" >&4; } 4<>"$1"
 }
 
 # Reads number file $1 into VALUE.
 value() {
     VALUE=
     read -r VALUE v_rest 2>/dev/null <"$1" && is_number "$VALUE"
+}
+
+# Reads the grace that somebody wants it cancelled with into VALUE.
+is_cancelled() {
+    VALUE=
+    { read -r v_rest && read -r VALUE v_rest; } 2>/dev/null <lease && is_number "$VALUE"
 }
 
 # RECORD: the exit record, if it is complete.
@@ -150,7 +200,7 @@ verdict() {
 
 log_size() {
     SIZE=0
-    [ ! -f log ] || SIZE=$(($(wc -c <log)))
+    [ ! -s log ] || SIZE=$(($(wc -c <log)))
 }
 
 # ---------------------------------------------------------------------------------------- the tree
@@ -244,7 +294,7 @@ end_tree() {
             kill -CONT "$e_pid" 2>/dev/null
         done
         now
-        if value cancel && [ $((NOW + VALUE)) -lt $e_until ]; then
+        if is_cancelled && [ $((NOW + VALUE)) -lt $e_until ]; then
             e_until=$((NOW + VALUE))
         fi
         [ "$NOW" -lt $e_until ] || break
@@ -257,75 +307,118 @@ end_tree() {
 
 # The job's own first shell: says who it is, takes its environment, becomes the job.
 BECOME_JOB='umask 022
-d=$FORGE_LANES_STATE b=$FORGE_LANES_BOOT
-unset FORGE_LANES_STATE FORGE_LANES_BOOT
+d=$FORGE_LANES_STATE b=$FORGE_LANES_BOOT c=$FORGE_LANES_CMD
+unset FORGE_LANES_STATE FORGE_LANES_BOOT FORGE_LANES_CMD
 if read -r l 2>/dev/null </proc/$$/stat; then set -f; set -- ${l##*") "}; set +f; s=${20}
 else s=$(LC_ALL=C ps -o lstart= -p $$); s=$(printf "%s_" $s); fi
 printf "%-63s\n" "$$ $s $b" 1<>"$d/pid"
-set -- "$d"
-unset b l s d
+set -- "$d" "$c"
+unset b l s d c
 if [ -f "$1/env" ]; then
     exec 4<"$1/env"
     rm -f "$1/env"
     . /dev/fd/4
     exec 4<&-
 fi
-. "$1/cmd"'
+c=$2
+set -- "$1"
+[ -n "$c" ] || . "$1/cmd"
+eval "unset c; $c"'
 
-# Waits for the leader where perl can: tells a signal from 128+n, and gives back the INT and QUIT that a
-# shell takes away from what it starts in the background.
-WAIT='$SIG{INT} = $SIG{QUIT} = "DEFAULT";
-open my $r, ">&=", 3 or exit 74; # perl closes it on exec: nothing of the job may hold it
+# Starts the job and waits for its leader where there is perl: tells a signal from 128+n, gives back the INT and
+# QUIT that a shell takes away from what it starts in the background, and wakes the supervisor every second. What
+# takes a program each is done by system calls where their numbers are known: setsid, and the view.
+WAIT='my ($o, $k, $c, $t, @n) = splice @ARGV, 0, 4;
+if (length pack("p", "x") == 8) { # the numbers are those of 64 bits
+    @n = (112, 272, 165) if $c eq "Linux/x86_64";
+    @n = (157, 97, 40) if $c eq "Linux/aarch64";
+}
 my %e; while (@ARGV && (my $w = shift) ne "--") { my ($n, $v) = split /=/, $w, 2; $e{$n} = $v }
+$e{FORGE_LANES_CMD} = $ENV{FORGE_LANES_CMD}; # no word: who looks for a process by its words is not to find this one
+sub oom { open my $v, "<", "/proc/vmstat" or return 0; my ($k) = grep /^oom_kill /, <$v>; $k }
+my $b = oom();
 my $p = fork;
 exit 71 unless defined $p;
-if (!$p) { %ENV = %e; exec { $ARGV[0] } @ARGV or exit 127 }
-waitpid $p, 0;
-print $r $?;'
+if (!$p) {
+    $SIG{INT} = $SIG{QUIT} = "DEFAULT";
+    shift if @n && $ARGV[0] eq "setsid" && syscall($n[0]) > 0;
+    if ($t ne "") {
+        my ($x, $r) = ("none", "/"); # syscall takes no constant
+        splice @ARGV, $ARGV[0] eq "setsid", 8 if @n && syscall($n[1], 0x20000) == 0
+            && syscall($n[2], $x, $r, $x, 0x44000, 0) == 0 && syscall($n[2], $t, $t, $x, 0x1000, 0) == 0
+            && syscall($n[2], $x, $t, $x, 0x1021, 0) == 0;
+    }
+    %ENV = %e; exec { $ARGV[0] } @ARGV or exit 127
+}
+$SIG{ALRM} = sub { kill "USR1", $o if getppid == $o; alarm 1 };
+alarm 1;
+my $t = time;
+1 until waitpid($p, 0) == $p;
+my $s = $?;
+# Whether certainly nobody is left: twice, since who is looked at may have forked. A member of a job is younger than
+# its leader, has a higher number unless the numbers went round, and is in a session that began no earlier.
+sub left {
+    my $all = time - $t > 1;
+    opendir my $d, "/proc" or return 1;
+    for my $n (grep { /^\d+$/ && ($all || $_ > $p) } readdir $d) {
+        open my $f, "<", "/proc/$n/stat" or next;
+        my ($q, $u, $g, $i) = split / /, (<$f> // "") =~ s/.*[)] //r or next;
+        next if $q eq "Z" || $q eq "X" || !$i || !$all && $i < $p;
+        return 1 if $i == $p || $g == $p;
+        open my $v, "<", "/proc/$n/environ" or next;
+        local $/;
+        my $w = <$v> // "";
+        # Nothing there: perhaps in the middle of an exec.
+        return 1 if $w eq "" || $w =~ /(^|\0)\Q$k\E(\0|$)/;
+    }
+    0;
+}
+my $l = left() || left() ? "-" : "alone";
+my $m = (($s & 127) == 9 || $s >> 8 == 137) && oom() ne $b ? "oom" : "-";
+open my $f, "+<", "pid" or exit 74;
+seek $f, 64, 0;
+printf $f "%-28s.\n", ($s & 127 ? "- " . ($s & 127) : ($s >> 8) . " -") . " $m $l";'
 
-# Starts the job, waits for its leader, leaves "code signal" in `result` and wakes supervisor $1. The
-# words: NAME=VALUE of its environment, --, what starts it.
+# The same without perl. The words: NAME=VALUE of its environment, --, what starts it.
 wait_for_leader() {
-    w_owner=$1
-    shift
-    w_result='- -'
-    if has perl; then
-        w_raw=$(perl -e "$WAIT" -- "$@" 3>&1 >>log 2>&1 </dev/null)
-        if is_number "$w_raw"; then
-            w_result="$((w_raw >> 8)) -"
-            [ $((w_raw & 127)) -eq 0 ] || w_result="- $((w_raw & 127))"
-        fi
+    # env wants its command where the -- stands.
+    w_env=
+    for w_word; do
+        [ -z "$w_env" ] || set -- "$@" "$w_word"
+        [ -n "$w_env" ] || case $w_word in
+        --) w_env=1 ;;
+        *) set -- "$@" "$w_word" ;;
+        esac
+        shift
+    done
+    if env --default-signal=INT,QUIT true 2>/dev/null; then
+        set -- --default-signal=INT,QUIT -i "$@"
     else
-        # env wants its command where the -- stands.
-        w_env=
-        for w_word; do
-            [ -z "$w_env" ] || set -- "$@" "$w_word"
-            [ -n "$w_env" ] || case $w_word in
-            --) w_env=1 ;;
-            *) set -- "$@" "$w_word" ;;
-            esac
-            shift
-        done
-        if env --default-signal=INT,QUIT true 2>/dev/null; then
-            set -- --default-signal=INT,QUIT -i "$@"
-        else
-            set -- -i "$@"
-        fi
-        env "$@" >>log 2>&1 </dev/null
-        w_code=$?
-        w_result="$w_code -"
-        if [ $w_code -gt 128 ] && [ $w_code -le 192 ]; then
-            w_result="- $((w_code - 128))"
-        fi
+        set -- -i "$@"
     fi
-    in_place result '%-14s.\n' "$w_result"
-    kill -USR1 "$w_owner" 2>/dev/null
+    env "$@"
+    w_code=$?
+    w_result="$w_code -"
+    if [ $w_code -gt 128 ] && [ $w_code -le 192 ]; then
+        w_result="- $((w_code - 128))"
+    fi
+    in_second_place pid '%-28s.\n' "$w_result - -"
 }
 
-# Becomes the waiter: the job gets a session of its own and, of this environment, only the kept names.
+# What gives the job its view: TREE and what to run.
+VIEW='if mount -o bind,ro "$1" "$1" && { [ ! -w "$1" ] || mount -o remount,bind,ro "$1"; }; then
+    shift
+    exec "$@"
+fi
+printf "%-31s\n" broken 1<>"$FORGE_LANES_STATE/why"
+echo "cannot mount $1"
+exit 126'
+
+# Becomes the waiter of supervisor $1: the job gets a session of its own and, of this environment, only the
+# kept names.
 launch() {
     l_owner=$1
-    l_names=PATH,HOME,USER,LOGNAME,SHELL,LANG,LC_ALL,LC_CTYPE,LC_COLLATE,LC_MESSAGES,LC_NUMERIC,LC_TIME,TZ,$2
+    l_names=PATH,HOME,USER,LOGNAME,SHELL,LANG,LC_ALL,LC_CTYPE,LC_COLLATE,LC_MESSAGES,LC_NUMERIC,LC_TIME,TZ,$keep
     # Where package managers put things that a login would have found.
     for l_dir in /usr/local/bin /opt/homebrew/bin /run/current-system/sw/bin \
         /nix/var/nix/profiles/default/bin "${HOME:-/nonexistent}/.nix-profile/bin"; do
@@ -335,17 +428,17 @@ launch() {
         esac
     done
     # The shell is spelled out: where it is looked for depends on whose PATH it is.
-    set -- -- /bin/sh -c "$BECOME_JOB" sh
+    set -- /bin/sh -c "$BECOME_JOB" sh
+    # Eight words: perl knows them.
+    [ -z "$view" ] || set -- unshare --mount --propagation=private /bin/sh -c "$VIEW" sh "$view" "$@"
     if has setsid; then
-        shift
-        set -- -- setsid "$@"
+        set -- setsid "$@"
     elif has perl; then
-        shift
-        set -- -- perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@"
+        set -- perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@"
     else
         set -m
     fi
-    set -- "$COOKIE" "FORGE_LANES_STATE=$PWD" "FORGE_LANES_BOOT=$BOOT" "$@"
+    set -- "$COOKIE" "FORGE_LANES_STATE=$PWD" "FORGE_LANES_BOOT=$BOOT" -- "$@"
     while [ -n "$l_names" ]; do
         l_name=${l_names%%,*}
         l_names=${l_names#"$l_name"}
@@ -354,7 +447,11 @@ launch() {
         eval "l_set=\${$l_name+set}"
         [ -z "$l_set" ] || eval "set -- \"$l_name=\$$l_name\" \"\$@\""
     done
-    wait_for_leader "$l_owner" "$@"
+    if [ $ticks = perl ]; then
+        export FORGE_LANES_CMD="${fl_cmd:-}"
+        exec perl -e "$WAIT" -- "$l_owner" "$COOKIE" "$system" "$view" "$@"
+    fi
+    wait_for_leader "FORGE_LANES_CMD=${fl_cmd:-}" "$@"
 }
 
 oom_kills() {
@@ -362,68 +459,81 @@ oom_kills() {
     [ ! -r /proc/vmstat ] || OOM=$(grep '^oom_kill ' /proc/vmstat)
 }
 
-# Says on its stdout, which it then closes, whether it is the one: started, already, error WHY.
+# Says on its stdout whether it is the one: started, already, error WHY. Closes it when the job is over or has
+# run for a while.
 supervise() {
-    timeout=$1 lease=$2 grace=$3 keep=$4
     boot_id
-    start_time $$ || {
+    myself && [ -n "$START" ] || {
         echo 'error no_supervisor'
         exit 71
     }
-
+    me=$PID
+    : "${fl_cmd:=}"
     now
     until=-
     [ "$lease" -eq 0 ] || until=$((NOW + lease))
+    trap '' PIPE
 
-    # 1. Whatever may not fit on the disk comes before the claim.
-    new=.new.$$
-    {
-        mkdir $new &&
-            printf '%s %s %s\n' $$ "$START" "$BOOT" >$new/claim &&
-            printf '%-251s....\n' - >$new/exit &&
-            printf '%-14s.\n' - >$new/result &&
-            printf '%-63s\n' - >$new/pid &&
-            printf '%-31s\n' - >$new/why &&
-            printf '%-15s\n' "$until" >$new/lease &&
-            printf '%-15s\n' - >$new/cancel &&
-            printf '%-15s\n' - >$new/hb &&
-            : >$new/log
-    } 2>/dev/null || {
-        rm -rf $new
+    # 1. The claim: who makes the file owns the directory.
+    set -C
+    { printf '' >claim; } 2>/dev/null || {
+        if [ -f claim ]; then echo already; else echo 'error no_space'; fi
+        exit 75
+    }
+    set +C
+    { printf '%s %s %s\n%s\n' $me "$START" "$BOOT" "$uses" 1<>claim; } 2>/dev/null || {
+        rm -f claim
         echo 'error no_space'
         exit 74
     }
 
-    # 2. The claim: a hard link is there or is not, and a second one fails.
-    ln $new/claim claim 2>/dev/null || {
-        rm -rf $new
-        if [ -f claim ]; then echo already; else echo 'error no_space'; fi
-        exit 75
+    # 2. Whatever may not fit on the disk comes before the job; the record last: who sees it sees all of them.
+    {
+        # More than an argument may hold.
+        { [ ${#fl_cmd} -lt 60000 ] || { printf '%s' "$fl_cmd" >cmd && fl_cmd=; }; } &&
+            { [ -z "${fl_env:-}" ] || printf '%s' "$fl_env" >env; } &&
+            printf '%-63s\n%-28s.\n' - - >pid &&
+            printf '%-15s\n%-15s\n' "$until" - >lease &&
+            printf '' >log &&
+            printf '%-251s....\n' - >exit
+    } 2>/dev/null || {
+        rm -f env pid lease log exit claim
+        echo 'error no_space'
+        exit 74
     }
-    # The record last: who sees it sees all of them.
-    mv $new/result $new/pid $new/why $new/lease $new/cancel $new/hb $new/log $new/exit .
-    rm -rf $new
-    # The starter waits for this, unless it is gone.
-    trap '' PIPE
+    if [ -n "${fl_ready:-}" ]; then
+        s_said=$(eval "$fl_ready" 2>&1) || {
+            printf 'error %s\n' "$(printf '%s' "$s_said" | tail -n 1)"
+            [ ! -f env ] || rm -f env
+            in_place exit '%-251sEND.\n' "1 code=- signal=- reason=broken evidence=none\
+ killed=0 started=0 ended=0 elapsed_ms=0"
+            exit 74
+        }
+    fi
     echo started
-    exec >/dev/null
-    trap - PIPE
+    [ -n "$linger" ] || exec >/dev/null
 
     # 3. The job.
     now
     began=$CENTIS
-    started=$(date +%s)
+    wall
+    started=$WALL
     until=0
     [ "$timeout" -eq 0 ] || until=$((NOW + timeout))
-    oom_kills
-    oom_before=$OOM
-    cookie
+    COOKIE=FORGE_LANES_COOKIE=$me-$START-$BOOT
+    ticks='sleep'
+    if has perl; then
+        ticks=perl
+    else
+        oom_kills
+        oom_before=$OOM
+    fi
     trap : USR1
     trap '' HUP
     (
-        trap - USR1 HUP
-        launch $$ "$keep"
-    ) &
+        trap - USR1 HUP PIPE
+        launch $me
+    ) >>log 2>&1 </dev/null &
     waiter=$!
 
     # 4. Watch until the leader is gone or somebody wants it gone.
@@ -433,8 +543,7 @@ supervise() {
     while :; do
         leader_ended && break
         now
-        in_place hb '%-15s\n' "$NOW"
-        if value cancel; then
+        if is_cancelled; then
             reason=cancelled
             end_tree "$VALUE"
         elif [ $until -ne 0 ] && [ "$NOW" -ge $until ]; then
@@ -456,27 +565,34 @@ supervise() {
             done
             break
         fi
-        # USR1 ends the wait. Should it come a moment before, the sleep is over soon as well.
-        sleep $pause 2>/dev/null &
-        sleeper=$!
-        wait $sleeper
-        kill $sleeper 2>/dev/null
-        case $pause in 0.2) pause=0.5 ;; 0.5) pause=1 ;; esac
+        # Who started it waits no longer for the end.
+        [ $((CENTIS - began)) -lt 20 ] || exec >/dev/null
+        if [ $ticks = perl ]; then
+            # Its end ends the wait, and so does USR1. Should that come a moment before, another one follows.
+            wait $waiter
+        else
+            sleep $pause >/dev/null 2>&1 &
+            sleeper=$!
+            wait $sleeper
+            kill $sleeper 2>/dev/null
+            case $pause in 0.2) pause=0.5 ;; 0.5) pause=1 ;; esac
+        fi
     done
 
     # 5. Whatever the job left behind, then the verdict.
-    kill_tree
-    leader_ended || CODE=- SIGNAL=-
+    leader_ended || CODE=- SIGNAL=- OOM_KILLED=- ALONE=-
+    [ $reason = exited ] && [ "$ALONE" = alone ] || kill_tree
     evidence=none
     if [ "$CODE" != 0 ] && [ $reason = exited ]; then
-        if [ "$SIGNAL" = 9 ] || [ "$CODE" = 137 ]; then
+        if [ $ticks = sleep ] && { [ "$SIGNAL" = 9 ] || [ "$CODE" = 137 ]; }; then
             oom_kills
-            [ "$OOM" = "$oom_before" ] || evidence=oom
+            [ "$OOM" = "$oom_before" ] || OOM_KILLED=oom
         fi
+        [ "$OOM_KILLED" != oom ] || evidence=oom
         { printf '%8192s' - >.probe; } 2>/dev/null || evidence=disk_full
         rm -f .probe
     fi
-    if [ $reason = exited ] && read -r why w_rest <why; then
+    if [ $reason = exited ] && [ -s why ] && read -r why w_rest <why; then
         case $why in not_found | not_executable | no_working_dir | broken) reason=$why ;; esac
     fi
     [ ! -f env ] || rm -f env
@@ -485,31 +601,37 @@ supervise() {
  killed=$KILLED started=$started ended=$((started + (CENTIS - began) / 100)) elapsed_ms=$(((CENTIS - began) * 10))"
 }
 
+# CODE, SIGNAL; OOM_KILLED: oom; ALONE: alone, if certainly nobody was left.
 leader_ended() {
-    read -r CODE SIGNAL l_end 2>/dev/null <result && [ "$l_end" = . ]
+    { read -r l_rest && read -r CODE SIGNAL OOM_KILLED ALONE l_end; } 2>/dev/null <pid && [ "$l_end" = . ]
 }
 
 # ---------------------------------------------------------------------------------------- the verbs
 
-start() {
-    if [ -f claim ]; then
-        echo already
-        return 0
-    fi
-    [ -f cmd ] || fail no_cmd
-    timeout=0 lease=0 grace=5 keep=
+# The words after DIR of `start` and `run`.
+options() {
+    timeout=0 lease=0 grace=5 keep='' uses='' turn='' token='' turns='' system='' view='' linger=''
     for option; do
         case $option in
         timeout=* | lease=* | grace=*)
             is_number "${option#*=}" || fail "bad_option $option"
             eval "${option%%=*}=\${option#*=}"
             ;;
-        keep=*) keep=${option#*=} ;;
+        keep=* | uses=* | turn=* | token=* | turns=* | system=* | view=*) eval "${option%%=*}=\${option#*=}" ;;
         *) fail "bad_option $option" ;;
         esac
     done
+}
+
+start() {
+    if is_claimed; then
+        echo already
+        return 0
+    fi
+    [ -f cmd ] || fail no_cmd
+    options "$@"
     # The supervisor holds nothing of this process but the pipe, which ends when it has claimed the job.
-    set -- sh "$SHIM" supervise . $timeout $lease $grace "$keep"
+    set -- sh "$SHIM" supervise . "$@"
     answer=$(
         if has setsid; then
             setsid "$@" </dev/null 2>/dev/null &
@@ -520,14 +642,37 @@ start() {
             "$@" </dev/null 2>/dev/null &
         fi
     )
-    if [ "$answer" = already ]; then
-        # Who is told so finds the other's files.
-        until [ -f exit ] || ! alive claim; do
-            nap 0.01
-        done
-    fi
+    [ "$answer" != already ] || await_files
     echo "${answer:-error no_supervisor}"
     case $answer in started | already) ;; *) exit 1 ;; esac
+}
+
+# Who is told `already` finds the other's files.
+await_files() {
+    until [ -f exit ] || ! alive claim; do
+        nap 0.01
+    done
+}
+
+run() {
+    offset=$1 marker=$2
+    shift 2
+    options "$@"
+    wanted=
+    [ -z "$turn" ] || take_over
+    if is_claimed; then
+        answer=already
+    else
+        linger=1
+        # A shell of its own, in the background of nobody: it ends with the job, whatever becomes of this one.
+        # It has the session of this shell, and nothing else of it.
+        answer=$( (supervise) </dev/null 2>/dev/null &)
+        answer=${answer:-error no_supervisor}
+    fi
+    [ "$answer" != already ] || await_files
+    printf '\n%s %s%s\n' "$marker" "$answer" "$wanted"
+    case $answer in started | already) ;; *) exit 1 ;; esac
+    follow
 }
 
 fail() {
@@ -541,7 +686,7 @@ status() {
     log_size
     if verdict; then
         echo "state=exited log=$SIZE $RECORD"
-    elif [ ! -f claim ]; then
+    elif ! is_claimed; then
         echo "state=unknown log=$SIZE"
     else
         alive claim
@@ -576,7 +721,7 @@ copy() {
 attach() {
     offset=$1 marker=$2
     is_number "$offset" || fail bad_offset
-    [ -f claim ] || {
+    is_claimed || {
         printf '\n%s end %s\n' "$marker" "$(status)"
         return 0
     }
@@ -585,6 +730,11 @@ attach() {
         nap 0.01
     done
     printf '\n'
+    follow
+}
+
+# Frames from $offset to the end.
+follow() {
     at=0 step=0 quiet=0
     [ ! -f log ] || exec 3<log
     while :; do
@@ -644,15 +794,15 @@ renew() {
 
 cancel() {
     is_number "$1" || fail bad_seconds
-    if [ -f claim ] && ! verdict; then
+    if is_claimed && ! verdict; then
         # Between the claim and the files there is a moment.
         tries=0
-        until [ -f cancel ] || [ $tries -ge 100 ]; do
+        until [ -s exit ] || [ $tries -ge 100 ]; do
             tries=$((tries + 1))
             nap 0.02
         done
-        if ! value cancel || [ "$1" -lt "$VALUE" ]; then
-            in_place cancel '%-15s\n' "$1"
+        if [ -s lease ] && { ! is_cancelled || [ "$1" -lt "$VALUE" ]; }; then
+            in_second_place lease '%-15s\n' "$1"
         fi
         if alive claim; then
             kill -USR1 "$a_pid" 2>/dev/null
@@ -666,7 +816,7 @@ cancel() {
 }
 
 gc() {
-    if [ -f claim ] && ! verdict; then
+    if is_claimed && ! verdict; then
         if alive claim; then
             now
             if [ "${1:-}" != force ] && { ! value lease || [ "$NOW" -lt "$VALUE" ]; }; then
@@ -703,6 +853,34 @@ gc() {
     echo removed
 }
 
+end() {
+    case $1 in '' | *[!0-9a-f]*) fail bad_name ;; esac
+    COOKIE=FORGE_LANES_COOKIE=$1
+    KILLED=0
+    end_tree 2
+    echo ended
+}
+
+# What is over and gives way goes in one stroke, the rest one by one.
+clear() {
+    c_over=
+    for c_dir; do
+        case $c_dir in *[!A-Za-z0-9._/-]* | /* | *..*) fail bad_dir ;; esac
+        # Relative to ROOT; the words of this shell stay where they are.
+        ! { read -r c_head c_rest 2>/dev/null <"$c_dir/exit" && [ "${c_rest##* }" = END. ]; } ||
+            c_over="$c_over $c_dir"
+    done
+    [ -z "$c_over" ] || rm -rf $c_over 2>/dev/null
+    for c_dir; do
+        c_said=removed
+        [ ! -e "$c_dir" ] || c_said=$(cd "$c_dir" && gc force)
+        case $c_said in
+        removed) echo "removed $c_dir" ;;
+        *) echo "error $c_dir $c_said" ;;
+        esac
+    done
+}
+
 list() {
     set +f
     for l_dir in */*.*; do
@@ -729,6 +907,8 @@ locked() {
 is_free() {
     [ -s "$1" ] || return 0
     { read -r f_token f_boot f_until && IFS= read -r f_job; } <"$1" || return 0
+    # Padded, so that it can be written anew in its place.
+    f_job=${f_job%"${f_job##*[! ]}"}
     [ "$f_token" != "$token" ] || return 0
     # Who takes a job up again has its turn: nobody else is at it.
     [ "$f_job" = - ] || [ "$f_job" != "$job" ] || return 0
@@ -742,7 +922,18 @@ is_free() {
 }
 
 write_turn() {
-    printf '%s %s %s\n%s\n' "$token" "$BOOT" $((NOW + $2)) "$3" >".new.$1" && mv -f ".new.$1" "$1"
+    printf '%s %s %-15s\n%-511s\n' "$token" "$BOOT" $((NOW + $2)) "$3" >".new.$1" && mv -f ".new.$1" "$1"
+}
+
+# A turn that is ours is now for the job here, too. Says in `wanted` whether somebody waits for a place.
+take_over() {
+    case $turn in '' | */* | .*) fail bad_file ;; esac
+    { read -r f_token f_boot f_until && IFS= read -r f_job; } 2>/dev/null <"$turns/$turn" || return 0
+    [ "$f_token" = "$token" ] || return 0
+    now
+    [ ${#PWD} -gt 511 ] || [ "${f_job%%  *}" = "$PWD" ] ||
+        printf '%s %s %-15s\n%-511s\n' "$token" "$f_boot" $((NOW + 60)) "$PWD" 1<>"$turns/$turn"
+    ! { value "$turns/wanted" && [ "$NOW" -lt "$VALUE" ]; } || wanted=' wanted'
 }
 
 take() {
@@ -769,6 +960,8 @@ take_locked() {
         until is_free "place.$place"; do
             place=$((place + 1))
             [ $place -lt "$places" ] || {
+                # Who keeps a place for its next job gives it away while this is fresh.
+                printf '%s\n' $((NOW + 5)) >wanted 2>/dev/null
                 echo "busy place"
                 return 0
             }
@@ -824,28 +1017,47 @@ drop_locked() {
     echo dropped
 }
 
-[ $# -ge 2 ] || fail usage
-verb=$1 directory=$2
-shift 2
-case $0 in
-/*) SHIM=$0 ;;
-*) SHIM=$PWD/$0 ;;
-esac
-case $directory in
-/*) ;;
-*) directory=./$directory ;;
-esac
-cd "$directory" 2>/dev/null || {
-    case $verb in
-    status | cancel | renew) echo "state=unknown log=0" ;;
-    attach) printf '\n%s end state=unknown log=0\n' "${2:-}" ;;
-    gc) echo removed ;;
-    list) ;;
-    *) fail no_directory ;;
+# One verb, in a process or subshell of its own.
+fl_verb() {
+    set -u
+    umask 077
+    # Globs are wanted in one place only; nothing else may depend on what a directory holds.
+    set -f
+    [ $# -ge 2 ] || fail usage
+    verb=$1 directory=$2
+    shift 2
+    case $directory in
+    /*) ;;
+    *) directory=./$directory ;;
     esac
-    exit 0
+    cd "$directory" 2>/dev/null || {
+        case $verb in
+        status | cancel | renew) echo "state=unknown log=0" ;;
+        attach) printf '\n%s end state=unknown log=0\n' "${2:-}" ;;
+        gc) echo removed ;;
+        list) ;;
+        clear) printf 'removed %s\n' "$@" ;;
+        *) fail no_directory ;;
+        esac
+        exit 0
+    }
+    case $verb in
+    supervise)
+        options "$@"
+        supervise
+        ;;
+    end | start | run | status | attach | renew | cancel | gc | clear | list | take | hold | drop) "$verb" "$@" ;;
+    *) fail "bad_verb $verb" ;;
+    esac
 }
-case $verb in
-start | status | attach | renew | cancel | gc | list | supervise | take | hold | drop) "$verb" "$@" ;;
-*) fail "bad_verb $verb" ;;
-esac
+
+if [ -n "${FORGE_LANES_LIBRARY:-}" ]; then
+    now
+    FL_EPOCH=$(($(date +%s) - NOW))
+else
+    case $0 in
+    /*) SHIM=$0 ;;
+    *) SHIM=$PWD/$0 ;;
+    esac
+    fl_verb "$@"
+fi

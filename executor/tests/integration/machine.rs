@@ -360,7 +360,8 @@ fn a_full_disk_is_told_from_a_failing_job() {
 fn a_group_is_one_jobs_at_a_time_and_whoever_waits_can_be_cancelled() {
     let bench = Bench::new();
     let machine = bench.local();
-    let turn = Turn { holder: None, max_jobs: Some(1), groups: vec!["apple".to_owned()] };
+    let turn =
+        Turn { holder: None, max_jobs: Some(1), groups: vec!["apple".to_owned()], in_guest: false };
     let control = Control::new().expect("a control");
     let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
     let other = machines(bench.dir.path()).open(&plans::Placement::Local).expect("this machine");

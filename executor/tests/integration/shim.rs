@@ -5,7 +5,7 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -201,6 +201,8 @@ scenarios! {
     what_never_ran_is_unknown => super::unknown;
     list_names_every_directory_with_its_status => super::list;
     interrupts_reach_a_job_that_was_started_in_the_background => super::interrupts;
+    a_shell_that_is_kept_starts_and_follows_in_one_exchange => super::library;
+    a_job_outlives_the_shell_that_was_kept_for_it => super::orphaned_library;
 }
 
 fn code_and_log(bench: &Bench) {
@@ -559,6 +561,82 @@ fn list(bench: &Bench) {
     assert_eq!(lines[0], "state of a run/m.1 state=unknown log=0");
     assert!(lines[1].starts_with("state of a run/n.1 state=exited log=0 code=3 "), "{text}");
     drop((job, other));
+}
+
+/// Runs a script in a shell that has read the supervisor as a library.
+fn in_library(bench: &Bench, script: &str) -> Command {
+    let mut command = Command::new(bench.shell[0]);
+    let library = bench.root.path().join("shim.sh");
+    command
+        .args(&bench.shell[1..])
+        .arg("-c")
+        .arg(format!("FORGE_LANES_LIBRARY=1; . '{}'; {script}", library.display()))
+        .stdin(Stdio::null());
+    command
+}
+
+fn library(bench: &Bench) {
+    let job = bench.job("n", "exit 99");
+    let directory = job.directory.display();
+    let call = format!(
+        "fl_cmd='echo \"$1\"; echo \"$GIVEN\"; exit 7'; fl_env='export GIVEN=given'; \
+         fl_ready='echo ready >\"$PWD/ready\"'; (fl_verb run '{directory}' 0 MARK timeout=60 uses=tree)"
+    );
+    let output = in_library(bench, &call).output().expect("the shell runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rest = text.strip_prefix("\nMARK started\n").unwrap_or_else(|| panic!("{text}"));
+    let (log, end) = frames(format!("\n{rest}").as_bytes(), 0);
+    assert_eq!(String::from_utf8_lossy(&log), format!("{directory}\ngiven\n"));
+    assert_eq!((field(&end, "state"), field(&end, "code")), ("exited", "7"));
+    assert!(job.directory.join("ready").exists(), "what was to be done before was not");
+    assert!(!job.directory.join("env").exists(), "the secrets are still there");
+    let claim = fs::read_to_string(job.directory.join("claim")).expect("a claim");
+    assert_eq!(claim.lines().nth(1), Some("tree"));
+    // Once only, whoever asks.
+    let output = in_library(bench, &call).output().expect("the shell runs");
+    assert!(output.stdout.starts_with(b"\nMARK already\n"), "{output:?}");
+    assert_eq!(job.verb("start", &[]), "already");
+    // What cannot be made ready is not started, and stays so.
+    let broken = bench.job("b", "exit 99");
+    let directory = broken.directory.display();
+    let call = format!("fl_ready='echo no; exit 3'; (fl_verb run '{directory}' 0 MARK)");
+    let output = in_library(bench, &call).output().expect("the shell runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "\nMARK error no\n");
+    assert_eq!(field(&broken.verb("status", &[]), "reason"), "broken");
+    let root = bench.root.path().display();
+    fs::rename(bench.root.path().join("state of a run"), bench.root.path().join("run"))
+        .expect("moved");
+    let call = format!("(fl_verb clear '{root}' run/n.1 run/b.1 run/none.1)");
+    let output = in_library(bench, &call).output().expect("the shell runs");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "removed run/n.1\nremoved run/b.1\nremoved run/none.1\n"
+    );
+    assert_eq!(fs::read_dir(bench.root.path().join("run")).expect("a directory").count(), 0);
+}
+
+fn orphaned_library(bench: &Bench) {
+    let job = bench.job("n", "exit 99");
+    let directory = job.directory.display();
+    let call = format!(
+        "fl_cmd='echo up; sleep 1.5; echo over; exit 5'; (fl_verb run '{directory}' 0 MARK); :"
+    );
+    let mut shell = in_library(bench, &call)
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the shell runs");
+    job.wait_for("log");
+    while !job.log().contains("up") {
+        thread::sleep(Duration::from_millis(5));
+    }
+    // It, and whoever of it waits for the job; not the supervisor.
+    kill(shell.id(), rustix::process::Signal::KILL);
+    drop(shell.stdout.take());
+    shell.wait().expect("it was killed");
+    let status = job.ended();
+    assert_eq!((field(&status, "state"), field(&status, "code")), ("exited", "5"), "{status}");
+    assert_eq!(job.log(), "up\nover\n");
 }
 
 fn interrupts(bench: &Bench) {

@@ -7,7 +7,7 @@ use std::{os::fd::OwnedFd, time::Instant};
 use super::{
     error::{SshError, SshFault},
     host::Host,
-    session::Session,
+    session::{Answer, Session},
     token::token,
     wire::WireError,
 };
@@ -37,6 +37,20 @@ pub struct Attachment {
     begun: bool,
 }
 
+/// What came of a start.
+#[derive(Debug)]
+pub(super) enum Started {
+    /// It runs, or ran: its log follows from the beginning.
+    Attached {
+        /// Its log.
+        attachment: Box<Attachment>,
+        /// Whether another executor waits for the place that it has.
+        wanted: bool,
+    },
+    /// The supervisor says why not.
+    Refused(String),
+}
+
 /// At most this much in one event.
 const CHUNK: u64 = 256 * 1024;
 
@@ -60,6 +74,47 @@ impl Attachment {
         session.begin(&script, "</dev/null 2>/dev/null", until)?;
         session.wire().wake_on(wake);
         Ok(Self { session, mark, offset, left: 0, begun: false })
+    }
+
+    /// Starts a job and attaches to it in one exchange: `run` is a script that ends in the words `run DIR`.
+    /// What it prints before the first frame is a complaint.
+    ///
+    /// # Errors
+    ///
+    /// When no session can be had, or nothing is heard of the supervisor until `until`.
+    pub(super) fn start(
+        host: &Host,
+        run: impl FnOnce(&str) -> Script,
+        until: Instant,
+    ) -> Result<Started, SshError> {
+        let mark = token();
+        let mut session = host.session(until)?;
+        session.begin(&run(&mark), "</dev/null 2>/dev/null", until)?;
+        let mut said = Vec::new();
+        loop {
+            let line = session.wire().line(until);
+            let line = line.map_err(|error| session.explain(error, SshFault::Lost))?;
+            let text = String::from_utf8_lossy(&line).into_owned();
+            if let Some(frame) = text.strip_prefix(&mark) {
+                let frame = frame.trim();
+                if let Some(why) = frame.strip_prefix("error") {
+                    if session.finish(until).is_ok() {
+                        host.give_back(session);
+                    }
+                    return Ok(Started::Refused(why.trim().to_owned()));
+                }
+                let wanted = frame.ends_with(" wanted");
+                let attachment = Self { session, mark, offset: 0, left: 0, begun: true };
+                return Ok(Started::Attached { attachment: Box::new(attachment), wanted });
+            }
+            if let Some(status) = session.ended(&text) {
+                host.give_back(session);
+                host.succeeded(Answer { status, output: said })?;
+                return Ok(Started::Refused("it said nothing".to_owned()));
+            }
+            said.extend_from_slice(&line);
+            said.push(b'\n');
+        }
     }
 
     /// Returns the offset of the next byte.

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -43,6 +43,8 @@ impl std::fmt::Debug for Patience<'_> {
 pub struct Host {
     options: SshOptions,
     pool: Mutex<Pool>,
+    /// A session came back, or was opened.
+    changed: Condvar,
     /// Held while connecting, so that many who need a connection make one.
     connecting: Mutex<()>,
     reached: AtomicBool,
@@ -54,10 +56,27 @@ struct Pool {
     idle: Vec<Session>,
     /// The server allows one session a connection: each session brings its own.
     direct: bool,
+    /// Whether somebody is opening a session.
+    opening: bool,
+}
+
+impl Pool {
+    /// Returns whether somebody has a session that may soon come back.
+    fn is_busy(&self) -> bool {
+        let sessions: usize = self.masters.iter().map(|master| master.sessions()).sum();
+        sessions > self.idle.len()
+    }
 }
 
 /// Sessions kept although nobody uses them.
 const KEPT_IDLE: usize = 16;
+
+/// For how long a session that somebody has is worth waiting for: opening one costs a host more than most of
+/// what is asked of it.
+const WORTH_WAITING: Duration = Duration::from_millis(50);
+
+/// For how long another one's opening is waited for.
+const OPENING: Duration = Duration::from_millis(500);
 
 impl Host {
     /// Makes a host; nothing is connected yet.
@@ -66,6 +85,7 @@ impl Host {
         Self {
             options,
             pool: Mutex::default(),
+            changed: Condvar::new(),
             connecting: Mutex::new(()),
             reached: AtomicBool::new(false),
         }
@@ -169,12 +189,41 @@ impl Host {
 
     /// Returns a session that nobody else uses.
     pub(super) fn session(&self, until: Instant) -> Result<Session, SshError> {
+        if let Some(session) = self.kept() {
+            return Ok(session);
+        }
+        let session = self.open(until);
+        self.pool().opening = false;
+        self.changed.notify_all();
+        session
+    }
+
+    /// Returns a session that was kept or comes back soon; without one, the caller is to open one.
+    fn kept(&self) -> Option<Session> {
+        let began = Instant::now();
+        let mut pool = self.pool();
         loop {
-            while let Some(mut session) = { self.pool().idle.pop() } {
+            while let Some(mut session) = pool.idle.pop() {
                 if session.is_usable() {
-                    return Ok(session);
+                    return Some(session);
                 }
             }
+            let patience = match (pool.opening, pool.is_busy()) {
+                (true, _) => OPENING,
+                (false, true) => WORTH_WAITING,
+                (false, false) => Duration::ZERO,
+            };
+            let left = patience.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                pool.opening = true;
+                return None;
+            }
+            pool = self.changed.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn open(&self, until: Instant) -> Result<Session, SshError> {
+        loop {
             let master = if self.pool().direct { None } else { Some(self.seat()?) };
             let error = match Session::open(&self.options, master.clone(), until) {
                 Ok(session) => return Ok(session),
@@ -230,6 +279,7 @@ impl Host {
             let mut pool = self.pool();
             if pool.idle.len() < KEPT_IDLE {
                 pool.idle.push(session);
+                self.changed.notify_one();
             }
         }
     }

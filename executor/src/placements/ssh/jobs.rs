@@ -6,16 +6,16 @@ use std::{
 };
 
 use super::{
-    attachment::{Attachment, LogEvent},
+    attachment::{Attachment, LogEvent, Started},
     error::{SshError, SshFault},
     machine::{RemoteSsh, fault},
-    workspace::{Places, make_ready},
+    workspace::{Places, make_ready, shown, used},
 };
 use crate::{
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    placements::{Job, Leftover, LeftoverKind},
+    placements::{Job, Leftover, LeftoverKind, Machine as _},
     supervise::{JobRef, JobStatus, Limits, Log, shim},
 };
 
@@ -43,30 +43,50 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
         keep: job.keep_env.clone(),
     };
     let shim = machine.shim()?;
-    let start = shim::start(&shim, Path::new(&places.state), &options);
-    let script = make_ready(job, &places, &machine.owner(), may_mount);
-    let script = append(script.text("exec "), &start);
+    let facts = machine.facts()?;
+    let ready = make_ready(job, &places, &machine.owner(), may_mount);
+    let run = shim::call(&shim, "run", Path::new(&places.state));
+    let turn = machine.turns.of(&places.state);
+    let script = |mark: &str| {
+        let run = options.add_to(run.clone().word("0").word(mark));
+        let mut run = run
+            .word(format!("uses={}", used(job)))
+            .word(format!("system={}/{}", facts.system, facts.architecture));
+        if let Some(tree) = shown(job, may_mount) {
+            run = run.word(format!("view={tree}"));
+        }
+        if let Some(turn) = &turn {
+            run = run
+                .word(format!("turn={}", turn.file))
+                .word(format!("token={}", turn.token))
+                .word(format!("turns={}", machine.turns_dir()));
+        }
+        ready.clone().then(&run)
+    };
     let mut patience = machine.host.patience();
     // A copy of a large tree takes its time.
     patience.each = Duration::from_secs(600);
-    let answer = machine.host.check(&script, &patience);
-    let answer = answer.map_err(|error| fault(FailureKind::Supervisor, &error))?;
-    let text = String::from_utf8_lossy(&answer);
-    match text.trim().lines().next_back() {
-        Some("started" | "already") => Ok(()),
-        Some(other) => Err(Fault::new(
+    let started = machine
+        .host
+        .repeat(&patience, |until| Attachment::start(&machine.host, script, until))
+        .map_err(|error| fault(FailureKind::Supervisor, &error))?;
+    match started {
+        Started::Attached { attachment, wanted } => {
+            if let (Some(turn), true) = (turn, wanted) {
+                machine.turns.give_up(&turn);
+            }
+            machine.keep_attachment(&job.job, *attachment);
+            Ok(())
+        }
+        Started::Refused(why) if why.contains("no_space") || why.contains("No space left") => {
+            let full = SshError::new(&machine.name, SshFault::NoSpace, why);
+            Err(fault(FailureKind::Supervisor, &full))
+        }
+        Started::Refused(why) => Err(Fault::new(
             FailureKind::Supervisor,
-            format!("host `{}`: the supervisor did not start: {other}", machine.name),
-        )),
-        None => Err(Fault::new(
-            FailureKind::Protocol,
-            format!("host `{}`: the supervisor did not answer", machine.name),
+            format!("host `{}`: the supervisor did not start: {why}", machine.name),
         )),
     }
-}
-
-fn append(script: Script, more: &Script) -> Script {
-    script.text(&String::from_utf8_lossy(more.as_bytes()))
 }
 
 /// Follows a job to its end.
@@ -149,9 +169,16 @@ impl Following<'_> {
             Err(error) => return Ok(Err(error)),
         };
         let host = &self.machine.host;
-        let script = shim::verb(&self.shim, "attach", Path::new(&self.state));
-        let until = Instant::now() + Duration::from_secs(60);
-        let mut attachment = Attachment::open(host, script, offset, None, until)?;
+        // The one that came of the start, unless the log is further than that.
+        let begun = self.machine.take_attachment(self.job);
+        let mut attachment = match begun.filter(|begun| begun.offset() == offset) {
+            Some(begun) => begun,
+            None => {
+                let script = shim::call(&self.shim, "attach", Path::new(&self.state));
+                let until = Instant::now() + Duration::from_secs(60);
+                Attachment::open(host, script, offset, None, until)?
+            }
+        };
         loop {
             self.pass_on()?;
             let raised = self.control.raised(self.told);
@@ -193,7 +220,7 @@ impl Following<'_> {
     }
 
     fn ask(&self, verb: &str, word: &str, budget: Duration) -> Result<String, SshError> {
-        let script = shim::verb(&self.shim, verb, Path::new(&self.state)).word(word);
+        let script = shim::call(&self.shim, verb, Path::new(&self.state)).word(word);
         let patience = super::Patience { budget, ..self.machine.host.patience() };
         let output = self.machine.host.check(&script, &patience)?;
         Ok(String::from_utf8_lossy(&output).trim().to_owned())
@@ -217,7 +244,7 @@ fn parse(machine: &RemoteSsh, job: &JobRef, line: &str) -> Result<JobStatus, Fau
 
 /// Returns what is known of a job.
 pub(super) fn status(machine: &RemoteSsh, job: &JobRef) -> Result<JobStatus, Fault> {
-    let line = machine.verb("status", &machine.places(job).state, &[])?;
+    let line = machine.verb("status", &machine.places(job).state, &[""; 0])?;
     parse(machine, job, &line)
 }
 
@@ -228,7 +255,7 @@ pub(super) fn cancel(
     grace: Duration,
 ) -> Result<JobStatus, Fault> {
     let state = machine.places(job).state;
-    let line = machine.verb("cancel", &state, &[&grace.as_secs().to_string()])?;
+    let line = machine.verb("cancel", &state, &[grace.as_secs().to_string()])?;
     let mut status = parse(machine, job, &line)?;
     let until = Instant::now() + grace + Duration::from_secs(30);
     while matches!(status, JobStatus::Running) && Instant::now() < until {
@@ -240,16 +267,7 @@ pub(super) fn cancel(
 
 /// Removes everything of an attempt, ending it first if it runs.
 pub(super) fn remove(machine: &RemoteSsh, places: &Places) -> Result<(), Fault> {
-    let answer = machine.verb("gc", &places.state, &["force"])?;
-    if answer == "removed" {
-        return Ok(());
-    }
-    let what = &places.state;
-    Err(Fault::new(
-        FailureKind::Cleanup,
-        format!("host `{}`: `{what}` cannot be removed: {answer}", machine.name),
-    )
-    .advice("look at who still writes there, then `executor gc`"))
+    machine.removals.remove(machine, &places.name)
 }
 
 /// Lists what runs left on the host.
@@ -265,7 +283,8 @@ pub(super) fn leftovers(machine: &RemoteSsh, wanted: Option<&str>) -> Result<Vec
          for o in runs/*/owner outputs/*/owner; do\n\
          [ -s \"$o\" ] && printf '%s %s\\n' \"$(cat \"$o\")\" \"$o\"; done\necho ==\n\
          find runs outputs -mindepth 2 -maxdepth 2 -type d -mtime +6 2>/dev/null\necho ==\n\
-         cat runs/*/*/uses 2>/dev/null\necho ==\n\
+         for c in runs/*/*/claim; do { read -r pid && read -r tree && echo \"$tree\"; } <\"$c\"; done 2>/dev/null\n\
+         echo ==\n\
          find trees -mindepth 1 -maxdepth 1 ! -name '.new-*' -mtime +6 2>/dev/null\n\
          find trees -mindepth 1 -maxdepth 1 -name '.new-*' -mmin +720 2>/dev/null\ntrue",
         );

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     artifacts::{self, FetchError},
+    attachment::Attachment,
     commands,
     error::{SshError, SshFault},
     examine,
@@ -23,8 +24,9 @@ use super::{
     jobs,
     manifest::hex,
     options::{SshOptions, prepare_runtime_dir},
+    removals::Removals,
     trees::{self, SendError},
-    turns,
+    turns::{self, Turns},
     workspace::Places,
 };
 use crate::{
@@ -63,6 +65,10 @@ pub struct RemoteSsh {
     runs_dir: PathBuf,
     /// What must not show in a job's log.
     withheld: Mutex<BTreeMap<JobRef, Vec<String>>>,
+    /// Jobs that were started and are not followed yet.
+    begun: Mutex<BTreeMap<JobRef, Attachment>>,
+    pub(super) turns: Turns,
+    pub(super) removals: Removals,
 }
 
 impl RemoteSsh {
@@ -94,7 +100,20 @@ impl RemoteSsh {
             asking: Mutex::new(()),
             runs_dir: runs_dir.to_owned(),
             withheld: Mutex::default(),
+            begun: Mutex::default(),
+            turns: Turns::default(),
+            removals: Removals::default(),
         })
+    }
+
+    /// Keeps what came of a start for who follows the job.
+    pub(super) fn keep_attachment(&self, job: &JobRef, attachment: Attachment) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.insert(job.clone(), attachment);
+    }
+
+    pub(super) fn take_attachment(&self, job: &JobRef) -> Option<Attachment> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(job)
     }
 
     /// Returns what tells this executor's runs over there from those of others: its state directory.
@@ -133,6 +152,7 @@ impl RemoteSsh {
 
     pub(super) fn places_of(&self, run: &str, node: &str) -> Places {
         Places {
+            name: format!("{run}/{node}"),
             state: format!("{}/runs/{run}/{node}", self.work_dir),
             output: format!("{}/outputs/{run}/{node}", self.work_dir),
         }
@@ -144,14 +164,14 @@ impl RemoteSsh {
             return Ok(path.clone());
         }
         let directory = Path::new(&self.work_dir).join("bin");
-        let script = shim::install(&directory).text("mkdir -p").word(self.turns());
+        let script = shim::install(&directory).text("mkdir -p").word(self.turns_dir());
         let installed = self.host.check(&script, &self.host.patience());
         installed.map_err(|error| fault(FailureKind::Supervisor, &error))?;
         Ok(self.shim.get_or_init(|| directory.join(shim::file_name())).clone())
     }
 
     /// Returns the directory of turns over there.
-    pub(super) fn turns(&self) -> String {
+    pub(super) fn turns_dir(&self) -> String {
         format!("{}/turns", self.work_dir)
     }
 
@@ -160,8 +180,13 @@ impl RemoteSsh {
     }
 
     /// Runs a verb of the supervisor and returns its answer.
-    pub(super) fn verb(&self, verb: &str, dir: &str, words: &[&str]) -> Result<String, Fault> {
-        let script = shim::verb(&self.shim()?, verb, Path::new(dir)).words(words);
+    pub(super) fn verb<W: AsRef<std::ffi::OsStr>>(
+        &self,
+        verb: &str,
+        dir: &str,
+        words: &[W],
+    ) -> Result<String, Fault> {
+        let script = shim::call(&self.shim()?, verb, Path::new(dir)).words(words);
         // `error WHY` comes with a status that is no success.
         let answer = self.host.run(&script, &self.host.patience());
         let answer = answer.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
@@ -446,6 +471,8 @@ impl Machine for RemoteSsh {
         let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
         withheld.remove(job);
         drop(withheld);
+        // Nobody came to follow it.
+        drop(self.take_attachment(job));
         jobs::remove(self, &self.places(job))
     }
 
@@ -464,6 +491,12 @@ impl Machine for RemoteSsh {
 
     fn remove_leftover(&self, leftover: &Leftover) -> Result<(), Fault> {
         jobs::remove_leftover(self, leftover)
+    }
+}
+
+impl Drop for RemoteSsh {
+    fn drop(&mut self) {
+        self.turns.close();
     }
 }
 

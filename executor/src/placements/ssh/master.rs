@@ -123,6 +123,11 @@ impl Master {
             .is_ok()
     }
 
+    /// Returns how many seats are taken.
+    pub(super) fn sessions(&self) -> usize {
+        self.shared.sessions.load(Ordering::Acquire)
+    }
+
     /// Gives a seat back.
     pub(super) fn leave_seat(&self) {
         self.shared.sessions.fetch_sub(1, Ordering::AcqRel);

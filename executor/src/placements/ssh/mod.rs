@@ -15,6 +15,7 @@ mod machine;
 mod manifest;
 mod master;
 mod options;
+mod removals;
 mod session;
 mod token;
 mod trees;

@@ -46,6 +46,8 @@ pub(super) struct Session {
     master: Option<Arc<Master>>,
     /// The mark that ends the script under way, if one is.
     under_way: Option<String>,
+    /// The library that the shell has read.
+    library: Option<String>,
 }
 
 impl Session {
@@ -69,7 +71,7 @@ impl Session {
                 return Err(SshError::new(&host, SshFault::NoClient, error.to_string()));
             }
         };
-        let mut session = Self { wire, host, master, under_way: None };
+        let mut session = Self { wire, host, master, under_way: None, library: None };
         let mark = token();
         let hello = format!("printf '\\n%s\\n' {mark}\n");
         let greeted = session
@@ -105,7 +107,17 @@ impl Session {
         let mark = token();
         // One compound command: the shell has read all of it when it begins, so that a script may read
         // the same stdin.
-        let mut text = b"{ (\n".to_vec();
+        let mut text = Vec::new();
+        if let Some(library) =
+            script.library().filter(|&path| self.library.as_deref() != Some(path))
+        {
+            // A file that is not there would end the shell.
+            text.extend(
+                format!("FORGE_LANES_LIBRARY=1; [ ! -r {library} ] || . {library}\n").bytes(),
+            );
+            self.library = Some(library.to_owned());
+        }
+        text.extend_from_slice(b"{ (\n");
         text.extend_from_slice(script.as_bytes());
         let end = format!("\n) {redirect}\nprintf '\\n%s %s\\n' {mark} $?\n}}\n");
         text.extend_from_slice(end.as_bytes());
@@ -144,15 +156,22 @@ impl Session {
                 return Ok(None);
             }
             let text = String::from_utf8_lossy(&line);
-            if self.is_end(&text) {
-                let status =
-                    text.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(255);
-                self.under_way = None;
+            if let Some(status) = self.ended(&text) {
                 return Ok(Some(Answer { status, output }));
             }
             output.extend_from_slice(&line);
             output.push(b'\n');
         }
+    }
+
+    /// If a line is the end of the script under way, returns its status; the session is free then.
+    pub(super) fn ended(&mut self, line: &str) -> Option<u8> {
+        let status = self.is_end(line).then(|| line.rsplit(' ').next()?.parse().ok());
+        let status = status.map(|status| status.unwrap_or(255));
+        if status.is_some() {
+            self.under_way = None;
+        }
+        status
     }
 
     /// Returns whether a line is the end of the script under way.

@@ -3,21 +3,26 @@
 //! A turn is a file over there, written under a lock that nobody keeps. It is somebody's for a minute,
 //! renewed by this process while it holds it, and for as long as the job runs that it was taken for. So
 //! it is let go by whatever ends both.
+//!
+//! A place is kept for this executor's next job, for a moment and unless another executor waits for one:
+//! taking one costs a host more than a short job does. A job that starts over there writes itself into
+//! the place it is given; one in a guest cannot, so it takes and lets go a place of its own. A group is
+//! let go at once.
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{self, RecvTimeoutError},
-    },
+    fmt,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
+    Patience,
     machine::{Reach, RemoteSsh, fault},
     token::token,
 };
 use crate::{
+    command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Held, Turn},
@@ -27,24 +32,130 @@ use crate::{
 /// For how long a turn is ours without a job or a renewal.
 const SECONDS: u64 = 60;
 
+/// How often turns are renewed.
+const RENEW: Duration = Duration::from_secs(SECONDS / 3);
+
 /// How often a turn that somebody has is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Turns that are held.
-struct Turns {
-    stop: Option<mpsc::Sender<()>>,
-    renewing: Option<thread::JoinHandle<()>>,
+/// For how long a place is kept that nobody here needs.
+const KEPT_IDLE: Duration = Duration::from_millis(1500);
+
+/// A turn that is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// What says so in the file.
+    pub(super) token: String,
+    /// The file's name.
+    pub(super) file: String,
 }
 
-impl Held for Turns {}
+/// The turns of one host that this process holds.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<thread::JoinHandle<()>>>,
+}
 
-impl Drop for Turns {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(renewing) = self.renewing.take() {
+#[derive(Debug, Default)]
+struct Shared {
+    ours: Mutex<Ours>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Ours {
+    /// Turns of attempts, with the directory of each.
+    used: Vec<(String, Taken)>,
+    /// Places without an attempt, with the time since when.
+    idle: Vec<(Instant, Taken)>,
+    /// Places that others wait for.
+    wanted: Vec<Taken>,
+    /// To be let go.
+    over: Vec<Taken>,
+    closing: bool,
+}
+
+impl Turns {
+    /// Returns the place of the attempt in that directory.
+    pub(super) fn of(&self, directory: &str) -> Option<Taken> {
+        let ours = self.shared.ours();
+        let mut used = ours.used.iter();
+        let (_, place) =
+            used.find(|(user, turn)| user == directory && turn.file.starts_with("place."))?;
+        Some(place.clone())
+    }
+
+    /// Lets a place go once its attempt is over: another executor waits for it.
+    pub(super) fn give_up(&self, place: &Taken) {
+        self.shared.ours().wanted.push(place.clone());
+    }
+
+    /// Lets everything go and waits until that is said over there, or cannot be.
+    pub(super) fn close(&self) {
+        self.shared.ours().closing = true;
+        self.shared.changed.notify_all();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
             // It says itself what it could not do.
-            let _ = renewing.join();
+            let _ = keeper.join();
         }
+    }
+
+    /// Starts the thread that renews and lets go, unless it runs.
+    fn keep(&self, machine: &RemoteSsh) -> Result<(), Fault> {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.is_none() {
+            let there = There {
+                host: machine.reach(),
+                shim: machine.shim()?,
+                directory: machine.turns_dir(),
+            };
+            let shared = Arc::clone(&self.shared);
+            let started = thread::Builder::new()
+                .name("turns".to_owned())
+                .spawn(move || keep(&shared, &there))
+                .map_err(|error| {
+                    Fault::io(FailureKind::Io, "starting a thread that keeps turns", &error)
+                })?;
+            *keeper = Some(started);
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn ours(&self) -> MutexGuard<'_, Ours> {
+        self.ours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The turns of one attempt.
+struct Holding {
+    shared: Arc<Shared>,
+    turns: Vec<Taken>,
+    /// Whether its place may be kept for the next job.
+    keep: bool,
+}
+
+impl Held for Holding {}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let mut ours = self.shared.ours();
+        for turn in self.turns.drain(..) {
+            ours.used.retain(|(_, used)| *used != turn);
+            let wanted = ours.wanted.iter().position(|wanted| *wanted == turn);
+            if let Some(wanted) = wanted {
+                ours.wanted.swap_remove(wanted);
+            }
+            if self.keep && wanted.is_none() && turn.file.starts_with("place.") {
+                ours.idle.push((Instant::now(), turn));
+            } else {
+                ours.over.push(turn);
+            }
+        }
+        self.shared.changed.notify_all();
     }
 }
 
@@ -55,27 +166,43 @@ pub(super) fn acquire(
     control: &Control,
     waits: &dyn Fn(),
 ) -> Result<Option<Box<dyn Held>>, Fault> {
+    let shared = &machine.turns.shared;
+    let keep = !wanted.in_guest;
+    let mut holding = Holding { shared: Arc::clone(shared), turns: Vec::new(), keep };
     let mut waiting = false;
-    if wanted.groups.is_empty() && wanted.max_jobs.is_none() {
-        return Ok(Some(Box::new(Turns { stop: None, renewing: None })));
-    }
-    let shim = machine.shim()?;
-    let directory = machine.turns();
-    let mine = token();
     let mut groups = wanted.groups.clone();
     groups.sort();
     groups.dedup();
-    let job = wanted.holder.as_ref().map_or("-", |(_, directory)| directory.as_str());
-    let take = shim::verb(&shim, "take", directory.as_ref())
-        .word(&mine)
-        .word(SECONDS.to_string())
-        .word(job)
-        .word(wanted.max_jobs.unwrap_or(0).to_string())
-        .words(&groups);
+    let directory = wanted.holder.as_ref().map_or("-", |(_, directory)| directory.as_str());
+    let mine = token();
     loop {
         if control.level() > Level::Run {
             return Ok(None);
         }
+        let mut hold = |turn: Taken| {
+            let mut ours = shared.ours();
+            ours.used.push((directory.to_owned(), turn.clone()));
+            drop(ours);
+            holding.turns.push(turn);
+        };
+        let mut places = wanted.max_jobs;
+        if places.is_some() && keep {
+            let kept = shared.ours().idle.pop();
+            if let Some((_, place)) = kept {
+                hold(place);
+                places = None;
+            }
+        }
+        if places.is_none() && groups.is_empty() {
+            return Ok(Some(Box::new(holding)));
+        }
+        machine.turns.keep(machine)?;
+        let take = shim::call(&machine.shim()?, "take", machine.turns_dir().as_ref())
+            .word(&mine)
+            .word(SECONDS.to_string())
+            .word(directory)
+            .word(places.unwrap_or(0).to_string())
+            .words(&groups);
         let answer = {
             // One of this process asks at a time: the others would only hear the same.
             let _asking = machine.asking();
@@ -84,8 +211,10 @@ pub(super) fn acquire(
         let answer = answer.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
         let answer = String::from_utf8_lossy(&answer).trim().to_owned();
         if let Some(files) = answer.strip_prefix("taken") {
-            let files: Vec<String> = files.split_ascii_whitespace().map(str::to_owned).collect();
-            return keep(machine, &directory, mine, files).map(Some);
+            for file in files.split_ascii_whitespace() {
+                hold(Taken { token: mine.clone(), file: file.to_owned() });
+            }
+            return Ok(Some(Box::new(holding)));
         }
         if !answer.starts_with("busy") {
             let text = format!("host `{}`: no turn can be taken: {answer}", machine.name);
@@ -94,40 +223,87 @@ pub(super) fn acquire(
         if !std::mem::replace(&mut waiting, true) {
             waits();
         }
+        // Who has to wait for a group leaves its place to others.
+        let turns = std::mem::take(&mut holding.turns);
+        shared.ours().wanted.extend(turns.iter().cloned());
+        drop(Holding { shared: Arc::clone(shared), turns, keep });
         let _ = control.wait(Level::Run, ASK_AGAIN);
     }
 }
 
-/// Renews turns until the answer is dropped, then lets go.
-fn keep(
-    machine: &RemoteSsh,
-    directory: &str,
-    mine: String,
-    files: Vec<String>,
-) -> Result<Box<dyn Held>, Fault> {
-    let shim = machine.shim()?;
-    let (stop, stopped) = mpsc::channel::<()>();
-    let host: Arc<Reach> = machine.reach();
-    let verb = |verb: &str| shim::verb(&shim, verb, directory.as_ref()).word(&mine);
-    let hold = verb("hold").word(SECONDS.to_string()).words(&files);
-    let drop_them = verb("drop").words(&files);
-    let renewing = thread::Builder::new().name("turns".to_owned()).spawn(move || {
-        let patience = |budget| super::Patience {
+/// Where the keeper finds the turns.
+struct There {
+    host: Arc<Reach>,
+    shim: std::path::PathBuf,
+    directory: String,
+}
+
+impl fmt::Debug for There {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("There").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl There {
+    /// Runs a verb for each turn, in one exchange.
+    fn tell(&self, verb: &str, seconds: Option<u64>, turns: &[Taken], budget: u64) {
+        if turns.is_empty() {
+            return;
+        }
+        let script = turns.iter().fold(Script::default(), |script, turn| {
+            let mut call = shim::call(&self.shim, verb, self.directory.as_ref()).word(&turn.token);
+            if let Some(seconds) = seconds {
+                call = call.word(seconds.to_string());
+            }
+            script.text("(").then(&call.word(&turn.file)).text(")\n")
+        });
+        let patience = Patience {
             each: Duration::from_secs(15),
             budget: Duration::from_secs(budget),
             give_up: &|| false,
         };
-        while stopped.recv_timeout(Duration::from_secs(SECONDS / 3))
-            == Err(RecvTimeoutError::Timeout)
-        {
-            // The job holds it as well, once it runs.
-            let _ = host.check(&hold, &patience(10));
+        // A job holds its own as well, once it runs; what is not let go in time is free by itself within
+        // a minute.
+        let _ = self.host.check(&script, &patience);
+    }
+}
+
+/// Renews what is held and lets go of what is over, until the host is left.
+fn keep(shared: &Shared, there: &There) {
+    let mut renew_at = Instant::now() + RENEW;
+    let mut ours = shared.ours();
+    loop {
+        let now = Instant::now();
+        let closing = ours.closing;
+        let is_over = |since: &Instant| closing || now >= *since + KEPT_IDLE;
+        let (over, idle) = std::mem::take(&mut ours.idle)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(since, _)| is_over(since));
+        ours.idle = idle;
+        let mut gone = std::mem::take(&mut ours.over);
+        gone.extend(over.into_iter().map(|(_, place)| place));
+        if !gone.is_empty() {
+            drop(ours);
+            there.tell("drop", None, &gone, 5);
+            ours = shared.ours();
+            continue;
         }
-        // Not let go in time, it is free by itself within a minute.
-        let _ = host.check(&drop_them, &patience(5));
-    });
-    let renewing = renewing.map_err(|error| {
-        Fault::io(FailureKind::Io, "starting a thread that keeps a turn", &error)
-    })?;
-    Ok(Box::new(Turns { stop: Some(stop), renewing: Some(renewing) }))
+        if closing {
+            return;
+        }
+        if now >= renew_at {
+            renew_at = now + RENEW;
+            let used = ours.used.iter().map(|(_, turn)| turn);
+            let all: Vec<Taken> =
+                used.chain(ours.idle.iter().map(|(_, turn)| turn)).cloned().collect();
+            drop(ours);
+            there.tell("hold", Some(SECONDS), &all, 10);
+            ours = shared.ours();
+            continue;
+        }
+        let next = ours.idle.iter().map(|(since, _)| *since + KEPT_IDLE).min();
+        let until = next.map_or(renew_at, |next| next.min(renew_at));
+        let wait = until.saturating_duration_since(now);
+        ours = shared.changed.wait_timeout(ours, wait).unwrap_or_else(PoisonError::into_inner).0;
+    }
 }

@@ -16,6 +16,8 @@ use crate::{
 /// Where things of one attempt are on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Places {
+    /// `RUN/NODE.ATTEMPT`, its path below the directory of attempts.
+    pub(super) name: String,
     /// The state directory.
     pub(super) state: String,
     /// What outlives the attempt.
@@ -44,24 +46,22 @@ enum View {
     Mount,
 }
 
-/// Returns the script that makes everything ready for `start`: directories, workspace, `cmd`, `env`. It
-/// can be run again at any time.
+/// Returns the script that makes everything ready for the supervisor's `run`, which is to follow in the same
+/// shell: directories, and in variables what only the one that owns them may write and do. It can be run
+/// again at any time.
 pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
-    let tree = tree(job);
     let keeps_workspace = job.keep.output == Some(Output::Workspace);
-    let view = view(job, may_mount);
     let mut script = Script::new("umask 077\n")
         .set("state", &places.state)
         .set("output", &places.output)
-        .set("tree", tree)
+        .set("tree", tree(job))
         .set("ws", places.copy(keeps_workspace))
         .set("owner", owner)
         .text(
-            "[ -f \"$state/claim\" ] || mkdir -p \"$state/tmp\" \"$state/artifacts\" \"$state/.new-$$\"\n\
+            "{ [ -d \"$state/artifacts\" ] || mkdir -p \"$state/tmp\" \"$state/artifacts\"; } 2>&1 && \
              cd \"$state\" || exit 1\n\
-             if [ ! -f claim ]; then\n\
+             if [ ! -f claim ]; then {\n\
              [ -s ../owner ] || printf '%s\\n' \"$owner\" >../owner || exit 1\n\
-             printf '%s\\n' \"${tree##*/}\" >uses || exit 1\n\
              [ -d \"$tree\" ] || { echo 'the source tree is gone'; exit 1; }\n",
         );
     if job.keep.output.is_some() {
@@ -69,33 +69,46 @@ pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: boo
             "mkdir -p \"$output\" && printf '%s\\n' \"$owner\" >\"${output%/*}/owner\" || exit 1\n",
         );
     }
-    if view != View::Mount {
-        // Whole or not at all; linked blocks where the file system can.
-        script = script.text(
+    script = script.text("} 2>&1; fi\n");
+    if view(job, may_mount) != View::Mount {
+        let locked = view(job, may_mount) == View::LockedCopy;
+        script = script.set("fl_ready", if locked { LOCKED_COPY } else { WRITABLE_COPY });
+    }
+    script
+        .set("fl_cmd", bytes(&command(job, places, may_mount)))
+        .set("fl_env", bytes(&secrets(job)))
+}
+
+/// Copies the tree whole or not at all, with linked blocks where the file system can, and leaves it to
+/// `finish`. Run by the supervisor, with the variables of [`make_ready`].
+macro_rules! copy {
+    ($finish:literal) => {
+        concat!(
             "if [ ! -d \"$ws\" ]; then\n\
              new=${ws%/*}/.new-ws\n\
-             chmod -R u+rwX \"$new\" 2>/dev/null; rm -rf \"$new\"\n\
+             [ ! -d \"$new\" ] || { chmod -R u+rwX \"$new\"; rm -rf \"$new\"; }\n\
              cp -a \"$tree\" \"$new\" 2>/dev/null || { rm -rf \"$new\"; cp -cRp \"$tree\" \"$new\" 2>/dev/null; } ||\n\
              { rm -rf \"$new\"; cp -Rp \"$tree\" \"$new\"; } || exit 1\n",
-        );
-        script = script.text(if view == View::LockedCopy {
-            "chmod -R a-w \"$new\" || exit 1\n"
-        } else {
-            "chmod -R u+w \"$new\" || exit 1\n"
-        });
-        script = script.text("chmod u+w \"$new\"; mv \"$new\" \"$ws\" || exit 1\n");
-        if view == View::LockedCopy {
-            script = script.text("chmod a-w \"$ws\"\n");
-        }
-        script = script.text("fi\n");
-    }
-    // Renamed into place: a supervisor that another try started reads them whole.
-    script = script.text("{ printf '%s'").word(bytes(&command(job, places, may_mount)));
-    script = script.text(" >.new-$$/cmd && printf '%s'").word(bytes(&environment(job, places)));
-    script.text(
-        " >.new-$$/env && mv -f .new-$$/cmd .new-$$/env .; } || { echo 'error no_space'; exit 1; }\n\
-         if [ -f claim ]; then rm -f env; fi\nfi\n",
-    )
+            $finish,
+            "fi\n"
+        )
+    };
+}
+
+const WRITABLE_COPY: &str = copy!("chmod -R u+w \"$new\" && mv \"$new\" \"$ws\" || exit 1\n");
+
+const LOCKED_COPY: &str = copy!(
+    "chmod -R a-w \"$new\" && chmod u+w \"$new\" && mv \"$new\" \"$ws\" && chmod a-w \"$ws\" || exit 1\n"
+);
+
+/// Returns the name of the tree that the job uses.
+pub(super) fn used(job: &Job) -> &str {
+    tree(job).rsplit('/').next().unwrap_or_default()
+}
+
+/// Returns the tree that the supervisor is to show the job read-only, when that is all it needs mounted.
+pub(super) fn shown(job: &Job, may_mount: bool) -> Option<&str> {
+    (view(job, may_mount) == View::Mount && job.mounts.is_empty()).then(|| tree(job))
 }
 
 fn tree(job: &Job) -> &str {
@@ -133,8 +146,9 @@ fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
     let enter = |script: Script| {
         script.set("_fl_dir", &directory).text(ENTER).text("_fl_enter").text(" \"$@\"\n")
     };
-    if view != View::Mount && job.mounts.is_empty() {
-        let script = Script::new("_fl_state=$1\nset --").words(&job.argv).text("\n");
+    let given = environment(job, places);
+    if job.mounts.is_empty() {
+        let script = given.text("_fl_state=$1\nset --").words(&job.argv).text("\n");
         return enter(script);
     }
     // Inside of a mount namespace, which is gone with its last process.
@@ -153,7 +167,8 @@ fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
     // Functions first: they are used above.
     let inner = Script::new(ENTER).text(&String::from_utf8_lossy(inner.as_bytes()));
     let inner = inner.set("_fl_dir", &directory).text("_fl_enter \"$@\"\n");
-    Script::new("exec unshare --mount --propagation private /bin/sh -c")
+    given
+        .text("exec unshare --mount --propagation private /bin/sh -c")
         .word(bytes(&inner))
         .word("sh")
         .text(" \"$1\"")
@@ -161,24 +176,26 @@ fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
         .text("\n")
 }
 
-/// Returns `env`: what the job sees besides what the host itself gives it.
+/// Returns what the job sees besides what the host itself gives it, secrets apart.
 fn environment(job: &Job, places: &Places) -> Script {
-    let mut script = Script::default();
-    let mut export = |name: &str, value: &str| {
-        if is_variable_name(name) {
-            script = std::mem::take(&mut script).text("export ").set(name, value);
-        }
-    };
-    export("TMPDIR", &format!("{}/tmp", places.state));
-    export("ARTIFACTS_DIR", &format!("{}/artifacts", places.state));
+    let mut given: Vec<(&str, String)> = vec![
+        ("TMPDIR", format!("{}/tmp", places.state)),
+        ("ARTIFACTS_DIR", format!("{}/artifacts", places.state)),
+    ];
     if job.keep.output == Some(Output::StorePath) {
-        export(OUT_LINK, &format!("{}/result", places.output));
+        given.push((OUT_LINK, format!("{}/result", places.output)));
     }
-    for (name, value) in &job.env {
-        export(name, value);
-    }
-    for (name, value) in &job.secrets {
-        export(name, value.reveal());
-    }
-    script
+    let env = job.env.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    exports(given.into_iter().chain(env))
+}
+
+/// Returns `env`, which is removed once the job has read it.
+fn secrets(job: &Job) -> Script {
+    exports(job.secrets.iter().map(|(name, value)| (name.as_str(), value.reveal().to_owned())))
+}
+
+fn exports<'a>(variables: impl Iterator<Item = (&'a str, String)>) -> Script {
+    variables
+        .filter(|(name, _)| is_variable_name(name))
+        .fold(Script::default(), |script, (name, value)| script.text("export ").set(name, value))
 }
