@@ -389,6 +389,52 @@ fn a_waiting_reader_is_woken() {
     host.check(&shim::verb(&shim, "gc", &job).word("force"), &host.patience()).expect("removed");
 }
 
+#[test]
+fn a_command_that_is_stopped_is_ended_over_there_with_all_it_started() {
+    use executor::{
+        control::{Control, Level},
+        placements::{ControlCommand, Flow, Machine as _, ssh::RemoteSsh},
+    };
+    let sshd = sshd!("");
+    let host = plans::SshHost {
+        host: plans::HostName::new("far").expect("a name"),
+        ssh: plans::SshDestination::new("testhost").expect("a destination"),
+        work_dir: plans::AbsolutePath::new(sshd.root().join("work").to_str().expect("UTF-8"))
+            .expect("a path"),
+        max_jobs: 1,
+    };
+    let machine = RemoteSsh::open(
+        &host,
+        sshd.options("testhost"),
+        &sshd.root().join("cache"),
+        &sshd.root().join("runs"),
+        Box::new(|_, _| panic!("no source is wanted")),
+    )
+    .expect("a machine");
+    let pids = sshd.root().join("pids");
+    let script = format!(
+        "setsid sleep 1000 & echo $! >{0}; echo $$ >>{0}; trap '' TERM; echo up; sleep 1000; sleep 1000",
+        pids.display()
+    );
+    for stop in ["by its sink", "by the control"] {
+        let control = Control::new().expect("a control");
+        let command = ControlCommand::new(["sh", "-c", &script]);
+        let mut sink = |_: &[u8]| {
+            if stop == "by its sink" {
+                return Flow::Stop;
+            }
+            control.raise(Level::Cancel);
+            Flow::Continue
+        };
+        let answer = machine.stream(&command, &mut sink, &control).expect("no fault");
+        assert_eq!(answer, None, "{stop}");
+        for pid in fs::read_to_string(&pids).expect("pids").lines() {
+            let pid: u32 = pid.parse().expect("a pid");
+            assert!(!crate::sshd::is_alive(pid), "{pid} lives, stopped {stop}");
+        }
+    }
+}
+
 /// Any bytes but NUL, which no argument and no variable can hold.
 fn word() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -404,22 +450,24 @@ fn words_variables_and_input_come_through_every_shell_unchanged() {
     let host = sshd.host();
     let os = |bytes: &Vec<u8>| std::ffi::OsString::from_vec(bytes.clone());
     let words = proptest::collection::vec(word(), 0..6);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 64,
+        cases: cases.unwrap_or(64),
         failure_persistence: None,
         ..ProptestConfig::default()
     });
     let echo = "printf '%s\\0' \"$@\" \"$VALUE\"; cat";
     runner
         .run(&(words, word(), word()), |(words, value, input)| {
-            for shell in ["dash", "bash"] {
+            // bash takes itself for a login's where ssh is in its environment, and reads what a user has there.
+            for shell in [&["dash"][..], &["bash", "--norc"]] {
                 let script = Script::new("export")
                     .text(" ")
                     .set("VALUE", os(&value))
                     .text("printf '%s'")
                     .word(os(&input))
                     .text(" |")
-                    .word(shell)
+                    .words(shell)
                     .word("-c")
                     .word(echo)
                     .word("sh")

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     error::{SshError, SshFault},
+    host::Patience,
     machine::{RemoteSsh, fault},
     token::token,
     wire::{WireError, find},
@@ -13,6 +14,7 @@ use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Answer, ControlCommand, Flow},
+    supervise::shim,
 };
 
 /// Larger input goes through a session's own stdin.
@@ -28,19 +30,38 @@ pub(super) fn stream(
 ) -> Result<Option<Answer>, Fault> {
     let mark = token();
     let ready = token();
+    let name = token();
     let inline = command.stdin.len() <= INLINE && !command.stdin.contains(&0);
-    let script = script(command, &mark, (!inline).then_some(&ready));
+    let script = script(command, &name, &mark, (!inline).then_some(&ready));
     let result = once(machine, command, &script, &mark, (!inline).then_some(&ready), sink, control);
+    if !matches!(result, Ok(Some(_))) {
+        end(machine, &name);
+    }
     result.map_err(|error| fault(FailureKind::NoAnswer, &error))
 }
 
-/// Prints the leader's pid, then what the command prints, then the mark, its status and its complaints.
-fn script(command: &ControlCommand, mark: &str, ready: Option<&String>) -> Script {
+/// Ends what a command started, whatever has become of the way it was reached by. Should that fail as well,
+/// there is nobody to tell.
+fn end(machine: &RemoteSsh, name: &str) {
+    let Ok(shim) = machine.shim() else { return };
+    let script = shim::call(&shim, "end", machine.work_dir.as_ref()).word(name);
+    let patience = Patience {
+        each: Duration::from_secs(10),
+        budget: Duration::from_secs(10),
+        give_up: &|| false,
+    };
+    let _ = machine.host.run(&script, &patience);
+}
+
+/// Prints what the command prints, then the mark, its status and its complaints. Whatever the command starts
+/// carries `name`, by which it can be ended.
+fn script(command: &ControlCommand, name: &str, mark: &str, ready: Option<&String>) -> Script {
     let mut script = Script::new("cd");
     script = match &command.dir {
         Some(dir) => script.word(dir).text(" || exit 1\n"),
         None => script.text("\n"),
     };
+    script = script.text("export ").set("FORGE_LANES_COOKIE", name);
     for (name, value) in &command.env {
         if is_variable_name(name) {
             script = script.text("export ").set(name, value);
@@ -59,7 +80,9 @@ fn script(command: &ControlCommand, mark: &str, ready: Option<&String>) -> Scrip
             script = script.text(" | ");
         }
     }
+    // The shell may have functions of ours: none of them is meant.
     script
+        .text("command")
         .words(&command.argv)
         .text("\n} 2>&1 >&3 3>&- )\nstatus=$?\n")
         .text("printf '\\n%s %s\\n'")
@@ -100,13 +123,13 @@ fn once(
     loop {
         let bytes = match session.wire().more(have, until) {
             Ok(bytes) => bytes,
-            // The client goes; what it started is told by the broken pipe, or ends by itself.
+            // The client goes; what it started is ended by its name.
             Err(WireError::Woken) => return Ok(None),
             Err(error) => return Err(session.explain(error, SshFault::Lost)),
         };
         let over = find(bytes, &end);
         // What may be the beginning of the end waits.
-        let sure = over.unwrap_or_else(|| bytes.len().saturating_sub(end.len()));
+        let sure = over.unwrap_or_else(|| bytes.len() - beginning(bytes, &end));
         let flow = if sure > 0 { sink(&bytes[..sure]) } else { Flow::Continue };
         let all = bytes.len();
         if flow == Flow::Stop && over.is_none() {
@@ -130,6 +153,12 @@ fn once(
     }
     let code = status.filter(|code| !(129..=192).contains(code));
     Ok(Some(Answer { code, stdout: Vec::new(), stderr: answer.output }))
+}
+
+/// Returns how many of the last bytes are how `end` begins.
+fn beginning(bytes: &[u8], end: &[u8]) -> usize {
+    let most = bytes.len().min(end.len() - 1);
+    (1..=most).rev().find(|&count| bytes.ends_with(&end[..count])).unwrap_or(0)
 }
 
 fn failed(answer: super::session::Answer) -> Answer {
