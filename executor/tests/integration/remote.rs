@@ -266,6 +266,123 @@ fn cut_links_and_killed_sessions_change_nothing_in_a_log() {
     assert_eq!(far.node_record("execute-a")["attempts"].as_u64().unwrap_or(1), 1);
 }
 
+/// A node that says in a file when it begins and when it ends.
+fn counted(far: &Far, id: &str, depends_on: &[&str]) -> Node {
+    let file = far.world.path().join("count");
+    let file = file.display();
+    let script = format!(
+        "echo begin {id} >>{file}; echo first; sleep 0.1; echo last; echo end {id} >>{file}"
+    );
+    far.node(id, &script, depends_on)
+}
+
+/// Each ran once, to its end, and left its log here and nothing there.
+#[track_caller]
+fn once_each(far: &Far, ids: &[&str], context: &str) {
+    let count = fs::read_to_string(far.world.path().join("count")).expect("a count");
+    for id in ids {
+        for what in ["begin", "end"] {
+            let line = format!("{what} {id}");
+            assert_eq!(
+                count.lines().filter(|other| *other == line).count(),
+                1,
+                "{context}: {line}"
+            );
+        }
+        assert_eq!(far.log(id), "first\nlast\n", "{context}");
+    }
+    assert_eq!(far.left("runs"), Vec::<String>::new(), "{context}");
+}
+
+#[test]
+fn a_run_killed_at_any_journal_record_is_finished_by_resume() {
+    let mut far = far!();
+    let ids = ["execute-a", "execute-b"];
+    for at in 1.. {
+        far.world = World::new();
+        let plan =
+            far.world.plan(vec![counted(&far, ids[0], &[]), counted(&far, ids[1], &[ids[0]])]);
+        let mut executor = far.start(&["apply", &plan, "--jobs", "2"]);
+        let ended = loop {
+            let run = far.world.runs().pop();
+            let journal = run.and_then(|run| fs::read(run.join("journal.jsonl")).ok());
+            let lines = journal.unwrap_or_default().iter().filter(|&&byte| byte == b'\n').count();
+            if lines >= at {
+                break false;
+            }
+            if executor.try_wait().expect("waited").is_some() {
+                break true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        if ended {
+            assert!(at > 8, "only {at} records were seen");
+            return;
+        }
+        kill(&mut executor);
+        far.run(&["resume", "latest", "--jobs", "2"]).code(0);
+        once_each(&far, &ids, &format!("killed at record {at}"));
+        assert_eq!(far.run(&["gc", "--dry-run"]).code(0).out, "", "killed at record {at}");
+    }
+}
+
+#[test]
+fn nodes_come_through_while_links_sessions_and_clients_keep_breaking() {
+    let far = far!();
+    let ids: Vec<String> = (0..12).map(|n| format!("execute-{n}")).collect();
+    let plan = far.world.plan(ids.iter().map(|id| counted(&far, id, &[])).collect());
+    let mut executor = far.start(&["apply", &plan, "--jobs", "3"]);
+    // A host that was never reached is given up soon: it is more likely mistyped.
+    until(|| far.world.path().join("count").exists());
+    for round in 0..40 {
+        std::thread::sleep(Duration::from_millis(70 + 37 * (round % 7)));
+        if executor.try_wait().expect("waited").is_some() {
+            break;
+        }
+        match round % 4 {
+            0 => far.sshd.link.cut(),
+            1 => far.sshd.kill_sessions(),
+            // The first client is the connection, another one a session.
+            which => {
+                let clients = crate::sshd::children_of(executor.id());
+                let client = if which == 2 { clients.first() } else { clients.last() };
+                if let Some(&client) = client {
+                    crate::sshd::signal(client, Signal::KILL);
+                }
+            }
+        }
+    }
+    assert_eq!(executor.wait().expect("it ends").code(), Some(0));
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    once_each(&far, &ids, "broken all the time");
+    for id in ids {
+        let record = far.node_record(id);
+        assert_eq!(record["attempts"].as_u64().unwrap_or(1), 1, "{id}: {record:#}");
+    }
+}
+
+#[test]
+fn who_takes_up_a_job_has_the_place_that_the_job_has() {
+    let far = far!();
+    let go_on = far.world.path().join("enough");
+    let script = format!("echo up; while [ ! -e {} ]; do sleep 0.1; done", go_on.display());
+    let mut node = far.node("execute-a", &script, &[]);
+    if let Placement::RemoteSsh(host) = &mut node.spec.placement {
+        host.max_jobs = 1;
+    }
+    let plan = far.world.plan(vec![node]);
+    let mut executor = far.start(&["apply", &plan]);
+    until(|| far.log("execute-a").contains("up"));
+    kill(&mut executor);
+    let run = far.world.runs().pop().expect("a run");
+    fs::write(run.join("nodes/execute-a/guest.log"), "").expect("emptied");
+    let mut again = far.start(&["resume", "latest"]);
+    // It is followed although its own place is the only one.
+    until(|| far.log("execute-a").contains("up"));
+    fs::write(&go_on, "").expect("written");
+    assert_eq!(again.wait().expect("it ends").code(), Some(0));
+}
+
 #[test]
 fn a_cancelled_run_ends_its_jobs_over_there() {
     let far = far!();

@@ -144,7 +144,7 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     state.is_some_and(|state| state != 'Z')
 }
 
-fn children_of(parent: u32) -> Vec<u32> {
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").expect("a /proc").flatten();
     processes
         .filter_map(|process| {
