@@ -182,7 +182,7 @@ impl<'a> Engine<'a> {
     /// Returns the fingerprint of an image, asked for once by a process: all jobs of a run start from
     /// the same, and none of them has to be asked what it started from. `None`: the engine does not
     /// say, and making an instance will tell why.
-    fn fingerprint(&self, image: &str) -> Result<Option<String>, Fault> {
+    pub(super) fn fingerprint(&self, image: &str) -> Result<Option<String>, Fault> {
         let known = self.known_image(image);
         // Whoever comes meanwhile waits for the answer.
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);

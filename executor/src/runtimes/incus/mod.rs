@@ -18,6 +18,7 @@ mod shown;
 
 use std::{
     path::PathBuf,
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -30,6 +31,7 @@ use self::{
 use super::{Context, Runtime, Work, follow::Start};
 use crate::{
     attempt::{AttemptRequest, Details, Phase},
+    command_line::Script,
     control::Level,
     fault::{FailureKind, Fault},
     intent::{InstanceIntent, Intent, SupervisedIntent},
@@ -180,19 +182,32 @@ impl Incus {
         Ok(())
     }
 
-    /// Finds the machine's Rust toolchain.
-    fn toolchain(context: &Context<'_>) -> Result<String, Fault> {
-        let script = "PATH=$PATH:$HOME/.cargo/bin; rustc --print sysroot";
-        let answer = context.machine.run(&ControlCommand::new(["sh", "-c", script]))?;
-        let path = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
-        if answer.success() && path.starts_with('/') {
-            return Ok(path);
+    /// Makes what the instance will see of its machine; returns the directory of the source tree, and
+    /// of the toolchain.
+    fn furnish(
+        context: &Context<'_>,
+        work: &Work,
+        site: &Site,
+        lives: &Script,
+    ) -> Result<(String, Option<String>), Fault> {
+        let Context { machine, control, .. } = context;
+        context.enter(Phase::Tree);
+        let workspace = match &work.workspace_from {
+            Some(path) => path.clone(),
+            None => machine.place_source(&work.source, control)?.path,
+        };
+        context.enter(Phase::Directories);
+        let toolchain = work.rust_toolchain.then(|| setup::toolchain(context)).transpose()?;
+        let script = setup::directories(context, work, site, &workspace, lives);
+        let answer = machine.run(
+            &ControlCommand::new(["sh", "-s"])
+                .stdin(script.as_bytes())
+                .deadline(Duration::from_secs(600)),
+        )?;
+        if !answer.success() {
+            return Err(setup::not_made(machine.name(), &answer.complaint()));
         }
-        Err(Fault::new(
-            FailureKind::ToolMissing,
-            format!("`{}` has no Rust toolchain to mount", context.machine.name()),
-        )
-        .advice("install one there, with `rustc` in PATH or ~/.cargo/bin"))
+        Ok((workspace, toolchain))
     }
 }
 
@@ -227,26 +242,15 @@ impl Runtime for Incus {
         let work = Work::of(request, machine.name())?;
         let site = self.site(context)?;
         limits::can_be_obeyed(&self.engine(context), &self.spec)?;
-        context.enter(Phase::Tree);
-        let workspace = match &work.workspace_from {
-            Some(path) => path.clone(),
-            None => machine.place_source(&work.source, control)?.path,
-        };
-        context.enter(Phase::Directories);
-        let toolchain = work.rust_toolchain.then(|| Self::toolchain(context)).transpose()?;
         let limits = work.limits;
         let wanted = limits.timeout + limits.grace + limits.lease * 2 + Duration::from_secs(3600);
         let until = now() + wanted.as_secs();
-        let lives = setup::lives(&self.engine(context), &site, until);
-        let script = setup::directories(context, &work, &site, &workspace, &lives);
-        let answer = machine.run(
-            &ControlCommand::new(["sh", "-s"])
-                .stdin(script.as_bytes())
-                .deadline(Duration::from_secs(600)),
-        )?;
-        if !answer.success() {
-            return Err(setup::not_made(machine.name(), &answer.complaint()));
-        }
+        let (workspace, toolchain) = thread::scope(|scope| {
+            // Asked meanwhile; who launches hears the answer, or asks again.
+            let (engine, image) = (self.engine(context), self.spec.image.as_str());
+            scope.spawn(move || engine.fingerprint(image));
+            Self::furnish(context, &work, &site, &setup::lives(&self.engine(context), &site, until))
+        })?;
         if control.level() > Level::Run {
             return Ok(());
         }

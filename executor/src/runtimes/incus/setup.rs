@@ -33,6 +33,21 @@ pub(super) fn not_made(machine: &str, said: &str) -> Fault {
     )
 }
 
+/// Finds the machine's Rust toolchain.
+pub(super) fn toolchain(context: &Context<'_>) -> Result<String, Fault> {
+    let script = "PATH=$PATH:$HOME/.cargo/bin; rustc --print sysroot";
+    let answer = context.machine.run(&ControlCommand::new(["sh", "-c", script]))?;
+    let path = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+    if answer.success() && path.starts_with('/') {
+        return Ok(path);
+    }
+    Err(Fault::new(
+        FailureKind::ToolMissing,
+        format!("`{}` has no Rust toolchain to mount", context.machine.name()),
+    )
+    .advice("install one there, with `rustc` in PATH or ~/.cargo/bin"))
+}
+
 /// Returns the script that makes what the instance shares with its machine: the supervisor, the
 /// job as it is told of it, a place for artifacts, and the private copy of a writable workspace.
 pub(super) fn directories(
