@@ -4,8 +4,10 @@
 //! [`Attachment`] reads a job's log; `trees` and `artifacts` move files. How a job is supervised over
 //! there is `supervise`'s; nothing here decides how a job ended.
 
+mod archive;
 mod artifacts;
 mod attachment;
+mod collect;
 mod commands;
 mod error;
 mod examine;
