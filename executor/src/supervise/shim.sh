@@ -29,7 +29,8 @@
 #       "MARKER started|already [wanted]" or "MARKER error WHY". turn: this turn is taken for this job
 #       now; "wanted": somebody else waits for a place. view: the job sees TREE read-only, whoever it is.
 #   end     DIR NAME      ends whatever has FORGE_LANES_COOKIE=NAME in its environment: "ended"
-#   clear   ROOT DIR…     gc force for many that are over: for each of them "removed DIR" or "error DIR WHY"
+#   clear   ROOT DIR…     gc force for many that are over: for each of them "removed DIR" or "error DIR WHY".
+#       RUN/NODE.ATTEMPT leaves the empty file ROOT/../over/RUN+NODE.ATTEMPT, where there is that directory.
 #
 # The state directory. Written by the placing side before `start`:
 #   cmd    the job, a sh script; it is sourced with the state directory as $1, and may say in `why` that it
@@ -816,7 +817,14 @@ cancel() {
 }
 
 gc() {
-    if is_claimed && ! verdict; then
+    # What was not started cannot be started while it is removed.
+    mine=
+    if [ ! -f claim ]; then
+        set -C
+        { printf '' >claim; } 2>/dev/null && mine=1
+        set +C
+    fi
+    if [ -z "$mine" ] && is_claimed && ! verdict; then
         if alive claim; then
             now
             if [ "${1:-}" != force ] && { ! value lease || [ "$NOW" -lt "$VALUE" ]; }; then
@@ -836,7 +844,7 @@ gc() {
     fi
     KILLED=0
     # After a verdict there is nothing of it left.
-    if [ -f claim ] && ! verdict; then
+    if [ -z "$mine" ] && [ -f claim ] && ! verdict; then
         boot_id
         read -r c_pid c_start c_boot <claim
         [ "$c_boot" != "$BOOT" ] || { cookie && kill_tree; }
@@ -866,6 +874,8 @@ clear() {
     c_over=
     for c_dir; do
         case $c_dir in *[!A-Za-z0-9._/-]* | /* | *..*) fail bad_dir ;; esac
+        # A start that is still on its way, from a connection that is gone, is to come to nothing.
+        { printf '' >"../over/${c_dir%%/*}+${c_dir##*/}"; } 2>/dev/null
         # Relative to ROOT; the words of this shell stay where they are.
         ! { read -r c_head c_rest 2>/dev/null <"$c_dir/exit" && [ "${c_rest##* }" = END. ]; } ||
             c_over="$c_over $c_dir"

@@ -389,13 +389,8 @@ fn a_waiting_reader_is_woken() {
     host.check(&shim::verb(&shim, "gc", &job).word("force"), &host.patience()).expect("removed");
 }
 
-#[test]
-fn a_command_that_is_stopped_is_ended_over_there_with_all_it_started() {
-    use executor::{
-        control::{Control, Level},
-        placements::{ControlCommand, Flow, Machine as _, ssh::RemoteSsh},
-    };
-    let sshd = sshd!("");
+/// The machine that the executor sees in the server.
+fn machine(sshd: &Sshd) -> executor::placements::ssh::RemoteSsh {
     let host = plans::SshHost {
         host: plans::HostName::new("far").expect("a name"),
         ssh: plans::SshDestination::new("testhost").expect("a destination"),
@@ -403,14 +398,67 @@ fn a_command_that_is_stopped_is_ended_over_there_with_all_it_started() {
             .expect("a path"),
         max_jobs: 1,
     };
-    let machine = RemoteSsh::open(
+    executor::placements::ssh::RemoteSsh::open(
         &host,
         sshd.options("testhost"),
         &sshd.root().join("cache"),
         &sshd.root().join("runs"),
         Box::new(|_, _| panic!("no source is wanted")),
     )
-    .expect("a machine");
+    .expect("a machine")
+}
+
+#[test]
+fn a_start_that_comes_after_its_attempt_was_removed_comes_to_nothing() {
+    use executor::{
+        control::Control,
+        placements::{Job, Keep, Machine as _, WorkspaceSource},
+        supervise::{JobRef, Limits},
+    };
+    let sshd = sshd!("");
+    let machine = machine(&sshd);
+    let count = sshd.root().join("count");
+    let script = format!("echo x >>{}", count.display());
+    let tree = sshd.root().join("tree");
+    fs::create_dir(&tree).expect("made");
+    let job = Job {
+        job: JobRef { run: "run".to_owned(), node: "execute-a".to_owned(), attempt: 1 },
+        argv: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+        env: Default::default(),
+        keep_env: Vec::new(),
+        secrets: Default::default(),
+        workspace: WorkspaceSource::Output(tree.display().to_string()),
+        writable: false,
+        working_dir: None,
+        mounts: Vec::new(),
+        limits: Limits {
+            timeout: Duration::from_secs(60),
+            lease: Duration::from_secs(60),
+            grace: Duration::from_secs(1),
+        },
+        keep: Keep { artifacts: Vec::new(), output: None },
+        log: sshd.root().join("log"),
+        artifacts: sshd.root().join("artifacts"),
+    };
+    machine.start(&job).expect("it starts");
+    let control = Control::new().expect("a control");
+    machine.attach(&job.job, &job.log, &job.limits, &control).expect("a verdict");
+    machine.remove(&job.job).expect("removed");
+    // From a connection that was thought dead, say.
+    let late = machine.start(&job).expect_err("it is over");
+    assert!(late.message.contains("the attempt is over"), "{late}");
+    assert_eq!(fs::read_to_string(&count).expect("it ran"), "x\n", "once");
+    assert_eq!(fs::read_dir(sshd.root().join("work/runs/run")).expect("there").count(), 1);
+}
+
+#[test]
+fn a_command_that_is_stopped_is_ended_over_there_with_all_it_started() {
+    use executor::{
+        control::{Control, Level},
+        placements::{ControlCommand, Flow, Machine as _},
+    };
+    let sshd = sshd!("");
+    let machine = machine(&sshd);
     let pids = sshd.root().join("pids");
     let script = format!(
         "setsid sleep 1000 & echo $! >{0}; echo $$ >>{0}; trap '' TERM; echo up; sleep 1000; sleep 1000",

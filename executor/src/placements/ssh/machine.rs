@@ -153,6 +153,7 @@ impl RemoteSsh {
             name: format!("{run}/{node}"),
             state: format!("{}/runs/{run}/{node}", self.work_dir),
             output: format!("{}/outputs/{run}/{node}", self.work_dir),
+            over: format!("{}/{run}+{node}", self.over_dir()),
         }
     }
 
@@ -163,9 +164,17 @@ impl RemoteSsh {
         }
         let directory = Path::new(&self.work_dir).join("bin");
         let script = shim::install(&directory).text("mkdir -p").word(self.turns_dir());
+        // Nothing is on its way for as long as a day.
+        let script = script.word(self.over_dir()).text(" && find").word(self.over_dir());
+        let script = script.text(" -type f -mtime +1 -exec rm -f {} +");
         let installed = self.host.check(&script, &self.host.patience());
         installed.map_err(|error| fault(FailureKind::Supervisor, &error))?;
         Ok(self.shim.get_or_init(|| directory.join(shim::file_name())).clone())
+    }
+
+    /// Returns the directory of what is over there, one empty file for each attempt.
+    fn over_dir(&self) -> String {
+        format!("{}/over", self.work_dir)
     }
 
     /// Returns the directory of turns over there.

@@ -22,6 +22,8 @@ pub(super) struct Places {
     pub(super) state: String,
     /// What outlives the attempt.
     pub(super) output: String,
+    /// A file that is there once the attempt was removed: whoever comes later to start it is too late.
+    pub(super) over: String,
 }
 
 impl Places {
@@ -57,10 +59,12 @@ pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: boo
         .set("tree", tree(job))
         .set("ws", places.copy(keeps_workspace))
         .set("owner", owner)
+        .set("over", &places.over)
         .text(
             "{ [ -d \"$state/artifacts\" ] || mkdir -p \"$state/tmp\" \"$state/artifacts\"; } 2>&1 && \
              cd \"$state\" || exit 1\n\
              if [ ! -f claim ]; then {\n\
+             [ ! -e \"$over\" ] || { cd / && rm -rf \"$state\"; rmdir \"${state%/*}\"; echo 'the attempt is over'; exit 1; }\n\
              [ -s ../owner ] || printf '%s\\n' \"$owner\" >../owner || exit 1\n\
              [ -d \"$tree\" ] || { echo 'the source tree is gone'; exit 1; }\n",
         );
