@@ -285,11 +285,12 @@ Examples:
 
 /// `executor report`.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("form").required(true).multiple(true).args(["html", "markdown", "trace"])))]
 pub struct Report {
     /// The run: its id, an unambiguous beginning or end of it [default: the latest].
     pub run: Option<String>,
     /// Write a page that needs nothing but itself: timeline, graph, phases, logs.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["markdown", "trace"])]
+    #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Write a summary in Markdown, at most 1 MiB; `-` for standard output.
     #[arg(long, value_name = "FILE")]

@@ -85,6 +85,9 @@ pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit
         out.text(&(serde_json::to_string_pretty(&history).expect("plain data") + "\n"));
         return Ok(Exit::Done);
     }
+    if nodes.is_empty() {
+        reporters::stderr().text("no node has run yet\n");
+    }
     for node in nodes {
         let median = text::duration(std::time::Duration::from_secs_f64(node.median_secs));
         let mut counts = vec![format!("{} passed", node.passed)];
