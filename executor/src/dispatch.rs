@@ -384,7 +384,8 @@ impl<'a> Dispatch<'a> {
         };
         self.controls.insert(task, control.clone());
         let dir = self.run.dir.node(&node.id);
-        if begun.is_none()
+        // Before the first intent an executor may have died on the way to it.
+        if begun.as_ref().is_none_or(|begun| begun.intents.is_empty())
             && let Err(error) = make_room(&dir, attempt)
         {
             return tell(not_begun(FailureKind::Io, "the node's directory", &error));

@@ -128,7 +128,8 @@ impl Observer for JournalObserver {
     }
 }
 
-/// Moves what an earlier attempt left out of the way of the next one.
+/// Makes a node's directory, and moves what an earlier attempt left there out of the way of the next one. Can
+/// be done again until the next one has written down what it is about to start.
 pub(super) fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     if attempt <= 1 {
@@ -137,9 +138,10 @@ pub(super) fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
     let kept = dir.join("attempts").join((attempt - 1).to_string());
     for name in ["host.log", "artifacts", "guest.log"] {
         let from = dir.join(name);
-        if from.symlink_metadata().is_ok() {
+        let to = kept.join(name);
+        if from.symlink_metadata().is_ok() && to.symlink_metadata().is_err() {
             std::fs::create_dir_all(&kept)?;
-            std::fs::rename(&from, kept.join(name))?;
+            std::fs::rename(&from, to)?;
         }
     }
     files::sync_dir(dir)

@@ -286,7 +286,8 @@ fn once_each(far: &Far, ids: &[&str], context: &str) {
             assert_eq!(
                 count.lines().filter(|other| *other == line).count(),
                 1,
-                "{context}: {line}"
+                "{context}: {line}\n{count}\n{:#}",
+                far.node_record(id)
             );
         }
         assert_eq!(far.log(id), "first\nlast\n", "{context}");
@@ -324,6 +325,26 @@ fn a_run_killed_at_any_journal_record_is_finished_by_resume() {
         once_each(&far, &ids, &format!("killed at record {at}"));
         assert_eq!(far.run(&["gc", "--dry-run"]).code(0).out, "", "killed at record {at}");
     }
+}
+
+/// What an executor leaves that died after it wrote down an attempt and before it did anything about it.
+#[test]
+fn an_attempt_that_was_only_written_down_is_made_by_resume_as_the_first_one() {
+    let far = far!();
+    let plan = far.world.plan(vec![counted(&far, "execute-a", &[])]);
+    far.run(&["apply", &plan]).code(0);
+    let run = far.world.runs().pop().expect("a run");
+    let journal = fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
+    let begun: String = journal.split_inclusive('\n').take(2).collect();
+    assert!(begun.ends_with('\n') && begun.contains("attempt_started"), "{begun}");
+    fs::write(run.join("journal.jsonl"), begun).expect("written");
+    fs::remove_file(run.join("record.json")).expect("removed");
+    fs::remove_dir_all(run.join("nodes/execute-a")).expect("removed");
+    fs::remove_file(far.world.path().join("count")).expect("removed");
+    fs::remove_dir_all(far.work_dir().join("over")).expect("removed");
+    far.run(&["resume", "latest"]).code(0);
+    once_each(&far, &["execute-a"], "resumed");
+    assert_eq!(far.node_record("execute-a")["attempts"], 1);
 }
 
 #[test]
