@@ -589,7 +589,9 @@ pub(crate) fn breakable(name: &str, engines: &[&str]) -> Option<Site> {
 pub(crate) fn begin(site: &Site, node: plans::Node) -> std::process::Child {
     let plan = site.world.plan(vec![node]);
     let child = site.command(&["apply", &plan]).spawn().expect("starts");
-    until(|| !site.world.runs().is_empty() && site.log("execute-a", "guest.log") == "up\n");
+    until(|| {
+        !site.world.runs().is_empty() && site.log("execute-a", "guest.log").trim_end() == "up"
+    });
     child
 }
 
