@@ -90,9 +90,18 @@ pub(super) fn go_on(
     })
     .map_err(|error| Error::System { what: "signals cannot be listened to", error })?;
 
-    let dispatch =
-        Dispatch::new(run, Arc::clone(&journal), &mut ledger, machines, &mut reporters, sender);
+    let dispatch = Dispatch::new(
+        run,
+        Arc::clone(&journal),
+        &mut ledger,
+        Arc::clone(&machines),
+        &mut reporters,
+        sender,
+    );
     let (dispatched, asked_by) = dispatch.run(&messages);
+    if !matches!(dispatched, Dispatched::Left) {
+        machines.leave();
+    }
     let interrupted = match asked_by {
         Some(Asked::Terminate) => Exit::Terminated,
         Some(Asked::Interrupt) | None => Exit::Interrupted,

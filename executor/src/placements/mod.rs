@@ -187,6 +187,10 @@ pub trait Machine: Send + Sync {
         waits: &dyn Fn(),
     ) -> Result<Option<Box<dyn Held>>, Fault>;
 
+    /// Lets go of what is kept between jobs, and waits until that is done or cannot be. Asked once, when nothing
+    /// more is wanted of the machine; who still has it at hand may be ended with the process at any moment.
+    fn leave(&self) {}
+
     /// Lists what runs left there: state directories, processes, mounts; of one run or of all.
     ///
     /// # Errors

@@ -61,6 +61,20 @@ impl Machines {
         Ok(machine)
     }
 
+    /// Leaves every machine that was opened. Threads that are about to end may still hold one of them, so that
+    /// nothing can be left to the end of the last one.
+    pub fn leave(&self) {
+        let machines: Vec<_> = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *open).into_values().collect()
+        };
+        std::thread::scope(|scope| {
+            for machine in &machines {
+                scope.spawn(|| machine.leave());
+            }
+        });
+    }
+
     /// Makes the machine of a host; its sources are made here, as if for this machine, and sent.
     fn remote(&self, host: &SshHost) -> Result<RemoteSsh, Fault> {
         let MachinesConfig { runs_dir, machine_dir, environment, executor: _ } = &self.config;

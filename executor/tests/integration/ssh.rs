@@ -409,6 +409,26 @@ fn machine(sshd: &Sshd) -> executor::placements::ssh::RemoteSsh {
 }
 
 #[test]
+fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
+    use executor::{
+        control::Control,
+        placements::{Machine, Turn},
+    };
+    let Some(sshd) = Sshd::start("") else { return };
+    let machine = std::sync::Arc::new(machine(&sshd));
+    let elsewhere = std::sync::Arc::clone(&machine);
+    let turn = Turn { holder: None, max_jobs: Some(1), groups: Vec::new(), in_guest: false };
+    let control = Control::new().expect("a control");
+    let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
+    drop(held);
+    machine.leave();
+    let turns = std::fs::read_dir(sshd.root().join("work/turns")).expect("turns");
+    let left: Vec<_> = turns.flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, [".lock"]);
+    drop(elsewhere);
+}
+
+#[test]
 fn a_start_that_comes_after_its_attempt_was_removed_comes_to_nothing() {
     use executor::{
         control::Control,

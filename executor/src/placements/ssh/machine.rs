@@ -416,6 +416,11 @@ impl Machine for RemoteSsh {
         turns::acquire(self, wanted, control, waits)
     }
 
+    fn leave(&self) {
+        self.turns.close();
+        self.host.disconnect();
+    }
+
     fn leftovers(&self, run: Option<&str>) -> Result<Vec<Leftover>, Fault> {
         jobs::leftovers(self, run)
     }
