@@ -45,6 +45,17 @@ fn a_report_with_every_kind_of_end_fits_the_schema() {
 }
 
 #[test]
+fn a_report_with_a_bare_name_is_written_where_the_program_was_started() {
+    let world = World::new();
+    let plan = world.plan(vec![sh("execute-it", "true", &[])]);
+    for name in ["report.xml", "./again.xml"] {
+        let ended = world.run(&["apply", &plan, "--junit", name]).code(0);
+        assert!(!ended.err.contains("warning"), "{}", ended.err);
+        assert!(world.repo().join(name).exists());
+    }
+}
+
+#[test]
 fn what_jobs_print_and_plans_name_breaks_no_report() {
     let world = World::new();
     // All bytes there are, invalid UTF-8 among them, and what would end a CDATA section.
