@@ -23,11 +23,13 @@
 # A shell that is kept may read the script as a library (FORGE_LANES_LIBRARY=1 . shim.sh) and call
 # `fl_verb VERB DIR …` in subshells: the same verbs for the price of a fork. Two more are worth it there only:
 #   run     DIR OFFSET MARKER [options of start] [uses=WORD] [system=S view=TREE]
-#           [turn=FILE token=TOKEN turns=TURNS]
-#       start and attach in one. In $fl_cmd and $fl_env it is given what else is in `cmd` and `env`, in $fl_ready what is to
-#       be done before the job starts; only who claimed the directory writes and does that. Its first frame is
-#       "MARKER started|already [wanted]" or "MARKER error WHY". turn: this turn is taken for this job
-#       now; "wanted": somebody else waits for a place. view: the job sees TREE read-only, whoever it is.
+#           [over=FILE] [owner=WORD] [tree=DIR] [turn=FILE token=TOKEN turns=TURNS]
+#       start and attach in one, in a directory that it makes with tmp/ and artifacts/. In $fl_cmd and $fl_env it is given
+#       what else is in `cmd` and `env`, in $fl_ready what is to be done before the job starts; only who claimed the
+#       directory writes and does that. Its first frame is "MARKER started|already [wanted]" or "MARKER error WHY".
+#       view: the job sees TREE read-only, whoever it is. over: nothing is started where that file is. owner: kept in
+#       DIR/../owner. tree: has to be there. turn: this turn is taken for this job now; "wanted": somebody
+#       else waits for a place.
 #   end     DIR NAME      ends whatever has FORGE_LANES_COOKIE=NAME in its environment: "ended"
 #   clear   ROOT DIR…     gc force for many that are over: for each of them "removed DIR" or "error DIR WHY".
 #       RUN/NODE.ATTEMPT leaves the empty file ROOT/../over/RUN+NODE.ATTEMPT, where there is that directory.
@@ -306,13 +308,14 @@ end_tree() {
 
 # ------------------------------------------------------------------------------------ the supervisor
 
-# The job's own first shell: says who it is, takes its environment, becomes the job.
+# The job's own first shell: says who it is, unless that was done, takes its environment, becomes the job.
 BECOME_JOB='umask 022
 d=$FORGE_LANES_STATE b=$FORGE_LANES_BOOT c=$FORGE_LANES_CMD
 unset FORGE_LANES_STATE FORGE_LANES_BOOT FORGE_LANES_CMD
-if read -r l 2>/dev/null </proc/$$/stat; then set -f; set -- ${l##*") "}; set +f; s=${20}
+if [ -z "$b" ]; then :
+elif read -r l 2>/dev/null </proc/$$/stat; then set -f; set -- ${l##*") "}; set +f; s=${20}
 else s=$(LC_ALL=C ps -o lstart= -p $$); s=$(printf "%s_" $s); fi
-printf "%-63s\n" "$$ $s $b" 1<>"$d/pid"
+[ -z "$b" ] || printf "%-63s\n" "$$ $s $b" 1<>"$d/pid"
 set -- "$d" "$c"
 unset b l s d c
 if [ -f "$1/env" ]; then
@@ -328,16 +331,48 @@ eval "unset c; $c"'
 
 # Starts the job and waits for its leader where there is perl: tells a signal from 128+n, gives back the INT and
 # QUIT that a shell takes away from what it starts in the background, and wakes the supervisor every second. What
-# takes a program each is done by system calls where their numbers are known: setsid, and the view.
-WAIT='my ($o, $k, $c, $t, @n) = splice @ARGV, 0, 4;
+# takes a program each is done by system calls where their numbers are known: setsid, the view, and whether anybody
+# is left, since orphans become children of a subreaper (prctl(2), 36).
+#
+# With a directory to make and claim (run), it does that as well, and what comes before the job: a program and some
+# hundred calls less. It says started, already or error WHY then; 75 says that the directory is not ours.
+WAIT='my ($o, $c, $t, $d, @g) = splice @ARGV, 0, 10;
+my @n;
 if (length pack("p", "x") == 8) { # the numbers are those of 64 bits
-    @n = (112, 272, 165) if $c eq "Linux/x86_64";
-    @n = (157, 97, 40) if $c eq "Linux/aarch64";
+    @n = (112, 272, 165, 157) if $c eq "Linux/x86_64";
+    @n = (157, 97, 40, 167) if $c eq "Linux/aarch64";
 }
 my %e; while (@ARGV && (my $w = shift) ne "--") { my ($n, $v) = split /=/, $w, 2; $e{$n} = $v }
 $e{FORGE_LANES_CMD} = $ENV{FORGE_LANES_CMD}; # no word: who looks for a process by its words is not to find this one
 sub oom { open my $v, "<", "/proc/vmstat" or return 0; my ($k) = grep /^oom_kill /, <$v>; $k }
+sub nay { syswrite STDOUT, "$_[0]\n"; exit 75 }
+sub put { my $f; open($f, ">", $_[0]) && print($f $_[1]) && close $f }
+if ($d ne "") {
+    my ($over, $owner, $tree, $claim, $lease, $m) = @g;
+    for (split m{/}, "$d/tmp") { $m .= "$_/"; mkdir $m }
+    mkdir "$d/artifacts";
+    (-d "$d/artifacts" && chdir $d) or nay("error $!");
+    if (!-e "claim") {
+        if ($over ne "" && -e $over) {
+            rmdir for "tmp", "artifacts", $d, $d =~ s{/[^/]*$}{}r;
+            nay("error the attempt is over");
+        }
+        $owner eq "" || -s "../owner" || put("../owner", "$owner\n") or nay("error no_space");
+        $tree eq "" || -d $tree or nay("error the source tree is gone");
+    }
+    sysopen(my $f, "claim", 0301, 0600) or nay(-e "claim" ? "already" : "error no_space");
+    if (!(syswrite($f, $claim) == length $claim && close($f) && put("pid", sprintf "%-63s\n%-28s.\n", "-", "-")
+        && put("lease", sprintf "%-15s\n%-15s\n", $lease, "-") && put("log", "")
+        && put("exit", sprintf "%-251s....\n", "-"))) {
+        unlink "pid", "lease", "log", "exit", "claim";
+        nay("error no_space");
+    }
+    syswrite STDOUT, "started\n";
+    open STDOUT, ">>", "log";
+    open STDERR, ">&STDOUT";
+}
 my $b = oom();
+my $r = @n && syscall($n[3], 36, 1, 0, 0, 0) == 0;
 my $p = fork;
 exit 71 unless defined $p;
 if (!$p) {
@@ -349,32 +384,18 @@ if (!$p) {
             && syscall($n[2], $x, $r, $x, 0x44000, 0) == 0 && syscall($n[2], $t, $t, $x, 0x1000, 0) == 0
             && syscall($n[2], $x, $t, $x, 0x1021, 0) == 0;
     }
+    if (open(my $s, "<", "/proc/self/stat") && open(my $f, "+<", "pid")) {
+        my @s = split / /, <$s> =~ s/.*[)] //r;
+        $e{FORGE_LANES_BOOT} = "" if printf($f "%-63s\n", "$$ $s[19] $e{FORGE_LANES_BOOT}") && close $f;
+    }
     %ENV = %e; exec { $ARGV[0] } @ARGV or exit 127
 }
 $SIG{ALRM} = sub { kill "USR1", $o if getppid == $o; alarm 1 };
 alarm 1;
-my $t = time;
-1 until waitpid($p, 0) == $p;
-my $s = $?;
-# Whether certainly nobody is left: twice, since who is looked at may have forked. A member of a job is younger than
-# its leader, has a higher number unless the numbers went round, and is in a session that began no earlier.
-sub left {
-    my $all = time - $t > 1;
-    opendir my $d, "/proc" or return 1;
-    for my $n (grep { /^\d+$/ && ($all || $_ > $p) } readdir $d) {
-        open my $f, "<", "/proc/$n/stat" or next;
-        my ($q, $u, $g, $i) = split / /, (<$f> // "") =~ s/.*[)] //r or next;
-        next if $q eq "Z" || $q eq "X" || !$i || !$all && $i < $p;
-        return 1 if $i == $p || $g == $p;
-        open my $v, "<", "/proc/$n/environ" or next;
-        local $/;
-        my $w = <$v> // "";
-        # Nothing there: perhaps in the middle of an exec.
-        return 1 if $w eq "" || $w =~ /(^|\0)\Q$k\E(\0|$)/;
-    }
-    0;
-}
-my $l = left() || left() ? "-" : "alone";
+1 until waitpid(-1, 0) == $p;
+my ($s, $q) = $?;
+1 while ($q = waitpid(-1, 1)) > 0;
+my $l = $r && $q == -1 ? "alone" : "-";
 my $m = (($s & 127) == 9 || $s >> 8 == 137) && oom() ne $b ? "oom" : "-";
 open my $f, "+<", "pid" or exit 74;
 seek $f, 64, 0;
@@ -439,7 +460,7 @@ launch() {
     else
         set -m
     fi
-    set -- "$COOKIE" "FORGE_LANES_STATE=$PWD" "FORGE_LANES_BOOT=$BOOT" -- "$@"
+    set -- "$COOKIE" "FORGE_LANES_STATE=${quick:-$PWD}" "FORGE_LANES_BOOT=$BOOT" -- "$@"
     while [ -n "$l_names" ]; do
         l_name=${l_names%%,*}
         l_names=${l_names#"$l_name"}
@@ -450,7 +471,8 @@ launch() {
     done
     if [ $ticks = perl ]; then
         export FORGE_LANES_CMD="${fl_cmd:-}"
-        exec perl -e "$WAIT" -- "$l_owner" "$COOKIE" "$system" "$view" "$@"
+        exec perl -e "$WAIT" -- "$l_owner" "$system" "$view" "$quick" "$over" "$owner" "$tree" \
+            "$me $START $BOOT$NL$uses$NL" "$until" '' "$@"
     fi
     wait_for_leader "FORGE_LANES_CMD=${fl_cmd:-}" "$@"
 }
@@ -460,21 +482,32 @@ oom_kills() {
     [ ! -r /proc/vmstat ] || OOM=$(grep '^oom_kill ' /proc/vmstat)
 }
 
-# Says on its stdout whether it is the one: started, already, error WHY. Closes it when the job is over or has
-# run for a while.
-supervise() {
-    boot_id
-    myself && [ -n "$START" ] || {
-        echo 'error no_supervisor'
-        exit 71
+# Makes the directory that a job is to be started in, and goes there.
+room() {
+    [ -d "$directory/artifacts" ] || r_said=$(mkdir -p "$directory/tmp" "$directory/artifacts" 2>&1) || {
+        printf 'error %s\n' "$(printf '%s' "$r_said" | tail -n 1)"
+        return 1
     }
-    me=$PID
-    : "${fl_cmd:=}"
-    now
-    until=-
-    [ "$lease" -eq 0 ] || until=$((NOW + lease))
-    trap '' PIPE
+    cd "$directory" || return 1
+    [ ! -f claim ] || return 0
+    [ -z "$over" ] || [ ! -e "$over" ] || {
+        cd / && rm -rf "$directory"
+        rmdir "${directory%/*}"
+        echo 'error the attempt is over'
+        return 1
+    }
+    [ -z "$owner" ] || [ -s ../owner ] || printf '%s\n' "$owner" >../owner || {
+        echo 'error no_space'
+        return 1
+    }
+    [ -z "$tree" ] || [ -d "$tree" ] || {
+        echo 'error the source tree is gone'
+        return 1
+    }
+}
 
+# Claims the directory it is in, writes what has to be there before the job, and makes everything ready.
+claim() {
     # 1. The claim: who makes the file owns the directory.
     set -C
     { printf '' >claim; } 2>/dev/null || {
@@ -513,6 +546,39 @@ supervise() {
     fi
     echo started
     [ -n "$linger" ] || exec >/dev/null
+}
+
+# Says on its stdout whether it is the one: started, already, error WHY. Closes it when the job is over or has
+# run for a while.
+supervise() {
+    boot_id
+    myself && [ -n "$START" ] || {
+        echo 'error no_supervisor'
+        exit 71
+    }
+    me=$PID
+    : "${fl_cmd:=}"
+    now
+    until=-
+    [ "$lease" -eq 0 ] || until=$((NOW + lease))
+    COOKIE=FORGE_LANES_COOKIE=$me-$START-$BOOT
+    trap '' PIPE
+    ticks='sleep' quick=''
+    if has perl; then
+        ticks=perl
+        # Nothing that needs a shell has to be done before the job.
+        case $linger$system in 1Linux/x86_64 | 1Linux/aarch64)
+            [ -n "${fl_ready:-}${fl_env:-}" ] || [ ${#fl_cmd} -ge 60000 ] || quick=$directory
+            ;;
+        esac
+    else
+        oom_kills
+        oom_before=$OOM
+    fi
+    if [ -z "$quick" ]; then
+        [ -z "$linger" ] || room || exit 74
+        claim
+    fi
 
     # 3. The job.
     now
@@ -521,21 +587,27 @@ supervise() {
     started=$WALL
     until=0
     [ "$timeout" -eq 0 ] || until=$((NOW + timeout))
-    COOKIE=FORGE_LANES_COOKIE=$me-$START-$BOOT
-    ticks='sleep'
-    if has perl; then
-        ticks=perl
-    else
-        oom_kills
-        oom_before=$OOM
-    fi
     trap : USR1
     trap '' HUP
-    (
-        trap - USR1 HUP PIPE
-        launch $me
-    ) >>log 2>&1 </dev/null &
-    waiter=$!
+    if [ -n "$quick" ]; then
+        (
+            trap - USR1 HUP PIPE
+            launch $me
+        ) </dev/null &
+        waiter=$!
+        # Whatever ends this comes after the claim, or says that there is none.
+        wait $waiter || [ $? -ne 75 ] || exit 75
+        { cd "$quick" && read -r c_pid c_rest <claim && [ "$c_pid" = $me ]; } 2>/dev/null || {
+            echo 'error no_supervisor'
+            exit 74
+        }
+    else
+        (
+            trap - USR1 HUP PIPE
+            launch $me
+        ) >>log 2>&1 </dev/null &
+        waiter=$!
+    fi
 
     # 4. Watch until the leader is gone or somebody wants it gone.
     KILLED=0
@@ -611,14 +683,16 @@ leader_ended() {
 
 # The words after DIR of `start` and `run`.
 options() {
-    timeout=0 lease=0 grace=5 keep='' uses='' turn='' token='' turns='' system='' view='' linger=''
+    timeout=0 lease=0 grace=5 keep='' uses='' turn='' token='' turns='' system='' view='' over='' owner='' tree='' linger=''
     for option; do
         case $option in
         timeout=* | lease=* | grace=*)
             is_number "${option#*=}" || fail "bad_option $option"
             eval "${option%%=*}=\${option#*=}"
             ;;
-        keep=* | uses=* | turn=* | token=* | turns=* | system=* | view=*) eval "${option%%=*}=\${option#*=}" ;;
+        keep=* | uses=* | turn=* | token=* | turns=* | system=* | view=* | over=* | owner=* | tree=*)
+            eval "${option%%=*}=\${option#*=}"
+            ;;
         *) fail "bad_option $option" ;;
         esac
     done
@@ -661,7 +735,7 @@ run() {
     options "$@"
     wanted=
     [ -z "$turn" ] || take_over
-    if is_claimed; then
+    if [ -f "$directory/claim" ]; then
         answer=already
     else
         linger=1
@@ -670,8 +744,9 @@ run() {
         answer=$( (supervise) </dev/null 2>/dev/null &)
         answer=${answer:-error no_supervisor}
     fi
-    [ "$answer" != already ] || await_files
-    printf '\n%s %s%s\n' "$marker" "$answer" "$wanted"
+    cd "$directory" 2>/dev/null || answer=${answer#already}
+    [ "$answer" != already ] || { is_claimed && await_files; }
+    printf '\n%s %s%s\n' "$marker" "${answer:-error gone}" "$wanted"
     case $answer in started | already) ;; *) exit 1 ;; esac
     follow
 }
@@ -938,11 +1013,12 @@ write_turn() {
 # A turn that is ours is now for the job here, too. Says in `wanted` whether somebody waits for a place.
 take_over() {
     case $turn in '' | */* | .*) fail bad_file ;; esac
-    { read -r f_token f_boot f_until && IFS= read -r f_job; } 2>/dev/null <"$turns/$turn" || return 0
+    # The first line only: a shell reads byte by byte.
+    read -r f_token f_boot f_until 2>/dev/null <"$turns/$turn" || return 0
     [ "$f_token" = "$token" ] || return 0
     now
-    [ ${#PWD} -gt 511 ] || [ "${f_job%%  *}" = "$PWD" ] ||
-        printf '%s %s %-15s\n%-511s\n' "$token" "$f_boot" $((NOW + 60)) "$PWD" 1<>"$turns/$turn"
+    [ ${#directory} -gt 511 ] ||
+        printf '%s %s %-15s\n%-511s\n' "$token" "$f_boot" $((NOW + 60)) "$directory" 1<>"$turns/$turn"
     ! { value "$turns/wanted" && [ "$NOW" -lt "$VALUE" ]; } || wanted=' wanted'
 }
 
@@ -1040,7 +1116,8 @@ fl_verb() {
     /*) ;;
     *) directory=./$directory ;;
     esac
-    cd "$directory" 2>/dev/null || {
+    # It makes its own.
+    [ "$verb" = run ] || cd "$directory" 2>/dev/null || {
         case $verb in
         status | cancel | renew) echo "state=unknown log=0" ;;
         attach) printf '\n%s end state=unknown log=0\n' "${2:-}" ;;

@@ -203,6 +203,9 @@ scenarios! {
     interrupts_reach_a_job_that_was_started_in_the_background => super::interrupts;
     a_shell_that_is_kept_starts_and_follows_in_one_exchange => super::library;
     a_job_outlives_the_shell_that_was_kept_for_it => super::orphaned_library;
+    a_directory_is_made_for_a_job_that_may_start_there => super::rooms;
+    a_job_in_a_directory_made_for_it_ends_like_any_other => super::room_ends;
+    a_full_disk_has_no_room_for_a_job => super::full_room;
 }
 
 fn code_and_log(bench: &Bench) {
@@ -613,6 +616,159 @@ fn library(bench: &Bench) {
         "removed run/n.1\nremoved run/b.1\nremoved run/none.1\n"
     );
     assert_eq!(fs::read_dir(bench.root.path().join("run")).expect("a directory").count(), 0);
+}
+
+/// The system that tells the supervisor that system calls may stand for programs, and one that does not.
+fn systems() -> [String; 2] {
+    [String::new(), format!("Linux/{}", std::env::consts::ARCH)]
+}
+
+/// Starts a job in a directory that is not there yet; returns what it is said and streamed.
+fn call_run(bench: &Bench, directory: &Path, cmd: &str, words: &str) -> Command {
+    let cmd = cmd.replace('\'', "'\\''");
+    in_library(
+        bench,
+        &format!("fl_cmd='{cmd}'; (fl_verb run '{}' 0 MARK {words})", directory.display()),
+    )
+}
+
+fn said(command: &mut Command) -> String {
+    let output = command.output().expect("the shell runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn rooms(bench: &Bench) {
+    let root = bench.root.path();
+    for (number, system) in systems().into_iter().enumerate() {
+        let run = root.join(format!("the run {number}"));
+        let tree = root.join("tree");
+        fs::create_dir_all(&tree).expect("a tree");
+        let over = root.join(format!("over {number}"));
+        let words = format!(
+            "system={system} uses=tree owner=me 'tree={}' 'over={}'",
+            tree.display(),
+            over.display()
+        );
+        let directory = run.join("n.1");
+        let counter = root.join(format!("counter {number}"));
+        let cmd = format!(
+            "echo x >>'{}'; echo out; echo err >&2; cd \"$1/tmp\" && cd ../artifacts; exit 3",
+            counter.display()
+        );
+        let runs: Vec<_> = (0..6)
+            .map(|_| {
+                let mut command = call_run(bench, &directory, &cmd, &words);
+                command.stdout(Stdio::piped()).spawn().expect("the shell runs")
+            })
+            .collect();
+        let mut started = 0;
+        for child in runs {
+            let output = child.wait_with_output().expect("it ends");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            started += usize::from(text.starts_with("\nMARK started\n"));
+            let (_, rest) = text[1..].split_once('\n').expect("an answer");
+            let (log, end) = frames(format!("\n{rest}").as_bytes(), 0);
+            assert_eq!(String::from_utf8_lossy(&log), "out\nerr\n", "{text}");
+            assert_eq!((field(&end, "code"), field(&end, "killed")), ("3", "0"), "{text}");
+        }
+        assert_eq!(started, 1, "one of them started it");
+        assert_eq!(fs::read_to_string(&counter).expect("it ran"), "x\n");
+        assert_eq!(fs::read_to_string(run.join("owner")).expect("an owner"), "me\n");
+        let claim = fs::read_to_string(directory.join("claim")).expect("a claim");
+        assert_eq!(claim.lines().nth(1), Some("tree"));
+        // Too late, and nothing to work in.
+        fs::write(&over, "").expect("written");
+        let late = run.join("late.1");
+        let text = said(&mut call_run(bench, &late, "exit 9", &words));
+        assert_eq!(text, "\nMARK error the attempt is over\n");
+        assert!(!late.exists());
+        fs::remove_file(&over).expect("removed");
+        fs::remove_dir(&tree).expect("removed");
+        let treeless = run.join("treeless.1");
+        let text = said(&mut call_run(bench, &treeless, "exit 9", &words));
+        assert_eq!(text, "\nMARK error the source tree is gone\n");
+        assert!(!treeless.join("claim").exists());
+        fs::write(root.join("file"), "").expect("written");
+        let text = said(&mut call_run(bench, &root.join("file/n.1"), "exit 9", &words));
+        assert!(text.starts_with("\nMARK error "), "{text}");
+    }
+}
+
+fn room_ends(bench: &Bench) {
+    let root = bench.root.path();
+    for (number, system) in systems().into_iter().enumerate() {
+        let run = root.join(format!("the run {number}"));
+        let end = |name: &str, cmd: &str, words: &str| {
+            let words = format!("system={system} {words}");
+            let text = said(&mut call_run(bench, &run.join(name), cmd, &words));
+            text.lines().last().expect("an end").to_owned()
+        };
+        let mark = mark();
+        let left = format!("sleep {mark} & setsid sh -c 'trap \"\" TERM; sleep {mark}' & exit 7");
+        let line = end("left.1", &left, "");
+        assert_eq!((field(&line, "code"), field(&line, "reason")), ("7", "exited"));
+        assert!(field(&line, "killed").parse::<u32>().expect("a number") >= 2, "{line}");
+        assert_eq!(alive_with(&mark), 0);
+        let slow = format!("sleep {mark}");
+        let line = end("slow.1", &slow, "timeout=1 grace=1");
+        assert_eq!(field(&line, "reason"), "timed_out", "{line}");
+        let line = end("signal.1", "kill -SEGV $$; sleep 5", "");
+        let perl = Command::new("perl").arg("-e1").status().is_ok_and(|status| status.success());
+        assert!(!perl || field(&line, "signal") == "11", "{line}");
+        // Cancelled, and its supervisor killed.
+        for kills in [false, true] {
+            let job = Job { bench, directory: run.join(format!("cancelled-{kills}.1")) };
+            let words = format!("system={system}");
+            let mut command = call_run(bench, &job.directory, &slow, &words);
+            let mut child = command.stdout(Stdio::null()).spawn().expect("the shell runs");
+            job.wait_for("exit");
+            let until = Instant::now() + PATIENCE;
+            while alive_with(&mark) == 0 {
+                assert!(Instant::now() < until, "the job never ran");
+                thread::sleep(Duration::from_millis(5));
+            }
+            if kills {
+                kill(job.pid(), rustix::process::Signal::KILL);
+            }
+            job.verb("cancel", &["1"]);
+            let status = job.ended();
+            let state = if kills { "lost" } else { "exited" };
+            assert_eq!(field(&status, "state"), state, "{status}");
+            assert!(kills || field(&status, "reason") == "cancelled", "{status}");
+            assert_eq!(alive_with(&mark), 0);
+            child.wait().expect("it ends");
+        }
+    }
+}
+
+fn full_room(bench: &Bench) {
+    for (number, system) in systems().into_iter().enumerate() {
+        let small = bench.root.path().join(format!("small {number}"));
+        fs::create_dir_all(&small).expect("a directory");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+            .arg(&small)
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        if !mounted {
+            eprintln!("skipped: no right to mount a small file system");
+            return;
+        }
+        let _unmount = Unmount(small.clone());
+        fs::create_dir(small.join("run")).expect("a directory");
+        let filled = fs::write(small.join("filler"), vec![1; 1 << 20]);
+        assert!(filled.is_err(), "it is full");
+        let directory = small.join("run/n.1");
+        let text = said(&mut call_run(bench, &directory, "exit 9", &format!("system={system}")));
+        assert!(
+            text == "\nMARK error no_space\n" || text.contains("No space left"),
+            "{system}: {text}"
+        );
+        fs::remove_file(small.join("filler")).expect("removed");
+        let text = said(&mut call_run(bench, &directory, "exit 9", &format!("system={system}")));
+        assert!(text.contains(" code=9 "), "{system}: {text}");
+    }
 }
 
 fn orphaned_library(bench: &Bench) {

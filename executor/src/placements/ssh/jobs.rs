@@ -9,7 +9,7 @@ use super::{
     attachment::{Attachment, LogEvent, Started},
     error::{SshError, SshFault},
     machine::{RemoteSsh, fault},
-    workspace::{Places, make_ready, shown, used},
+    workspace::{Places, make_ready, room, shown, used},
 };
 use crate::{
     command_line::Script,
@@ -44,12 +44,15 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
     };
     let shim = machine.shim()?;
     let facts = machine.facts()?;
-    let ready = make_ready(job, &places, &machine.owner(), may_mount);
+    let owner = machine.owner();
+    let ready = make_ready(job, &places, &owner, may_mount);
+    let room = room(job, &places, &owner);
     let run = shim::call(&shim, "run", Path::new(&places.state));
     let turn = machine.turns.of(&places.state);
     let script = |mark: &str| {
         let run = options.add_to(run.clone().word("0").word(mark));
         let mut run = run
+            .words(&room)
             .word(format!("uses={}", used(job)))
             .word(format!("system={}/{}", facts.system, facts.architecture));
         if let Some(tree) = shown(job, may_mount) {

@@ -27,6 +27,11 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Returns the directory of what outlives the attempts of the same run.
+    fn run_outputs(&self) -> &str {
+        self.output.rsplit_once('/').map_or("/", |(run, _)| run)
+    }
+
     /// Returns the directory the job may write to as its workspace.
     pub(super) fn copy(&self, keeps_workspace: bool) -> String {
         if keeps_workspace {
@@ -49,42 +54,33 @@ enum View {
 }
 
 /// Returns the script that makes everything ready for the supervisor's `run`, which is to follow in the same
-/// shell: directories, and in variables what only the one that owns them may write and do. It can be run
-/// again at any time.
+/// shell: in variables, what only the one that owns the directory may write and do. It can be run again at any time.
 pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
     let keeps_workspace = job.keep.output == Some(Output::Workspace);
-    let mut script = Script::new("umask 077\n")
-        .set("state", &places.state)
-        .set("output", &places.output)
-        .set("tree", tree(job))
-        .set("ws", places.copy(keeps_workspace))
-        .set("owner", owner)
-        .set("over", &places.over)
-        .text(
-            "{ [ -d \"$state/artifacts\" ] || mkdir -p \"$state/tmp\" \"$state/artifacts\"; } 2>&1 && \
-             cd \"$state\" || exit 1\n\
-             if [ ! -f claim ]; then {\n\
-             [ ! -e \"$over\" ] || { cd / && rm -rf \"$state\"; rmdir \"${state%/*}\"; echo 'the attempt is over'; exit 1; }\n\
-             [ -s ../owner ] || printf '%s\\n' \"$owner\" >../owner || exit 1\n\
-             [ -d \"$tree\" ] || { echo 'the source tree is gone'; exit 1; }\n",
-        );
+    let mut ready = Script::default();
     if job.keep.output.is_some() {
-        script = script.text(
-            "mkdir -p \"$output\" && printf '%s\\n' \"$owner\" >\"${output%/*}/owner\" || exit 1\n",
-        );
+        let output = Script::new("mkdir -p").word(&places.output).text(" && printf '%s\\n'");
+        let output = output.word(owner).text(" >").word(format!("{}/owner", places.run_outputs()));
+        ready = ready.then(&output.text(" || exit 1\n"));
     }
-    script = script.text("} 2>&1; fi\n");
     if view(job, may_mount) != View::Mount {
         let locked = view(job, may_mount) == View::LockedCopy;
-        script = script.set("fl_ready", if locked { LOCKED_COPY } else { WRITABLE_COPY });
+        ready = ready.set("tree", tree(job)).set("ws", places.copy(keeps_workspace));
+        ready = ready.text(if locked { LOCKED_COPY } else { WRITABLE_COPY });
     }
-    script
+    Script::new("umask 077\n")
+        .set("fl_ready", bytes(&ready))
         .set("fl_cmd", bytes(&command(job, places, may_mount)))
         .set("fl_env", bytes(&secrets(job)))
 }
 
+/// Returns the words that tell the supervisor's `run` of the directory it is to make.
+pub(super) fn room(job: &Job, places: &Places, owner: &str) -> [String; 3] {
+    [format!("over={}", places.over), format!("owner={owner}"), format!("tree={}", tree(job))]
+}
+
 /// Copies the tree whole or not at all, with linked blocks where the file system can, and leaves it to
-/// `finish`. Run by the supervisor, with the variables of [`make_ready`].
+/// `finish`. Run by the supervisor, with `tree` and `ws` set.
 macro_rules! copy {
     ($finish:literal) => {
         concat!(
