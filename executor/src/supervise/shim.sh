@@ -26,7 +26,8 @@
 #           [over=FILE] [owner=WORD] [tree=DIR] [turn=FILE token=TOKEN turns=TURNS]
 #       start and attach in one, in a directory that it makes with tmp/ and artifacts/. In $fl_cmd and $fl_env it is given
 #       what else is in `cmd` and `env`, in $fl_ready what is to be done before the job starts; only who claimed the
-#       directory writes and does that. Its first frame is "MARKER started|already [wanted]" or "MARKER error WHY".
+#       directory writes and does that. Or it is given $fl_exec, "DIR NAME=VALUE... -- PROGRAM WORD...", each with %XX for
+#       what is no letter, where perl and system=Linux/x86_64 or Linux/aarch64 do without a shell. Its first frame is "MARKER started|already [wanted]" or "MARKER error WHY".
 #       view: the job sees TREE read-only, whoever it is. over: nothing is started where that file is. owner: kept in
 #       DIR/../owner. tree: has to be there. turn: this turn is taken for this job now; "wanted": somebody
 #       else waits for a place.
@@ -329,67 +330,37 @@ set -- "$1"
 [ -n "$c" ] || . "$1/cmd"
 eval "unset c; $c"'
 
-# Starts the job and waits for its leader where there is perl: tells a signal from 128+n, gives back the INT and
-# QUIT that a shell takes away from what it starts in the background, and wakes the supervisor every second. What
-# takes a program each is done by system calls where their numbers are known: setsid, the view, and whether anybody
-# is left, since orphans become children of a subreaper (prctl(2), 36).
-#
-# With a directory to make and claim (run), it does that as well, and what comes before the job: a program and some
-# hundred calls less. It says started, already or error WHY then; 75 says that the directory is not ours.
-WAIT='my ($o, $c, $t, $d, @g) = splice @ARGV, 0, 10;
-my @n;
-if (length pack("p", "x") == 8) { # the numbers are those of 64 bits
-    @n = (112, 272, 165, 157) if $c eq "Linux/x86_64";
-    @n = (157, 97, 40, 167) if $c eq "Linux/aarch64";
+# What is perl's. HEAD: system calls where their numbers are known (setsid, unshare, mount, prctl), in place of a program
+# each. An orphan of the job becomes a child of a subreaper (36), so it is known whether anybody is left.
+HEAD='my @n;
+sub numbers {
+    length pack("p", "x") == 8 or return; # those of 64 bits
+    @n = (112, 272, 165, 157) if $_[0] eq "Linux/x86_64";
+    @n = (157, 97, 40, 167) if $_[0] eq "Linux/aarch64";
 }
-my %e; while (@ARGV && (my $w = shift) ne "--") { my ($n, $v) = split /=/, $w, 2; $e{$n} = $v }
-$e{FORGE_LANES_CMD} = $ENV{FORGE_LANES_CMD}; # no word: who looks for a process by its words is not to find this one
+sub line { my $f; open($f, "<", $_[0]) && <$f> // "" }
+sub stat_of { split / /, line("/proc/$_[0]/stat") =~ s/.*[)] //r }
+sub put { my $f; open($f, $_[2] // ">", $_[0]) && print($f $_[1]) && close $f }
 sub oom { open my $v, "<", "/proc/vmstat" or return 0; my ($k) = grep /^oom_kill /, <$v>; $k }
-sub nay { syswrite STDOUT, "$_[0]\n"; exit 75 }
-sub put { my $f; open($f, ">", $_[0]) && print($f $_[1]) && close $f }
-if ($d ne "") {
-    my ($over, $owner, $tree, $claim, $lease, $m) = @g;
-    for (split m{/}, "$d/tmp") { $m .= "$_/"; mkdir $m }
-    mkdir "$d/artifacts";
-    (-d "$d/artifacts" && chdir $d) or nay("error $!");
-    if (!-e "claim") {
-        if ($over ne "" && -e $over) {
-            rmdir for "tmp", "artifacts", $d, $d =~ s{/[^/]*$}{}r;
-            nay("error the attempt is over");
-        }
-        $owner eq "" || -s "../owner" || put("../owner", "$owner\n") or nay("error no_space");
-        $tree eq "" || -d $tree or nay("error the source tree is gone");
-    }
-    sysopen(my $f, "claim", 0301, 0600) or nay(-e "claim" ? "already" : "error no_space");
-    if (!(syswrite($f, $claim) == length $claim && close($f) && put("pid", sprintf "%-63s\n%-28s.\n", "-", "-")
-        && put("lease", sprintf "%-15s\n%-15s\n", $lease, "-") && put("log", "")
-        && put("exit", sprintf "%-251s....\n", "-"))) {
-        unlink "pid", "lease", "log", "exit", "claim";
-        nay("error no_space");
-    }
-    syswrite STDOUT, "started\n";
-    open STDOUT, ">>", "log";
-    open STDERR, ">&STDOUT";
+sub view {
+    my ($t, $x, $r) = ($_[0], "none", "/"); # syscall takes no constant
+    @n && syscall($n[1], 0x20000) == 0 && syscall($n[2], $x, $r, $x, 0x44000, 0) == 0
+        && syscall($n[2], $t, $t, $x, 0x1000, 0) == 0 && syscall($n[2], $x, $t, $x, 0x1021, 0) == 0;
 }
-my $b = oom();
-my $r = @n && syscall($n[3], 36, 1, 0, 0, 0) == 0;
-my $p = fork;
-exit 71 unless defined $p;
-if (!$p) {
-    $SIG{INT} = $SIG{QUIT} = "DEFAULT";
-    shift if @n && $ARGV[0] eq "setsid" && syscall($n[0]) > 0;
-    if ($t ne "") {
-        my ($x, $r) = ("none", "/"); # syscall takes no constant
-        splice @ARGV, $ARGV[0] eq "setsid", 8 if @n && syscall($n[1], 0x20000) == 0
-            && syscall($n[2], $x, $r, $x, 0x44000, 0) == 0 && syscall($n[2], $t, $t, $x, 0x1000, 0) == 0
-            && syscall($n[2], $x, $t, $x, 0x1021, 0) == 0;
-    }
-    if (open(my $s, "<", "/proc/self/stat") && open(my $f, "+<", "pid")) {
-        my @s = split / /, <$s> =~ s/.*[)] //r;
-        $e{FORGE_LANES_BOOT} = "" if printf($f "%-63s\n", "$$ $s[19] $e{FORGE_LANES_BOOT}") && close $f;
-    }
-    %ENV = %e; exec { $ARGV[0] } @ARGV or exit 127
+sub leader { my @s = stat_of("self"); @s && put("pid", sprintf("%-63s\n", "$$ $s[19] $_[0]"), "+<") }
+my (%e, $o, $b, $r, $p);
+sub words { while (@{$_[0]} && (my $w = shift @{$_[0]}) ne "--") { my ($n, $v) = split /=/, $w, 2; $e{$n} = $v } }
+sub begin {
+    $b = oom();
+    $r = @n && syscall($n[3], 36, 1, 0, 0, 0) == 0;
+    $p = fork;
+    exit 71 unless defined $p;
+    $SIG{INT} = $SIG{QUIT} = "DEFAULT" if !$p; # which a shell takes from what it starts in the background
+    !$p;
 }
+'
+# WATCH: waits for the leader, which tells a signal from 128+n, and wakes the supervisor every second.
+WATCH='
 $SIG{ALRM} = sub { kill "USR1", $o if getppid == $o; alarm 1 };
 alarm 1;
 1 until waitpid(-1, 0) == $p;
@@ -400,6 +371,79 @@ my $m = (($s & 127) == 9 || $s >> 8 == 137) && oom() ne $b ? "oom" : "-";
 open my $f, "+<", "pid" or exit 74;
 seek $f, 64, 0;
 printf $f "%-28s.\n", ($s & 127 ? "- " . ($s & 127) : ($s >> 8) . " -") . " $m $l";'
+
+# Starts what the words say, and waits for it.
+WAIT=$HEAD'
+($o, my ($c, $t)) = splice @ARGV, 0, 3;
+numbers($c);
+words(\@ARGV);
+$e{FORGE_LANES_CMD} = $ENV{FORGE_LANES_CMD}; # no word: who looks for a process by its words is not to find this one
+if (begin()) {
+    shift if @n && $ARGV[0] eq "setsid" && syscall($n[0]) > 0;
+    splice @ARGV, $ARGV[0] eq "setsid", 8 if $t ne "" && view($t);
+    $e{FORGE_LANES_BOOT} = "" if leader($e{FORGE_LANES_BOOT});
+    %ENV = %e; exec { $ARGV[0] } @ARGV or exit 127
+}
+'$WATCH
+
+# A job that needs no shell of its own, in a directory that is not there yet: makes and claims that, writes what comes
+# before the job, becomes the job, and waits for it: one process where there were four. It says started, already or
+# error WHY; 75 says that the directory is not ours.
+QUICK=$HEAD'
+my ($c, $t, $d, $over, $owner, $tree, $uses, $lease) = splice @ARGV, 0, 8;
+sub nay { syswrite STDOUT, "$_[0]\n"; exit 75 }
+sub stop { put("$d/why", sprintf "%-31s\n", $_[0]); syswrite STDOUT, "$_[1]\n"; exit 126 }
+numbers($c);
+words(\@ARGV);
+$o = getppid;
+my @o = stat_of($o);
+chomp(my $boot = line("/proc/sys/kernel/random/boot_id"));
+# Who has become the child of somebody else has no supervisor any more.
+@n && @o && $boot ne "" && $o[2] == getpgrp or nay("error no_supervisor");
+my $m = "";
+for (split m{/}, "$d/tmp") { $m .= "$_/"; mkdir $m }
+mkdir "$d/artifacts";
+(-d "$d/artifacts" && chdir $d) or nay("error $!");
+if (!-e "claim") {
+    if ($over ne "" && -e $over) {
+        rmdir for "tmp", "artifacts", $d, $d =~ s{/[^/]*$}{}r;
+        nay("error the attempt is over");
+    }
+    $owner eq "" || -s "../owner" || put("../owner", "$owner\n") or nay("error no_space");
+    $tree eq "" || -d $tree or nay("error the source tree is gone");
+}
+sysopen(my $f, "claim", 0301, 0600) or nay(-e "claim" ? "already" : "error no_space");
+my $i = "$o $o[19] $boot\n$uses\n";
+if (!(syswrite($f, $i) == length $i && close($f) && put("pid", sprintf "%-63s\n%-28s.\n", "-", "-")
+    && put("lease", sprintf "%-15s\n%-15s\n", $lease, "-") && put("log", "")
+    && put("exit", sprintf "%-251s....\n", "-"))) {
+    unlink "pid", "lease", "log", "exit", "claim";
+    nay("error no_space");
+}
+syswrite STDOUT, "started\n";
+open STDOUT, ">>", "log";
+open STDERR, ">&STDOUT";
+if (begin()) {
+    my ($dir, @w) = map { s/%(..)/chr hex $1/ger } split / /, $ENV{FORGE_LANES_EXEC}, -1;
+    words(\@w);
+    $e{FORGE_LANES_COOKIE} = "$o-$o[19]-$boot";
+    syscall($n[0]);
+    leader($boot);
+    $t eq "" || view($t) or stop("broken", "cannot mount $t");
+    umask 022;
+    chdir $dir or stop("no_working_dir", "no such working directory: $dir");
+    my $x = $w[0];
+    if ($x =~ m{/}) {
+        -e $x or stop("not_found", "no such program: $x");
+        -f _ && -x _ or stop("not_executable", "not an executable file: $x");
+    } else {
+        ($x) = grep { -f && -x _ } map { $_ eq "" ? $x : "$_/$x" } split /:/, $e{PATH} // "";
+        defined $x or stop("not_found", "no such program on PATH: $w[0]");
+    }
+    %ENV = %e; exec { $x } @w;
+    stop("not_executable", "$x: $!");
+}
+'$WATCH
 
 # The same without perl. The words: NAME=VALUE of its environment, --, what starts it.
 wait_for_leader() {
@@ -436,10 +480,9 @@ printf "%-31s\n" broken 1<>"$FORGE_LANES_STATE/why"
 echo "cannot mount $1"
 exit 126'
 
-# Becomes the waiter of supervisor $1: the job gets a session of its own and, of this environment, only the
+# Becomes the waiter of the supervisor: the job gets a session of its own and, of this environment, only the
 # kept names.
 launch() {
-    l_owner=$1
     l_names=PATH,HOME,USER,LOGNAME,SHELL,LANG,LC_ALL,LC_CTYPE,LC_COLLATE,LC_MESSAGES,LC_NUMERIC,LC_TIME,TZ,$keep
     # Where package managers put things that a login would have found.
     for l_dir in /usr/local/bin /opt/homebrew/bin /run/current-system/sw/bin \
@@ -449,18 +492,22 @@ launch() {
         *) [ ! -d "$l_dir" ] || PATH=$PATH:$l_dir ;;
         esac
     done
-    # The shell is spelled out: where it is looked for depends on whose PATH it is.
-    set -- /bin/sh -c "$BECOME_JOB" sh
-    # Eight words: perl knows them.
-    [ -z "$view" ] || set -- unshare --mount --propagation=private /bin/sh -c "$VIEW" sh "$view" "$@"
-    if has setsid; then
-        set -- setsid "$@"
-    elif has perl; then
-        set -- perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@"
+    if [ -n "$quick" ]; then
+        set -- --
     else
-        set -m
+        # The shell is spelled out: where it is looked for depends on whose PATH it is.
+        set -- /bin/sh -c "$BECOME_JOB" sh
+        # Eight words: perl knows them.
+        [ -z "$view" ] || set -- unshare --mount --propagation=private /bin/sh -c "$VIEW" sh "$view" "$@"
+        if has setsid; then
+            set -- setsid "$@"
+        elif has perl; then
+            set -- perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@"
+        else
+            set -m
+        fi
+        set -- "$COOKIE" "FORGE_LANES_STATE=$PWD" "FORGE_LANES_BOOT=$BOOT" -- "$@"
     fi
-    set -- "$COOKIE" "FORGE_LANES_STATE=${quick:-$PWD}" "FORGE_LANES_BOOT=$BOOT" -- "$@"
     while [ -n "$l_names" ]; do
         l_name=${l_names%%,*}
         l_names=${l_names#"$l_name"}
@@ -469,10 +516,12 @@ launch() {
         eval "l_set=\${$l_name+set}"
         [ -z "$l_set" ] || eval "set -- \"$l_name=\$$l_name\" \"\$@\""
     done
-    if [ $ticks = perl ]; then
+    if [ -n "$quick" ]; then
+        export FORGE_LANES_EXEC="$fl_exec"
+        exec perl -e "$QUICK" -- "$system" "$view" "$quick" "$over" "$owner" "$tree" "$uses" "$until" "$@"
+    elif [ $ticks = perl ]; then
         export FORGE_LANES_CMD="${fl_cmd:-}"
-        exec perl -e "$WAIT" -- "$l_owner" "$system" "$view" "$quick" "$over" "$owner" "$tree" \
-            "$me $START $BOOT$NL$uses$NL" "$until" '' "$@"
+        exec perl -e "$WAIT" -- $me "$system" "$view" "$@"
     fi
     wait_for_leader "FORGE_LANES_CMD=${fl_cmd:-}" "$@"
 }
@@ -551,31 +600,32 @@ claim() {
 # Says on its stdout whether it is the one: started, already, error WHY. Closes it when the job is over or has
 # run for a while.
 supervise() {
-    boot_id
-    myself && [ -n "$START" ] || {
-        echo 'error no_supervisor'
-        exit 71
-    }
-    me=$PID
     : "${fl_cmd:=}"
     now
     until=-
     [ "$lease" -eq 0 ] || until=$((NOW + lease))
-    COOKIE=FORGE_LANES_COOKIE=$me-$START-$BOOT
     trap '' PIPE
     ticks='sleep' quick=''
     if has perl; then
         ticks=perl
-        # Nothing that needs a shell has to be done before the job.
-        case $linger$system in 1Linux/x86_64 | 1Linux/aarch64)
-            [ -n "${fl_ready:-}${fl_env:-}" ] || [ ${#fl_cmd} -ge 60000 ] || quick=$directory
-            ;;
-        esac
     else
         oom_kills
         oom_before=$OOM
     fi
-    if [ -z "$quick" ]; then
+    if [ -n "${fl_exec:-}" ]; then
+        [ $ticks = perl ] || {
+            echo 'error no_perl'
+            exit 74
+        }
+        quick=$directory
+    else
+        boot_id
+        myself && [ -n "$START" ] || {
+            echo 'error no_supervisor'
+            exit 71
+        }
+        me=$PID
+        COOKIE=FORGE_LANES_COOKIE=$me-$START-$BOOT
         [ -z "$linger" ] || room || exit 74
         claim
     fi
@@ -592,19 +642,23 @@ supervise() {
     if [ -n "$quick" ]; then
         (
             trap - USR1 HUP PIPE
-            launch $me
+            launch
         ) </dev/null &
         waiter=$!
-        # Whatever ends this comes after the claim, or says that there is none.
-        wait $waiter || [ $? -ne 75 ] || exit 75
-        { cd "$quick" && read -r c_pid c_rest <claim && [ "$c_pid" = $me ]; } 2>/dev/null || {
+        wait $waiter
+        # Ended, or it woke us: both come after the claim. Else it may have ended before.
+        case $? in
+        0 | 138) cd "$quick" && cookie ;;
+        75) exit 75 ;;
+        *) cd "$quick" && cookie && myself && [ "$c_pid" = "$PID" ] ;;
+        esac 2>/dev/null || {
             echo 'error no_supervisor'
             exit 74
         }
     else
         (
             trap - USR1 HUP PIPE
-            launch $me
+            launch
         ) >>log 2>&1 </dev/null &
         waiter=$!
     fi

@@ -623,13 +623,27 @@ fn systems() -> [String; 2] {
     [String::new(), format!("Linux/{}", std::env::consts::ARCH)]
 }
 
-/// Starts a job in a directory that is not there yet; returns what it is said and streamed.
-fn call_run(bench: &Bench, directory: &Path, cmd: &str, words: &str) -> Command {
-    let cmd = cmd.replace('\'', "'\\''");
-    in_library(
-        bench,
-        &format!("fl_cmd='{cmd}'; (fl_verb run '{}' 0 MARK {words})", directory.display()),
-    )
+/// Starts a job in a directory that is not there yet, in a shell or, on a known system, without one.
+fn call_run(bench: &Bench, directory: &Path, system: &str, cmd: &str, words: &str) -> Command {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let directory = directory.display().to_string();
+    let job = if system.is_empty() {
+        format!("fl_cmd={}", quoted(cmd))
+    } else {
+        let percent = |word: &&str| -> String {
+            word.bytes()
+                .map(|byte| match byte {
+                    b'a'..=b'z' | b'/' | b'-' => char::from(byte).to_string(),
+                    byte => format!("%{byte:02x}"),
+                })
+                .collect()
+        };
+        let exec: Vec<String> =
+            ["/", "--", "sh", "-c", cmd, "sh", &directory].iter().map(percent).collect();
+        format!("fl_exec={}", quoted(&exec.join(" ")))
+    };
+    let directory = quoted(&directory);
+    in_library(bench, &format!("{job}; (fl_verb run {directory} 0 MARK system={system} {words})"))
 }
 
 fn said(command: &mut Command) -> String {
@@ -644,11 +658,8 @@ fn rooms(bench: &Bench) {
         let tree = root.join("tree");
         fs::create_dir_all(&tree).expect("a tree");
         let over = root.join(format!("over {number}"));
-        let words = format!(
-            "system={system} uses=tree owner=me 'tree={}' 'over={}'",
-            tree.display(),
-            over.display()
-        );
+        let words =
+            format!("uses=tree owner=me 'tree={}' 'over={}'", tree.display(), over.display());
         let directory = run.join("n.1");
         let counter = root.join(format!("counter {number}"));
         let cmd = format!(
@@ -657,7 +668,7 @@ fn rooms(bench: &Bench) {
         );
         let runs: Vec<_> = (0..6)
             .map(|_| {
-                let mut command = call_run(bench, &directory, &cmd, &words);
+                let mut command = call_run(bench, &directory, &system, &cmd, &words);
                 command.stdout(Stdio::piped()).spawn().expect("the shell runs")
             })
             .collect();
@@ -679,17 +690,17 @@ fn rooms(bench: &Bench) {
         // Too late, and nothing to work in.
         fs::write(&over, "").expect("written");
         let late = run.join("late.1");
-        let text = said(&mut call_run(bench, &late, "exit 9", &words));
+        let text = said(&mut call_run(bench, &late, &system, "exit 9", &words));
         assert_eq!(text, "\nMARK error the attempt is over\n");
         assert!(!late.exists());
         fs::remove_file(&over).expect("removed");
         fs::remove_dir(&tree).expect("removed");
         let treeless = run.join("treeless.1");
-        let text = said(&mut call_run(bench, &treeless, "exit 9", &words));
+        let text = said(&mut call_run(bench, &treeless, &system, "exit 9", &words));
         assert_eq!(text, "\nMARK error the source tree is gone\n");
         assert!(!treeless.join("claim").exists());
         fs::write(root.join("file"), "").expect("written");
-        let text = said(&mut call_run(bench, &root.join("file/n.1"), "exit 9", &words));
+        let text = said(&mut call_run(bench, &root.join("file/n.1"), &system, "exit 9", &words));
         assert!(text.starts_with("\nMARK error "), "{text}");
     }
 }
@@ -699,8 +710,7 @@ fn room_ends(bench: &Bench) {
     for (number, system) in systems().into_iter().enumerate() {
         let run = root.join(format!("the run {number}"));
         let end = |name: &str, cmd: &str, words: &str| {
-            let words = format!("system={system} {words}");
-            let text = said(&mut call_run(bench, &run.join(name), cmd, &words));
+            let text = said(&mut call_run(bench, &run.join(name), &system, cmd, words));
             text.lines().last().expect("an end").to_owned()
         };
         let mark = mark();
@@ -718,8 +728,7 @@ fn room_ends(bench: &Bench) {
         // Cancelled, and its supervisor killed.
         for kills in [false, true] {
             let job = Job { bench, directory: run.join(format!("cancelled-{kills}.1")) };
-            let words = format!("system={system}");
-            let mut command = call_run(bench, &job.directory, &slow, &words);
+            let mut command = call_run(bench, &job.directory, &system, &slow, "");
             let mut child = command.stdout(Stdio::null()).spawn().expect("the shell runs");
             job.wait_for("exit");
             let until = Instant::now() + PATIENCE;
@@ -760,13 +769,13 @@ fn full_room(bench: &Bench) {
         let filled = fs::write(small.join("filler"), vec![1; 1 << 20]);
         assert!(filled.is_err(), "it is full");
         let directory = small.join("run/n.1");
-        let text = said(&mut call_run(bench, &directory, "exit 9", &format!("system={system}")));
+        let text = said(&mut call_run(bench, &directory, &system, "exit 9", ""));
         assert!(
             text == "\nMARK error no_space\n" || text.contains("No space left"),
             "{system}: {text}"
         );
         fs::remove_file(small.join("filler")).expect("removed");
-        let text = said(&mut call_run(bench, &directory, "exit 9", &format!("system={system}")));
+        let text = said(&mut call_run(bench, &directory, &system, "exit 9", ""));
         assert!(text.contains(" code=9 "), "{system}: {text}");
     }
 }

@@ -13,8 +13,12 @@ use std::{
 
 use executor::{
     command_line::Script,
-    placements::ssh::{Attachment, Host, LogEvent, SshFault},
-    supervise::shim,
+    control::{Control, Level},
+    placements::{
+        ControlCommand, Flow, Job, Keep, Machine as _, Turn, WorkspaceSource,
+        ssh::{Attachment, Host, LogEvent, RemoteSsh, SshFault},
+    },
+    supervise::{JobRef, JobStatus, Limits, Reason, shim},
 };
 use proptest::prelude::*;
 use rustix::process::Signal;
@@ -390,7 +394,7 @@ fn a_waiting_reader_is_woken() {
 }
 
 /// The machine that the executor sees in the server.
-fn machine(sshd: &Sshd) -> executor::placements::ssh::RemoteSsh {
+fn machine(sshd: &Sshd) -> RemoteSsh {
     let host = plans::SshHost {
         host: plans::HostName::new("far").expect("a name"),
         ssh: plans::SshDestination::new("testhost").expect("a destination"),
@@ -398,7 +402,7 @@ fn machine(sshd: &Sshd) -> executor::placements::ssh::RemoteSsh {
             .expect("a path"),
         max_jobs: 1,
     };
-    executor::placements::ssh::RemoteSsh::open(
+    RemoteSsh::open(
         &host,
         sshd.options("testhost"),
         &sshd.root().join("cache"),
@@ -410,11 +414,7 @@ fn machine(sshd: &Sshd) -> executor::placements::ssh::RemoteSsh {
 
 #[test]
 fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
-    use executor::{
-        control::Control,
-        placements::{Machine, Turn},
-    };
-    let Some(sshd) = Sshd::start("") else { return };
+    let sshd = sshd!("");
     let machine = std::sync::Arc::new(machine(&sshd));
     let elsewhere = std::sync::Arc::clone(&machine);
     let turn = Turn { holder: None, max_jobs: Some(1), groups: Vec::new(), in_guest: false };
@@ -428,27 +428,18 @@ fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
     drop(elsewhere);
 }
 
-#[test]
-fn a_start_that_comes_after_its_attempt_was_removed_comes_to_nothing() {
-    use executor::{
-        control::Control,
-        placements::{Job, Keep, Machine as _, WorkspaceSource},
-        supervise::{JobRef, Limits},
-    };
-    let sshd = sshd!("");
-    let machine = machine(&sshd);
-    let count = sshd.root().join("count");
-    let script = format!("echo x >>{}", count.display());
+/// A job of that host, which sees an empty tree.
+fn job(sshd: &Sshd, node: &str, argv: &[&str], writable: bool) -> Job {
     let tree = sshd.root().join("tree");
-    fs::create_dir(&tree).expect("made");
-    let job = Job {
-        job: JobRef { run: "run".to_owned(), node: "execute-a".to_owned(), attempt: 1 },
-        argv: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+    fs::create_dir_all(&tree).expect("made");
+    Job {
+        job: JobRef { run: "run".to_owned(), node: node.to_owned(), attempt: 1 },
+        argv: argv.iter().map(|&word| word.to_owned()).collect(),
         env: Default::default(),
         keep_env: Vec::new(),
         secrets: Default::default(),
         workspace: WorkspaceSource::Output(tree.display().to_string()),
-        writable: false,
+        writable,
         working_dir: None,
         mounts: Vec::new(),
         limits: Limits {
@@ -457,26 +448,106 @@ fn a_start_that_comes_after_its_attempt_was_removed_comes_to_nothing() {
             grace: Duration::from_secs(1),
         },
         keep: Keep { artifacts: Vec::new(), output: None },
-        log: sshd.root().join("log"),
+        log: sshd.root().join(format!("{node}.log")),
         artifacts: sshd.root().join("artifacts"),
-    };
-    machine.start(&job).expect("it starts");
+    }
+}
+
+/// Runs a job to its end and removes it; returns its status.
+fn run(machine: &RemoteSsh, job: &Job) -> JobStatus {
     let control = Control::new().expect("a control");
-    machine.attach(&job.job, &job.log, &job.limits, &control).expect("a verdict");
+    machine.start(job).expect("it starts");
+    let status = machine.attach(&job.job, &job.log, &job.limits, &control).expect("a verdict");
     machine.remove(&job.job).expect("removed");
-    // From a connection that was thought dead, say.
-    let late = machine.start(&job).expect_err("it is over");
-    assert!(late.message.contains("the attempt is over"), "{late}");
-    assert_eq!(fs::read_to_string(&count).expect("it ran"), "x\n", "once");
-    assert_eq!(fs::read_dir(sshd.root().join("work/runs/run")).expect("there").count(), 1);
+    status
+}
+
+#[test]
+fn a_start_that_comes_after_its_attempt_was_removed_comes_to_nothing() {
+    let sshd = sshd!("");
+    let machine = machine(&sshd);
+    let count = sshd.root().join("count");
+    let script = format!("echo x >>{}", count.display());
+    for writable in [false, true] {
+        let job = job(&sshd, &format!("execute-{writable}"), &["sh", "-c", &script], writable);
+        run(&machine, &job);
+        // From a connection that was thought dead, say.
+        let late = machine.start(&job).expect_err("it is over");
+        assert!(late.message.contains("the attempt is over"), "{late}");
+        assert_eq!(fs::read_to_string(&count).expect("it ran"), "x\n", "once");
+        assert_eq!(fs::read_dir(sshd.root().join("work/runs/run")).expect("there").count(), 1);
+        fs::remove_file(&count).expect("removed");
+    }
+}
+
+#[test]
+fn a_job_that_cannot_be_run_says_why_however_it_is_started() {
+    let sshd = sshd!("");
+    let machine = machine(&sshd);
+    let file = sshd.root().join("file");
+    fs::write(&file, "").expect("written");
+    let file = file.to_str().expect("UTF-8");
+    for writable in [false, true] {
+        let cases = [
+            ("lacks", &["no-such-program"][..], None, Reason::NotFound, "no such program"),
+            ("path", &["/no/such/program"], None, Reason::NotFound, "no such program"),
+            ("file", &[file], None, Reason::NotExecutable, "not an executable"),
+            ("dir", &["true"], Some("no/such"), Reason::NoWorkingDir, "no such working directory"),
+        ];
+        for (name, argv, below, reason, says) in cases {
+            let mut job = job(&sshd, &format!("execute-{name}-{writable}"), argv, writable);
+            job.working_dir = below.map(|below| plans::WorkspacePath::new(below).expect("a path"));
+            let JobStatus::Exited(ended) = run(&machine, &job) else { panic!("no verdict") };
+            assert_eq!(ended.reason, reason, "{name} {writable}");
+            let log = fs::read_to_string(&job.log).expect("a log");
+            assert!(log.contains(says), "{name} {writable}: {log}");
+        }
+    }
+}
+
+#[test]
+fn words_and_variables_of_jobs_come_through_unchanged_however_they_are_started() {
+    let sshd = sshd!("");
+    let machine = machine(&sshd);
+    let text = || {
+        prop_oneof![
+            "[^\0]{0,20}",
+            "[-'\"\\\\$`!*?~#& \n\t;|<>(){}=%^+@:,]{0,12}",
+            Just("%00".to_owned()),
+            Just("--".to_owned()),
+        ]
+    };
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let next = std::cell::Cell::new(0);
+    let echo = "printf '%s\\0' \"$@\" \"$VALUE\"";
+    runner
+        .run(&(proptest::collection::vec(text(), 0..6), text()), |(words, value)| {
+            for writable in [false, true] {
+                next.set(next.get() + 1);
+                let mut argv = vec!["sh", "-c", echo, "sh"];
+                argv.extend(words.iter().map(String::as_str));
+                let mut job = job(&sshd, &format!("execute-{}", next.get()), &argv, writable);
+                job.env.insert("VALUE".to_owned(), value.clone());
+                let JobStatus::Exited(ended) = run(&machine, &job) else { panic!("no verdict") };
+                prop_assert_eq!(ended.code, Some(0));
+                let expected =
+                    words.iter().chain([&value]).fold(String::new(), |all, word| all + word + "\0");
+                prop_assert_eq!(
+                    String::from_utf8(fs::read(&job.log).expect("a log")),
+                    Ok(expected)
+                );
+            }
+            Ok(())
+        })
+        .expect("unchanged");
 }
 
 #[test]
 fn a_command_that_is_stopped_is_ended_over_there_with_all_it_started() {
-    use executor::{
-        control::{Control, Level},
-        placements::{ControlCommand, Flow, Machine as _},
-    };
     let sshd = sshd!("");
     let machine = machine(&sshd);
     let pids = sshd.root().join("pids");

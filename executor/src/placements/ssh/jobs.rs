@@ -45,7 +45,7 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
     let shim = machine.shim()?;
     let facts = machine.facts()?;
     let owner = machine.owner();
-    let ready = make_ready(job, &places, &owner, may_mount);
+    let ready = make_ready(job, &places, &owner, may_mount, machine.has_quick_start()?);
     let room = room(job, &places, &owner);
     let run = shim::call(&shim, "run", Path::new(&places.state));
     let turn = machine.turns.of(&places.state);

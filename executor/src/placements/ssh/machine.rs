@@ -46,6 +46,13 @@ pub(super) type Reach = Host;
 pub type MakeSource =
     Box<dyn Fn(&SourceRequest, &Control) -> Result<PlacedSource, Fault> + Send + Sync>;
 
+/// What is asked once of a host.
+struct Known {
+    facts: MachineFacts,
+    may_mount: bool,
+    has_perl: bool,
+}
+
 /// A host reached over ssh.
 pub struct RemoteSsh {
     pub(super) name: String,
@@ -54,7 +61,7 @@ pub struct RemoteSsh {
     /// Where manifests of what was sent are kept, on this machine.
     cache: PathBuf,
     make_source: MakeSource,
-    facts: OnceLock<(MachineFacts, bool)>,
+    facts: OnceLock<Known>,
     shim: OnceLock<PathBuf>,
     /// Sources that were seen there by this process.
     placed: Mutex<Vec<PlacedSource>>,
@@ -183,7 +190,14 @@ impl RemoteSsh {
     }
 
     pub(super) fn may_mount(&self) -> Result<bool, Fault> {
-        self.ask_facts().map(|(_, may_mount)| *may_mount)
+        self.ask_facts().map(|known| known.may_mount)
+    }
+
+    /// Returns whether the supervisor starts a job without a shell there.
+    pub(super) fn has_quick_start(&self) -> Result<bool, Fault> {
+        let known = self.ask_facts()?;
+        let is_known = matches!(&*known.facts.architecture, "x86_64" | "aarch64");
+        Ok(known.has_perl && known.facts.system == "Linux" && is_known)
     }
 
     /// Runs a verb of the supervisor and returns its answer.
@@ -200,7 +214,7 @@ impl RemoteSsh {
         Ok(answer.text())
     }
 
-    fn ask_facts(&self) -> Result<&(MachineFacts, bool), Fault> {
+    fn ask_facts(&self) -> Result<&Known, Fault> {
         if let Some(facts) = self.facts.get() {
             return Ok(facts);
         }
@@ -209,13 +223,16 @@ impl RemoteSsh {
              cat /proc/sys/kernel/random/boot_id 2>/dev/null ||\n\
              sysctl -n kern.bootsessionuuid 2>/dev/null || echo unknown\n\
              if [ \"$(id -u)\" = 0 ] && unshare --mount --propagation private true 2>/dev/null\n\
-             then echo mount; else echo -; fi\nprintf '%s\\n' \"$HOME\"",
+             then echo mount; else echo -; fi\n\
+             if command -v perl >/dev/null 2>&1; then echo perl; else echo -; fi\n\
+             printf '%s\\n' \"$HOME\"",
         );
         let output = self.host.check(&script, &self.host.patience());
         let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
         let text = String::from_utf8_lossy(&output).into_owned();
         let lines: Vec<&str> = text.lines().collect();
-        let [system, architecture, user, uid, gid, boot_id, mount, home @ ..] = &lines[..] else {
+        let [system, architecture, user, uid, gid, boot_id, mount, perl, home @ ..] = &lines[..]
+        else {
             return Err(self.garbled(&text));
         };
         let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse()) else {
@@ -230,7 +247,8 @@ impl RemoteSsh {
             gid,
             home: home.join("\n"),
         };
-        Ok(self.facts.get_or_init(|| (facts, *mount == "mount")))
+        let (may_mount, has_perl) = (*mount == "mount", *perl == "perl");
+        Ok(self.facts.get_or_init(|| Known { facts, may_mount, has_perl }))
     }
 
     fn garbled(&self, text: &str) -> Fault {
@@ -249,7 +267,7 @@ impl Machine for RemoteSsh {
     }
 
     fn facts(&self) -> Result<MachineFacts, Fault> {
-        self.ask_facts().map(|(facts, _)| facts.clone())
+        self.ask_facts().map(|known| known.facts.clone())
     }
 
     fn examine(&self) -> Result<Vec<Check>, Fault> {

@@ -55,7 +55,17 @@ enum View {
 
 /// Returns the script that makes everything ready for the supervisor's `run`, which is to follow in the same
 /// shell: in variables, what only the one that owns the directory may write and do. It can be run again at any time.
-pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
+/// `quick`: the host starts a job that needs no shell without one.
+pub(super) fn make_ready(
+    job: &Job,
+    places: &Places,
+    owner: &str,
+    may_mount: bool,
+    quick: bool,
+) -> Script {
+    if let Some(quick) = quick.then(|| without_shell(job, places, may_mount)).flatten() {
+        return Script::new("umask 077\n").set("fl_exec", quick);
+    }
     let keeps_workspace = job.keep.output == Some(Output::Workspace);
     let mut ready = Script::default();
     if job.keep.output.is_some() {
@@ -131,6 +141,45 @@ fn bytes(script: &Script) -> std::ffi::OsString {
     std::ffi::OsString::from_vec(script.as_bytes().to_vec())
 }
 
+/// Up to this many bytes go into one variable of the environment.
+const MOST: usize = 60_000;
+
+/// Returns `fl_exec`, when nothing has to be copied, mounted besides the tree, kept or withheld.
+fn without_shell(job: &Job, places: &Places, may_mount: bool) -> Option<String> {
+    let plain = job.mounts.is_empty() && job.secrets.is_empty() && job.keep.output.is_none();
+    if !plain || view(job, may_mount) != View::Mount {
+        return None;
+    }
+    let mut words = vec![directory(job, tree(job).to_owned())];
+    let given = variables(job, places).into_iter().filter(|(name, _)| is_variable_name(name));
+    words.extend(given.map(|(name, value)| format!("{name}={value}")));
+    words.push("--".to_owned());
+    words.extend(job.argv.iter().cloned());
+    let text: Vec<String> = words.iter().map(|word| percent(word)).collect();
+    Some(text.join(" ")).filter(|text| text.len() < MOST)
+}
+
+/// Writes every byte that a shell or a list of words might take for its own as `%XX`.
+fn percent(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:=,@+-".contains(&byte);
+    word.bytes().fold(String::with_capacity(word.len()), |mut text, byte| {
+        if plain(byte) {
+            text.push(char::from(byte));
+        } else {
+            use std::fmt::Write as _;
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
+}
+
+fn directory(job: &Job, workspace: String) -> String {
+    match &job.working_dir {
+        Some(below) => format!("{workspace}/{below}"),
+        None => workspace,
+    }
+}
+
 /// Returns `cmd`.
 fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
     let view = view(job, may_mount);
@@ -139,14 +188,11 @@ fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
         View::Mount => tree(job).to_owned(),
         View::Copy | View::LockedCopy => places.copy(keeps_workspace),
     };
-    let directory = match &job.working_dir {
-        Some(below) => format!("{workspace}/{below}"),
-        None => workspace,
-    };
+    let directory = directory(job, workspace);
     let enter = |script: Script| {
         script.set("_fl_dir", &directory).text(ENTER).text("_fl_enter").text(" \"$@\"\n")
     };
-    let given = environment(job, places);
+    let given = exports(variables(job, places).into_iter());
     if job.mounts.is_empty() {
         let script = given.text("_fl_state=$1\nset --").words(&job.argv).text("\n");
         return enter(script);
@@ -177,7 +223,7 @@ fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
 }
 
 /// Returns what the job sees besides what the host itself gives it, secrets apart.
-fn environment(job: &Job, places: &Places) -> Script {
+fn variables<'a>(job: &'a Job, places: &Places) -> Vec<(&'a str, String)> {
     let mut given: Vec<(&str, String)> = vec![
         ("TMPDIR", format!("{}/tmp", places.state)),
         ("ARTIFACTS_DIR", format!("{}/artifacts", places.state)),
@@ -185,8 +231,8 @@ fn environment(job: &Job, places: &Places) -> Script {
     if job.keep.output == Some(Output::StorePath) {
         given.push((OUT_LINK, format!("{}/result", places.output)));
     }
-    let env = job.env.iter().map(|(name, value)| (name.as_str(), value.clone()));
-    exports(given.into_iter().chain(env))
+    given.extend(job.env.iter().map(|(name, value)| (name.as_str(), value.clone())));
+    given
 }
 
 /// Returns `env`, which is removed once the job has read it.
@@ -198,4 +244,15 @@ fn exports<'a>(variables: impl Iterator<Item = (&'a str, String)>) -> Script {
     variables
         .filter(|(name, _)| is_variable_name(name))
         .fold(Script::default(), |script, (name, value)| script.text("export ").set(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_byte_of_a_word_is_a_blank_a_quote_or_a_separator() {
+        assert_eq!(percent("/a b/ü%'\n--x=1"), "/a%20b/%C3%BC%25%27%0A--x=1");
+        assert_eq!(percent(""), "");
+    }
 }
