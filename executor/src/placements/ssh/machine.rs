@@ -51,6 +51,40 @@ struct Known {
     facts: MachineFacts,
     may_mount: bool,
     has_perl: bool,
+    /// Whether the supervisor is there, and the directories it works with.
+    is_furnished: bool,
+}
+
+impl Known {
+    /// Reads what the host answered, a line each: system and machine, `id`, which boot, three times yes or
+    /// no, the home directory.
+    fn of(text: &str) -> Option<Self> {
+        let mut lines = text.splitn(7, '\n');
+        let mut line = || lines.next();
+        let (system, architecture) = line()?.split_once(' ')?;
+        // uid=0(root) gid=0(root) groups=…
+        let (uid, rest) = line()?.strip_prefix("uid=")?.split_once('(')?;
+        let (user, gid) = rest.split_once(") gid=")?;
+        let gid = gid.split(|byte: char| !byte.is_ascii_digit()).next()?;
+        let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
+        let boot_id = line()?.to_owned();
+        let (mounts, perl, furnished) = (line()?, line()?, line()?);
+        let home = line()?.trim_end_matches('\n').to_owned();
+        Some(Self {
+            facts: MachineFacts {
+                boot_id,
+                system: system.to_owned(),
+                architecture: architecture.to_owned(),
+                user: user.to_owned(),
+                uid,
+                gid,
+                home,
+            },
+            may_mount: mounts == "yes" && uid == 0,
+            has_perl: perl == "yes",
+            is_furnished: furnished == "yes",
+        })
+    }
 }
 
 /// A host reached over ssh.
@@ -170,12 +204,12 @@ impl RemoteSsh {
             return Ok(path.clone());
         }
         let directory = Path::new(&self.work_dir).join("bin");
-        let script = shim::install(&directory).text("mkdir -p").word(self.turns_dir());
-        // Nothing is on its way for as long as a day.
-        let script = script.word(self.over_dir()).text(" && find").word(self.over_dir());
-        let script = script.text(" -type f -mtime +1 -exec rm -f {} +");
-        let installed = self.host.check(&script, &self.host.patience());
-        installed.map_err(|error| fault(FailureKind::Supervisor, &error))?;
+        if !self.ask_facts()?.is_furnished {
+            let script = shim::install(&directory).text("mkdir -p").word(self.turns_dir());
+            let script = script.word(self.over_dir());
+            let installed = self.host.check(&script, &self.host.patience());
+            installed.map_err(|error| fault(FailureKind::Supervisor, &error))?;
+        }
         Ok(self.shim.get_or_init(|| directory.join(shim::file_name())).clone())
     }
 
@@ -218,37 +252,30 @@ impl RemoteSsh {
         if let Some(facts) = self.facts.get() {
             return Ok(facts);
         }
+        let shim = Path::new(&self.work_dir).join("bin").join(shim::file_name());
         let script = Script::new(
-            "uname -s; uname -m; id -un; id -u; id -g\n\
+            "uname -sm; id\n\
              cat /proc/sys/kernel/random/boot_id 2>/dev/null ||\n\
              sysctl -n kern.bootsessionuuid 2>/dev/null || echo unknown\n\
-             if [ \"$(id -u)\" = 0 ] && unshare --mount --propagation private true 2>/dev/null\n\
-             then echo mount; else echo -; fi\n\
-             if command -v perl >/dev/null 2>&1; then echo perl; else echo -; fi\n\
-             printf '%s\\n' \"$HOME\"",
+             is() { if \"$@\" >/dev/null 2>&1; then echo yes; else echo no; fi; }\n\
+             is unshare --mount --propagation private true\n\
+             is command -v perl\n",
+        );
+        let script = script.set("over", self.over_dir()).set("turns", self.turns_dir());
+        let script = script.set("shim", shim).text(
+            "furnished() { [ -s \"$shim\" ] && [ -d \"$over\" ] && [ -d \"$turns\" ]; }\n\
+             is furnished\n\
+             printf '%s\\n' \"$HOME\"\n",
+        );
+        // Nothing is on its way for as long as a day.
+        let script = script.text(
+            "(find \"$over\" -type f -mtime +1 -exec rm -f {} + </dev/null >/dev/null 2>&1 &)",
         );
         let output = self.host.check(&script, &self.host.patience());
         let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
         let text = String::from_utf8_lossy(&output).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
-        let [system, architecture, user, uid, gid, boot_id, mount, perl, home @ ..] = &lines[..]
-        else {
-            return Err(self.garbled(&text));
-        };
-        let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse()) else {
-            return Err(self.garbled(&text));
-        };
-        let facts = MachineFacts {
-            boot_id: (*boot_id).to_owned(),
-            system: (*system).to_owned(),
-            architecture: (*architecture).to_owned(),
-            user: (*user).to_owned(),
-            uid,
-            gid,
-            home: home.join("\n"),
-        };
-        let (may_mount, has_perl) = (*mount == "mount", *perl == "perl");
-        Ok(self.facts.get_or_init(|| Known { facts, may_mount, has_perl }))
+        let known = Known::of(&text).ok_or_else(|| self.garbled(&text))?;
+        Ok(self.facts.get_or_init(|| known))
     }
 
     fn garbled(&self, text: &str) -> Fault {
@@ -473,4 +500,23 @@ pub(super) fn fault(otherwise: FailureKind, error: &SshError) -> Fault {
         SshFault::Remote => otherwise,
     };
     Fault::new(kind, format!("host {error}")).advice(error.advice())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_says_of_itself_is_read_whole_or_not_at_all() {
+        let said = "Linux x86_64\nuid=1000(ci (b)) gid=100(users) groups=100(users),27(sudo)\nb-1\nyes\nno\n\
+                    yes\n/home/a\nb\n";
+        let known = Known::of(said).expect("facts");
+        assert_eq!((known.facts.uid, known.facts.gid, &*known.facts.user), (1000, 100, "ci (b)"));
+        assert_eq!((&*known.facts.system, &*known.facts.architecture), ("Linux", "x86_64"));
+        assert_eq!((&*known.facts.boot_id, &*known.facts.home), ("b-1", "/home/a\nb"));
+        assert!(!known.may_mount && !known.has_perl && known.is_furnished, "only root mounts");
+        for cut in [0, 5, 14, 30, 70, 80] {
+            assert!(Known::of(&said[..cut]).is_none(), "{cut}");
+        }
+    }
 }
