@@ -73,7 +73,7 @@ const KEPT_IDLE: usize = 16;
 
 /// For how long a session that somebody has is worth waiting for: opening one costs a host more than most of
 /// what is asked of it.
-const WORTH_WAITING: Duration = Duration::from_millis(50);
+const WORTH_WAITING: Duration = Duration::from_millis(15);
 
 /// For how long another one's opening is waited for.
 const OPENING: Duration = Duration::from_millis(500);
