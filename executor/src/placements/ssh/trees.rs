@@ -98,23 +98,40 @@ pub fn send(
     let known = cached(id, cache);
     // What a tree is compared with has to be known by content; one that travels whole is read on its way.
     let bases = bases(&answer, cache);
-    let manifest = match known {
-        Some(manifest) => manifest,
-        None if bases.is_empty() => Manifest::unread(root).map_err(unreadable)?,
-        None => {
-            let manifest = Manifest::of_directory(root).map_err(unreadable)?;
+    let mut prepared = None;
+    let manifest = match (known, bases.first()) {
+        (Some(manifest), _) => manifest,
+        (None, None) => Manifest::unread(root).map_err(unreadable)?,
+        (None, Some((newest, _))) => {
+            let manifest = thread::scope(|scope| {
+                // Most often it is the newest that is built upon: linked while the files here are read.
+                let preparing = scope.spawn(|| prepare(host, work_dir, newest, patience));
+                let manifest = Manifest::of_directory(root);
+                prepared = preparing.join().unwrap_or_default();
+                manifest
+            });
+            let manifest = manifest.map_err(unreadable)?;
             store(id, cache, &manifest);
             manifest
         }
     };
     let mut corrupt = String::new();
-    if let Some((base_id, base)) = nearest(&manifest, bases) {
+    let nearest = nearest(&manifest, bases);
+    let is_nearest =
+        |prepared: &Prepared| nearest.as_ref().is_some_and(|(id, _)| *id == prepared.base);
+    if let Some(unwanted) = prepared.take_if(|prepared| !is_nearest(prepared)) {
+        let trees = Script::new("cd").word(work_dir.join("trees")).text(" && rm -rf");
+        // What stays is collected once it is old.
+        let _ = host.run(&trees.word(unwanted.name), patience);
+    }
+    if let Some((base_id, base)) = nearest {
         let (entries, removed) = manifest.difference(&base);
         let counts = Sent::Difference { entries: entries.len(), removed: removed.len() };
         let sent =
             |path: &&[u8]| entries.binary_search_by(|entry| entry.path[..].cmp(path)).is_ok();
         let sweep = base.has_empty_directories() || !removed.iter().all(sent);
-        let base = Some(Base { id: &base_id, removed, sweep });
+        let prepared = prepared.map(|prepared| prepared.name);
+        let base = Some(Base { id: &base_id, prepared, removed, sweep });
         let delta = Delivery { manifest: &manifest, entries, base };
         match deliver(host, work_dir, id, root, &delta, patience)? {
             Delivered::Published(_) => return Ok(counts),
@@ -151,11 +168,33 @@ struct Delivery<'a> {
 /// The tree to start from.
 struct Base<'a> {
     id: &'a str,
+    /// A copy of it that was made already; one try may have it.
+    prepared: Option<String>,
     /// What of it has to go.
     removed: Vec<&'a [u8]>,
     /// Whether directories may be empty then, that have to go as well.
     sweep: bool,
 }
+
+/// A copy of a tree over there, of which one is to become the next.
+struct Prepared {
+    base: String,
+    name: String,
+}
+
+/// Makes such a copy, if that works.
+fn prepare(host: &Host, work_dir: &Path, base: &str, patience: &Patience<'_>) -> Option<Prepared> {
+    let name = format!(".new-{}", token());
+    let script = Script::new("umask 022\ncd").word(work_dir.join("trees")).text(" || exit 1\n");
+    let script = script.set("base", base).set("new", &name).text(COPY_BASE).text(" || exit 1\n");
+    host.check(&script, patience).ok()?;
+    Some(Prepared { base: base.to_owned(), name })
+}
+
+/// Makes `$new` a copy of `$base`. Linux hard-links, macOS clones; a plain copy is right everywhere. One that is
+/// not whole goes.
+const COPY_BASE: &str = r#"{ cp -al "$base" "$new" 2>/dev/null || { rm -rf "$new"; cp -cRp "$base" "$new" 2>/dev/null; } ||
+    { rm -rf "$new"; cp -Rp "$base" "$new"; } || { rm -rf "$new"; false; }; }"#;
 
 enum Delivered {
     /// What the files that travelled hash to, by their number among the entries.
@@ -174,6 +213,10 @@ hash() {
     elif command -v shasum >/dev/null 2>&1; then shasum -a 256
     else openssl dgst -sha256 -r; fi
 }
+# Of much: with the processor's own instructions, where its start is worth it.
+hash_much() {
+    if command -v openssl >/dev/null 2>&1; then openssl dgst -sha256 -r; else hash; fi
+}
 names() { find . "$@" -print0 | LC_ALL=C sort -z | hash; }
 remove() { cd "$trees" || exit 1; chmod -R u+rwX "$new" 2>/dev/null; rm -rf "$new" "$new".*; }
 differs() { echo "wrong $1"; remove; exit 0; }
@@ -181,7 +224,7 @@ differs() { echo "wrong $1"; remove; exit 0; }
 
 /// Unpacks what comes on stdin and hashes it on its way. Who only unpacked what it wanted is given the rest.
 const RECEIVE: &str = r#"
-hash <"$trees/$new.pipe" >"$trees/$new.sum" &
+hash_much <"$trees/$new.pipe" >"$trees/$new.sum" &
 tee "$trees/$new.pipe" | { tar -xf -; status=$?; cat >/dev/null; (exit $status); } || { status=$?
     head -c 65536 /dev/zero 2>/dev/null >.probe || echo 'error no_space'; remove; exit $status; }
 [ -z "${no_base-}" ] || { remove; echo 'no base'; exit 0; }
@@ -395,14 +438,14 @@ fn delivery_script<'a>(
         let mut script = head.clone().set("new", &new).text("mkfifo \"$new.pipe\" || exit 1\n");
         script = match &delivery.base {
             None => script.text("mkdir \"$new\" && cd \"$new\" || exit 1\n"),
-            Some(Base { id, removed, sweep }) => {
-                // Linux hard-links, macOS clones; a plain copy is right everywhere.
-                let mut script = script.set("base", id).text(
-                    "cp -al \"$base\" \"$new\" 2>/dev/null || { rm -rf \"$new\"; \
-                     cp -cRp \"$base\" \"$new\" 2>/dev/null; } || { rm -rf \"$new\"; \
-                     cp -Rp \"$base\" \"$new\"; } || { echo 'no base'; rm -rf \"$new\"; \
-                     no_base=1; mkdir \"$new\"; }\n\
-                     cd \"$new\" || exit 1\n",
+            Some(Base { id, prepared, removed, sweep }) => {
+                script = script.set("base", id);
+                if let Some(prepared) = prepared {
+                    // Whoever renames it has it.
+                    script = script.text("mv").word(prepared).text(" \"$new\" 2>/dev/null || ");
+                }
+                let mut script = script.text(COPY_BASE).text(
+                    " || { echo 'no base'; no_base=1; mkdir \"$new\"; }\ncd \"$new\" || exit 1\n",
                 );
                 if !removed.is_empty() {
                     script = script.text("printf '%s\\0'");
