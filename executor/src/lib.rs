@@ -16,6 +16,7 @@
 
 mod artifacts;
 pub mod attempt;
+mod batch;
 pub mod cli;
 pub mod clock;
 pub mod command_line;

@@ -526,6 +526,17 @@ launch() {
     wait_for_leader "FORGE_LANES_CMD=${fl_cmd:-}" "$@"
 }
 
+# Wakes the supervisor every second, where there is no perl to do it; ends when that has ended.
+tick() {
+    trap 'kill $t_sleep 2>/dev/null; exit' TERM
+    while :; do
+        sleep 1 &
+        t_sleep=$!
+        wait $t_sleep
+        alive claim && kill -USR1 "$a_pid" 2>/dev/null || exit
+    done
+}
+
 oom_kills() {
     OOM=0
     [ ! -r /proc/vmstat ] || OOM=$(grep '^oom_kill ' /proc/vmstat)
@@ -666,7 +677,7 @@ supervise() {
     # 4. Watch until the leader is gone or somebody wants it gone.
     KILLED=0
     reason=exited
-    pause=0.2
+    ticker=
     while :; do
         leader_ended && break
         now
@@ -694,17 +705,14 @@ supervise() {
         fi
         # Who started it waits no longer for the end.
         [ $((CENTIS - began)) -lt 20 ] || exec >/dev/null
-        if [ $ticks = perl ]; then
-            # Its end ends the wait, and so does USR1. Should that come a moment before, another one follows.
-            wait $waiter
-        else
-            sleep $pause >/dev/null 2>&1 &
-            sleeper=$!
-            wait $sleeper
-            kill $sleeper 2>/dev/null
-            case $pause in 0.2) pause=0.5 ;; 0.5) pause=1 ;; esac
-        fi
+        [ $ticks = perl ] || [ -n "$ticker" ] || {
+            (tick) </dev/null >/dev/null 2>&1 &
+            ticker=$!
+        }
+        # Its end ends the wait, and so does USR1. Should that come a moment before, another one follows.
+        wait $waiter
     done
+    [ -z "$ticker" ] || kill $ticker 2>/dev/null
 
     # 5. Whatever the job left behind, then the verdict.
     leader_ended || CODE=- SIGNAL=- OOM_KILLED=- ALONE=-

@@ -9,6 +9,7 @@ use super::{
     attachment::{Attachment, LogEvent, Started},
     error::{SshError, SshFault},
     machine::{RemoteSsh, fault},
+    removals,
     workspace::{Places, make_ready, room, shown, used},
 };
 use crate::{
@@ -270,7 +271,7 @@ pub(super) fn cancel(
 
 /// Removes everything of an attempt, ending it first if it runs.
 pub(super) fn remove(machine: &RemoteSsh, places: &Places) -> Result<(), Fault> {
-    machine.removals.remove(machine, &places.name)
+    removals::remove(machine, &places.name)
 }
 
 /// Lists what runs left on the host.

@@ -13,6 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::instance::LABEL;
 use crate::{
+    batch::Batch,
     fault::{FailureKind, Fault},
     placements::{Answer, ControlCommand, Machine},
 };
@@ -336,6 +337,27 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Returns whether an instance is there; asked together with all who ask at the same time.
+    fn is_there(&self, name: &str) -> Result<bool, Fault> {
+        let key = [self.machine.name(), self.project].map(str::to_owned);
+        let looks = {
+            let mut all = LOOKS.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(key).or_default())
+        };
+        looks.ask(name, |names| {
+            let which: Vec<String> =
+                names.iter().map(|name| format!("name%20eq%20{name}")).collect();
+            match self.query(&format!("filter={}", which.join("%20or%20"))) {
+                Ok(found) => {
+                    let is_there =
+                        |name: &String| Ok(found.iter().any(|instance| instance.name == *name));
+                    names.iter().map(is_there).collect()
+                }
+                Err(fault) => names.iter().map(|_| Err(fault.clone())).collect(),
+            }
+        })
+    }
+
     /// Lists the instances of every project that this user may see.
     pub(super) fn list_everywhere(&self) -> Result<Vec<Instance>, Fault> {
         self.query("all-projects=true")
@@ -391,7 +413,9 @@ impl<'a> Engine<'a> {
         while tries < 3 {
             let answer = self.ask(&self.command(["delete", "--force", name]).deadline(ACT / 3))?;
             said = answer.complaint();
-            match self.instance(name) {
+            // What is there at the first look may just be going.
+            let left = self.is_there(name);
+            match left.and_then(|left| if left { self.instance(name) } else { Ok(None) }) {
                 Ok(None) => return Ok(()),
                 Ok(Some(_)) => tries += 1,
                 Err(fault) if fault.kind != FailureKind::EngineDown || Instant::now() >= until => {
@@ -415,13 +439,19 @@ pub(super) const START_ADVICE: &str = "`incus info --show-log` tells more for an
 
 /// How many instances are made at once on one machine: a storage pool that unpacks the image for
 /// each of them takes longer for eight at once than for one after the other.
-const MAKING: u32 = 3;
+const MAKING: u32 = 4;
 
 /// The fingerprints of images, by machine, project and name.
 static IMAGES: Mutex<BTreeMap<[String; 3], Known>> = Mutex::new(BTreeMap::new());
 
 /// What is known of one; locked by who asks.
 type Known = Arc<Mutex<Option<String>>>;
+
+/// Looks for instances, by machine and project.
+static LOOKS: Mutex<BTreeMap<[String; 2], Looks>> = Mutex::new(BTreeMap::new());
+
+/// Those of one project.
+type Looks = Arc<Batch<Result<bool, Fault>>>;
 
 /// How many are being made by this process, by machine.
 static AT_WORK: (Mutex<BTreeMap<String, u32>>, Condvar) =
