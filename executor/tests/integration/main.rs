@@ -32,6 +32,7 @@ mod tart_faults;
 mod testbed;
 mod transfer;
 mod trees;
+mod two_hosts;
 mod unprivileged;
 
 #[test]

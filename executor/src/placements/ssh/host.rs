@@ -56,8 +56,8 @@ struct Pool {
     idle: Vec<Session>,
     /// The server allows one session a connection: each session brings its own.
     direct: bool,
-    /// Whether somebody is opening a session.
-    opening: bool,
+    /// How many are opening a session.
+    opening: usize,
 }
 
 impl Pool {
@@ -74,6 +74,9 @@ const KEPT_IDLE: usize = 16;
 /// For how long a session that somebody has is worth waiting for: opening one costs a host more than most of
 /// what is asked of it.
 const WORTH_WAITING: Duration = Duration::from_millis(15);
+
+/// How many sessions are opened at once; who comes then waits for one of them.
+const AT_ONCE: usize = 3;
 
 /// For how long another one's opening is waited for.
 const OPENING: Duration = Duration::from_millis(500);
@@ -193,7 +196,7 @@ impl Host {
             return Ok(session);
         }
         let session = self.open(until);
-        self.pool().opening = false;
+        self.pool().opening -= 1;
         self.changed.notify_all();
         session
     }
@@ -208,14 +211,14 @@ impl Host {
                     return Some(session);
                 }
             }
-            let patience = match (pool.opening, pool.is_busy()) {
+            let patience = match (pool.opening >= AT_ONCE, pool.is_busy()) {
                 (true, _) => OPENING,
                 (false, true) => WORTH_WAITING,
                 (false, false) => Duration::ZERO,
             };
             let left = patience.saturating_sub(began.elapsed());
             if left.is_zero() {
-                pool.opening = true;
+                pool.opening += 1;
                 return None;
             }
             pool = self.changed.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
