@@ -80,11 +80,8 @@ pub fn send(
     patience: &Patience<'_>,
 ) -> Result<Sent, SendError> {
     let ask = Script::new("umask 022\n")
-        .text("mkdir -p")
-        .word(work_dir.join("trees"))
-        .text(" && cd")
-        .word(work_dir.join("trees"))
-        .text(" || exit 1\n")
+        .set("trees", work_dir.join("trees"))
+        .text("cd \"$trees\" 2>/dev/null || { mkdir -p \"$trees\" && cd \"$trees\"; } || exit 1\n")
         .set("id", id)
         .text(
             "if [ -d \"$id\" ]; then touch -c \"$id\" 2>/dev/null; echo have; else ls -t | head -n 40; fi",
