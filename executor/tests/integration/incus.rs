@@ -478,8 +478,8 @@ const FLAKE: &str = r#"{
 }
 "#;
 
-fn check_staged(site: &mut Site, placement: plans::Placement, settings: &str) {
-    site.world.commit(&[("flake.nix", FLAKE)]);
+fn check_staged(site: &mut Site, placement: plans::Placement, runtime: plans::Runtime, at: &str) {
+    site.world.commit(&[("flake.nix", &FLAKE.replace("/staged", at))]);
     let nix = site.bed.env["NIX_CONF_DIR"].clone();
     let prepare = |role: &str, attribute: &str| {
         let mut node = sh(&format!("prepare-staged-workspace-{role}"), "", &[]);
@@ -496,15 +496,16 @@ fn check_staged(site: &mut Site, placement: plans::Placement, settings: &str) {
         let prepared = ["prepare-staged-workspace-build", "prepare-staged-workspace-deps"];
         let mut node = sh(id, "", &prepared);
         node.spec.placement = placement.clone();
-        node.spec.runtime = incus(settings);
-        let path = |path: &str| plans::AbsolutePath::new(path).expect("a path");
-        let wrapper = "/staged/linux-rust/workspace-build/bin/run-tests";
-        node.spec.command = plans::Command::Staged(path(wrapper));
+        node.spec.runtime = runtime.clone();
+        let path = |path: &str| {
+            plans::AbsolutePath::new(format!("{at}/linux-rust/{path}")).expect("a path")
+        };
+        node.spec.command = plans::Command::Staged(path("workspace-build/bin/run-tests"));
         node.mounts = prepared
             .iter()
             .map(|id| plans::Mount {
                 node: crate::harness::node_id(id),
-                path: path(&format!("/staged/linux-rust/{}", &id["prepare-staged-".len()..])),
+                path: path(&id["prepare-staged-".len()..]),
             })
             .collect();
         node
@@ -533,14 +534,22 @@ fn check_staged(site: &mut Site, placement: plans::Placement, settings: &str) {
 #[test]
 fn a_staged_linux_target_runs_whole_on_this_machine() {
     let Some(mut site) = Site::with(&["incus", "nix"]) else { return };
-    check_staged(&mut site, plans::Placement::Local, "");
+    check_staged(&mut site, plans::Placement::Local, incus(""), "/staged");
 }
 
 #[test]
 fn a_staged_linux_target_runs_whole_on_a_host() {
     let Some(mut site) = Site::with(&["incus", "sshd", "nix"]) else { return };
     let placement = remote(&site, "testbed-host");
-    check_staged(&mut site, placement, "");
+    check_staged(&mut site, placement, incus(""), "/staged");
+}
+
+#[test]
+fn payloads_that_nix_builds_on_a_host_are_seen_by_its_own_processes() {
+    let Some(mut site) = Site::with(&["incus", "sshd", "nix"]) else { return };
+    let placement = remote(&site, "testbed-host");
+    let at = site.world.path().join("staged").display().to_string();
+    check_staged(&mut site, placement, plans::Runtime::HostProcess, &at);
 }
 
 /// A site on a cluster, reached through its first member.
@@ -577,7 +586,7 @@ fn a_cluster_runs_jobs_on_its_members_and_they_have_all_they_need() {
 fn a_staged_linux_target_runs_whole_on_a_cluster() {
     let Some(bed) = TestBed::shared(&["cluster", "nix"]) else { return };
     let mut site = cluster(bed);
-    check_staged(&mut site, plans::Placement::Local, r#""cluster":"any""#);
+    check_staged(&mut site, plans::Placement::Local, incus(r#""cluster":"any""#), "/staged");
 }
 
 /// A site whose engine the test may break.
