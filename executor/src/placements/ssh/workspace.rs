@@ -64,7 +64,7 @@ pub(super) fn make_ready(
     quick: bool,
 ) -> Script {
     if let Some(quick) = quick.then(|| without_shell(job, places, may_mount)).flatten() {
-        return Script::new("umask 077\n").set("fl_exec", quick);
+        return Script::default().set("fl_exec", quick);
     }
     let keeps_workspace = job.keep.output == Some(Output::Workspace);
     let mut ready = Script::default();
@@ -78,7 +78,7 @@ pub(super) fn make_ready(
         ready = ready.set("tree", tree(job)).set("ws", places.copy(keeps_workspace));
         ready = ready.text(if locked { LOCKED_COPY } else { WRITABLE_COPY });
     }
-    Script::new("umask 077\n")
+    Script::default()
         .set("fl_ready", bytes(&ready))
         .set("fl_cmd", bytes(&command(job, places, may_mount)))
         .set("fl_env", bytes(&secrets(job)))
