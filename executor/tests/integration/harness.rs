@@ -254,3 +254,37 @@ pub(crate) fn until(mut so: impl FnMut() -> bool) {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
+
+/// Kills a process, and it alone: what it started goes on.
+#[track_caller]
+pub(crate) fn kill(mut child: Child) {
+    child.kill().expect("alive");
+    child.wait().expect("ends");
+}
+
+/// A file system with little room, gone with this.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one of so many KiB at a directory that it makes. `None`, with the reason on stderr: no right to mount.
+    #[expect(clippy::print_stderr, reason = "a skipped test says why")]
+    pub(crate) fn at(directory: &Path, kib: u32) -> Option<Self> {
+        std::fs::create_dir_all(directory).expect("a directory");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"])
+            .arg(directory)
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        if !mounted {
+            eprintln!("skipped: no right to mount a small file system");
+        }
+        mounted.then(|| Self(directory.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}

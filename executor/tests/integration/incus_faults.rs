@@ -1,17 +1,12 @@
 //! What goes on when an executor, a link or a daemon goes away under a job in an instance: the job, and
 //! the turn that it has; against real daemons and a real sshd.
 
-use std::{fs, path::Path, process::Child, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use crate::{
-    harness::{Ended, node_id, until},
+    harness::{Ended, kill, node_id, until},
     incus::{Site, artifacts, begin, breakable, contained, remote},
 };
-
-fn kill(mut child: Child) {
-    child.kill().expect("alive");
-    child.wait().expect("ends");
-}
 
 /// A job that waits for a file which the test makes in its artifacts directory, on the machine.
 fn waiting(site: &Site, placement: &plans::Placement) -> plans::Node {

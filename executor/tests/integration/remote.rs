@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
-    harness::{Ended, World, node_id, outcomes, sh, until},
+    harness::{Ended, World, kill, node_id, outcomes, sh, until},
     sshd::Sshd,
 };
 
@@ -117,11 +117,6 @@ macro_rules! far {
     };
 }
 
-fn kill(child: &mut Child) {
-    child.kill().expect("killed");
-    child.wait().expect("gone");
-}
-
 #[test]
 fn nodes_on_a_host_end_as_they_do_here_and_leave_nothing() {
     let far = far!();
@@ -212,14 +207,14 @@ fn a_killed_executor_is_resumed_and_nothing_runs_twice() {
         vec![far.node("execute-a", &script, &[]), far.node("execute-b", &script, &["execute-a"])];
     let plan = far.world.plan(nodes);
     let expected: String = (0..60).map(|n| format!("line {n}\n")).collect();
-    let mut executor = far.start(&["apply", &plan]);
+    let executor = far.start(&["apply", &plan]);
     until(|| far.log("execute-a").contains("line 3\n"));
-    kill(&mut executor);
+    kill(executor);
     let run = far.world.runs().pop().expect("a run");
     let run = run.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
-    let mut again = far.start(&["resume", &run]);
+    let again = far.start(&["resume", &run]);
     until(|| far.log("execute-a").contains("line 30\n"));
-    kill(&mut again);
+    kill(again);
     far.run(&["resume", &run]).code(0);
     for id in ["execute-a", "execute-b"] {
         assert_eq!(far.log(id), expected);
@@ -320,7 +315,7 @@ fn a_run_killed_at_any_journal_record_is_finished_by_resume() {
             assert!(at > 8, "only {at} records were seen");
             return;
         }
-        kill(&mut executor);
+        kill(executor);
         far.run(&["resume", "latest", "--jobs", "2"]).code(0);
         once_each(&far, &ids, &format!("killed at record {at}"));
         assert_eq!(far.run(&["gc", "--dry-run"]).code(0).out, "", "killed at record {at}");
@@ -392,9 +387,9 @@ fn who_takes_up_a_job_has_the_place_that_the_job_has() {
         host.max_jobs = 1;
     }
     let plan = far.world.plan(vec![node]);
-    let mut executor = far.start(&["apply", &plan]);
+    let executor = far.start(&["apply", &plan]);
     until(|| far.log("execute-a").contains("up"));
-    kill(&mut executor);
+    kill(executor);
     let run = far.world.runs().pop().expect("a run");
     fs::write(run.join("nodes/execute-a/guest.log"), "").expect("emptied");
     let mut again = far.start(&["resume", "latest"]);
@@ -445,13 +440,13 @@ fn a_job_that_nobody_renews_stops_by_its_lease() {
     let config = far.world.path().join("executor.toml");
     fs::write(&config, "version = 1\nlease_secs = 4\n").expect("written");
     let config = config.to_str().expect("UTF-8");
-    let mut executor = far.start(&["--config", config, "apply", &plan]);
+    let executor = far.start(&["--config", config, "apply", &plan]);
     until(|| far.log("execute-a").contains("up"));
     // Renewed, it lives for longer than a lease.
     std::thread::sleep(Duration::from_secs(7));
     let pid: u32 = fs::read_to_string(pid).expect("a pid").trim().parse().expect("a number");
     assert!(crate::sshd::is_alive(pid), "the lease was not renewed");
-    kill(&mut executor);
+    kill(executor);
     until(|| !crate::sshd::is_alive(pid));
     let run = far.world.runs().pop().expect("a run");
     let run = run.file_name().expect("a name").to_str().expect("UTF-8").to_owned();

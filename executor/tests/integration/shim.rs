@@ -14,6 +14,8 @@ use std::{
 
 use executor::supervise::shim;
 
+use crate::harness::SmallDisk;
+
 /// Longer than anything here takes; never a measure of anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -498,18 +500,7 @@ fn gc(bench: &Bench) {
 
 fn full_disk(bench: &Bench) {
     let directory = bench.root.path().join("small");
-    fs::create_dir_all(&directory).expect("a directory");
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"])
-        .arg(&directory)
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !mounted {
-        eprintln!("skipped: no right to mount a small file system");
-        return;
-    }
-    let _unmount = Unmount(directory.clone());
+    let Some(_disk) = SmallDisk::at(&directory, 128) else { return };
     let state = directory.join("n.1");
     fs::create_dir_all(&state).expect("a directory");
     fs::write(state.join("cmd"), "cat /dev/zero; exit 9").expect("the job");
@@ -531,14 +522,6 @@ fn full_disk(bench: &Bench) {
     assert_eq!(second.verb("status", &[]), "state=unknown log=0");
     drop(second);
     drop(job);
-}
-
-struct Unmount(PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 fn unknown(bench: &Bench) {
@@ -753,18 +736,7 @@ fn room_ends(bench: &Bench) {
 fn full_room(bench: &Bench) {
     for (number, system) in systems().into_iter().enumerate() {
         let small = bench.root.path().join(format!("small {number}"));
-        fs::create_dir_all(&small).expect("a directory");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
-            .arg(&small)
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        if !mounted {
-            eprintln!("skipped: no right to mount a small file system");
-            return;
-        }
-        let _unmount = Unmount(small.clone());
+        let Some(_disk) = SmallDisk::at(&small, 64) else { return };
         fs::create_dir(small.join("run")).expect("a directory");
         let filled = fs::write(small.join("filler"), vec![1; 1 << 20]);
         assert!(filled.is_err(), "it is full");

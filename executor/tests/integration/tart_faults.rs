@@ -1,12 +1,12 @@
 //! What hangs, breaks, fills up or is left alone around a guest of Tart, each with its own verdict; and
 //! what of a job may be seen by whom. Against the stand-in.
 
-use std::{fs, path::Path, process::Child, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use plans::{Command, EnvName, GroupName, Node, Workspace};
 
 use crate::{
-    harness::{Ended, until},
+    harness::{Ended, kill, until},
     tart::{Mac, broken, guest, interrupt, tart_of},
 };
 
@@ -161,11 +161,6 @@ fn guests_of_a_host_that_go_under_their_job_are_told_apart() {
         result.contains("somebody deleted guest") || result.contains("stopped under its job"),
         "{result}"
     );
-}
-
-fn kill(mut child: Child) {
-    child.kill().expect("alive");
-    child.wait().expect("ends");
 }
 
 /// With an executor killed under its guest, another one's job of the same turn has to wait until the

@@ -10,7 +10,7 @@ use std::{
         fs::{MetadataExt as _, PermissionsExt as _, symlink},
     },
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     thread,
 };
 
@@ -19,7 +19,7 @@ use executor::{
     placements::ssh::{Manifest, SendError, Sent, fetch, list, send},
 };
 
-use crate::sshd::Sshd;
+use crate::{harness::SmallDisk, sshd::Sshd};
 
 macro_rules! sshd {
     () => {
@@ -182,23 +182,13 @@ fn a_cut_while_sending_publishes_nothing_and_is_repeated() {
 #[test]
 fn a_full_disk_over_there_is_named() {
     let bench = Bench::new(sshd!());
-    fs::create_dir_all(&bench.work).expect("a directory");
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
-        .arg(&bench.work)
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !mounted {
-        eprintln!("skipped: no right to mount a small file system");
-        return;
-    }
+    let Some(disk) = SmallDisk::at(&bench.work, 256) else { return };
     let tree = bench.sshd.root().join("tree");
     fs::create_dir_all(&tree).expect("a directory");
     fs::write(tree.join("big"), vec![b'x'; 2 << 20]).expect("a file");
     let error = bench.send("one", &tree);
     let left = bench.trees();
-    let _ = Command::new("umount").arg("-l").arg(&bench.work).status();
+    drop(disk);
     match error {
         Err(SendError::Ssh(error)) => {
             assert_eq!(error.fault, executor::placements::ssh::SshFault::NoSpace, "{error}");

@@ -1,11 +1,11 @@
 //! Two hosts in network namespaces of their own: what a run does while the cable to one of them is out.
 
-use std::{fs, path::PathBuf, process::Child, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use plans::{AbsolutePath, Node, Placement};
 
 use crate::{
-    harness::{Ended, outcomes, sh, until},
+    harness::{Ended, kill, outcomes, sh, until},
     incus::{Site, remote},
 };
 
@@ -44,11 +44,6 @@ fn counting(site: &Site, to: u32, name: &str) -> String {
 
 fn numbers(to: u32) -> String {
     (0..to).map(|number| format!("{number}\n")).collect()
-}
-
-fn kill(mut child: Child) {
-    child.kill().expect("alive");
-    child.wait().expect("ends");
 }
 
 /// The cable of a host, put in again whatever becomes of the test.
