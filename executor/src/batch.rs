@@ -1,4 +1,4 @@
-//! Many threads, one exchange: a question that costs as much for one name as for many.
+//! Many threads, one exchange: a question that costs little more for many names than for one.
 //!
 //! Who comes while one is under way waits, and goes with all others that wait; everyone hears of his own name.
 //! What is asked, and of whom, is the caller's.
@@ -8,32 +8,36 @@ use std::{
     sync::{Condvar, Mutex, PoisonError},
 };
 
-/// Questions of one kind to one machine, each about a name; `R` is the answer about one.
+/// Questions of one kind to one machine, each about a name, `K`; `R` is the answer about one.
 #[derive(Debug)]
-pub(crate) struct Batch<R> {
-    queue: Mutex<Queue<R>>,
+pub(crate) struct Batch<R, K = String> {
+    queue: Mutex<Queue<R, K>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct Queue<R> {
-    waiting: Vec<String>,
+struct Queue<R, K> {
+    waiting: Vec<K>,
     /// Whether somebody asks.
     busy: bool,
-    answers: BTreeMap<String, R>,
+    answers: BTreeMap<K, R>,
 }
 
-impl<R> Default for Batch<R> {
+impl<R, K> Default for Batch<R, K> {
     fn default() -> Self {
         let queue = Queue { waiting: Vec::new(), busy: false, answers: BTreeMap::new() };
         Self { queue: Mutex::new(queue), changed: Condvar::new() }
     }
 }
 
-impl<R> Batch<R> {
+impl<R, K: Ord + Clone> Batch<R, K> {
     /// Returns the answer about `name`, which nobody else asks about at the same time. `all` asks about many
     /// names, sorted, and answers in their order; it may be asked by another thread than its own.
-    pub(crate) fn ask(&self, name: &str, all: impl Fn(&[String]) -> Vec<R>) -> R {
+    pub(crate) fn ask<Q>(&self, name: &Q, all: impl Fn(&[K]) -> Vec<R>) -> R
+    where
+        Q: ToOwned<Owned = K> + Ord + ?Sized,
+        K: std::borrow::Borrow<Q>,
+    {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.waiting.push(name.to_owned());
         loop {

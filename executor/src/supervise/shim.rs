@@ -3,7 +3,10 @@
 //! The script itself is `shim.sh`, whose head documents the protocol. It is addressed by its hash, so
 //! that executors of different versions share a host without getting in each other's way.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -76,18 +79,25 @@ pub fn start(shim: &Path, directory: &Path, options: &StartOptions) -> Script {
 }
 
 impl StartOptions {
-    /// Appends the words that `start` and `run` are told.
+    /// Appends them to a script that starts a job.
     #[must_use]
     pub fn add_to(&self, script: Script) -> Script {
+        self.words().iter().fold(script, |script, word| script.word(word))
+    }
+
+    /// Returns the words that `start` and `run` are told.
+    #[must_use]
+    pub fn words(&self) -> [String; 4] {
         let names = self.keep.iter().map(String::as_str).filter(|name| is_variable_name(name));
         let keep: Vec<&str> = names.collect();
         // A part of a second counts as a whole one: zero would mean never.
         let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        script
-            .word(format!("timeout={}", seconds(self.timeout)))
-            .word(format!("lease={}", seconds(self.lease)))
-            .word(format!("grace={}", seconds(self.grace)))
-            .word(format!("keep={}", keep.join(",")))
+        [
+            format!("timeout={}", seconds(self.timeout)),
+            format!("lease={}", seconds(self.lease)),
+            format!("grace={}", seconds(self.grace)),
+            format!("keep={}", keep.join(",")),
+        ]
     }
 }
 
@@ -104,9 +114,77 @@ pub fn call(shim: &Path, verb: &str, directory: &Path) -> Script {
     Script::new("fl_verb").word(verb).word(directory).with_library(shim)
 }
 
+/// A supervisor that can serve: a shell becomes a program that answers [`Request`]s and stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The script.
+    pub shim: PathBuf,
+    /// What `uname -sm` says, with a slash.
+    pub system: String,
+}
+
+impl Server {
+    /// Returns the script by which a shell becomes it; it says `hello` on a line of its own when it is ready.
+    #[must_use]
+    pub fn start(&self, hello: &str) -> Script {
+        let script = Script::new("set --").word(&self.system).word(&self.shim).word(hello);
+        script.text("\nFORGE_LANES_LIBRARY=serve\n.").word(&self.shim).text("\n")
+    }
+}
+
+/// What a server is asked: a verb and its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    line: String,
+}
+
+impl Request {
+    /// Begins a request.
+    #[must_use]
+    pub fn new(verb: &str) -> Self {
+        Self { line: percent(verb) }
+    }
+
+    /// Appends words.
+    #[must_use]
+    pub fn words<W: AsRef<str>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        for word in words {
+            self.line.push(' ');
+            self.line.push_str(&percent(word.as_ref()));
+        }
+        self
+    }
+
+    /// Returns the line to send, after whose answer comes `end`.
+    #[must_use]
+    pub fn line(&self, end: &str) -> String {
+        format!("{end} {}\n", self.line)
+    }
+}
+
+/// Writes every byte that a shell or a list of words might take for its own as `%XX`.
+fn percent(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:=,@+-".contains(&byte);
+    word.bytes().fold(String::with_capacity(word.len()), |mut text, byte| {
+        if plain(byte) {
+            text.push(char::from(byte));
+        } else {
+            use std::fmt::Write as _;
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_byte_of_a_word_is_a_blank_a_quote_or_a_separator() {
+        let request = Request::new("run").words(["/a b/ü%'\n--x=1", "", "z"]);
+        assert_eq!(request.line("END"), "END run /a%20b/%C3%BC%25%27%0A--x=1  z\n");
+    }
 
     #[test]
     fn a_verb_is_one_command_line_with_every_word_quoted() {

@@ -8,6 +8,7 @@
 #       Starts DIR/cmd once, whoever asks and however often: "started", "already" or "error WHY".
 #       grace: between TERM and KILL when it is the timeout or the lease that ends the job.
 #   sh shim.sh attach  DIR OFFSET MARKER     streams the log from a byte offset, in frames (below)
+#   sh shim.sh join    DIR OFFSET MARKER     the same for who is among frames already
 #   sh shim.sh status  DIR                   one line: what is known, from facts only
 #   sh shim.sh renew   DIR SECS              pushes the lease out: SECS from now
 #   sh shim.sh cancel  DIR GRACE             TERM, GRACE seconds, KILL; a later, smaller GRACE wins
@@ -18,7 +19,7 @@
 #       them has SECS to start the job in directory JOB or to call again; while it runs, they are taken,
 #       also while JOB/lives, a script, says that it does in a guest. JOB itself may always take them again.
 #   sh shim.sh hold    TURNS TOKEN SECS FILE…  another SECS: "held", or "lost FILE"
-#   sh shim.sh drop    TURNS TOKEN FILE…       lets go: "dropped"
+#   sh shim.sh drop    TURNS TOKEN FILE [TOKEN FILE…]   lets go: "dropped"
 #
 # A shell that is kept may read the script as a library (FORGE_LANES_LIBRARY=1 . shim.sh) and call
 # `fl_verb VERB DIR …` in subshells: the same verbs for the price of a fork. Two more are worth it there only:
@@ -26,14 +27,22 @@
 #           [over=FILE] [owner=WORD] [tree=DIR] [turn=FILE token=TOKEN turns=TURNS]
 #       start and attach in one, in a directory that it makes with tmp/ and artifacts/. In $fl_cmd and $fl_env it is given
 #       what else is in `cmd` and `env`, in $fl_ready what is to be done before the job starts; only who claimed the
-#       directory writes and does that. Or it is given $fl_exec, "DIR NAME=VALUE... -- PROGRAM WORD...", each with %XX for
-#       what is no letter, where perl and system=Linux/x86_64 or Linux/aarch64 do without a shell. Its first frame is "MARKER started|already [wanted]" or "MARKER error WHY".
-#       view: the job sees TREE read-only, whoever it is. over: nothing is started where that file is. owner: kept in
+#       directory writes and does that. Its first frame is "MARKER started|already [wanted]" or "MARKER error WHY".
+#       system: where it is Linux/x86_64 or Linux/aarch64, system calls of perl's stand for programs. view: the job sees TREE read-only, whoever it is. over: nothing is started where that file is. owner: kept in
 #       DIR/../owner. tree: has to be there. turn: this turn is taken for this job now; "wanted": somebody
 #       else waits for a place.
 #   end     DIR NAME      ends whatever has FORGE_LANES_COOKIE=NAME in its environment: "ended"
 #   clear   ROOT DIR…     gc force for many that are over: for each of them "removed DIR" or "error DIR WHY".
 #       RUN/NODE.ATTEMPT leaves the empty file ROOT/../over/RUN+NODE.ATTEMPT, where there is that directory.
+#
+# Where there is perl, on Linux/x86_64 and Linux/aarch64 (SYSTEM), a shell may also become a server that stays:
+#   set -- SYSTEM SHIM HELLO; FORGE_LANES_LIBRARY=serve; . shim.sh
+# SHIM is this script. It says HELLO on a line of its own and then answers requests, a line each: "END VERB WORD…", every word
+# with %XX for what is no letter. After the answer comes a line "END STATUS". The verbs:
+#   run     DIR MARKER [options of run] -- JOBDIR [NAME=VALUE…] -- PROGRAM WORD…   as above, with no shell in between
+#   clear   ROOT DIR…     as above
+#   drop    TURNS TOKEN FILE [TOKEN FILE…]
+#   shell   it becomes `sh -s`
 #
 # The state directory. Written by the placing side before `start`:
 #   cmd    the job, a sh script; it is sourced with the state directory as $1, and may say in `why` that it
@@ -75,6 +84,288 @@
 # macOS has neither setsid(1) nor /proc: perl starts the session, ps finds the tree.
 
 # shellcheck disable=SC2009,SC2015,SC2016,SC2034,SC2059,SC2086,SC2094,SC2154,SC2238 # words are split and formats passed on purpose
+# --------------------------------------------------------------------------------------- the server
+
+# What a job sees of its host's environment, with what it asks to keep.
+NAMES=PATH,HOME,USER,LOGNAME,SHELL,LANG,LC_ALL,LC_CTYPE,LC_COLLATE,LC_MESSAGES,LC_NUMERIC,LC_TIME,TZ
+
+# Appends to PATH where package managers put things that a login would have found.
+well_known() {
+    for l_dir in /usr/local/bin /opt/homebrew/bin /run/current-system/sw/bin \
+        /nix/var/nix/profiles/default/bin "${HOME:-/nonexistent}/.nix-profile/bin"; do
+        case :$PATH: in
+        *:"$l_dir":*) ;;
+        *) [ ! -d "$l_dir" ] || PATH=$PATH:$l_dir ;;
+        esac
+    done
+}
+
+# What is perl's. HEAD: system calls where their numbers are known (setsid, unshare, mount, prctl), in place of a program
+# each. An orphan of the job becomes a child of a subreaper (36), so it is known whether anybody is left.
+HEAD='my @n;
+sub numbers {
+    length pack("p", "x") == 8 or return; # those of 64 bits
+    @n = (112, 272, 165, 157, 231) if $_[0] eq "Linux/x86_64";
+    @n = (157, 97, 40, 167, 94) if $_[0] eq "Linux/aarch64";
+}
+sub line { my $f; open($f, "<", $_[0]) && <$f> // "" }
+sub stat_of { split / /, line("/proc/$_[0]/stat") =~ s/.*[)] //r }
+sub put { my $f; open($f, $_[2] // ">", $_[0]) && print($f $_[1]) && close $f }
+sub oom { open my $v, "<", "/proc/vmstat" or return 0; my ($k) = grep /^oom_kill /, <$v>; $k }
+sub view {
+    my ($t, $x, $r) = ($_[0], "none", "/"); # syscall takes no constant
+    @n && syscall($n[1], 0x20000) == 0 && syscall($n[2], $x, $r, $x, 0x44000, 0) == 0
+        && syscall($n[2], $t, $t, $x, 0x1000, 0) == 0 && syscall($n[2], $x, $t, $x, 0x1021, 0) == 0;
+}
+sub leader { my @s = stat_of("self"); @s && put("pid", sprintf("%-63s\n", "$$ $s[19] $_[0]"), "+<") }
+my (%e, $o, $b, $r, $p);
+sub words { while (@{$_[0]} && (my $w = shift @{$_[0]}) ne "--") { my ($n, $v) = split /=/, $w, 2; $e{$n} = $v } }
+sub begin {
+    $b = oom();
+    $r = @n && syscall($n[3], 36, 1, 0, 0, 0) == 0;
+    $p = fork;
+    exit 71 unless defined $p;
+    $SIG{INT} = $SIG{QUIT} = "DEFAULT" if !$p; # which a shell takes from what it starts in the background
+    !$p;
+}
+# Writes how the leader ended, which tells a signal from 128+n; returns whether somebody is left.
+sub ended {
+    my ($s, $q) = @_;
+    1 while ($q = waitpid(-1, 1)) > 0;
+    my $l = $r && $q == -1 ? "alone" : "-";
+    my $m = (($s & 127) == 9 || $s >> 8 == 137) && oom() ne $b ? "oom" : "-";
+    open my $f, "+<", "pid" or exit 74;
+    seek $f, 64, 0;
+    printf $f "%-28s.\n", ($s & 127 ? "- " . ($s & 127) : ($s >> 8) . " -") . " $m $l";
+    close $f or exit 74;
+    $l;
+}
+'
+
+# A perl that stays and is asked for many jobs, for the price of two forks each. A job of it needs no shell and its
+# directory is not there yet: a child makes and claims that, writes what comes before the job, starts it and waits for it,
+# as its supervisor. Whatever is not an end with status 0 within a second is left to a shell: `watch` for the supervisor,
+# `join` for who follows.
+SERVE=$HEAD'
+my ($c, $shim, $hello, $names) = @ARGV;
+umask 077;
+numbers($c);
+chomp(my $boot = line("/proc/sys/kernel/random/boot_id"));
+sub out {
+    my ($o, $l) = (0, length $_[0]);
+    while ($o < $l) { $o += syswrite(STDOUT, $_[0], $l - $o, $o) // exit 1 }
+}
+sub sh {
+    my $k = fork // return;
+    if (!$k) { open STDIN, "<", "/dev/null"; exec "sh", $shim, @_; exit 71 }
+    waitpid $k, 0;
+}
+sub centis { my ($u) = split / /, line("/proc/uptime"); int($u * 100 + 0.5) }
+
+# The supervisor of one job.
+my ($d, %q, $h, $watcher, $due, @at);
+sub leave { syscall($n[4], 0) } # perl tidies up, in pages that it shares with its parent
+sub nay { syswrite $_[0], "$_[1]\n"; leave() }
+sub stop { put("$d/why", sprintf "%-31s\n", $_[0]); syswrite STDOUT, "$_[1]\n"; exit 126 }
+sub become {
+    my @w = @_;
+    $SIG{$_} = "DEFAULT" for "HUP", "PIPE", "USR1", "ALRM";
+    my $dir = shift @w;
+    %e = map { exists $ENV{$_} ? ($_, $ENV{$_}) : () } grep { /^[A-Za-z_]\w*$/ } split /,/, "$names,$q{keep}";
+    words(\@w);
+    $e{FORGE_LANES_COOKIE} = $at[0];
+    syscall($n[0]);
+    leader($boot);
+    $q{view} eq "" || view($q{view}) or stop("broken", "cannot mount $q{view}");
+    umask 022;
+    chdir $dir or stop("no_working_dir", "no such working directory: $dir");
+    my $x = $w[0];
+    if ($x =~ m{/}) {
+        -e $x or stop("not_found", "no such program: $x");
+        -f _ && -x _ or stop("not_executable", "not an executable file: $x");
+    } else {
+        ($x) = grep { -f && -x _ } map { $_ eq "" ? $x : "$_/$x" } split /:/, $e{PATH} // "";
+        defined $x or stop("not_found", "no such program on PATH: $w[0]");
+    }
+    %ENV = %e; exec { $x } @w;
+    stop("not_executable", "$x: $!");
+}
+# Has a shell watch, and wakes it every second.
+sub wake {
+    if (!$watcher) {
+        pipe my $in, $h;
+        $watcher = fork;
+        if (defined $watcher && !$watcher) {
+            open STDIN, "<&", $in;
+            open STDOUT, ">", "/dev/null";
+            exec "sh", $shim, "watch", $d, "timeout=$q{timeout}", "grace=$q{grace}", "began=$at[1]", "started=$at[2]";
+            exit 71;
+        }
+    }
+    syswrite $h, "\n";
+    alarm 1;
+}
+sub is_over { line("exit") =~ /^1 .*END\.$/ }
+sub supervise {
+    my ($t, @job) = @_;
+    $SIG{HUP} = $SIG{PIPE} = "IGNORE";
+    $SIG{USR1} = $SIG{ALRM} = sub { $due = 1 };
+    open STDIN, "<", "/dev/null";
+    open STDOUT, ">", "/dev/null";
+    open STDERR, ">", "/dev/null";
+    my @o = stat_of("self");
+    $boot ne "" && @o or nay($t, "error no_supervisor");
+    my $m = "";
+    for (split m{/}, "$d/tmp") { $m .= "$_/"; mkdir $m }
+    mkdir "$d/artifacts";
+    (-d "$d/artifacts" && chdir $d) or nay($t, "error $!");
+    if (!-e "claim") {
+        if ($q{over} ne "" && -e $q{over}) {
+            rmdir for "tmp", "artifacts", $d, $d =~ s{/[^/]*$}{}r;
+            nay($t, "error the attempt is over");
+        }
+        $q{owner} eq "" || -s "../owner" || put("../owner", "$q{owner}\n") or nay($t, "error no_space");
+        $q{tree} eq "" || -d $q{tree} or nay($t, "error the source tree is gone");
+    }
+    sysopen(my $f, "claim", 0301, 0600) or nay($t, -e "claim" ? "already" : "error no_space");
+    @at = ("$$-$o[19]-$boot", centis(), time);
+    my $until = $q{lease} ? int($at[1] / 100) + $q{lease} : "-";
+    my $i = "$$ $o[19] $boot\n$q{uses}\n";
+    if (!(syswrite($f, $i) == length $i && close($f) && put("pid", sprintf "%-63s\n%-28s.\n", "-", "-")
+        && put("lease", sprintf "%-15s\n%-15s\n", $until, "-") && put("log", "")
+        && put("exit", sprintf "%-251s....\n", "-"))) {
+        unlink "pid", "lease", "log", "exit", "claim";
+        nay($t, "error no_space");
+    }
+    syswrite $t, "started\n";
+    open STDOUT, ">>", "log";
+    open STDERR, ">&STDOUT";
+    become(@job) if begin();
+    $SIG{USR1} = $SIG{ALRM} = \&wake;
+    alarm 1;
+    wake() if $due;
+    while ((my $w = waitpid(-1, 0)) != $p) { last if $w < 0; $watcher = 0 if $w == ($watcher // 0) }
+    my $s = $?;
+    $SIG{USR1} = $SIG{ALRM} = "IGNORE";
+    my $l = ended($s);
+    if ($s || $l ne "alone" || $watcher || -s "why") {
+        for (1 .. 9) {
+            wake() if !$watcher;
+            close $h;
+            waitpid $watcher, 0 if $watcher;
+            last if is_over();
+            $watcher = 0;
+            sleep 1;
+        }
+        leave();
+    }
+    my $ms = (centis() - $at[1]) * 10;
+    put("exit", sprintf("%-251sEND.\n", "1 code=0 signal=- reason=exited evidence=none killed=0 started=$at[2] ended="
+        . ($at[2] + int($ms / 1000)) . " elapsed_ms=$ms"), "+<");
+    leave();
+}
+
+# What is asked: a line of words, of which the first says that the answer is over.
+sub turn {
+    ($q{turn} // "") ne "" && $q{turn} !~ m{/|^\.} or return "";
+    my ($k, $b) = split / /, line("$q{turns}/$q{turn}");
+    ($k // "") eq $q{token} or return "";
+    my $now = int(centis() / 100);
+    length $d > 511 or put("$q{turns}/$q{turn}", sprintf("%s %s %-15s\n%-511s\n", $k, $b, $now + 60, $d), "+<");
+    line("$q{turns}/wanted") =~ /^(\d+)$/ && $now < $1 ? " wanted" : "";
+}
+sub run {
+    my $m;
+    ($d, $m) = splice @_, 0, 2;
+    %q = map { $_ => "" } "keep", "uses", "view", "over", "owner", "tree";
+    @q{"timeout", "lease", "grace"} = (0, 0, 5);
+    while (@_ && (my $w = shift) ne "--") { my ($k, $v) = split /=/, $w, 2; $q{$k} = $v }
+    my $wanted = turn();
+    my ($r, $t, $said);
+    my $k = pipe($r, $t) ? fork : undef;
+    supervise($t, @_) if defined $k && !$k;
+    close $t;
+    defined $k && sysread($r, $said, 4096) or $said = "error no_supervisor";
+    chomp $said;
+    my $head = "\n$m $said$wanted\n";
+    $said eq "started" ? follow($r, $m, $head) : out($head);
+    sh("join", $d, 0, $m) if $said eq "already";
+    waitpid $k, 0 if $k;
+    $said =~ /^(started|already)$/ ? 0 : 1;
+}
+sub follow {
+    my ($r, $m, $head) = @_;
+    open my $log, "<", "$d/log";
+    my ($at, $quiet, $pause) = (0, 0, 0.02);
+    for (;;) {
+        my $v = "";
+        vec($v, fileno $r, 1) = 1;
+        # It says nothing more, so it is gone. Asked before the size: what the job wrote, it wrote before.
+        my $gone = select $v, undef, undef, $pause;
+        $pause = $pause < 0.05 ? 0.05 : $pause < 0.3 ? $pause * 2 : 1;
+        $quiet++ if $pause == 1;
+        while (my $l = sysread $log, my $b, 262144) {
+            out("$head$m log $at $l\n$b");
+            ($head, $at, $quiet, $pause) = ("", $at + $l, 0, 0.05);
+        }
+        if ($gone) {
+            if (line("$d/exit") =~ /^1 (.*?) *END\.$/) { out("$head$m end state=exited log=$at $1\n") }
+            else { out($head); sh("join", $d, $at, $m) }
+            return;
+        }
+        $head .= "$m idle\n" if $quiet >= 5;
+        $quiet = 0 if $quiet >= 5;
+        out($head);
+        $head = "";
+    }
+}
+# What ended and left no more than it was given goes here; a shell looks after the rest.
+sub clear {
+    my ($root, @rest) = shift;
+    for (@_) {
+        m{^[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*$} && !/\.\./ or return 64;
+        put("$root/../over/" . s{/}{+}r, "");
+        my $t = "$root/$_";
+        if (line("$t/exit") =~ /^1 .*END\.$/) {
+            unlink map { "$t/$_" } "claim", "pid", "lease", "log", "exit";
+            rmdir for "$t/tmp", "$t/artifacts", $t;
+        }
+        if (lstat $t) { push @rest, $_ } else { out("removed $_\n") }
+    }
+    sh("clear", $root, @rest) if @rest;
+    0;
+}
+sub drop {
+    my ($dir, @l) = @_;
+    my $k;
+    open($k, ">>", "$dir/.lock") && flock($k, 2) or return 74;
+    while (my ($t, $f) = splice @l, 0, 2) {
+        next if $f =~ m{/|^\.};
+        my ($by) = split / /, line("$dir/$f");
+        unlink "$dir/$f" if ($by // "") eq $t;
+    }
+    out("dropped\n");
+    0;
+}
+my %do = (run => \&run, clear => \&clear, drop => \&drop, shell => sub { 0 });
+out("\n$hello\n");
+while (defined(my $l = <STDIN>)) {
+    chomp $l;
+    my ($m, $v, @w) = map { s/%(..)/chr hex $1/ger } split / /, $l, -1;
+    my $s = $do{$v} ? $do{$v}->(@w) : 64;
+    out("\n$m $s\n");
+    exec "sh", "-s" if $v eq "shell";
+}'
+
+# A shell that is to become one reads no further. Its words: SYSTEM SHIM HELLO.
+[ "${FORGE_LANES_LIBRARY:-}" != serve ] || {
+    well_known
+    export PATH
+    exec perl -e "$SERVE" -- "$@" "$NAMES"
+}
+
+# -------------------------------------------------------------------------------------------- facts
+
 NL='
 '
 
@@ -330,49 +621,7 @@ set -- "$1"
 [ -n "$c" ] || . "$1/cmd"
 eval "unset c; $c"'
 
-# What is perl's. HEAD: system calls where their numbers are known (setsid, unshare, mount, prctl), in place of a program
-# each. An orphan of the job becomes a child of a subreaper (36), so it is known whether anybody is left.
-HEAD='my @n;
-sub numbers {
-    length pack("p", "x") == 8 or return; # those of 64 bits
-    @n = (112, 272, 165, 157) if $_[0] eq "Linux/x86_64";
-    @n = (157, 97, 40, 167) if $_[0] eq "Linux/aarch64";
-}
-sub line { my $f; open($f, "<", $_[0]) && <$f> // "" }
-sub stat_of { split / /, line("/proc/$_[0]/stat") =~ s/.*[)] //r }
-sub put { my $f; open($f, $_[2] // ">", $_[0]) && print($f $_[1]) && close $f }
-sub oom { open my $v, "<", "/proc/vmstat" or return 0; my ($k) = grep /^oom_kill /, <$v>; $k }
-sub view {
-    my ($t, $x, $r) = ($_[0], "none", "/"); # syscall takes no constant
-    @n && syscall($n[1], 0x20000) == 0 && syscall($n[2], $x, $r, $x, 0x44000, 0) == 0
-        && syscall($n[2], $t, $t, $x, 0x1000, 0) == 0 && syscall($n[2], $x, $t, $x, 0x1021, 0) == 0;
-}
-sub leader { my @s = stat_of("self"); @s && put("pid", sprintf("%-63s\n", "$$ $s[19] $_[0]"), "+<") }
-my (%e, $o, $b, $r, $p);
-sub words { while (@{$_[0]} && (my $w = shift @{$_[0]}) ne "--") { my ($n, $v) = split /=/, $w, 2; $e{$n} = $v } }
-sub begin {
-    $b = oom();
-    $r = @n && syscall($n[3], 36, 1, 0, 0, 0) == 0;
-    $p = fork;
-    exit 71 unless defined $p;
-    $SIG{INT} = $SIG{QUIT} = "DEFAULT" if !$p; # which a shell takes from what it starts in the background
-    !$p;
-}
-'
-# WATCH: waits for the leader, which tells a signal from 128+n, and wakes the supervisor every second.
-WATCH='
-$SIG{ALRM} = sub { kill "USR1", $o if getppid == $o; alarm 1 };
-alarm 1;
-1 until waitpid(-1, 0) == $p;
-my ($s, $q) = $?;
-1 while ($q = waitpid(-1, 1)) > 0;
-my $l = $r && $q == -1 ? "alone" : "-";
-my $m = (($s & 127) == 9 || $s >> 8 == 137) && oom() ne $b ? "oom" : "-";
-open my $f, "+<", "pid" or exit 74;
-seek $f, 64, 0;
-printf $f "%-28s.\n", ($s & 127 ? "- " . ($s & 127) : ($s >> 8) . " -") . " $m $l";'
-
-# Starts what the words say, and waits for it.
+# Starts what the words say, waits for it and wakes the supervisor every second.
 WAIT=$HEAD'
 ($o, my ($c, $t)) = splice @ARGV, 0, 3;
 numbers($c);
@@ -384,66 +633,10 @@ if (begin()) {
     $e{FORGE_LANES_BOOT} = "" if leader($e{FORGE_LANES_BOOT});
     %ENV = %e; exec { $ARGV[0] } @ARGV or exit 127
 }
-'$WATCH
-
-# A job that needs no shell of its own, in a directory that is not there yet: makes and claims that, writes what comes
-# before the job, becomes the job, and waits for it: one process where there were four. It says started, already or
-# error WHY; 75 says that the directory is not ours.
-QUICK=$HEAD'
-my ($c, $t, $d, $over, $owner, $tree, $uses, $lease) = splice @ARGV, 0, 8;
-sub nay { syswrite STDOUT, "$_[0]\n"; exit 75 }
-sub stop { put("$d/why", sprintf "%-31s\n", $_[0]); syswrite STDOUT, "$_[1]\n"; exit 126 }
-numbers($c);
-words(\@ARGV);
-$o = getppid;
-my @o = stat_of($o);
-chomp(my $boot = line("/proc/sys/kernel/random/boot_id"));
-# Who has become the child of somebody else has no supervisor any more.
-@n && @o && $boot ne "" && $o[2] == getpgrp or nay("error no_supervisor");
-my $m = "";
-for (split m{/}, "$d/tmp") { $m .= "$_/"; mkdir $m }
-mkdir "$d/artifacts";
-(-d "$d/artifacts" && chdir $d) or nay("error $!");
-if (!-e "claim") {
-    if ($over ne "" && -e $over) {
-        rmdir for "tmp", "artifacts", $d, $d =~ s{/[^/]*$}{}r;
-        nay("error the attempt is over");
-    }
-    $owner eq "" || -s "../owner" || put("../owner", "$owner\n") or nay("error no_space");
-    $tree eq "" || -d $tree or nay("error the source tree is gone");
-}
-sysopen(my $f, "claim", 0301, 0600) or nay(-e "claim" ? "already" : "error no_space");
-my $i = "$o $o[19] $boot\n$uses\n";
-if (!(syswrite($f, $i) == length $i && close($f) && put("pid", sprintf "%-63s\n%-28s.\n", "-", "-")
-    && put("lease", sprintf "%-15s\n%-15s\n", $lease, "-") && put("log", "")
-    && put("exit", sprintf "%-251s....\n", "-"))) {
-    unlink "pid", "lease", "log", "exit", "claim";
-    nay("error no_space");
-}
-syswrite STDOUT, "started\n";
-open STDOUT, ">>", "log";
-open STDERR, ">&STDOUT";
-if (begin()) {
-    my ($dir, @w) = map { s/%(..)/chr hex $1/ger } split / /, $ENV{FORGE_LANES_EXEC}, -1;
-    words(\@w);
-    $e{FORGE_LANES_COOKIE} = "$o-$o[19]-$boot";
-    syscall($n[0]);
-    leader($boot);
-    $t eq "" || view($t) or stop("broken", "cannot mount $t");
-    umask 022;
-    chdir $dir or stop("no_working_dir", "no such working directory: $dir");
-    my $x = $w[0];
-    if ($x =~ m{/}) {
-        -e $x or stop("not_found", "no such program: $x");
-        -f _ && -x _ or stop("not_executable", "not an executable file: $x");
-    } else {
-        ($x) = grep { -f && -x _ } map { $_ eq "" ? $x : "$_/$x" } split /:/, $e{PATH} // "";
-        defined $x or stop("not_found", "no such program on PATH: $w[0]");
-    }
-    %ENV = %e; exec { $x } @w;
-    stop("not_executable", "$x: $!");
-}
-'$WATCH
+$SIG{ALRM} = sub { kill "USR1", $o if getppid == $o; alarm 1 };
+alarm 1;
+1 until waitpid(-1, 0) == $p;
+ended($?);'
 
 # The same without perl. The words: NAME=VALUE of its environment, --, what starts it.
 wait_for_leader() {
@@ -483,31 +676,20 @@ exit 126'
 # Becomes the waiter of the supervisor: the job gets a session of its own and, of this environment, only the
 # kept names.
 launch() {
-    l_names=PATH,HOME,USER,LOGNAME,SHELL,LANG,LC_ALL,LC_CTYPE,LC_COLLATE,LC_MESSAGES,LC_NUMERIC,LC_TIME,TZ,$keep
-    # Where package managers put things that a login would have found.
-    for l_dir in /usr/local/bin /opt/homebrew/bin /run/current-system/sw/bin \
-        /nix/var/nix/profiles/default/bin "${HOME:-/nonexistent}/.nix-profile/bin"; do
-        case :$PATH: in
-        *:"$l_dir":*) ;;
-        *) [ ! -d "$l_dir" ] || PATH=$PATH:$l_dir ;;
-        esac
-    done
-    if [ -n "$quick" ]; then
-        set -- --
+    l_names=$NAMES,$keep
+    well_known
+    # The shell is spelled out: where it is looked for depends on whose PATH it is.
+    set -- /bin/sh -c "$BECOME_JOB" sh
+    # Eight words: perl knows them.
+    [ -z "$view" ] || set -- unshare --mount --propagation=private /bin/sh -c "$VIEW" sh "$view" "$@"
+    if has setsid; then
+        set -- setsid "$@"
+    elif has perl; then
+        set -- perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@"
     else
-        # The shell is spelled out: where it is looked for depends on whose PATH it is.
-        set -- /bin/sh -c "$BECOME_JOB" sh
-        # Eight words: perl knows them.
-        [ -z "$view" ] || set -- unshare --mount --propagation=private /bin/sh -c "$VIEW" sh "$view" "$@"
-        if has setsid; then
-            set -- setsid "$@"
-        elif has perl; then
-            set -- perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@"
-        else
-            set -m
-        fi
-        set -- "$COOKIE" "FORGE_LANES_STATE=$PWD" "FORGE_LANES_BOOT=$BOOT" -- "$@"
+        set -m
     fi
+    set -- "$COOKIE" "FORGE_LANES_STATE=$PWD" "FORGE_LANES_BOOT=$BOOT" -- "$@"
     while [ -n "$l_names" ]; do
         l_name=${l_names%%,*}
         l_names=${l_names#"$l_name"}
@@ -516,10 +698,7 @@ launch() {
         eval "l_set=\${$l_name+set}"
         [ -z "$l_set" ] || eval "set -- \"$l_name=\$$l_name\" \"\$@\""
     done
-    if [ -n "$quick" ]; then
-        export FORGE_LANES_EXEC="$fl_exec"
-        exec perl -e "$QUICK" -- "$system" "$view" "$quick" "$over" "$owner" "$tree" "$uses" "$until" "$@"
-    elif [ $ticks = perl ]; then
+    if [ $ticks = perl ]; then
         export FORGE_LANES_CMD="${fl_cmd:-}"
         exec perl -e "$WAIT" -- $me "$system" "$view" "$@"
     fi
@@ -616,65 +795,52 @@ supervise() {
     until=-
     [ "$lease" -eq 0 ] || until=$((NOW + lease))
     trap '' PIPE
-    ticks='sleep' quick=''
+    ticks='sleep'
     if has perl; then
         ticks=perl
     else
         oom_kills
         oom_before=$OOM
     fi
-    if [ -n "${fl_exec:-}" ]; then
-        [ $ticks = perl ] || {
-            echo 'error no_perl'
-            exit 74
-        }
-        quick=$directory
-    else
-        boot_id
-        myself && [ -n "$START" ] || {
-            echo 'error no_supervisor'
-            exit 71
-        }
-        me=$PID
-        COOKIE=FORGE_LANES_COOKIE=$me-$START-$BOOT
-        [ -z "$linger" ] || room || exit 74
-        claim
-    fi
+    boot_id
+    myself && [ -n "$START" ] || {
+        echo 'error no_supervisor'
+        exit 71
+    }
+    me=$PID
+    COOKIE=FORGE_LANES_COOKIE=$me-$START-$BOOT
+    [ -z "$linger" ] || room || exit 74
+    claim
 
     # 3. The job.
     now
     began=$CENTIS
     wall
     started=$WALL
-    until=0
-    [ "$timeout" -eq 0 ] || until=$((NOW + timeout))
     trap : USR1
     trap '' HUP
-    if [ -n "$quick" ]; then
-        (
-            trap - USR1 HUP PIPE
-            launch
-        ) </dev/null &
-        waiter=$!
-        wait $waiter
-        # Ended, or it woke us: both come after the claim. Else it may have ended before.
-        case $? in
-        0 | 138) cd "$quick" && cookie ;;
-        75) exit 75 ;;
-        *) cd "$quick" && cookie && myself && [ "$c_pid" = "$PID" ] ;;
-        esac 2>/dev/null || {
-            echo 'error no_supervisor'
-            exit 74
-        }
-    else
-        (
-            trap - USR1 HUP PIPE
-            launch
-        ) >>log 2>&1 </dev/null &
-        waiter=$!
-    fi
+    (
+        trap - USR1 HUP PIPE
+        launch
+    ) >>log 2>&1 </dev/null &
+    waiter=$!
+    watch_over
+}
 
-    # 4. Watch until the leader is gone or somebody wants it gone.
+# Sees to the end of a job that perl started and waits for: a line on stdin says that it is time to look.
+watch() {
+    ticks='read' began='' started='' linger=''
+    options "$@"
+    cookie && waiter=$c_pid || fail no_supervisor
+    trap '' HUP PIPE
+    watch_over
+}
+
+# Watches until the leader is gone or somebody wants it gone, then gives the verdict.
+watch_over() {
+    # 4. What is awaited is the waiter.
+    until=0
+    [ "$timeout" -eq 0 ] || until=$((began / 100 + timeout))
     KILLED=0
     reason=exited
     ticker=
@@ -703,6 +869,10 @@ supervise() {
             done
             break
         fi
+        if [ $ticks = read ]; then
+            read -r w_rest || nap 0.1
+            continue
+        fi
         # Who started it waits no longer for the end.
         [ $((CENTIS - began)) -lt 20 ] || exec >/dev/null
         [ $ticks = perl ] || [ -n "$ticker" ] || {
@@ -717,6 +887,8 @@ supervise() {
     # 5. Whatever the job left behind, then the verdict.
     leader_ended || CODE=- SIGNAL=- OOM_KILLED=- ALONE=-
     [ $reason = exited ] && [ "$ALONE" = alone ] || kill_tree
+    # The supervisor itself is gone: nobody answers for a verdict.
+    [ $reason = broken ] && [ $ticks = read ] && return
     evidence=none
     if [ "$CODE" != 0 ] && [ $reason = exited ]; then
         if [ $ticks = sleep ] && { [ "$SIGNAL" = 9 ] || [ "$CODE" = 137 ]; }; then
@@ -748,7 +920,7 @@ options() {
     timeout=0 lease=0 grace=5 keep='' uses='' turn='' token='' turns='' system='' view='' over='' owner='' tree='' linger=''
     for option; do
         case $option in
-        timeout=* | lease=* | grace=*)
+        timeout=* | lease=* | grace=* | began=* | started=*)
             is_number "${option#*=}" || fail "bad_option $option"
             eval "${option%%=*}=\${option#*=}"
             ;;
@@ -859,15 +1031,15 @@ copy() {
 attach() {
     offset=$1 marker=$2
     is_number "$offset" || fail bad_offset
+    [ "$verb" = join ] || printf '\n'
     is_claimed || {
-        printf '\n%s end %s\n' "$marker" "$(status)"
+        printf '%s end %s\n' "$marker" "$(status)"
         return 0
     }
     until [ -f log ]; do
         alive claim || break
         nap 0.01
     done
-    printf '\n'
     follow
 }
 
@@ -1151,16 +1323,16 @@ hold_locked() {
 }
 
 drop() {
-    token=$1
     locked drop_locked "$@"
 }
 
 drop_locked() {
-    shift
-    for file; do
-        case $file in '' | */* | .*) continue ;; esac
-        read -r f_token f_rest 2>/dev/null <"$file" || continue
-        [ "$f_token" != "$token" ] || rm -f "$file"
+    while [ $# -ge 2 ]; do
+        case $2 in '' | */* | .*) ;; *)
+            { read -r f_token f_rest 2>/dev/null <"$2" && [ "$f_token" = "$1" ] && rm -f "$2"; } || :
+            ;;
+        esac
+        shift 2
     done
     echo dropped
 }
@@ -1183,6 +1355,7 @@ fl_verb() {
         case $verb in
         status | cancel | renew) echo "state=unknown log=0" ;;
         attach) printf '\n%s end state=unknown log=0\n' "${2:-}" ;;
+        join) printf '%s end state=unknown log=0\n' "${2:-}" ;;
         gc) echo removed ;;
         list) ;;
         clear) printf 'removed %s\n' "$@" ;;
@@ -1191,11 +1364,14 @@ fl_verb() {
         exit 0
     }
     case $verb in
+    join) attach "$@" ;;
     supervise)
         options "$@"
         supervise
         ;;
-    end | start | run | status | attach | renew | cancel | gc | clear | list | take | hold | drop) "$verb" "$@" ;;
+    end | start | run | watch | status | attach | renew | cancel | gc | clear | list | take | hold | drop)
+        "$verb" "$@"
+        ;;
     *) fail "bad_verb $verb" ;;
     esac
 }

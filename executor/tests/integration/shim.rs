@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use executor::supervise::shim;
+use executor::supervise::shim::{self, Request, Server};
 
 use crate::harness::SmallDisk;
 
@@ -208,6 +208,8 @@ scenarios! {
     a_directory_is_made_for_a_job_that_may_start_there => super::rooms;
     a_job_in_a_directory_made_for_it_ends_like_any_other => super::room_ends;
     a_full_disk_has_no_room_for_a_job => super::full_room;
+    a_long_job_of_a_server_outlives_it_and_whoever_watches => super::watched;
+    a_server_answers_until_it_becomes_a_shell_again => super::served;
 }
 
 fn code_and_log(bench: &Bench) {
@@ -601,37 +603,57 @@ fn library(bench: &Bench) {
     assert_eq!(fs::read_dir(bench.root.path().join("run")).expect("a directory").count(), 0);
 }
 
-/// The system that tells the supervisor that system calls may stand for programs, and one that does not.
+/// Without a server, and where one knows system calls by their numbers, with it.
 fn systems() -> [String; 2] {
     [String::new(), format!("Linux/{}", std::env::consts::ARCH)]
 }
 
-/// Starts a job in a directory that is not there yet, in a shell or, on a known system, without one.
-fn call_run(bench: &Bench, directory: &Path, system: &str, cmd: &str, words: &str) -> Command {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+/// Starts a job in a directory that is not there yet, by a shell or, on a known system, by a server.
+fn call_run(bench: &Bench, directory: &Path, system: &str, cmd: &str, words: &[String]) -> Command {
     let directory = directory.display().to_string();
-    let job = if system.is_empty() {
-        format!("fl_cmd={}", quoted(cmd))
-    } else {
-        let percent = |word: &&str| -> String {
-            word.bytes()
-                .map(|byte| match byte {
-                    b'a'..=b'z' | b'/' | b'-' => char::from(byte).to_string(),
-                    byte => format!("%{byte:02x}"),
-                })
-                .collect()
-        };
-        let exec: Vec<String> =
-            ["/", "--", "sh", "-c", cmd, "sh", &directory].iter().map(percent).collect();
-        format!("fl_exec={}", quoted(&exec.join(" ")))
-    };
-    let directory = quoted(&directory);
-    in_library(bench, &format!("{job}; (fl_verb run {directory} 0 MARK system={system} {words})"))
+    if !system.is_empty() {
+        let request = Request::new("run").words([&directory, "MARK"]).words(words);
+        let exec = ["--", "/", "--", "sh", "-c", cmd, "sh", &directory];
+        return in_server(bench, system, &request.words(exec).line("END"));
+    }
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let (directory, words) = (quoted(&directory), words.join(" "));
+    in_library(bench, &format!("fl_cmd={}; (fl_verb run {directory} 0 MARK {words})", quoted(cmd)))
+}
+
+/// Asks a server, which ends when it has answered.
+fn in_server(bench: &Bench, system: &str, requests: &str) -> Command {
+    use std::io::Seek as _;
+    let server = Server { shim: bench.root.path().join("shim.sh"), system: system.to_owned() };
+    let mut input = tempfile::tempfile().expect("a file");
+    input.write_all(requests.as_bytes()).expect("written");
+    input.rewind().expect("a file");
+    let mut command = Command::new(bench.shell[0]);
+    let start = server.start("HELLO");
+    command
+        .args(&bench.shell[1..])
+        .arg("-c")
+        .arg(String::from_utf8_lossy(start.as_bytes()).as_ref());
+    command.stdin(input);
+    command
 }
 
 fn said(command: &mut Command) -> String {
-    let output = command.output().expect("the shell runs");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    answer(&command.output().expect("the shell runs"))
+}
+
+/// Returns what it printed, without a server's greeting and its last word.
+fn answer(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    match text.strip_prefix("\nHELLO\n") {
+        Some(text) => {
+            let (answer, status) = text.rsplit_once("\nEND ").expect("it answers");
+            assert!(matches!(status, "0\n" | "1\n"), "{text}");
+            answer.to_owned()
+        }
+        None => text,
+    }
 }
 
 fn rooms(bench: &Bench) {
@@ -641,8 +663,10 @@ fn rooms(bench: &Bench) {
         let tree = root.join("tree");
         fs::create_dir_all(&tree).expect("a tree");
         let over = root.join(format!("over {number}"));
+        let words = ["uses=tree".to_owned(), "owner=me".to_owned()];
         let words =
-            format!("uses=tree owner=me 'tree={}' 'over={}'", tree.display(), over.display());
+            [&words[..], &[format!("tree={}", tree.display()), format!("over={}", over.display())]];
+        let words = words.concat();
         let directory = run.join("n.1");
         let counter = root.join(format!("counter {number}"));
         let cmd = format!(
@@ -657,8 +681,7 @@ fn rooms(bench: &Bench) {
             .collect();
         let mut started = 0;
         for child in runs {
-            let output = child.wait_with_output().expect("it ends");
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let text = answer(&child.wait_with_output().expect("it ends"));
             started += usize::from(text.starts_with("\nMARK started\n"));
             let (_, rest) = text[1..].split_once('\n').expect("an answer");
             let (log, end) = frames(format!("\n{rest}").as_bytes(), 0);
@@ -692,26 +715,27 @@ fn room_ends(bench: &Bench) {
     let root = bench.root.path();
     for (number, system) in systems().into_iter().enumerate() {
         let run = root.join(format!("the run {number}"));
-        let end = |name: &str, cmd: &str, words: &str| {
-            let text = said(&mut call_run(bench, &run.join(name), &system, cmd, words));
+        let end = |name: &str, cmd: &str, words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            let text = said(&mut call_run(bench, &run.join(name), &system, cmd, &words));
             text.lines().last().expect("an end").to_owned()
         };
         let mark = mark();
         let left = format!("sleep {mark} & setsid sh -c 'trap \"\" TERM; sleep {mark}' & exit 7");
-        let line = end("left.1", &left, "");
+        let line = end("left.1", &left, &[]);
         assert_eq!((field(&line, "code"), field(&line, "reason")), ("7", "exited"));
         assert!(field(&line, "killed").parse::<u32>().expect("a number") >= 2, "{line}");
         assert_eq!(alive_with(&mark), 0);
         let slow = format!("sleep {mark}");
-        let line = end("slow.1", &slow, "timeout=1 grace=1");
+        let line = end("slow.1", &slow, &["timeout=1", "grace=1"]);
         assert_eq!(field(&line, "reason"), "timed_out", "{line}");
-        let line = end("signal.1", "kill -SEGV $$; sleep 5", "");
+        let line = end("signal.1", "kill -SEGV $$; sleep 5", &[]);
         let perl = Command::new("perl").arg("-e1").status().is_ok_and(|status| status.success());
         assert!(!perl || field(&line, "signal") == "11", "{line}");
         // Cancelled, and its supervisor killed.
         for kills in [false, true] {
             let job = Job { bench, directory: run.join(format!("cancelled-{kills}.1")) };
-            let mut command = call_run(bench, &job.directory, &system, &slow, "");
+            let mut command = call_run(bench, &job.directory, &system, &slow, &[]);
             let mut child = command.stdout(Stdio::null()).spawn().expect("the shell runs");
             job.wait_for("exit");
             let until = Instant::now() + PATIENCE;
@@ -721,6 +745,8 @@ fn room_ends(bench: &Bench) {
             }
             if kills {
                 kill(job.pid(), rustix::process::Signal::KILL);
+                // It dies in its own time, and hears nothing meanwhile.
+                job.ended();
             }
             job.verb("cancel", &["1"]);
             let status = job.ended();
@@ -741,15 +767,126 @@ fn full_room(bench: &Bench) {
         let filled = fs::write(small.join("filler"), vec![1; 1 << 20]);
         assert!(filled.is_err(), "it is full");
         let directory = small.join("run/n.1");
-        let text = said(&mut call_run(bench, &directory, &system, "exit 9", ""));
+        let text = said(&mut call_run(bench, &directory, &system, "exit 9", &[]));
         assert!(
             text == "\nMARK error no_space\n" || text.contains("No space left"),
             "{system}: {text}"
         );
         fs::remove_file(small.join("filler")).expect("removed");
-        let text = said(&mut call_run(bench, &directory, &system, "exit 9", ""));
+        let text = said(&mut call_run(bench, &directory, &system, "exit 9", &[]));
         assert!(text.contains(" code=9 "), "{system}: {text}");
     }
+}
+
+/// Returns the process that watches a job for a server's supervisor, once there is one.
+fn watcher(job: &Job<'_>) -> u32 {
+    let directory = job.directory.as_os_str().as_encoded_bytes();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        for process in fs::read_dir("/proc").expect("a /proc").flatten() {
+            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let mut words = line.split(|&byte| byte == 0).skip_while(|&word| word != b"watch");
+            if let (Some(_), Some(at)) = (words.next(), words.next())
+                && at == directory
+            {
+                return process.file_name().to_string_lossy().parse().expect("a pid");
+            }
+        }
+        assert!(Instant::now() < until, "nobody watches");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn watched(bench: &Bench) {
+    let [_, system] = systems();
+    let begin = |name: &str, cmd: &str| {
+        let job = Job { bench, directory: bench.root.path().join("a run").join(name) };
+        let mut command = call_run(bench, &job.directory, &system, cmd, &["lease=600".to_owned()]);
+        let child = command.stdout(Stdio::piped()).spawn().expect("the shell runs");
+        (job, child)
+    };
+    let mark = mark();
+    // The server goes, with who watched so far.
+    let (job, mut server) = begin("orphan.1", "echo up; sleep 3.5; echo over; exit 5");
+    kill(watcher(&job), rustix::process::Signal::KILL);
+    kill(server.id(), rustix::process::Signal::KILL);
+    server.wait().expect("it was killed");
+    assert!(job.verb("status", &[]).starts_with("state=running log=3 lease="));
+    let status = job.ended();
+    assert_eq!((field(&status, "state"), field(&status, "code")), ("exited", "5"), "{status}");
+    assert_eq!(job.log(), "up\nover\n");
+    // Cancelled when it is watched: what it started goes as well.
+    let (job, server) = begin("cancelled.1", &format!("sleep {mark} & sleep {mark}"));
+    watcher(&job);
+    job.verb("cancel", &["1"]);
+    let text = answer(&server.wait_with_output().expect("it ends"));
+    assert_eq!(field(text.lines().last().expect("an end"), "reason"), "cancelled", "{text}");
+    assert_eq!(alive_with(&mark), 0);
+    // A lease that somebody lets run out.
+    let (job, server) = begin("leased.1", &format!("sleep {mark}"));
+    watcher(&job);
+    job.verb("renew", &["0"]);
+    let text = answer(&server.wait_with_output().expect("it ends"));
+    assert_eq!(field(text.lines().last().expect("an end"), "reason"), "lease_expired", "{text}");
+    // Without its supervisor nobody answers for it, and nothing of it stays.
+    let (job, server) = begin("lost.1", &format!("sleep {mark} & sleep {mark}"));
+    watcher(&job);
+    kill(job.pid(), rustix::process::Signal::KILL);
+    let text = answer(&server.wait_with_output().expect("it ends"));
+    assert_eq!(field(text.lines().last().expect("an end"), "state"), "lost", "{text}");
+    let until = Instant::now() + PATIENCE;
+    while alive_with(&mark) > 0 {
+        assert!(Instant::now() < until, "it runs on");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(field(&job.verb("status", &[]), "state"), "lost");
+}
+
+fn served(bench: &Bench) {
+    let [_, system] = systems();
+    let root = bench.root.path().display().to_string();
+    let turns = bench.root.path().join("turns");
+    fs::create_dir(&turns).expect("a directory");
+    for (file, text) in [("place.0", "mine boot 1\n-\n"), ("place.1", "other boot 1\n-\n")] {
+        fs::write(turns.join(file), text).expect("a turn");
+    }
+    fs::write(bench.root.path().join("outside"), "mine boot 1\n-\n").expect("a file");
+    let drop = ["mine", "place.0", "mine", "place.1", "mine", "../outside", "mine", "place.2"];
+    let drop = Request::new("drop").words([turns.display().to_string().as_str()]).words(drop);
+    let run = |name: &str, exec: &[&str]| {
+        let directory = format!("{root}/r/{name}");
+        let run = Request::new("run").words([&directory, "M"]).words(["--", "/", "V=a b"]);
+        run.words(["--"]).words(exec)
+    };
+    let clear = |names: &[&str]| Request::new("clear").words([&root]).words(names);
+    let requests = [
+        drop.line("E1"),
+        run("a.1", &["sh", "-c", "echo \"$V\"; kill -9 $$"]).line("E2"),
+        run("b.1", &["no such program"]).line("E3"),
+        run("c.1", &["sh", "-c", "mkdir \"$0/artifacts/d\"", &format!("{root}/r/c.1")]).line("E4"),
+        Request::new("nonsense").line("E5"),
+        clear(&["r/a.1", "r/b.1", "r/c.1"]).line("E6"),
+        clear(&["../r/a.1"]).line("E7"),
+        Request::new("shell").line("E8"),
+        "echo a shell: $((6 * 7))\n".to_owned(),
+    ];
+    let output = in_server(bench, &system, &requests.concat()).output().expect("the shell runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let answers: Vec<&str> = text.split("\n\n").collect();
+    let has = |part: &str| assert!(text.contains(part), "no `{part}` in {text}");
+    assert!(answers[0].contains("HELLO"), "{text}");
+    has("\ndropped\n\nE1 0\n");
+    has("\nM started\nM log 0 4\na b\nM end state=exited log=4 code=- signal=9 reason=exited");
+    has("\n\nE2 0\n\nM started\nM log 0 ");
+    has("no such program on PATH: no such program\nM end state=exited log=");
+    has(" code=126 signal=- reason=not_found ");
+    has("\n\nE4 0\n\nE5 64\nremoved r/");
+    has("removed r/a.1\n");
+    has("removed r/b.1\n");
+    has("removed r/c.1\n\nE6 0\n\nE7 64\n\nE8 0\na shell: 42\n");
+    assert!(!turns.join("place.0").exists() && turns.join("place.1").exists());
+    assert!(bench.root.path().join("outside").exists());
+    assert_eq!(fs::read_dir(bench.root.path().join("r")).expect("a directory").count(), 0);
 }
 
 fn orphaned_library(bench: &Bench) {

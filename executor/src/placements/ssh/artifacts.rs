@@ -20,6 +20,7 @@ use super::{
     error::{SshError, SshFault},
     host::{Host, Patience},
     manifest::hex,
+    session::Kind,
     token::token,
 };
 use crate::command_line::Script;
@@ -173,7 +174,7 @@ fn bring(
         let ready = token();
         let script =
             script.clone().word(&ready).text(" $(($(wc -c <\"$t\"))) \"${sum%% *}\"\ncat \"$t\"\n");
-        let mut session = host.session(until)?;
+        let mut session = host.session(Kind::Shell, until)?;
         session.begin(&script, "</dev/null 2>&1", until)?;
         if let Some(answer) = session.await_ready(&ready, until)? {
             host.succeeded(answer)?;

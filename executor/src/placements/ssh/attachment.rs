@@ -7,7 +7,7 @@ use std::{os::fd::OwnedFd, time::Instant};
 use super::{
     error::{SshError, SshFault},
     host::Host,
-    session::{Answer, Session},
+    session::{Answer, Ask, Kind, Session},
     token::token,
     wire::WireError,
 };
@@ -70,26 +70,27 @@ impl Attachment {
     ) -> Result<Self, SshError> {
         let mark = token();
         let script = attach.word(offset.to_string()).word(&mark);
-        let mut session = host.session(until)?;
+        let mut session = host.session(Kind::Shell, until)?;
         session.begin(&script, "</dev/null 2>/dev/null", until)?;
         session.wire().wake_on(wake);
         Ok(Self { session, mark, offset, left: 0, begun: false })
     }
 
-    /// Starts a job and attaches to it in one exchange: `run` is a script that ends in the words `run DIR`.
-    /// What it prints before the first frame is a complaint.
+    /// Starts a job and attaches to it in one exchange: `run` makes what is asked of the mark of frames. What comes
+    /// before the first frame is a complaint.
     ///
     /// # Errors
     ///
     /// When no session can be had, or nothing is heard of the supervisor until `until`.
-    pub(super) fn start(
+    pub(super) fn start<'a>(
         host: &Host,
-        run: impl FnOnce(&str) -> Script,
+        run: impl FnOnce(&str) -> Ask<'a>,
         until: Instant,
     ) -> Result<Started, SshError> {
         let mark = token();
-        let mut session = host.session(until)?;
-        session.begin(&run(&mark), "</dev/null 2>/dev/null", until)?;
+        let ask = run(&mark);
+        let mut session = host.session(ask.kind(), until)?;
+        session.ask(&ask, "</dev/null 2>/dev/null", until)?;
         let mut said = Vec::new();
         loop {
             let line = session.wire().line(until);

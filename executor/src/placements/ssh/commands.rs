@@ -6,6 +6,7 @@ use super::{
     error::{SshError, SshFault},
     host::Patience,
     machine::{RemoteSsh, fault},
+    session::Kind,
     token::token,
     wire::{WireError, find},
 };
@@ -100,8 +101,9 @@ fn once(
     control: Option<&Control>,
 ) -> Result<Option<Answer>, SshError> {
     // Connecting can be repeated; what comes after may have happened.
-    let mut session =
-        machine.host.repeat(&machine.host.patience(), |until| machine.host.session(until))?;
+    let mut session = machine
+        .host
+        .repeat(&machine.host.patience(), |until| machine.host.session(Kind::Shell, until))?;
     let mut until = Instant::now() + command.deadline;
     session.begin(script, "", until)?;
     if let Some(ready) = ready {

@@ -16,7 +16,7 @@ use super::{
     error::{SshError, SshFault},
     master::Master,
     options::SshOptions,
-    session::{Answer, Session},
+    session::{Answer, Ask, Kind, Session},
     token::token,
 };
 use crate::command_line::Script;
@@ -58,6 +58,8 @@ struct Pool {
     direct: bool,
     /// How many are opening a session.
     opening: usize,
+    /// The last connection that could not be made, and when that was known.
+    failed: Option<(Instant, SshError)>,
 }
 
 impl Pool {
@@ -116,9 +118,14 @@ impl Host {
     ///
     /// When no answer could be had within `patience`, or trying again is of no use.
     pub fn run(&self, script: &Script, patience: &Patience<'_>) -> Result<Answer, SshError> {
+        self.ask(&Ask::Shell(script.clone()), patience)
+    }
+
+    /// The same with anything that can be asked.
+    pub(super) fn ask(&self, ask: &Ask<'_>, patience: &Patience<'_>) -> Result<Answer, SshError> {
         self.repeat(patience, |until| {
-            let mut session = self.session(until)?;
-            let answer = session.request(script, until)?;
+            let mut session = self.session(ask.kind(), until)?;
+            let answer = session.request(ask, until)?;
             self.give_back(session);
             Ok(answer)
         })
@@ -190,9 +197,9 @@ impl Host {
         }
     }
 
-    /// Returns a session that nobody else uses.
-    pub(super) fn session(&self, until: Instant) -> Result<Session, SshError> {
-        if let Some(session) = self.kept() {
+    /// Returns a session that nobody else uses, if possible of that kind.
+    pub(super) fn session(&self, kind: Kind, until: Instant) -> Result<Session, SshError> {
+        if let Some(session) = self.kept(kind) {
             return Ok(session);
         }
         let session = self.open(until);
@@ -201,12 +208,25 @@ impl Host {
         session
     }
 
+    /// Opens a session that will be needed, unless the host is connected already: many who come at the beginning
+    /// then have theirs opened while one of them asks what the host is.
+    pub(super) fn warm(&self) {
+        if self.pool().masters.is_empty()
+            && let Ok(session) = self.session(Kind::Shell, Instant::now() + self.patience().each)
+        {
+            self.give_back(session);
+        }
+    }
+
     /// Returns a session that was kept or comes back soon; without one, the caller is to open one.
-    fn kept(&self) -> Option<Session> {
+    fn kept(&self, kind: Kind) -> Option<Session> {
         let began = Instant::now();
         let mut pool = self.pool();
         loop {
-            while let Some(mut session) = pool.idle.pop() {
+            while !pool.idle.is_empty() {
+                let of_kind = pool.idle.iter().rposition(|session| session.kind() == kind);
+                let index = of_kind.unwrap_or(pool.idle.len() - 1);
+                let mut session = pool.idle.remove(index);
                 if session.is_usable() {
                     return Some(session);
                 }
@@ -251,12 +271,20 @@ impl Host {
         if let Some(master) = self.free_seat() {
             return Ok(master);
         }
+        let began = Instant::now();
         let _alone = self.connecting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever connected meanwhile may have left a seat.
+        // Whoever connected meanwhile may have left a seat; whoever could not, need not be followed.
         if let Some(master) = self.free_seat() {
             return Ok(master);
         }
-        let master = Arc::new(Master::connect(&self.options)?);
+        if let Some((at, error)) = &self.pool().failed
+            && *at >= began
+        {
+            return Err(error.clone());
+        }
+        let master = Arc::new(Master::connect(&self.options).inspect_err(|error| {
+            self.pool().failed = Some((Instant::now(), error.clone()));
+        })?);
         self.reached.store(true, Ordering::Release);
         master.take_seat();
         self.pool().masters.push(Arc::clone(&master));

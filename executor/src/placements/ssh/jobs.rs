@@ -10,14 +10,18 @@ use super::{
     error::{SshError, SshFault},
     machine::{RemoteSsh, fault},
     removals,
-    workspace::{Places, make_ready, room, shown, used},
+    session::Ask,
+    workspace::{Places, make_ready, room, shown, used, without_shell},
 };
 use crate::{
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Job, Leftover, LeftoverKind, Machine as _},
-    supervise::{JobRef, JobStatus, Limits, Log, shim},
+    supervise::{
+        JobRef, JobStatus, Limits, Log,
+        shim::{self, Request},
+    },
 };
 
 /// For how long an attachment may say nothing: its supervisor says something every few seconds.
@@ -46,33 +50,37 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
     let shim = machine.shim()?;
     let facts = machine.facts()?;
     let owner = machine.owner();
-    let ready = make_ready(job, &places, &owner, may_mount, machine.has_quick_start()?);
-    let room = room(job, &places, &owner);
-    let run = shim::call(&shim, "run", Path::new(&places.state));
+    let mut words = options.words().to_vec();
+    words.extend(room(job, &places, &owner));
+    words.push(format!("uses={}", used(job)));
+    words.push(format!("system={}/{}", facts.system, facts.architecture));
+    if let Some(tree) = shown(job, may_mount) {
+        words.push(format!("view={tree}"));
+    }
     let turn = machine.turns.of(&places.state);
-    let script = |mark: &str| {
-        let run = options.add_to(run.clone().word("0").word(mark));
-        let mut run = run
-            .words(&room)
-            .word(format!("uses={}", used(job)))
-            .word(format!("system={}/{}", facts.system, facts.architecture));
-        if let Some(tree) = shown(job, may_mount) {
-            run = run.word(format!("view={tree}"));
+    if let Some(turn) = &turn {
+        words.push(format!("turn={}", turn.file));
+        words.push(format!("token={}", turn.token));
+        words.push(format!("turns={}", machine.turns_dir()));
+    }
+    let quick = machine.server()?.zip(without_shell(job, &places, may_mount));
+    let ready = make_ready(job, &places, &owner, may_mount);
+    let ask = |mark: &str| match &quick {
+        Some((server, exec)) => {
+            let run = Request::new("run").words([&places.state, mark]).words(&words);
+            Ask::Server(server, run.words(["--"]).words(exec))
         }
-        if let Some(turn) = &turn {
-            run = run
-                .word(format!("turn={}", turn.file))
-                .word(format!("token={}", turn.token))
-                .word(format!("turns={}", machine.turns_dir()));
+        None => {
+            let run = shim::call(&shim, "run", Path::new(&places.state)).word("0").word(mark);
+            Ask::Shell(ready.clone().then(&run.words(&words)))
         }
-        ready.clone().then(&run)
     };
     let mut patience = machine.host.patience();
     // A copy of a large tree takes its time.
     patience.each = Duration::from_secs(600);
     let started = machine
         .host
-        .repeat(&patience, |until| Attachment::start(&machine.host, script, until))
+        .repeat(&patience, |until| Attachment::start(&machine.host, ask, until))
         .map_err(|error| fault(FailureKind::Supervisor, &error))?;
     match started {
         Started::Attached { attachment, wanted } => {

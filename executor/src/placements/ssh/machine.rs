@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use super::{
     manifest::hex,
     options::{SshOptions, prepare_runtime_dir},
     removals::Removals,
+    session::Ask,
     trees::{self, SendError},
     turns::{self, Turns},
     workspace::Places,
@@ -36,7 +37,10 @@ use crate::{
         MachineFacts, Secret, Turn,
     },
     source::{PlacedSource, SourceRequest},
-    supervise::{JobRef, JobStatus, Limits, shim},
+    supervise::{
+        JobRef, JobStatus, Limits,
+        shim::{self, Server},
+    },
 };
 
 /// The way to a host, shared with the threads that keep something there.
@@ -99,7 +103,6 @@ pub struct RemoteSsh {
     shim: OnceLock<PathBuf>,
     /// Sources that were seen there by this process.
     placed: Mutex<Vec<PlacedSource>>,
-    asking: Mutex<()>,
     /// `runs/` of this executor's state directory.
     runs_dir: PathBuf,
     /// What must not show in a job's log.
@@ -136,7 +139,6 @@ impl RemoteSsh {
             facts: OnceLock::new(),
             shim: OnceLock::new(),
             placed: Mutex::default(),
-            asking: Mutex::new(()),
             runs_dir: runs_dir.to_owned(),
             withheld: Mutex::default(),
             begun: Mutex::default(),
@@ -181,10 +183,6 @@ impl RemoteSsh {
         Arc::clone(&self.host)
     }
 
-    pub(super) fn asking(&self) -> MutexGuard<'_, ()> {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn places(&self, job: &JobRef) -> Places {
         self.places_of(&job.run, &format!("{}.{}", job.node, job.attempt))
     }
@@ -227,11 +225,14 @@ impl RemoteSsh {
         self.ask_facts().map(|known| known.may_mount)
     }
 
-    /// Returns whether the supervisor starts a job without a shell there.
-    pub(super) fn has_quick_start(&self) -> Result<bool, Fault> {
+    /// Returns the supervisor there, if it can serve.
+    pub(super) fn server(&self) -> Result<Option<Server>, Fault> {
         let known = self.ask_facts()?;
-        let is_known = matches!(&*known.facts.architecture, "x86_64" | "aarch64");
-        Ok(known.has_perl && known.facts.system == "Linux" && is_known)
+        let system = format!("{}/{}", known.facts.system, known.facts.architecture);
+        if !known.has_perl || !matches!(&*system, "Linux/x86_64" | "Linux/aarch64") {
+            return Ok(None);
+        }
+        Ok(Some(Server { shim: self.shim()?, system }))
     }
 
     /// Runs a verb of the supervisor and returns its answer.
@@ -242,8 +243,13 @@ impl RemoteSsh {
         words: &[W],
     ) -> Result<String, Fault> {
         let script = shim::call(&self.shim()?, verb, Path::new(dir)).words(words);
+        self.answer(&Ask::Shell(script))
+    }
+
+    /// Returns what is answered, a failure as well.
+    pub(super) fn answer(&self, ask: &Ask<'_>) -> Result<String, Fault> {
         // `error WHY` comes with a status that is no success.
-        let answer = self.host.run(&script, &self.host.patience());
+        let answer = self.host.ask(ask, &self.host.patience());
         let answer = answer.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
         Ok(answer.text())
     }

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use super::machine::RemoteSsh;
+use super::{machine::RemoteSsh, session::Ask};
 use crate::{
     batch::Batch,
     fault::{FailureKind, Fault},
+    supervise::shim::Request,
 };
 
 /// What is to be removed from a host.
@@ -22,7 +23,15 @@ pub(super) fn remove(machine: &RemoteSsh, name: &str) -> Result<(), Fault> {
 }
 
 fn remove_all(machine: &RemoteSsh, names: &[String]) -> Vec<Result<(), Fault>> {
-    let answer = match machine.verb("clear", &format!("{}/runs", machine.work_dir), names) {
+    let runs = format!("{}/runs", machine.work_dir);
+    let answer = machine.server().and_then(|server| match server {
+        Some(server) => {
+            let clear = Request::new("clear").words([&runs]).words(names);
+            machine.answer(&Ask::Server(&server, clear))
+        }
+        None => machine.verb("clear", &runs, names),
+    });
+    let answer = match answer {
         Ok(answer) => answer,
         Err(fault) => return names.iter().map(|_| Err(fault.clone())).collect(),
     };

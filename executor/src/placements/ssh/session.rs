@@ -16,7 +16,38 @@ use super::{
     token::token,
     wire::{Wire, WireError},
 };
-use crate::command_line::Script;
+use crate::{
+    command_line::Script,
+    supervise::shim::{Request, Server},
+};
+
+/// What a session is asked.
+#[derive(Debug)]
+pub(super) enum Ask<'a> {
+    /// To run a script.
+    Shell(Script),
+    /// A request to a server, which may have to be started.
+    Server(&'a Server, Request),
+}
+
+impl Ask<'_> {
+    /// Returns who answers.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Shell(_) => Kind::Shell,
+            Self::Server(..) => Kind::Server,
+        }
+    }
+}
+
+/// Who is at the other end of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A shell.
+    Shell,
+    /// The supervisor's server, of which a shell can be made again.
+    Server,
+}
 
 /// What the login shell is told: the same words in sh, fish and csh.
 const REMOTE: &str = "exec sh -s";
@@ -46,6 +77,7 @@ pub(super) struct Session {
     master: Option<Arc<Master>>,
     /// The mark that ends the script under way, if one is.
     under_way: Option<String>,
+    kind: Kind,
     /// The library that the shell has read.
     library: Option<String>,
 }
@@ -71,16 +103,58 @@ impl Session {
                 return Err(SshError::new(&host, SshFault::NoClient, error.to_string()));
             }
         };
-        let mut session = Self { wire, host, master, under_way: None, library: None };
+        let (under_way, kind, library) = (None, Kind::Shell, None);
+        let mut session = Self { wire, host, master, under_way, kind, library };
         let mark = token();
-        let hello = format!("printf '\\n%s\\n' {mark}\n");
-        let greeted = session
+        session.greet(format!("printf '\\n%s\\n' {mark}\n").as_bytes(), &mark, until)?;
+        Ok(session)
+    }
+
+    /// Says something upon which the mark is heard, whatever comes before.
+    fn greet(&mut self, hello: &[u8], mark: &str, until: Instant) -> Result<(), SshError> {
+        let heard = self
             .wire
-            .write_all(hello.as_bytes(), until)
-            .and_then(|()| session.wire.skip_to(format!("\n{mark}\n").as_bytes(), until).map(drop));
-        match greeted {
-            Ok(()) => Ok(session),
-            Err(error) => Err(session.explain(error, SshFault::Shell)),
+            .write_all(hello, until)
+            .and_then(|()| self.wire.skip_to(format!("\n{mark}\n").as_bytes(), until));
+        heard.map(drop).map_err(|error| self.explain(error, SshFault::Shell))
+    }
+
+    /// Returns who is at the other end.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Has a shell at the other end.
+    fn be_shell(&mut self, until: Instant) -> Result<(), SshError> {
+        if self.kind == Kind::Server {
+            // Nothing is sent before it answers: the server would read what is the shell's.
+            self.tell(&Request::new("shell"), until)?;
+            self.finish(until)?;
+            self.kind = Kind::Shell;
+            self.library = None;
+        }
+        Ok(())
+    }
+
+    /// Has a server at the other end.
+    fn be_server(&mut self, server: &Server, until: Instant) -> Result<(), SshError> {
+        if self.kind == Kind::Shell {
+            let mark = token();
+            self.greet(server.start(&mark).as_bytes(), &mark, until)?;
+            self.kind = Kind::Server;
+        }
+        Ok(())
+    }
+
+    /// Returns what has the shell read the library that a script needs.
+    fn read_library(&mut self, script: &Script) -> Vec<u8> {
+        match script.library().filter(|&path| self.library.as_deref() != Some(path)) {
+            Some(library) => {
+                self.library = Some(library.to_owned());
+                // A file that is not there would end the shell.
+                format!("FORGE_LANES_LIBRARY=1; [ ! -r {library} ] || . {library}\n").into_bytes()
+            }
+            None => Vec::new(),
         }
     }
 
@@ -91,10 +165,34 @@ impl Session {
             && !self.wire.is_gone()
     }
 
-    /// Runs a script that reads nothing and returns its answer.
-    pub(super) fn request(&mut self, script: &Script, until: Instant) -> Result<Answer, SshError> {
-        self.begin(script, "</dev/null 2>&1", until)?;
+    /// Asks something that reads nothing and returns the answer.
+    pub(super) fn request(&mut self, ask: &Ask<'_>, until: Instant) -> Result<Answer, SshError> {
+        self.ask(ask, "</dev/null 2>&1", until)?;
         self.finish(until)
+    }
+
+    /// Asks something; `redirect` is for a script.
+    pub(super) fn ask(
+        &mut self,
+        ask: &Ask<'_>,
+        redirect: &str,
+        until: Instant,
+    ) -> Result<(), SshError> {
+        let (server, request) = match ask {
+            Ask::Shell(script) => return self.begin(script, redirect, until),
+            Ask::Server(server, request) => (server, request),
+        };
+        self.be_server(server, until)?;
+        self.tell(request, until)
+    }
+
+    /// Sends a request to the server.
+    fn tell(&mut self, request: &Request, until: Instant) -> Result<(), SshError> {
+        let mark = token();
+        let line = request.line(&mark);
+        self.under_way = Some(mark);
+        let written = self.wire.write_all(line.as_bytes(), until);
+        written.map_err(|error| self.explain(error, SshFault::Lost))
     }
 
     /// Starts a script; what it prints is read with the other functions, then [`finish`](Self::finish).
@@ -104,19 +202,11 @@ impl Session {
         redirect: &str,
         until: Instant,
     ) -> Result<(), SshError> {
+        self.be_shell(until)?;
         let mark = token();
         // One compound command: the shell has read all of it when it begins, so that a script may read
         // the same stdin.
-        let mut text = Vec::new();
-        if let Some(library) =
-            script.library().filter(|&path| self.library.as_deref() != Some(path))
-        {
-            // A file that is not there would end the shell.
-            text.extend(
-                format!("FORGE_LANES_LIBRARY=1; [ ! -r {library} ] || . {library}\n").bytes(),
-            );
-            self.library = Some(library.to_owned());
-        }
+        let mut text = self.read_library(script);
         text.extend_from_slice(b"{ (\n");
         text.extend_from_slice(script.as_bytes());
         let end = format!("\n) {redirect}\nprintf '\\n%s %s\\n' {mark} $?\n}}\n");

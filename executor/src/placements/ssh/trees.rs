@@ -21,7 +21,7 @@ use super::{
     error::{SshError, SshFault},
     host::{Host, Patience},
     manifest::{Entry, Manifest, hex},
-    session::{Answer, Session},
+    session::{Answer, Kind, Session},
     token::token,
     wire::WireError,
 };
@@ -326,7 +326,7 @@ fn upload(
     // A slow line is given its time: what is frozen is found by the heartbeat, not by this.
     let each = patience.each + Duration::from_secs(60 + bytes / 50_000);
     let answer = host.repeat(&Patience { each, ..*patience }, |until| {
-        let mut session = host.session(until)?;
+        let mut session = host.session(Kind::Shell, until)?;
         let ready = token();
         session.begin(&script(&ready), "2>&1", until)?;
         if let Some(answer) = session.await_ready(&ready, until)? {

@@ -18,15 +18,17 @@ use std::{
 
 use super::{
     Patience,
-    machine::{Reach, RemoteSsh, fault},
+    machine::{Reach, RemoteSsh},
+    session::Ask,
     token::token,
 };
 use crate::{
+    batch::Batch,
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Held, Turn},
-    supervise::shim,
+    supervise::shim::{self, Request, Server},
 };
 
 /// For how long a turn is ours without a job or a renewal.
@@ -54,6 +56,7 @@ pub(super) struct Taken {
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     shared: Arc<Shared>,
+    takes: Batch<Result<String, Fault>, Vec<String>>,
     keeper: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
@@ -109,6 +112,7 @@ impl Turns {
             let there = There {
                 host: machine.reach(),
                 shim: machine.shim()?,
+                server: machine.server()?,
                 directory: machine.turns_dir(),
             };
             let shared = Arc::clone(&self.shared);
@@ -175,6 +179,7 @@ pub(super) fn acquire(
     groups.dedup();
     let directory = wanted.holder.as_ref().map_or("-", |(_, directory)| directory.as_str());
     let mine = token();
+    machine.host.warm();
     loop {
         if control.level() > Level::Run {
             return Ok(None);
@@ -197,19 +202,11 @@ pub(super) fn acquire(
             return Ok(Some(Box::new(holding)));
         }
         machine.turns.keep(machine)?;
-        let take = shim::call(&machine.shim()?, "take", machine.turns_dir().as_ref())
-            .word(&mine)
-            .word(SECONDS.to_string())
-            .word(directory)
-            .word(places.unwrap_or(0).to_string())
-            .words(&groups);
-        let answer = {
-            // One of this process asks at a time: the others would only hear the same.
-            let _asking = machine.asking();
-            machine.host.check(&take, &machine.host.patience())
-        };
-        let answer = answer.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
-        let answer = String::from_utf8_lossy(&answer).trim().to_owned();
+        let mut words = vec![mine.clone(), SECONDS.to_string(), directory.to_owned()];
+        words.push(places.unwrap_or(0).to_string());
+        words.extend_from_slice(&groups);
+        // One of this process asks at a time: the others would only hear the same.
+        let answer = machine.turns.takes.ask(&words[..], |all| take(machine, all))?;
         if let Some(files) = answer.strip_prefix("taken") {
             for file in files.split_ascii_whitespace() {
                 hold(Taken { token: mine.clone(), file: file.to_owned() });
@@ -231,10 +228,30 @@ pub(super) fn acquire(
     }
 }
 
+/// Returns what the supervisor says to each request for turns.
+fn take(machine: &RemoteSsh, all: &[Vec<String>]) -> Vec<Result<String, Fault>> {
+    let shim = match machine.shim() {
+        Ok(shim) => shim,
+        Err(fault) => return vec![Err(fault); all.len()],
+    };
+    let script = all.iter().fold(Script::default(), |script, words| {
+        let call = shim::call(&shim, "take", machine.turns_dir().as_ref()).words(words);
+        script.text("(").then(&call).text(")\n")
+    });
+    match machine.answer(&Ask::Shell(script)) {
+        Err(fault) => vec![Err(fault); all.len()],
+        Ok(answer) => {
+            let mut lines = answer.lines();
+            all.iter().map(|_| Ok(lines.next().unwrap_or(&answer).trim().to_owned())).collect()
+        }
+    }
+}
+
 /// Where the keeper finds the turns.
 struct There {
     host: Arc<Reach>,
     shim: std::path::PathBuf,
+    server: Option<Server>,
     directory: String,
 }
 
@@ -245,26 +262,42 @@ impl fmt::Debug for There {
 }
 
 impl There {
-    /// Runs a verb for each turn, in one exchange.
-    fn tell(&self, verb: &str, seconds: Option<u64>, turns: &[Taken], budget: u64) {
-        if turns.is_empty() {
-            return;
-        }
+    /// Lets turns go.
+    fn drop(&self, turns: &[Taken]) {
+        let words = || turns.iter().flat_map(|turn| [&turn.token, &turn.file]);
+        self.tell(
+            5,
+            &match &self.server {
+                Some(server) => Ask::Server(
+                    server,
+                    Request::new("drop").words([&self.directory]).words(words()),
+                ),
+                None => Ask::Shell(
+                    shim::call(&self.shim, "drop", self.directory.as_ref()).words(words()),
+                ),
+            },
+        );
+    }
+
+    /// Keeps turns for another while.
+    fn hold(&self, turns: &[Taken]) {
         let script = turns.iter().fold(Script::default(), |script, turn| {
-            let mut call = shim::call(&self.shim, verb, self.directory.as_ref()).word(&turn.token);
-            if let Some(seconds) = seconds {
-                call = call.word(seconds.to_string());
-            }
-            script.text("(").then(&call.word(&turn.file)).text(")\n")
+            let call = shim::call(&self.shim, "hold", self.directory.as_ref()).word(&turn.token);
+            let call = call.word(SECONDS.to_string()).word(&turn.file);
+            script.text("(").then(&call).text(")\n")
         });
+        self.tell(10, &Ask::Shell(script));
+    }
+
+    /// Says something within so many seconds. A job holds its own turns as well, once it runs; what is not let go in
+    /// time is free by itself within a minute.
+    fn tell(&self, budget: u64, ask: &Ask<'_>) {
         let patience = Patience {
             each: Duration::from_secs(15),
             budget: Duration::from_secs(budget),
             give_up: &|| false,
         };
-        // A job holds its own as well, once it runs; what is not let go in time is free by itself within
-        // a minute.
-        let _ = self.host.check(&script, &patience);
+        let _ = self.host.ask(ask, &patience);
     }
 }
 
@@ -284,7 +317,7 @@ fn keep(shared: &Shared, there: &There) {
         gone.extend(over.into_iter().map(|(_, place)| place));
         if !gone.is_empty() {
             drop(ours);
-            there.tell("drop", None, &gone, 5);
+            there.drop(&gone);
             ours = shared.ours();
             continue;
         }
@@ -297,7 +330,9 @@ fn keep(shared: &Shared, there: &There) {
             let all: Vec<Taken> =
                 used.chain(ours.idle.iter().map(|(_, turn)| turn)).cloned().collect();
             drop(ours);
-            there.tell("hold", Some(SECONDS), &all, 10);
+            if !all.is_empty() {
+                there.hold(&all);
+            }
             ours = shared.ours();
             continue;
         }

@@ -55,17 +55,7 @@ enum View {
 
 /// Returns the script that makes everything ready for the supervisor's `run`, which is to follow in the same
 /// shell: in variables, what only the one that owns the directory may write and do. It can be run again at any time.
-/// `quick`: the host starts a job that needs no shell without one.
-pub(super) fn make_ready(
-    job: &Job,
-    places: &Places,
-    owner: &str,
-    may_mount: bool,
-    quick: bool,
-) -> Script {
-    if let Some(quick) = quick.then(|| without_shell(job, places, may_mount)).flatten() {
-        return Script::default().set("fl_exec", quick);
-    }
+pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
     let keeps_workspace = job.keep.output == Some(Output::Workspace);
     let mut ready = Script::default();
     if job.keep.output.is_some() {
@@ -141,11 +131,9 @@ fn bytes(script: &Script) -> std::ffi::OsString {
     std::ffi::OsString::from_vec(script.as_bytes().to_vec())
 }
 
-/// Up to this many bytes go into one variable of the environment.
-const MOST: usize = 60_000;
-
-/// Returns `fl_exec`, when nothing has to be copied, mounted besides the tree, kept or withheld.
-fn without_shell(job: &Job, places: &Places, may_mount: bool) -> Option<String> {
+/// Returns the directory, the variables and the words of a job that needs no shell: nothing has to be copied,
+/// mounted besides the tree, kept or withheld.
+pub(super) fn without_shell(job: &Job, places: &Places, may_mount: bool) -> Option<Vec<String>> {
     let plain = job.mounts.is_empty() && job.secrets.is_empty() && job.keep.output.is_none();
     if !plain || view(job, may_mount) != View::Mount {
         return None;
@@ -155,22 +143,7 @@ fn without_shell(job: &Job, places: &Places, may_mount: bool) -> Option<String> 
     words.extend(given.map(|(name, value)| format!("{name}={value}")));
     words.push("--".to_owned());
     words.extend(job.argv.iter().cloned());
-    let text: Vec<String> = words.iter().map(|word| percent(word)).collect();
-    Some(text.join(" ")).filter(|text| text.len() < MOST)
-}
-
-/// Writes every byte that a shell or a list of words might take for its own as `%XX`.
-fn percent(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:=,@+-".contains(&byte);
-    word.bytes().fold(String::with_capacity(word.len()), |mut text, byte| {
-        if plain(byte) {
-            text.push(char::from(byte));
-        } else {
-            use std::fmt::Write as _;
-            let _ = write!(text, "%{byte:02X}");
-        }
-        text
-    })
+    Some(words)
 }
 
 fn directory(job: &Job, workspace: String) -> String {
@@ -244,15 +217,4 @@ fn exports<'a>(variables: impl Iterator<Item = (&'a str, String)>) -> Script {
     variables
         .filter(|(name, _)| is_variable_name(name))
         .fold(Script::default(), |script, (name, value)| script.text("export ").set(name, value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_byte_of_a_word_is_a_blank_a_quote_or_a_separator() {
-        assert_eq!(percent("/a b/ü%'\n--x=1"), "/a%20b/%C3%BC%25%27%0A--x=1");
-        assert_eq!(percent(""), "");
-    }
 }
