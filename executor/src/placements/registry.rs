@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -11,9 +13,13 @@ use plans::{Placement, SshHost};
 use super::{
     Machine,
     local::Local,
-    ssh::{RemoteSsh, SshOptions},
+    ssh::{Entry, Manifest, RemoteSsh, Sources, SshOptions, What, object_digest},
 };
-use crate::fault::Fault;
+use crate::{
+    control::Control,
+    fault::Fault,
+    source::{EntryKind, PlacedSource, SourceRequest, Store},
+};
 
 /// Where this process keeps what its machines need.
 #[derive(Debug, Clone)]
@@ -78,14 +84,40 @@ impl Machines {
     /// Makes the machine of a host; its sources are made here, as if for this machine, and sent.
     fn remote(&self, host: &SshHost) -> Result<RemoteSsh, Fault> {
         let MachinesConfig { runs_dir, machine_dir, environment, executor: _ } = &self.config;
-        let trees = crate::source::Store::open(&machine_dir.join("trees"), environment)?;
+        let trees = Store::open(&machine_dir.join("trees"), environment)?;
         RemoteSsh::open(
             host,
             SshOptions::new(host.ssh.as_str(), &runtime_dir(environment)),
             &machine_dir.join("sent"),
             runs_dir,
-            Box::new(move |wanted, control| trees.place(wanted, control)),
+            Box::new(trees),
         )
+    }
+}
+
+impl Sources for Store {
+    fn place(&self, wanted: &SourceRequest, control: &Control) -> Result<PlacedSource, Fault> {
+        Self::place(self, wanted, control)
+    }
+
+    fn manifest(&self, wanted: &SourceRequest) -> Option<Manifest> {
+        let (files, listing) = self.listing(wanted)?;
+        let entries = listing.into_iter().map(|(entry, size)| {
+            let path = entry.path.into_vec();
+            let executable = entry.kind == EntryKind::Executable;
+            let what = match entry.kind {
+                EntryKind::File | EntryKind::Executable => {
+                    What::File { executable, size, digest: object_digest(&entry.object)? }
+                }
+                EntryKind::Symlink => {
+                    let link = std::fs::read_link(files.join(OsStr::from_bytes(&path))).ok()?;
+                    What::Link { target: link.into_os_string().into_vec() }
+                }
+                EntryKind::Submodule => What::EmptyDirectory,
+            };
+            Some(Entry { path, what })
+        });
+        Some(Manifest::from_entries(entries.collect::<Option<_>>()?))
     }
 }
 

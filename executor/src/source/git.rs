@@ -25,7 +25,7 @@ type Take<'a> = dyn FnMut(usize, u64, &mut dyn Read) -> Result<(), Fault> + 'a;
 
 /// What an entry of a tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum EntryKind {
+pub(crate) enum EntryKind {
     /// `100644`, and old `100664`.
     File,
     /// `100755`.
@@ -38,10 +38,10 @@ pub(super) enum EntryKind {
 
 /// An entry of a tree: anything but a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) path: Box<[u8]>,
-    pub(super) kind: EntryKind,
-    pub(super) object: Box<str>,
+pub(crate) struct Entry {
+    pub(crate) path: Box<[u8]>,
+    pub(crate) kind: EntryKind,
+    pub(crate) object: Box<str>,
 }
 
 impl Git<'_> {

@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 pub(crate) use store::Store;
 pub(crate) use unused::{remove as remove_unused, unused};
 
-use self::git::{Entry, Git};
+use self::git::Git;
+pub(crate) use self::git::{Entry, EntryKind};
 use crate::fault::{FailureKind, Fault};
 
 /// Which source a node sees, and where it comes from.

@@ -16,7 +16,12 @@ use std::{
 
 use plans::Checkout;
 
-use super::{PlacedSource, SourceRequest, build, git::Git, list::Listing, unused};
+use super::{
+    PlacedSource, SourceRequest, build,
+    git::{Entry, Git},
+    list::Listing,
+    unused,
+};
 use crate::{
     control::{Control, Level},
     directory,
@@ -65,6 +70,16 @@ impl Store {
         };
         in_use.insert(id, using);
         Ok(placed)
+    }
+
+    /// Returns the files of a tree that was placed, and what they are; not of a checkout, which holds more.
+    pub(crate) fn listing(&self, wanted: &SourceRequest) -> Option<(PathBuf, Vec<(Entry, u64)>)> {
+        if wanted.checkout == Checkout::Clone {
+            return None;
+        }
+        let tree = self.dir.join(wanted.id());
+        let Listing(entries) = Listing::read(&tree.join("list"))?;
+        Some((tree.join("files"), entries))
     }
 
     /// Locks a tree that is there and whole.
@@ -162,7 +177,7 @@ impl Store {
     fn nearest(
         &self,
         wanted: &SourceRequest,
-        entries: &[super::git::Entry],
+        entries: &[Entry],
     ) -> Option<(Listing, PathBuf, File)> {
         const LOOKED_AT: usize = 4;
         if wanted.checkout == Checkout::Clone {

@@ -14,10 +14,12 @@ use std::{
 use executor::{
     command_line::Script,
     control::{Control, Level},
+    fault::Fault,
     placements::{
         ControlCommand, Flow, Job, Keep, Machine as _, Turn, WorkspaceSource,
-        ssh::{Attachment, Host, LogEvent, RemoteSsh, SshFault},
+        ssh::{Attachment, Entry, Host, LogEvent, Manifest, RemoteSsh, Sources, SshFault, What},
     },
+    source::{PlacedSource, SourceRequest, SourceSpec},
     supervise::{JobRef, JobStatus, Limits, Reason, shim},
 };
 use proptest::prelude::*;
@@ -395,6 +397,10 @@ fn a_waiting_reader_is_woken() {
 
 /// The machine that the executor sees in the server.
 fn machine(sshd: &Sshd) -> RemoteSsh {
+    machine_with(sshd, Box::new(NoSources))
+}
+
+fn machine_with(sshd: &Sshd, sources: Box<dyn Sources>) -> RemoteSsh {
     let host = plans::SshHost {
         host: plans::HostName::new("far").expect("a name"),
         ssh: plans::SshDestination::new("testhost").expect("a destination"),
@@ -407,9 +413,78 @@ fn machine(sshd: &Sshd) -> RemoteSsh {
         sshd.options("testhost"),
         &sshd.root().join("cache"),
         &sshd.root().join("runs"),
-        Box::new(|_, _| panic!("no source is wanted")),
+        sources,
     )
     .expect("a machine")
+}
+
+/// One directory, whose files are known by their names alone.
+struct Named(std::path::PathBuf, &'static [(&'static str, u8)]);
+
+impl Sources for Named {
+    fn place(&self, wanted: &SourceRequest, _: &Control) -> Result<PlacedSource, Fault> {
+        Ok(PlacedSource { path: self.0.to_str().expect("UTF-8").to_owned(), id: wanted.id() })
+    }
+
+    fn manifest(&self, _: &SourceRequest) -> Option<Manifest> {
+        let entry = |&(path, content): &(&str, u8)| Entry {
+            path: path.as_bytes().to_vec(),
+            what: What::File { executable: false, size: 1, digest: [content; 32] },
+        };
+        Some(Manifest::from_entries(self.1.iter().map(entry).collect()))
+    }
+}
+
+#[test]
+fn a_tree_is_compared_by_what_the_repository_calls_its_files_and_made_for_a_host_that_lacks_it() {
+    let sshd = sshd!("");
+    let control = Control::new().expect("a control");
+    let here = sshd.root().join("here");
+    let write = |content: &str| {
+        std::fs::create_dir_all(&here).expect("a directory");
+        for name in ["a", "b", "c", "d", "e"] {
+            std::fs::write(here.join(name), content).expect("a file");
+        }
+    };
+    let wanted = |tree: &str| SourceRequest {
+        source: SourceSpec {
+            repository: here.clone(),
+            head: None,
+            tree: plans::ObjectId::new(tree.repeat(40)).expect("an id"),
+        },
+        checkout: plans::Checkout::Tree,
+        exclude: Vec::new(),
+    };
+    let place = |tree: &str, sources: Box<dyn Sources>| {
+        let machine = machine_with(&sshd, sources);
+        let placed = machine.place_source(&wanted(tree), &control).expect("a source");
+        machine.leave();
+        std::path::PathBuf::from(placed.path)
+    };
+    write("1");
+    let one = &[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)];
+    let two = &[("a", 2), ("b", 1), ("c", 1), ("d", 1), ("e", 1)];
+    let first = place("1", Box::new(Named(here.clone(), one)));
+    // What has the same name does not travel, and is not read.
+    write("2");
+    let second = place("2", Box::new(Named(here.clone(), two)));
+    let read = |tree: &Path, name: &str| std::fs::read_to_string(tree.join(name)).expect("a file");
+    assert_eq!((read(&first, "a").as_str(), read(&first, "e").as_str()), ("1", "1"));
+    assert_eq!((read(&second, "a").as_str(), read(&second, "e").as_str()), ("2", "1"));
+    // Nothing is made here for a host that has it.
+    assert_eq!(place("1", Box::new(NoSources)), first);
+}
+
+struct NoSources;
+
+impl Sources for NoSources {
+    fn place(&self, _: &SourceRequest, _: &Control) -> Result<PlacedSource, Fault> {
+        panic!("no source is wanted")
+    }
+
+    fn manifest(&self, _: &SourceRequest) -> Option<Manifest> {
+        None
+    }
 }
 
 #[test]

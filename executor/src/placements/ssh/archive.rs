@@ -25,7 +25,7 @@ pub(super) enum TarError {
     Wire(WireError),
 }
 
-/// What passed: the SHA-256 of the whole stream, and of each file in it by its number.
+/// What passed: the SHA-256 of the whole stream, and of each file that was unknown by its number.
 pub(super) type Passed = (String, Vec<(usize, [u8; 32])>);
 
 /// Writes entries as a tar stream into the session.
@@ -85,7 +85,9 @@ pub(super) fn append_all<W: Write>(
                 if *size <= SMALL {
                     content.clear();
                     file.take(*size).read_to_end(&mut content)?;
-                    digests.push((index, Sha256::digest(&content).into()));
+                    if entry.is_unread() {
+                        digests.push((index, Sha256::digest(&content).into()));
+                    }
                     whole(content.len() as u64, *size)?;
                     tar.append_data(&mut header, path, &content[..])?;
                 } else {
@@ -93,7 +95,9 @@ pub(super) fn append_all<W: Write>(
                         Hashing { file: (&mut file).take(*size), hash: Sha256::new() };
                     tar.append_data(&mut header, path, &mut hashing)?;
                     whole(*size - hashing.file.limit(), *size)?;
-                    digests.push((index, hashing.hash.finalize().into()));
+                    if entry.is_unread() {
+                        digests.push((index, hashing.hash.finalize().into()));
+                    }
                 }
             }
         }

@@ -20,11 +20,11 @@ use super::{
     examine,
     host::Host,
     jobs,
-    manifest::hex,
+    manifest::{Manifest, hex},
     options::{SshOptions, prepare_runtime_dir},
     removals::Removals,
     session::Ask,
-    trees::{self, SendError},
+    trees::{self, Look, SendError},
     turns::{self, Turns},
     workspace::Places,
 };
@@ -46,9 +46,18 @@ use crate::{
 /// The way to a host, shared with the threads that keep something there.
 pub(super) type Reach = Host;
 
-/// Makes a source on this machine, whence it is sent.
-pub type MakeSource =
-    Box<dyn Fn(&SourceRequest, &Control) -> Result<PlacedSource, Fault> + Send + Sync>;
+/// Where sources that are sent come from.
+pub trait Sources: Send + Sync {
+    /// Makes a source on this machine.
+    ///
+    /// # Errors
+    ///
+    /// When it is not to be had, or cannot be written.
+    fn place(&self, wanted: &SourceRequest, control: &Control) -> Result<PlacedSource, Fault>;
+
+    /// Returns what a source that was made consists of, if that is known without reading it.
+    fn manifest(&self, wanted: &SourceRequest) -> Option<Manifest>;
+}
 
 /// What is asked once of a host.
 struct Known {
@@ -98,7 +107,7 @@ pub struct RemoteSsh {
     pub(super) work_dir: String,
     /// Where manifests of what was sent are kept, on this machine.
     cache: PathBuf,
-    make_source: MakeSource,
+    sources: Box<dyn Sources>,
     facts: OnceLock<Known>,
     shim: OnceLock<PathBuf>,
     /// Sources that were seen there by this process.
@@ -124,7 +133,7 @@ impl RemoteSsh {
         options: SshOptions,
         cache: &Path,
         runs_dir: &Path,
-        make_source: MakeSource,
+        sources: Box<dyn Sources>,
     ) -> Result<Self, Fault> {
         prepare_runtime_dir(&options.runtime_dir).map_err(|error| {
             let what = format!("making {}", options.runtime_dir.display());
@@ -135,7 +144,7 @@ impl RemoteSsh {
             host: Arc::new(Host::new(options)),
             work_dir: host.work_dir.to_string(),
             cache: cache.to_owned(),
-            make_source,
+            sources,
             facts: OnceLock::new(),
             shim: OnceLock::new(),
             placed: Mutex::default(),
@@ -353,11 +362,8 @@ impl Machine for RemoteSsh {
         wanted: &SourceRequest,
         control: &Control,
     ) -> Result<PlacedSource, Fault> {
-        let here = (self.make_source)(wanted, control)?;
-        let there = PlacedSource {
-            path: format!("{}/trees/{}", self.work_dir, here.id),
-            id: here.id.clone(),
-        };
+        let id = wanted.id();
+        let there = PlacedSource { path: format!("{}/trees/{id}", self.work_dir), id };
         // One sends; whoever needs the same waits for it instead of sending it as well.
         let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
         if placed.contains(&there) {
@@ -365,15 +371,20 @@ impl Machine for RemoteSsh {
         }
         let patience = self.host.patience();
         let work_dir = Path::new(&self.work_dir);
-        let sent = trees::send(
-            &self.host,
-            work_dir,
-            &here.id,
-            Path::new(&here.path),
-            &self.cache,
-            &patience,
-        );
-        sent.map_err(|error| match &error {
+        let look = trees::look(&self.host, work_dir, &there.id, &patience);
+        let Look::Others(others) = look.map_err(|error| fault(FailureKind::Io, &error))? else {
+            placed.push(there.clone());
+            return Ok(there);
+        };
+        let (id, cache) = (&*there.id, &*self.cache);
+        let to = trees::To { host: &self.host, work_dir, id, cache, patience: &patience };
+        let make = || {
+            let here = self.sources.place(wanted, control).map_err(Box::new);
+            let here = here.map_err(SendError::Source)?;
+            Ok((PathBuf::from(here.path), self.sources.manifest(wanted)))
+        };
+        trees::send_beside(&others, &to, make).map_err(|error| match &error {
+            SendError::Source(fault) => (**fault).clone(),
             SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
             SendError::Unreadable { error: io, .. } => {
                 Fault::io(FailureKind::SourceMissing, &error, io)
@@ -389,6 +400,7 @@ impl Machine for RemoteSsh {
     fn send(&self, from: &Path, path: &str, mode: u32) -> Result<(), Fault> {
         let sent = trees::send_path(&self.host, from, Path::new(path), mode, &self.host.patience());
         sent.map_err(|error| match &error {
+            SendError::Source(fault) => (**fault).clone(),
             SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
             SendError::Unreadable { error: io, .. } => Fault::io(FailureKind::Io, &error, io),
             SendError::Corrupt(_) => Fault::new(FailureKind::Io, error.to_string()),

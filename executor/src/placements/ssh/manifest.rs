@@ -26,7 +26,7 @@ pub enum What {
         executable: bool,
         /// Its length in bytes.
         size: u64,
-        /// The SHA-256 of its content.
+        /// What names its content: its SHA-256, or what the repository calls it. Zeros: not read yet.
         digest: [u8; 32],
     },
     /// A symbolic link.
@@ -55,6 +55,11 @@ impl Entry {
             What::File { size, .. } => size,
             What::Link { .. } | What::EmptyDirectory => 0,
         }
+    }
+
+    /// Returns whether it is a file whose content has no name yet.
+    pub(super) fn is_unread(&self) -> bool {
+        matches!(self.what, What::File { digest, .. } if digest == [0; 32])
     }
 }
 
@@ -282,6 +287,11 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+/// Returns the name of a content that a repository gives it, in hex of up to 64 digits, as a digest.
+pub(crate) fn object_digest(object: &str) -> Option<[u8; 32]> {
+    unhex(format!("{object:0<64}").as_bytes())
 }
 
 fn unhex(text: &[u8]) -> Option<[u8; 32]> {

@@ -25,7 +25,7 @@ use super::{
     token::token,
     wire::WireError,
 };
-use crate::command_line::Script;
+use crate::{command_line::Script, fault::Fault};
 
 /// What sending a tree took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,9 @@ pub enum SendError {
     /// The host, or the way there.
     #[error(transparent)]
     Ssh(#[from] SshError),
+    /// There is no tree here to send.
+    #[error("{0}")]
+    Source(Box<Fault>),
     /// The tree here cannot be read.
     #[error("the source tree `{}` cannot be read: {error}", path.display())]
     Unreadable {
@@ -79,6 +82,42 @@ pub fn send(
     cache: &Path,
     patience: &Patience<'_>,
 ) -> Result<Sent, SendError> {
+    match look(host, work_dir, id, patience)? {
+        Look::There => Ok(Sent::AlreadyThere),
+        Look::Others(others) => {
+            let to = To { host, work_dir, id, cache, patience };
+            send_beside(&others, &to, || Ok((root.to_owned(), None)))
+        }
+    }
+}
+
+/// Where a tree is sent to.
+pub(super) struct To<'a> {
+    pub(super) host: &'a Host,
+    pub(super) work_dir: &'a Path,
+    /// What names its content.
+    pub(super) id: &'a str,
+    /// Keeps manifests of what was sent before.
+    pub(super) cache: &'a Path,
+    pub(super) patience: &'a Patience<'a>,
+}
+
+/// What trees a host has.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// The one that was asked for; it is new again.
+    There,
+    /// Some others, the newest first.
+    Others(Vec<String>),
+}
+
+/// Asks for a tree.
+pub(super) fn look(
+    host: &Host,
+    work_dir: &Path,
+    id: &str,
+    patience: &Patience<'_>,
+) -> Result<Look, SshError> {
     let ask = Script::new("umask 022\n")
         .set("trees", work_dir.join("trees"))
         .text("cd \"$trees\" 2>/dev/null || { mkdir -p \"$trees\" && cd \"$trees\"; } || exit 1\n")
@@ -88,32 +127,35 @@ pub fn send(
         );
     let answer = host.check(&ask, patience)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    if answer.lines().any(|line| line == "have") {
-        return Ok(Sent::AlreadyThere);
-    }
-    let unreadable = |error| SendError::Unreadable { path: root.to_owned(), error };
-    let known = cached(id, cache);
-    // What a tree is compared with has to be known by content; one that travels whole is read on its way.
-    let bases = bases(&answer, cache);
-    let mut prepared = None;
-    let manifest = match (known, bases.first()) {
-        (Some(manifest), _) => manifest,
-        (None, None) => Manifest::unread(root).map_err(unreadable)?,
-        (None, Some((newest, _))) => {
-            let manifest = thread::scope(|scope| {
-                // Most often it is the newest that is built upon: linked while the files here are read.
-                let preparing = scope.spawn(|| prepare(host, work_dir, newest, patience));
-                let manifest = Manifest::of_directory(root);
-                prepared = preparing.join().unwrap_or_default();
-                manifest
-            });
-            let manifest = manifest.map_err(unreadable)?;
-            store(id, cache, &manifest);
-            manifest
-        }
-    };
-    let mut corrupt = String::new();
-    let nearest = nearest(&manifest, bases);
+    let mut lines = answer.lines().map(|line| line.trim().to_owned());
+    Ok(if lines.clone().any(|line| line == "have") {
+        Look::There
+    } else {
+        Look::Others(lines.by_ref().collect())
+    })
+}
+
+/// A tree on this machine: its directory, and what is in it, where that is known without reading it; contents are
+/// compared by what it calls them.
+pub(super) type Tree = (PathBuf, Option<Manifest>);
+
+/// Sends a tree to a host that has only others; `make` makes it here.
+pub(super) fn send_beside(
+    others: &[String],
+    to: &To<'_>,
+    make: impl FnOnce() -> Result<Tree, SendError>,
+) -> Result<Sent, SendError> {
+    let &To { host, work_dir, id, cache, patience } = to;
+    let bases = bases(others, cache);
+    let (tree, mut prepared) = thread::scope(|scope| {
+        // Most often it is the newest that is built upon: linked while the tree is made and read here.
+        let newest = bases.first().map(|(newest, _)| newest);
+        let preparing =
+            newest.map(|newest| scope.spawn(|| prepare(host, work_dir, newest, patience)));
+        let tree = make().and_then(|tree| known(tree, id, !bases.is_empty(), cache));
+        (tree, preparing.and_then(|preparing| preparing.join().unwrap_or_default()))
+    });
+    let nearest = tree.as_ref().ok().and_then(|(_, manifest)| nearest(manifest, bases));
     let is_nearest =
         |prepared: &Prepared| nearest.as_ref().is_some_and(|(id, _)| *id == prepared.base);
     if let Some(unwanted) = prepared.take_if(|prepared| !is_nearest(prepared)) {
@@ -121,6 +163,8 @@ pub fn send(
         // What stays is collected once it is old.
         let _ = host.run(&trees.word(unwanted.name), patience);
     }
+    let (root, manifest) = tree?;
+    let mut corrupt = String::new();
     if let Some((base_id, base)) = nearest {
         let (entries, removed) = manifest.difference(&base);
         let counts = Sent::Difference { entries: entries.len(), removed: removed.len() };
@@ -130,7 +174,7 @@ pub fn send(
         let prepared = prepared.map(|prepared| prepared.name);
         let base = Some(Base { id: &base_id, prepared, removed, sweep });
         let delta = Delivery { manifest: &manifest, entries, base };
-        match deliver(host, work_dir, id, root, &delta, patience)? {
+        match deliver(host, work_dir, id, &root, &delta, patience)? {
             Delivered::Published(_) => return Ok(counts),
             // The other tree may have been collected, or touched by somebody. All of it, then.
             Delivered::Refused(why) => corrupt = why,
@@ -139,20 +183,45 @@ pub fn send(
     for _ in 0..2 {
         let entries = manifest.entries().iter().collect();
         let whole = Delivery { manifest: &manifest, entries, base: None };
-        match deliver(host, work_dir, id, root, &whole, patience)? {
+        match deliver(host, work_dir, id, &root, &whole, patience)? {
             Delivered::Published(digests) => {
                 let bytes = manifest.size();
                 let mut manifest = manifest;
-                for (index, digest) in digests {
-                    manifest.set_digest(index, digest);
+                if !digests.is_empty() {
+                    for (index, digest) in digests {
+                        manifest.set_digest(index, digest);
+                    }
+                    store(id, cache, &manifest);
                 }
-                store(id, cache, &manifest);
                 return Ok(Sent::Whole { bytes });
             }
             Delivered::Refused(why) => corrupt = why,
         }
     }
     Err(SendError::Corrupt(corrupt))
+}
+
+/// Returns what is in a tree. What is compared with another has to be known by content; one that travels whole is
+/// read on its way.
+fn known(
+    (root, manifest): Tree,
+    id: &str,
+    compared: bool,
+    cache: &Path,
+) -> Result<(PathBuf, Manifest), SendError> {
+    let unreadable = |error| SendError::Unreadable { path: root.clone(), error };
+    let manifest = match manifest {
+        Some(manifest) => manifest,
+        None => match cached(id, cache) {
+            Some(manifest) => return Ok((root, manifest)),
+            None if !compared => {
+                return Ok((root.clone(), Manifest::unread(&root).map_err(unreadable)?));
+            }
+            None => Manifest::of_directory(&root).map_err(unreadable)?,
+        },
+    };
+    store(id, cache, &manifest);
+    Ok((root, manifest))
 }
 
 /// What is to travel.
@@ -483,12 +552,12 @@ fn store(id: &str, cache: &Path, manifest: &Manifest) {
 }
 
 /// Returns the newest trees over there that are known here.
-fn bases(listing: &str, cache: &Path) -> Vec<(String, Manifest)> {
-    let plain = |name: &&str| {
+fn bases(names: &[String], cache: &Path) -> Vec<(String, Manifest)> {
+    let plain = |name: &&String| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    let names = listing.lines().map(str::trim).filter(plain);
-    names.filter_map(|name| Some((name.to_owned(), cached(name, cache)?))).take(4).collect()
+    let names = names.iter().filter(plain);
+    names.filter_map(|name| Some((name.clone(), cached(name, cache)?))).take(4).collect()
 }
 
 /// Returns the tree over there from which the least is to do, if it saves more than half.
