@@ -39,7 +39,8 @@
 #   set -- SYSTEM SHIM HELLO; FORGE_LANES_LIBRARY=serve; . shim.sh
 # SHIM is this script. It says HELLO on a line of its own and then answers requests, a line each: "END VERB WORD…", every word
 # with %XX for what is no letter. After the answer comes a line "END STATUS". The verbs:
-#   run     DIR MARKER [options of run] -- JOBDIR [NAME=VALUE…] -- PROGRAM WORD…   as above, with no shell in between
+#   run     DIR MARKER [options of run] [ready=SCRIPT] -- JOBDIR [NAME=VALUE…] -- PROGRAM WORD…
+#       as above, with no shell in between; SCRIPT stands for $fl_ready
 #   clear   ROOT DIR…     as above
 #   drop    TURNS TOKEN FILE [TOKEN FILE…]
 #   shell   it becomes `sh -s`
@@ -237,6 +238,17 @@ sub supervise {
         unlink "pid", "lease", "log", "exit", "claim";
         nay($t, "error no_space");
     }
+    if ($q{ready} ne "") {
+        my $k = open(my $h, "-|") // nay($t, "error no_supervisor");
+        if (!$k) { open STDERR, ">&STDOUT"; exec "/bin/sh", "-c", $q{ready}; leave() }
+        my @said = <$h>;
+        if (!close $h) {
+            put("exit", sprintf("%-251sEND.\n", "1 code=- signal=- reason=broken evidence=none killed=0 started=0 ended=0"
+                . " elapsed_ms=0"), "+<");
+            chomp(my $why = $said[-1] // "");
+            nay($t, "error $why");
+        }
+    }
     syswrite $t, "started\n";
     open STDOUT, ">>", "log";
     open STDERR, ">&STDOUT";
@@ -277,7 +289,7 @@ sub turn {
 sub run {
     my $m;
     ($d, $m) = splice @_, 0, 2;
-    %q = map { $_ => "" } "keep", "uses", "view", "over", "owner", "tree";
+    %q = map { $_ => "" } "keep", "uses", "view", "over", "owner", "tree", "ready";
     @q{"timeout", "lease", "grace"} = (0, 0, 5);
     while (@_ && (my $w = shift) ne "--") { my ($k, $v) = split /=/, $w, 2; $q{$k} = $v }
     my $wanted = turn();

@@ -485,9 +485,15 @@ fn places_and_groups_of_a_host_hold_over_executors() {
 #[test]
 fn a_secret_reaches_the_job_and_nothing_else() {
     let far = far!();
-    let mut node = far.node("execute-a", "echo \"value: $TOKEN\"; [ ${#TOKEN} = 21 ]", &[]);
-    node.spec.secrets = [plans::EnvName::new("TOKEN").expect("a name")].into();
-    let plan = far.world.plan(vec![node]);
+    // While it runs, no file over there holds it, but what the job itself writes.
+    let nowhere = format!("! grep -rqF \"$TOKEN\" '{}'", far.work_dir().display());
+    let says = "echo \"value: $TOKEN\"; [ ${#TOKEN} = 21 ]";
+    let mut nodes = vec![far.node("execute-a", says, &["execute-b"])];
+    nodes.push(far.node("execute-b", &nowhere, &[]));
+    for node in &mut nodes {
+        node.spec.secrets = [plans::EnvName::new("TOKEN").expect("a name")].into();
+    }
+    let plan = far.world.plan(nodes);
     let output = far.command(&["apply", &plan]).env("TOKEN", "hunter2 hunter2'$HOME").output();
     Ended::of(output.expect("the program starts")).code(0);
     assert_eq!(far.log("execute-a"), "value: ***\n");

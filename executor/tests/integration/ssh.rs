@@ -16,7 +16,7 @@ use executor::{
     control::{Control, Level},
     fault::Fault,
     placements::{
-        ControlCommand, Flow, Job, Keep, Machine as _, Turn, WorkspaceSource,
+        BindMount, ControlCommand, Flow, Job, Keep, Machine as _, Turn, WorkspaceSource,
         ssh::{Attachment, Entry, Host, LogEvent, Manifest, RemoteSsh, Sources, SshFault, What},
     },
     source::{PlacedSource, SourceRequest, SourceSpec},
@@ -503,10 +503,33 @@ fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
     drop(elsewhere);
 }
 
+/// How a job comes to its workspace, which decides how it is started.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// It sees the tree.
+    Seen,
+    /// It has a copy, which is made before.
+    Copied,
+    /// It has a copy and a mount, which takes a shell.
+    Mounted,
+}
+
+impl Way {
+    /// Those that there are for who may not mount, or may.
+    fn all() -> &'static [Self] {
+        let all = &[Self::Seen, Self::Copied, Self::Mounted];
+        if rustix::process::geteuid().is_root() { all } else { &all[..2] }
+    }
+}
+
 /// A job of that host, which sees an empty tree.
-fn job(sshd: &Sshd, node: &str, argv: &[&str], writable: bool) -> Job {
+fn job(sshd: &Sshd, node: &str, argv: &[&str], way: Way) -> Job {
     let tree = sshd.root().join("tree");
     fs::create_dir_all(&tree).expect("made");
+    let mount = BindMount {
+        from: tree.display().to_string(),
+        to: sshd.root().join("mounted").display().to_string(),
+    };
     Job {
         job: JobRef { run: "run".to_owned(), node: node.to_owned(), attempt: 1 },
         argv: argv.iter().map(|&word| word.to_owned()).collect(),
@@ -514,9 +537,9 @@ fn job(sshd: &Sshd, node: &str, argv: &[&str], writable: bool) -> Job {
         keep_env: Vec::new(),
         secrets: Default::default(),
         workspace: WorkspaceSource::Output(tree.display().to_string()),
-        writable,
+        writable: way != Way::Seen,
         working_dir: None,
-        mounts: Vec::new(),
+        mounts: if way == Way::Mounted { vec![mount] } else { Vec::new() },
         limits: Limits {
             timeout: Duration::from_secs(60),
             lease: Duration::from_secs(60),
@@ -543,8 +566,8 @@ fn a_start_that_comes_after_its_attempt_was_removed_comes_to_nothing() {
     let machine = machine(&sshd);
     let count = sshd.root().join("count");
     let script = format!("echo x >>{}", count.display());
-    for writable in [false, true] {
-        let job = job(&sshd, &format!("execute-{writable}"), &["sh", "-c", &script], writable);
+    for &way in Way::all() {
+        let job = job(&sshd, &format!("execute-{way:?}"), &["sh", "-c", &script], way);
         run(&machine, &job);
         // From a connection that was thought dead, say.
         let late = machine.start(&job).expect_err("it is over");
@@ -562,7 +585,7 @@ fn a_job_that_cannot_be_run_says_why_however_it_is_started() {
     let file = sshd.root().join("file");
     fs::write(&file, "").expect("written");
     let file = file.to_str().expect("UTF-8");
-    for writable in [false, true] {
+    for &way in Way::all() {
         let cases = [
             ("lacks", &["no-such-program"][..], None, Reason::NotFound, "no such program"),
             ("path", &["/no/such/program"], None, Reason::NotFound, "no such program"),
@@ -570,12 +593,12 @@ fn a_job_that_cannot_be_run_says_why_however_it_is_started() {
             ("dir", &["true"], Some("no/such"), Reason::NoWorkingDir, "no such working directory"),
         ];
         for (name, argv, below, reason, says) in cases {
-            let mut job = job(&sshd, &format!("execute-{name}-{writable}"), argv, writable);
+            let mut job = job(&sshd, &format!("execute-{name}-{way:?}"), argv, way);
             job.working_dir = below.map(|below| plans::WorkspacePath::new(below).expect("a path"));
             let JobStatus::Exited(ended) = run(&machine, &job) else { panic!("no verdict") };
-            assert_eq!(ended.reason, reason, "{name} {writable}");
+            assert_eq!(ended.reason, reason, "{name} {way:?}");
             let log = fs::read_to_string(&job.log).expect("a log");
-            assert!(log.contains(says), "{name} {writable}: {log}");
+            assert!(log.contains(says), "{name} {way:?}: {log}");
         }
     }
 }
@@ -601,11 +624,11 @@ fn words_and_variables_of_jobs_come_through_unchanged_however_they_are_started()
     let echo = "printf '%s\\0' \"$@\" \"$VALUE\"";
     runner
         .run(&(proptest::collection::vec(text(), 0..6), text()), |(words, value)| {
-            for writable in [false, true] {
+            for &way in Way::all() {
                 next.set(next.get() + 1);
                 let mut argv = vec!["sh", "-c", echo, "sh"];
                 argv.extend(words.iter().map(String::as_str));
-                let mut job = job(&sshd, &format!("execute-{}", next.get()), &argv, writable);
+                let mut job = job(&sshd, &format!("execute-{}", next.get()), &argv, way);
                 job.env.insert("VALUE".to_owned(), value.clone());
                 let JobStatus::Exited(ended) = run(&machine, &job) else { panic!("no verdict") };
                 prop_assert_eq!(ended.code, Some(0));

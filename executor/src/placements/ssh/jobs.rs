@@ -11,7 +11,7 @@ use super::{
     machine::{RemoteSsh, fault},
     removals,
     session::Ask,
-    workspace::{Places, make_ready, room, shown, used, without_shell},
+    workspace::{Places, room, shown, used, with_shell, without_shell},
 };
 use crate::{
     command_line::Script,
@@ -63,16 +63,15 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
         words.push(format!("token={}", turn.token));
         words.push(format!("turns={}", machine.turns_dir()));
     }
-    let quick = machine.server()?.zip(without_shell(job, &places, may_mount));
-    let ready = make_ready(job, &places, &owner, may_mount);
+    let quick = machine.server()?.zip(without_shell(job, &places, &owner, may_mount));
     let ask = |mark: &str| match &quick {
         Some((server, exec)) => {
             let run = Request::new("run").words([&places.state, mark]).words(&words);
-            Ask::Server(server, run.words(["--"]).words(exec))
+            Ask::Server(server, run.words(exec))
         }
         None => {
             let run = shim::call(&shim, "run", Path::new(&places.state)).word("0").word(mark);
-            Ask::Shell(ready.clone().then(&run.words(&words)))
+            Ask::Shell(with_shell(job, &places, &owner, may_mount).then(&run.words(&words)))
         }
     };
     let mut patience = machine.host.patience();

@@ -53,10 +53,17 @@ enum View {
     Mount,
 }
 
-/// Returns the script that makes everything ready for the supervisor's `run`, which is to follow in the same
-/// shell: in variables, what only the one that owns the directory may write and do. It can be run again at any time.
-pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
-    let keeps_workspace = job.keep.output == Some(Output::Workspace);
+/// Returns what sets the variables of which the supervisor's `run`, which is to follow in the same shell, takes the job:
+/// what only the one that owns the directory may write and do.
+pub(super) fn with_shell(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
+    Script::default()
+        .set("fl_ready", bytes(&ready(job, places, owner, may_mount)))
+        .set("fl_cmd", bytes(&command(job, places, may_mount)))
+        .set("fl_env", bytes(&secrets(job)))
+}
+
+/// Returns the script that makes everything ready. It can be run again at any time.
+fn ready(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
     let mut ready = Script::default();
     if job.keep.output.is_some() {
         let output = Script::new("mkdir -p").word(&places.output).text(" && printf '%s\\n'");
@@ -65,13 +72,10 @@ pub(super) fn make_ready(job: &Job, places: &Places, owner: &str, may_mount: boo
     }
     if view(job, may_mount) != View::Mount {
         let locked = view(job, may_mount) == View::LockedCopy;
-        ready = ready.set("tree", tree(job)).set("ws", places.copy(keeps_workspace));
+        ready = ready.set("tree", tree(job)).set("ws", workspace(job, places, may_mount));
         ready = ready.text(if locked { LOCKED_COPY } else { WRITABLE_COPY });
     }
-    Script::default()
-        .set("fl_ready", bytes(&ready))
-        .set("fl_cmd", bytes(&command(job, places, may_mount)))
-        .set("fl_env", bytes(&secrets(job)))
+    ready
 }
 
 /// Returns the words that tell the supervisor's `run` of the directory it is to make.
@@ -131,19 +135,35 @@ fn bytes(script: &Script) -> std::ffi::OsString {
     std::ffi::OsString::from_vec(script.as_bytes().to_vec())
 }
 
-/// Returns the directory, the variables and the words of a job that needs no shell: nothing has to be copied,
-/// mounted besides the tree, kept or withheld.
-pub(super) fn without_shell(job: &Job, places: &Places, may_mount: bool) -> Option<Vec<String>> {
-    let plain = job.mounts.is_empty() && job.secrets.is_empty() && job.keep.output.is_none();
-    if !plain || view(job, may_mount) != View::Mount {
+/// Returns what a server's `run` is told of a job that needs no shell, after its options: nothing has to be mounted
+/// besides the tree.
+pub(super) fn without_shell(
+    job: &Job,
+    places: &Places,
+    owner: &str,
+    may_mount: bool,
+) -> Option<Vec<String>> {
+    if !job.mounts.is_empty() {
         return None;
     }
-    let mut words = vec![directory(job, tree(job).to_owned())];
-    let given = variables(job, places).into_iter().filter(|(name, _)| is_variable_name(name));
+    let ready = ready(job, places, owner, may_mount);
+    let ready = String::from_utf8_lossy(ready.as_bytes()).into_owned();
+    let directory = directory(job, workspace(job, places, may_mount));
+    let mut words = vec![format!("ready={ready}"), "--".to_owned(), directory];
+    let secrets = job.secrets.iter().map(|(name, value)| (&**name, value.reveal().to_owned()));
+    let given = secrets.chain(variables(job, places)).filter(|(name, _)| is_variable_name(name));
     words.extend(given.map(|(name, value)| format!("{name}={value}")));
     words.push("--".to_owned());
     words.extend(job.argv.iter().cloned());
     Some(words)
+}
+
+/// Returns where the job finds its workspace.
+fn workspace(job: &Job, places: &Places, may_mount: bool) -> String {
+    match view(job, may_mount) {
+        View::Mount => tree(job).to_owned(),
+        View::Copy | View::LockedCopy => places.copy(job.keep.output == Some(Output::Workspace)),
+    }
 }
 
 fn directory(job: &Job, workspace: String) -> String {
@@ -156,12 +176,7 @@ fn directory(job: &Job, workspace: String) -> String {
 /// Returns `cmd`.
 fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
     let view = view(job, may_mount);
-    let keeps_workspace = job.keep.output == Some(Output::Workspace);
-    let workspace = match view {
-        View::Mount => tree(job).to_owned(),
-        View::Copy | View::LockedCopy => places.copy(keeps_workspace),
-    };
-    let directory = directory(job, workspace);
+    let directory = directory(job, workspace(job, places, may_mount));
     let enter = |script: Script| {
         script.set("_fl_dir", &directory).text(ENTER).text("_fl_enter").text(" \"$@\"\n")
     };
