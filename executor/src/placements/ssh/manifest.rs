@@ -6,15 +6,14 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fmt::Write as _,
     fs, io,
-    os::unix::{
-        ffi::{OsStrExt, OsStringExt},
-        fs::PermissionsExt,
-    },
+    os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat};
 use sha2::{Digest, Sha256};
 
 /// What stands at a path.
@@ -86,39 +85,63 @@ impl Manifest {
     ///
     /// When something cannot be read, or is neither a file, a directory nor a link.
     pub fn of_directory(root: &Path) -> io::Result<Self> {
-        let mut manifest = Self::unread(root)?;
-        for entry in &mut manifest.entries {
-            if let What::File { digest, size, .. } = &mut entry.what {
-                (*digest, *size) = hash_file(&below(root, &entry.path))?;
-            }
-        }
-        Ok(manifest)
+        let mut chunk = vec![0; 64 * 1024];
+        Self::scan(root, |mut file| hash_file(&mut file, &mut chunk))
     }
 
     /// Reads the tree at `root` without the content of any file: the digests are zeros until
     /// [`set_digest`](Self::set_digest).
     pub(super) fn unread(root: &Path) -> io::Result<Self> {
+        Self::scan(root, |file| Ok(([0; 32], file.metadata()?.len())))
+    }
+
+    /// Reads a tree; `read` returns what the content of a file hashes to, and its size. Every name is looked up in the
+    /// handle of its directory, which costs less than a path.
+    fn scan(
+        root: &Path,
+        mut read: impl FnMut(fs::File) -> io::Result<([u8; 32], u64)>,
+    ) -> io::Result<Self> {
         let mut entries = Vec::new();
         let mut pending = vec![PathBuf::new()];
         while let Some(relative) = pending.pop() {
             let mut is_empty = true;
-            for entry in fs::read_dir(root.join(&relative))? {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let directory = openat(CWD, root.join(&relative), flags, Mode::empty())?;
+            for entry in Dir::read_from(&directory)? {
                 let entry = entry?;
-                is_empty = false;
-                let path = relative.join(entry.file_name());
-                let kind = entry.file_type()?;
-                let what = if kind.is_dir() {
-                    pending.push(path);
+                let name = entry.file_name();
+                if matches!(name.to_bytes(), b"." | b"..") {
                     continue;
-                } else if kind.is_symlink() {
-                    What::Link { target: fs::read_link(entry.path())?.into_os_string().into_vec() }
-                } else if kind.is_file() {
-                    let found = entry.metadata()?;
-                    let executable = found.permissions().mode() & 0o100 != 0;
-                    What::File { executable, size: found.len(), digest: [0; 32] }
-                } else {
-                    let text = format!("`{}` is no file, directory or link", path.display());
-                    return Err(io::Error::other(text));
+                }
+                is_empty = false;
+                let path = relative.join(OsStr::from_bytes(name.to_bytes()));
+                let kind = match entry.file_type() {
+                    // Not every file system says so by itself.
+                    FileType::Unknown => {
+                        let found = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                        FileType::from_raw_mode(found.st_mode)
+                    }
+                    kind => kind,
+                };
+                let what = match kind {
+                    FileType::Directory => {
+                        pending.push(path);
+                        continue;
+                    }
+                    FileType::Symlink => What::Link {
+                        target: readlinkat(&directory, name, Vec::new())?.into_bytes(),
+                    },
+                    FileType::RegularFile => {
+                        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                        let file = openat(&directory, name, flags, Mode::empty())?;
+                        let executable = fstat(&file)?.st_mode & 0o100 != 0;
+                        let (digest, size) = read(file.into())?;
+                        What::File { executable, size, digest }
+                    }
+                    _ => {
+                        let text = format!("`{}` is no file, directory or link", path.display());
+                        return Err(io::Error::other(text));
+                    }
                 };
                 entries.push(Entry { path: path.into_os_string().into_vec(), what });
             }
@@ -262,16 +285,14 @@ impl Manifest {
 
 /// Returns the path an entry has below `root`.
 pub(super) fn below(root: &Path, path: &[u8]) -> PathBuf {
-    root.join(std::ffi::OsStr::from_bytes(path))
+    root.join(OsStr::from_bytes(path))
 }
 
-fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
-    let mut file = fs::File::open(path)?;
+fn hash_file(file: &mut fs::File, chunk: &mut [u8]) -> io::Result<([u8; 32], u64)> {
     let mut hash = Sha256::new();
-    let mut chunk = [0; 64 * 1024];
     let mut size = 0;
     loop {
-        let count = io::Read::read(&mut file, &mut chunk)?;
+        let count = io::Read::read(file, chunk)?;
         if count == 0 {
             return Ok((hash.finalize().into(), size));
         }

@@ -297,6 +297,15 @@ tee "$trees/$new.pipe" | { tar -xf -; status=$?; cat >/dev/null; (exit $status);
 wait
 "#;
 
+/// The same with so little that it is kept whole for a moment: in half as many processes.
+const RECEIVE_LITTLE: &str = r#"
+{ head -c "$size" >"$trees/$new.tar" && tar -xf "$trees/$new.tar"; } || { status=$?
+    head -c 65536 /dev/zero 2>/dev/null >.probe || echo 'error no_space'
+    cat >/dev/null; remove; exit $status; }
+[ -z "${no_base-}" ] || { remove; echo 'no base'; exit 0; }
+hash <"$trees/$new.tar" >"$trees/$new.sum"
+"#;
+
 /// Prints `arrived SUM NAME`, or what is wrong.
 const VERIFY: &str = r#"
 names -type f >"$trees/$new.files" &
@@ -336,7 +345,7 @@ fn deliver(
             .and_then(|()| archive.into_inner())
             .map_err(|error| SendError::Unreadable { path: root.to_owned(), error })?;
         let sum = hex(&Sha256::digest(&packed));
-        let receive = delivery_script(work_dir, delivery);
+        let receive = delivery_script(work_dir, delivery, Some(packed.len()));
         let script = |ready: &str| {
             let script = receive(ready).set("sum", &sum).set("id", id);
             script
@@ -354,7 +363,7 @@ fn deliver(
             last => Delivered::Refused(last.unwrap_or("no answer").to_owned()),
         });
     }
-    let script = delivery_script(work_dir, delivery);
+    let script = delivery_script(work_dir, delivery, None);
     let passed = Cell::new((String::new(), Vec::new()));
     let answer = thread::scope(|scope| {
         // The session that receives is over then: one for what follows.
@@ -487,10 +496,11 @@ pub(super) fn send_path(
 }
 
 /// Returns the script that receives a delivery, given the mark it prints when it is ready for the tar; each
-/// try receives under a name of its own.
+/// try receives under a name of its own. `little`: how many bytes, of a tar that is packed already.
 fn delivery_script<'a>(
     work_dir: &Path,
     delivery: &'a Delivery<'a>,
+    little: Option<usize>,
 ) -> impl Fn(&str) -> Script + use<'a> {
     let digests = delivery.manifest.digests();
     let head = Script::new("umask 022\n")
@@ -501,7 +511,11 @@ fn delivery_script<'a>(
         .text("cd \"$trees\" || exit 1\n");
     move |ready| {
         let new = format!(".new-{ready}");
-        let mut script = head.clone().set("new", &new).text("mkfifo \"$new.pipe\" || exit 1\n");
+        let script = head.clone().set("new", &new);
+        let (mut script, receive) = match little {
+            Some(size) => (script.set("size", size.to_string()), RECEIVE_LITTLE),
+            None => (script.text("mkfifo \"$new.pipe\" || exit 1\n"), RECEIVE),
+        };
         script = match &delivery.base {
             None => script.text("mkdir \"$new\" && cd \"$new\" || exit 1\n"),
             Some(Base { id, prepared, removed, sweep }) => {
@@ -529,7 +543,7 @@ fn delivery_script<'a>(
                 script
             }
         };
-        script.text("printf '%s\\n'").word(ready).text(RECEIVE).text(VERIFY)
+        script.text("printf '%s\\n'").word(ready).text(receive).text(VERIFY)
     }
 }
 
