@@ -28,9 +28,9 @@
 #       start and attach in one, in a directory that it makes with tmp/ and artifacts/. In $fl_cmd and $fl_env it is given
 #       what else is in `cmd` and `env`, in $fl_ready what is to be done before the job starts; only who claimed the
 #       directory writes and does that. Its first frame is "MARKER started|already [wanted]" or "MARKER error WHY".
-#       system: where it is Linux/x86_64 or Linux/aarch64, system calls of perl's stand for programs. view: the job sees TREE read-only, whoever it is. over: nothing is started where that file is. owner: kept in
-#       DIR/../owner. tree: has to be there. turn: this turn is taken for this job now; "wanted": somebody
-#       else waits for a place.
+#       system: where it is Linux/x86_64 or Linux/aarch64, system calls of perl's stand for programs. view: the job sees
+#       TREE read-only, whoever it is. over: nothing is started where that file is. owner: kept in DIR/../owner. tree: has
+#       to be there. turn: this turn is taken for this job now; "wanted": somebody else waits for a place.
 #   end     DIR NAME      ends whatever has FORGE_LANES_COOKIE=NAME in its environment: "ended"
 #   clear   ROOT DIR…     gc force for many that are over: for each of them "removed DIR" or "error DIR WHY".
 #       RUN/NODE.ATTEMPT leaves the empty file ROOT/../over/RUN+NODE.ATTEMPT, where there is that directory.
@@ -148,7 +148,8 @@ sub ended {
 # as its supervisor. Whatever is not an end with status 0 within a second is left to a shell: `watch` for the supervisor,
 # `join` for who follows.
 SERVE=$HEAD'
-my ($c, $shim, $hello, $names) = @ARGV;
+my ($c, $shim, $hello, $names, $opt) = @ARGV;
+$ENV{PERL5OPT} = $opt if $opt ne "";
 umask 077;
 numbers($c);
 chomp(my $boot = line("/proc/sys/kernel/random/boot_id"));
@@ -229,8 +230,8 @@ sub supervise {
         $q{tree} eq "" || -d $q{tree} or nay($t, "error the source tree is gone");
     }
     sysopen(my $f, "claim", 0301, 0600) or nay($t, -e "claim" ? "already" : "error no_space");
-    @at = ("$$-$o[19]-$boot", centis(), time);
-    my $until = $q{lease} ? int($at[1] / 100) + $q{lease} : "-";
+    @at = ("$$-$o[19]-$boot");
+    my $until = $q{lease} ? int(centis() / 100) + $q{lease} : "-";
     my $i = "$$ $o[19] $boot\n$q{uses}\n";
     if (!(syswrite($f, $i) == length $i && close($f) && put("pid", sprintf "%-63s\n%-28s.\n", "-", "-")
         && put("lease", sprintf "%-15s\n%-15s\n", $until, "-") && put("log", "")
@@ -249,6 +250,7 @@ sub supervise {
             nay($t, "error $why");
         }
     }
+    @at[1, 2] = (centis(), time);
     syswrite $t, "started\n";
     open STDOUT, ">>", "log";
     open STDERR, ">&STDOUT";
@@ -373,7 +375,10 @@ while (defined(my $l = <STDIN>)) {
 [ "${FORGE_LANES_LIBRARY:-}" != serve ] || {
     well_known
     export PATH
-    exec perl -e "$SERVE" -- "$@" "$NAMES"
+    # No setting of the login turns bytes into characters here; a job may have asked for it.
+    set -- "$@" "$NAMES" "${PERL5OPT:-}"
+    unset PERL5OPT
+    exec perl -C0 -e "$SERVE" -- "$@"
 }
 
 # -------------------------------------------------------------------------------------------- facts

@@ -855,7 +855,7 @@ fn served(bench: &Bench) {
     let drop = Request::new("drop").words([turns.display().to_string().as_str()]).words(drop);
     let run = |name: &str, exec: &[&str]| {
         let directory = format!("{root}/r/{name}");
-        let run = Request::new("run").words([&directory, "M"]).words(["--", "/", "V=a b"]);
+        let run = Request::new("run").words([&directory, "M"]).words(["--", "/", "V=a ü"]);
         run.words(["--"]).words(exec)
     };
     let clear = |names: &[&str]| Request::new("clear").words([&root]).words(names);
@@ -870,13 +870,16 @@ fn served(bench: &Bench) {
         Request::new("shell").line("E8"),
         "echo a shell: $((6 * 7))\n".to_owned(),
     ];
-    let output = in_server(bench, &system, &requests.concat()).output().expect("the shell runs");
+    // A login may well want every program to see characters instead of bytes.
+    let mut server = in_server(bench, &system, &requests.concat());
+    server.env("PERL_UNICODE", "SDA").env("PERL5OPT", "-CSD");
+    let output = server.output().expect("the shell runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let answers: Vec<&str> = text.split("\n\n").collect();
     let has = |part: &str| assert!(text.contains(part), "no `{part}` in {text}");
     assert!(answers[0].contains("HELLO"), "{text}");
     has("\ndropped\n\nE1 0\n");
-    has("\nM started\nM log 0 4\na b\nM end state=exited log=4 code=- signal=9 reason=exited");
+    has("\nM started\nM log 0 5\na ü\nM end state=exited log=5 code=- signal=9 reason=exited");
     has("\n\nE2 0\n\nM started\nM log 0 ");
     has("no such program on PATH: no such program\nM end state=exited log=");
     has(" code=126 signal=- reason=not_found ");

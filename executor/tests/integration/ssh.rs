@@ -14,7 +14,7 @@ use std::{
 use executor::{
     command_line::Script,
     control::{Control, Level},
-    fault::Fault,
+    fault::{FailureKind, Fault},
     placements::{
         BindMount, ControlCommand, Flow, Job, Keep, Machine as _, Turn, WorkspaceSource,
         ssh::{Attachment, Entry, Host, LogEvent, Manifest, RemoteSsh, Sources, SshFault, What},
@@ -25,7 +25,10 @@ use executor::{
 use proptest::prelude::*;
 use rustix::process::Signal;
 
-use crate::sshd::{Sshd, install_shim, is_alive, signal};
+use crate::{
+    harness::SmallDisk,
+    sshd::{Sshd, install_shim, is_alive, signal},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -501,6 +504,28 @@ fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
     let left: Vec<_> = turns.flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, [".lock"]);
     drop(elsewhere);
+}
+
+#[test]
+fn turns_that_a_full_disk_takes_are_no_misunderstanding() {
+    let sshd = sshd!("");
+    let turns = sshd.root().join("work/turns");
+    let Some(_disk) = SmallDisk::at(&turns, 64) else { return };
+    let filler = turns.join("filler");
+    assert!(fs::write(&filler, vec![1; 1 << 20]).is_err(), "it is full");
+    let machine = machine(&sshd);
+    let turn = Turn { holder: None, max_jobs: Some(9), groups: Vec::new(), in_guest: false };
+    let control = Control::new().expect("a control");
+    let take = || machine.acquire(&turn, &control, &|| ());
+    let fault = std::thread::scope(|scope| {
+        // Together, in as few exchanges as they may take.
+        let all: Vec<_> = (0..6).map(|_| scope.spawn(|| take().err().expect("no room"))).collect();
+        all.into_iter().map(|one| one.join().expect("no panic")).last().expect("six")
+    });
+    assert_eq!(fault.kind, FailureKind::DiskFull, "{fault:?}");
+    fs::remove_file(&filler).expect("removed");
+    assert!(take().expect("an answer").is_some());
+    machine.leave();
 }
 
 /// How a job comes to its workspace, which decides how it is started.

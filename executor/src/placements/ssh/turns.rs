@@ -18,7 +18,8 @@ use std::{
 
 use super::{
     Patience,
-    machine::{Reach, RemoteSsh},
+    error::{SshError, SshFault},
+    machine::{Reach, RemoteSsh, fault},
     session::Ask,
     token::token,
 };
@@ -213,6 +214,10 @@ pub(super) fn acquire(
             }
             return Ok(Some(Box::new(holding)));
         }
+        if answer == "error no_space" {
+            let full = SshError::new(&machine.name, SshFault::NoSpace, answer);
+            return Err(fault(FailureKind::NoAnswer, &full));
+        }
         if !answer.starts_with("busy") {
             let text = format!("host `{}`: no turn can be taken: {answer}", machine.name);
             return Err(Fault::new(FailureKind::Protocol, text));
@@ -241,7 +246,11 @@ fn take(machine: &RemoteSsh, all: &[Vec<String>]) -> Vec<Result<String, Fault>> 
     match machine.answer(&Ask::Shell(script)) {
         Err(fault) => vec![Err(fault); all.len()],
         Ok(answer) => {
-            let mut lines = answer.lines();
+            // Each says one of these; whatever else there is, is a shell's complaint.
+            let said = |line: &&str| {
+                ["taken", "busy ", "error "].iter().any(|word| line.starts_with(word))
+            };
+            let mut lines = answer.lines().filter(said);
             all.iter().map(|_| Ok(lines.next().unwrap_or(&answer).trim().to_owned())).collect()
         }
     }
