@@ -33,15 +33,11 @@ impl<R, K> Default for Batch<R, K> {
 impl<R, K: Ord + Clone> Batch<R, K> {
     /// Returns the answer about `name`, which nobody else asks about at the same time. `all` asks about many
     /// names, sorted, and answers in their order; it may be asked by another thread than its own.
-    pub(crate) fn ask<Q>(&self, name: &Q, all: impl Fn(&[K]) -> Vec<R>) -> R
-    where
-        Q: ToOwned<Owned = K> + Ord + ?Sized,
-        K: std::borrow::Borrow<Q>,
-    {
+    pub(crate) fn ask(&self, name: K, all: impl Fn(&[K]) -> Vec<R>) -> R {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.waiting.push(name.to_owned());
+        queue.waiting.push(name.clone());
         loop {
-            if let Some(answer) = queue.answers.remove(name) {
+            if let Some(answer) = queue.answers.remove(&name) {
                 return answer;
             }
             if queue.busy {
@@ -85,7 +81,7 @@ mod tests {
                 scope.spawn(move || {
                     together.wait();
                     let name = format!("n{number}");
-                    let answer = batch.ask(&name, |names| {
+                    let answer = batch.ask(name.clone(), |names| {
                         exchanges.fetch_add(1, Ordering::Relaxed);
                         thread::sleep(Duration::from_millis(50));
                         names.iter().map(|name| format!("{name}!")).collect()

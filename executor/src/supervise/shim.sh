@@ -85,6 +85,7 @@
 # macOS has neither setsid(1) nor /proc: perl starts the session, ps finds the tree.
 
 # shellcheck disable=SC2009,SC2015,SC2016,SC2034,SC2059,SC2086,SC2094,SC2154,SC2238 # words are split and formats passed on purpose
+
 # --------------------------------------------------------------------------------------- the server
 
 # What a job sees of its host's environment, with what it asks to keep.
@@ -163,6 +164,10 @@ sub sh {
     waitpid $k, 0;
 }
 sub centis { my ($u) = split / /, line("/proc/uptime"); int($u * 100 + 0.5) }
+sub now { int(centis() / 100) }
+# The exit record of a directory, if it is complete; and writing one where its place is kept.
+sub record { line("$_[0]/exit") =~ /^1 (.*?) *END\.$/ ? $1 : undef }
+sub judge { put("exit", sprintf("%-251sEND.\n", "1 $_[0]"), "+<") }
 
 # The supervisor of one job.
 my ($d, %q, $h, $watcher, $due, @at);
@@ -207,7 +212,6 @@ sub wake {
     syswrite $h, "\n";
     alarm 1;
 }
-sub is_over { line("exit") =~ /^1 .*END\.$/ }
 sub supervise {
     my ($t, @job) = @_;
     $SIG{HUP} = $SIG{PIPE} = "IGNORE";
@@ -231,7 +235,7 @@ sub supervise {
     }
     sysopen(my $f, "claim", 0301, 0600) or nay($t, -e "claim" ? "already" : "error no_space");
     @at = ("$$-$o[19]-$boot");
-    my $until = $q{lease} ? int(centis() / 100) + $q{lease} : "-";
+    my $until = $q{lease} ? now() + $q{lease} : "-";
     my $i = "$$ $o[19] $boot\n$q{uses}\n";
     if (!(syswrite($f, $i) == length $i && close($f) && put("pid", sprintf "%-63s\n%-28s.\n", "-", "-")
         && put("lease", sprintf "%-15s\n%-15s\n", $until, "-") && put("log", "")
@@ -244,8 +248,7 @@ sub supervise {
         if (!$k) { open STDERR, ">&STDOUT"; exec "/bin/sh", "-c", $q{ready}; leave() }
         my @said = <$h>;
         if (!close $h) {
-            put("exit", sprintf("%-251sEND.\n", "1 code=- signal=- reason=broken evidence=none killed=0 started=0 ended=0"
-                . " elapsed_ms=0"), "+<");
+            judge("code=- signal=- reason=broken evidence=none killed=0 started=0 ended=0 elapsed_ms=0");
             chomp(my $why = $said[-1] // "");
             nay($t, "error $why");
         }
@@ -267,31 +270,31 @@ sub supervise {
             wake() if !$watcher;
             close $h;
             waitpid $watcher, 0 if $watcher;
-            last if is_over();
+            last if defined record(".");
             $watcher = 0;
             sleep 1;
         }
         leave();
     }
     my $ms = (centis() - $at[1]) * 10;
-    put("exit", sprintf("%-251sEND.\n", "1 code=0 signal=- reason=exited evidence=none killed=0 started=$at[2] ended="
-        . ($at[2] + int($ms / 1000)) . " elapsed_ms=$ms"), "+<");
+    my $end = $at[2] + int($ms / 1000);
+    judge("code=0 signal=- reason=exited evidence=none killed=0 started=$at[2] ended=$end elapsed_ms=$ms");
     leave();
 }
 
 # What is asked: a line of words, of which the first says that the answer is over.
 sub turn {
-    ($q{turn} // "") ne "" && $q{turn} !~ m{/|^\.} or return "";
+    $q{turn} ne "" && $q{turn} !~ m{/|^\.} or return "";
     my ($k, $b) = split / /, line("$q{turns}/$q{turn}");
     ($k // "") eq $q{token} or return "";
-    my $now = int(centis() / 100);
+    my $now = now();
     length $d > 511 or put("$q{turns}/$q{turn}", sprintf("%s %s %-15s\n%-511s\n", $k, $b, $now + 60, $d), "+<");
     line("$q{turns}/wanted") =~ /^(\d+)$/ && $now < $1 ? " wanted" : "";
 }
 sub run {
     my $m;
     ($d, $m) = splice @_, 0, 2;
-    %q = map { $_ => "" } "keep", "uses", "view", "over", "owner", "tree", "ready";
+    %q = map { $_ => "" } "keep", "uses", "view", "over", "owner", "tree", "ready", "turn";
     @q{"timeout", "lease", "grace"} = (0, 0, 5);
     while (@_ && (my $w = shift) ne "--") { my ($k, $v) = split /=/, $w, 2; $q{$k} = $v }
     my $wanted = turn();
@@ -323,7 +326,8 @@ sub follow {
             ($head, $at, $quiet, $pause) = ("", $at + $l, 0, 0.05);
         }
         if ($gone) {
-            if (line("$d/exit") =~ /^1 (.*?) *END\.$/) { out("$head$m end state=exited log=$at $1\n") }
+            my $x = record($d);
+            if (defined $x) { out("$head$m end state=exited log=$at $x\n") }
             else { out($head); sh("join", $d, $at, $m) }
             return;
         }
@@ -340,7 +344,7 @@ sub clear {
         m{^[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*$} && !/\.\./ or return 64;
         put("$root/../over/" . s{/}{+}r, "");
         my $t = "$root/$_";
-        if (line("$t/exit") =~ /^1 .*END\.$/) {
+        if (defined record($t)) {
             unlink map { "$t/$_" } "claim", "pid", "lease", "log", "exit";
             rmdir for "$t/tmp", "$t/artifacts", $t;
         }
@@ -846,7 +850,7 @@ supervise() {
 
 # Sees to the end of a job that perl started and waits for: a line on stdin says that it is time to look.
 watch() {
-    ticks='read' began='' started='' linger=''
+    ticks='read' began='' started=''
     options "$@"
     cookie && waiter=$c_pid || fail no_supervisor
     trap '' HUP PIPE
@@ -1345,9 +1349,9 @@ drop() {
 
 drop_locked() {
     while [ $# -ge 2 ]; do
-        case $2 in '' | */* | .*) ;; *)
-            { read -r f_token f_rest 2>/dev/null <"$2" && [ "$f_token" = "$1" ] && rm -f "$2"; } || :
-            ;;
+        case $2 in
+        '' | */* | .*) ;;
+        *) { read -r f_token f_rest 2>/dev/null <"$2" && [ "$f_token" = "$1" ] && rm -f "$2"; } || : ;;
         esac
         shift 2
     done

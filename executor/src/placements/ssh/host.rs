@@ -4,6 +4,7 @@
 //! budget when the connection, not the host, is at fault. What an operation means is not known here.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -118,7 +119,7 @@ impl Host {
     ///
     /// When no answer could be had within `patience`, or trying again is of no use.
     pub fn run(&self, script: &Script, patience: &Patience<'_>) -> Result<Answer, SshError> {
-        self.ask(&Ask::Shell(script.clone()), patience)
+        self.ask(&Ask::Shell(Cow::Borrowed(script)), patience)
     }
 
     /// The same with anything that can be asked.

@@ -1,6 +1,7 @@
 //! Jobs of a host: started under the pushed supervisor, followed through dropped connections, found again.
 
 use std::{
+    borrow::Cow,
     path::Path,
     time::{Duration, Instant},
 };
@@ -71,7 +72,9 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
         }
         None => {
             let run = shim::call(&shim, "run", Path::new(&places.state)).word("0").word(mark);
-            Ask::Shell(with_shell(job, &places, &owner, may_mount).then(&run.words(&words)))
+            Ask::Shell(Cow::Owned(
+                with_shell(job, &places, &owner, may_mount).then(&run.words(&words)),
+            ))
         }
     };
     let mut patience = machine.host.patience();

@@ -4,6 +4,7 @@
 //! (one attempt), `outputs/RUN/NODE.ATTEMPT` (what outlives it), `turns/`.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -252,7 +253,7 @@ impl RemoteSsh {
         words: &[W],
     ) -> Result<String, Fault> {
         let script = shim::call(&self.shim()?, verb, Path::new(dir)).words(words);
-        self.answer(&Ask::Shell(script))
+        self.answer(&Ask::Shell(Cow::Owned(script)))
     }
 
     /// Returns what is answered, a failure as well.
@@ -370,14 +371,13 @@ impl Machine for RemoteSsh {
             return Ok(there);
         }
         let patience = self.host.patience();
-        let work_dir = Path::new(&self.work_dir);
-        let look = trees::look(&self.host, work_dir, &there.id, &patience);
-        let Look::Others(others) = look.map_err(|error| fault(FailureKind::Io, &error))? else {
+        let (work_dir, id, cache) = (Path::new(&self.work_dir), &*there.id, &*self.cache);
+        let to = trees::To { host: &self.host, work_dir, id, cache, patience: &patience };
+        let look = trees::look(&to).map_err(|error| fault(FailureKind::Io, &error))?;
+        let Look::Others(others) = look else {
             placed.push(there.clone());
             return Ok(there);
         };
-        let (id, cache) = (&*there.id, &*self.cache);
-        let to = trees::To { host: &self.host, work_dir, id, cache, patience: &patience };
         let make = || {
             let here = self.sources.place(wanted, control).map_err(Box::new);
             let here = here.map_err(SendError::Source)?;

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, readlinkat, statat};
 use sha2::{Digest, Sha256};
 
 /// What stands at a path.
@@ -85,22 +85,18 @@ impl Manifest {
     ///
     /// When something cannot be read, or is neither a file, a directory nor a link.
     pub fn of_directory(root: &Path) -> io::Result<Self> {
-        let mut chunk = vec![0; 64 * 1024];
-        Self::scan(root, |mut file| hash_file(&mut file, &mut chunk))
+        Self::scan(root, Some(&mut vec![0; 64 * 1024]))
     }
 
     /// Reads the tree at `root` without the content of any file: the digests are zeros until
     /// [`set_digest`](Self::set_digest).
     pub(super) fn unread(root: &Path) -> io::Result<Self> {
-        Self::scan(root, |file| Ok(([0; 32], file.metadata()?.len())))
+        Self::scan(root, None)
     }
 
-    /// Reads a tree; `read` returns what the content of a file hashes to, and its size. Every name is looked up in the
-    /// handle of its directory, which costs less than a path.
-    fn scan(
-        root: &Path,
-        mut read: impl FnMut(fs::File) -> io::Result<([u8; 32], u64)>,
-    ) -> io::Result<Self> {
+    /// Reads a tree; the content of files by way of `chunk`, if there is one. Every name is looked up in the handle of
+    /// its directory, which costs less than a path.
+    fn scan(root: &Path, mut chunk: Option<&mut [u8]>) -> io::Result<Self> {
         let mut entries = Vec::new();
         let mut pending = vec![PathBuf::new()];
         while let Some(relative) = pending.pop() {
@@ -115,12 +111,10 @@ impl Manifest {
                 }
                 is_empty = false;
                 let path = relative.join(OsStr::from_bytes(name.to_bytes()));
+                let found = || statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW);
                 let kind = match entry.file_type() {
                     // Not every file system says so by itself.
-                    FileType::Unknown => {
-                        let found = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                        FileType::from_raw_mode(found.st_mode)
-                    }
+                    FileType::Unknown => FileType::from_raw_mode(found()?.st_mode),
                     kind => kind,
                 };
                 let what = match kind {
@@ -132,11 +126,16 @@ impl Manifest {
                         target: readlinkat(&directory, name, Vec::new())?.into_bytes(),
                     },
                     FileType::RegularFile => {
-                        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                        let file = openat(&directory, name, flags, Mode::empty())?;
-                        let executable = fstat(&file)?.st_mode & 0o100 != 0;
-                        let (digest, size) = read(file.into())?;
-                        What::File { executable, size, digest }
+                        let found = found()?;
+                        let (digest, size) = match &mut chunk {
+                            Some(chunk) => {
+                                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                                let file = openat(&directory, name, flags, Mode::empty())?;
+                                hash_file(&mut file.into(), chunk)?
+                            }
+                            None => ([0; 32], found.st_size.cast_unsigned()),
+                        };
+                        What::File { executable: found.st_mode & 0o100 != 0, size, digest }
                     }
                     _ => {
                         let text = format!("`{}` is no file, directory or link", path.display());

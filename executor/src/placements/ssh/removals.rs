@@ -7,7 +7,6 @@ use super::{machine::RemoteSsh, session::Ask};
 use crate::{
     batch::Batch,
     fault::{FailureKind, Fault},
-    supervise::shim::Request,
 };
 
 /// What is to be removed from a host.
@@ -19,17 +18,14 @@ pub(super) type Removals = Batch<Result<(), Fault>>;
 ///
 /// When it is still there, or nobody knows.
 pub(super) fn remove(machine: &RemoteSsh, name: &str) -> Result<(), Fault> {
-    machine.removals.ask(name, |names| remove_all(machine, names))
+    machine.removals.ask(name.to_owned(), |names| remove_all(machine, names))
 }
 
 fn remove_all(machine: &RemoteSsh, names: &[String]) -> Vec<Result<(), Fault>> {
     let runs = format!("{}/runs", machine.work_dir);
-    let answer = machine.server().and_then(|server| match server {
-        Some(server) => {
-            let clear = Request::new("clear").words([&runs]).words(names);
-            machine.answer(&Ask::Server(&server, clear))
-        }
-        None => machine.verb("clear", &runs, names),
+    let answer = machine.server().and_then(|server| {
+        let shim = machine.shim()?;
+        machine.answer(&Ask::verb(server.as_ref(), &shim, "clear", &runs, names))
     });
     let answer = match answer {
         Ok(answer) => answer,

@@ -5,6 +5,8 @@
 //! end with a random mark; what login scripts print comes before the first mark and is skipped.
 
 use std::{
+    borrow::Cow,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,19 +20,39 @@ use super::{
 };
 use crate::{
     command_line::Script,
-    supervise::shim::{Request, Server},
+    supervise::shim::{self, Request, Server},
 };
 
 /// What a session is asked.
 #[derive(Debug)]
 pub(super) enum Ask<'a> {
     /// To run a script.
-    Shell(Script),
+    Shell(Cow<'a, Script>),
     /// A request to a server, which may have to be started.
     Server(&'a Server, Request),
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
+    /// Asks for a verb that a server has and the script as well, whichever there is.
+    pub(super) fn verb<W: AsRef<str>>(
+        server: Option<&'a Server>,
+        shim: &Path,
+        verb: &str,
+        directory: &str,
+        words: impl IntoIterator<Item = W>,
+    ) -> Self {
+        match server {
+            Some(server) => {
+                Self::Server(server, Request::new(verb).words([directory]).words(words))
+            }
+            None => {
+                let call = shim::call(shim, verb, Path::new(directory));
+                let call = words.into_iter().fold(call, |call, word| call.word(word.as_ref()));
+                Self::Shell(Cow::Owned(call))
+            }
+        }
+    }
+
     /// Returns who answers.
     pub(super) fn kind(&self) -> Kind {
         match self {

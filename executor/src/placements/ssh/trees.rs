@@ -82,12 +82,10 @@ pub fn send(
     cache: &Path,
     patience: &Patience<'_>,
 ) -> Result<Sent, SendError> {
-    match look(host, work_dir, id, patience)? {
+    let to = To { host, work_dir, id, cache, patience };
+    match look(&to)? {
         Look::There => Ok(Sent::AlreadyThere),
-        Look::Others(others) => {
-            let to = To { host, work_dir, id, cache, patience };
-            send_beside(&others, &to, || Ok((root.to_owned(), None)))
-        }
+        Look::Others(others) => send_beside(&others, &to, || Ok((root.to_owned(), None))),
     }
 }
 
@@ -102,6 +100,13 @@ pub(super) struct To<'a> {
     pub(super) patience: &'a Patience<'a>,
 }
 
+impl To<'_> {
+    /// Returns the directory of all trees over there.
+    fn trees(&self) -> PathBuf {
+        self.work_dir.join("trees")
+    }
+}
+
 /// What trees a host has.
 #[derive(Debug)]
 pub(super) enum Look {
@@ -112,27 +117,19 @@ pub(super) enum Look {
 }
 
 /// Asks for a tree.
-pub(super) fn look(
-    host: &Host,
-    work_dir: &Path,
-    id: &str,
-    patience: &Patience<'_>,
-) -> Result<Look, SshError> {
+pub(super) fn look(to: &To<'_>) -> Result<Look, SshError> {
     let ask = Script::new("umask 022\n")
-        .set("trees", work_dir.join("trees"))
+        .set("trees", to.trees())
         .text("cd \"$trees\" 2>/dev/null || { mkdir -p \"$trees\" && cd \"$trees\"; } || exit 1\n")
-        .set("id", id)
+        .set("id", to.id)
         .text(
             "if [ -d \"$id\" ]; then touch -c \"$id\" 2>/dev/null; echo have; else ls -t | head -n 40; fi",
         );
-    let answer = host.check(&ask, patience)?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let mut lines = answer.lines().map(|line| line.trim().to_owned());
-    Ok(if lines.clone().any(|line| line == "have") {
-        Look::There
-    } else {
-        Look::Others(lines.by_ref().collect())
-    })
+    let answer = to.host.check(&ask, to.patience)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let lines: Vec<String> = answer.lines().map(|line| line.trim().to_owned()).collect();
+    let is_there = lines.iter().any(|line| line == "have");
+    Ok(if is_there { Look::There } else { Look::Others(lines) })
 }
 
 /// A tree on this machine: its directory, and what is in it, where that is known without reading it; contents are
@@ -145,23 +142,21 @@ pub(super) fn send_beside(
     to: &To<'_>,
     make: impl FnOnce() -> Result<Tree, SendError>,
 ) -> Result<Sent, SendError> {
-    let &To { host, work_dir, id, cache, patience } = to;
-    let bases = bases(others, cache);
+    let bases = bases(others, to.cache);
     let (tree, mut prepared) = thread::scope(|scope| {
         // Most often it is the newest that is built upon: linked while the tree is made and read here.
         let newest = bases.first().map(|(newest, _)| newest);
-        let preparing =
-            newest.map(|newest| scope.spawn(|| prepare(host, work_dir, newest, patience)));
-        let tree = make().and_then(|tree| known(tree, id, !bases.is_empty(), cache));
+        let preparing = newest.map(|newest| scope.spawn(|| prepare(to, newest)));
+        let tree = make().and_then(|tree| known(to, tree, !bases.is_empty()));
         (tree, preparing.and_then(|preparing| preparing.join().unwrap_or_default()))
     });
     let nearest = tree.as_ref().ok().and_then(|(_, manifest)| nearest(manifest, bases));
     let is_nearest =
         |prepared: &Prepared| nearest.as_ref().is_some_and(|(id, _)| *id == prepared.base);
     if let Some(unwanted) = prepared.take_if(|prepared| !is_nearest(prepared)) {
-        let trees = Script::new("cd").word(work_dir.join("trees")).text(" && rm -rf");
+        let trees = Script::new("cd").word(to.trees()).text(" && rm -rf");
         // What stays is collected once it is old.
-        let _ = host.run(&trees.word(unwanted.name), patience);
+        let _ = to.host.run(&trees.word(unwanted.name), to.patience);
     }
     let (root, manifest) = tree?;
     let mut corrupt = String::new();
@@ -174,7 +169,7 @@ pub(super) fn send_beside(
         let prepared = prepared.map(|prepared| prepared.name);
         let base = Some(Base { id: &base_id, prepared, removed, sweep });
         let delta = Delivery { manifest: &manifest, entries, base };
-        match deliver(host, work_dir, id, &root, &delta, patience)? {
+        match deliver(to, &root, &delta)? {
             Delivered::Published(_) => return Ok(counts),
             // The other tree may have been collected, or touched by somebody. All of it, then.
             Delivered::Refused(why) => corrupt = why,
@@ -183,7 +178,7 @@ pub(super) fn send_beside(
     for _ in 0..2 {
         let entries = manifest.entries().iter().collect();
         let whole = Delivery { manifest: &manifest, entries, base: None };
-        match deliver(host, work_dir, id, &root, &whole, patience)? {
+        match deliver(to, &root, &whole)? {
             Delivered::Published(digests) => {
                 let bytes = manifest.size();
                 let mut manifest = manifest;
@@ -191,7 +186,7 @@ pub(super) fn send_beside(
                     for (index, digest) in digests {
                         manifest.set_digest(index, digest);
                     }
-                    store(id, cache, &manifest);
+                    store(to.id, to.cache, &manifest);
                 }
                 return Ok(Sent::Whole { bytes });
             }
@@ -204,15 +199,14 @@ pub(super) fn send_beside(
 /// Returns what is in a tree. What is compared with another has to be known by content; one that travels whole is
 /// read on its way.
 fn known(
+    to: &To<'_>,
     (root, manifest): Tree,
-    id: &str,
     compared: bool,
-    cache: &Path,
 ) -> Result<(PathBuf, Manifest), SendError> {
     let unreadable = |error| SendError::Unreadable { path: root.clone(), error };
     let manifest = match manifest {
         Some(manifest) => manifest,
-        None => match cached(id, cache) {
+        None => match cached(to.id, to.cache) {
             Some(manifest) => return Ok((root, manifest)),
             None if !compared => {
                 return Ok((root.clone(), Manifest::unread(&root).map_err(unreadable)?));
@@ -220,7 +214,7 @@ fn known(
             None => Manifest::of_directory(&root).map_err(unreadable)?,
         },
     };
-    store(id, cache, &manifest);
+    store(to.id, to.cache, &manifest);
     Ok((root, manifest))
 }
 
@@ -249,11 +243,11 @@ struct Prepared {
 }
 
 /// Makes such a copy, if that works.
-fn prepare(host: &Host, work_dir: &Path, base: &str, patience: &Patience<'_>) -> Option<Prepared> {
+fn prepare(to: &To<'_>, base: &str) -> Option<Prepared> {
     let name = format!(".new-{}", token());
-    let script = Script::new("umask 022\ncd").word(work_dir.join("trees")).text(" || exit 1\n");
+    let script = Script::new("umask 022\ncd").word(to.trees()).text(" || exit 1\n");
     let script = script.set("base", base).set("new", &name).text(COPY_BASE).text(" || exit 1\n");
-    host.check(&script, patience).ok()?;
+    to.host.check(&script, to.patience).ok()?;
     Some(Prepared { base: base.to_owned(), name })
 }
 
@@ -328,14 +322,8 @@ else
 fi
 "#;
 
-fn deliver(
-    host: &Host,
-    work_dir: &Path,
-    id: &str,
-    root: &Path,
-    delivery: &Delivery<'_>,
-    patience: &Patience<'_>,
-) -> Result<Delivered, SendError> {
+fn deliver(to: &To<'_>, root: &Path, delivery: &Delivery<'_>) -> Result<Delivered, SendError> {
+    let &To { host, id, patience, .. } = to;
     let bytes: u64 = delivery.entries.iter().map(|entry| entry.size()).sum();
     // A little is packed beforehand: the host knows what to expect then, and publishes it by itself.
     if bytes + 2048 * delivery.entries.len() as u64 <= LITTLE {
@@ -345,7 +333,7 @@ fn deliver(
             .and_then(|()| archive.into_inner())
             .map_err(|error| SendError::Unreadable { path: root.to_owned(), error })?;
         let sum = hex(&Sha256::digest(&packed));
-        let receive = delivery_script(work_dir, delivery, Some(packed.len()));
+        let receive = delivery_script(to, delivery, Some(packed.len()));
         let script = |ready: &str| {
             let script = receive(ready).set("sum", &sum).set("id", id);
             script
@@ -363,7 +351,7 @@ fn deliver(
             last => Delivered::Refused(last.unwrap_or("no answer").to_owned()),
         });
     }
-    let script = delivery_script(work_dir, delivery, None);
+    let script = delivery_script(to, delivery, None);
     let passed = Cell::new((String::new(), Vec::new()));
     let answer = thread::scope(|scope| {
         // The session that receives is over then: one for what follows.
@@ -376,7 +364,7 @@ fn deliver(
     let text = String::from_utf8_lossy(&output);
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no answer");
     let (sum, digests) = passed.take();
-    let trees = Script::new("cd").word(work_dir.join("trees")).text(" || exit 1\n").set("id", id);
+    let trees = Script::new("cd").word(to.trees()).text(" || exit 1\n").set("id", id);
     match last.split(' ').collect::<Vec<_>>()[..] {
         ["arrived", arrived, new] if arrived == sum => {
             host.check(&trees.set("new", new).text(PUBLISH), patience)?;
@@ -498,13 +486,13 @@ pub(super) fn send_path(
 /// Returns the script that receives a delivery, given the mark it prints when it is ready for the tar; each
 /// try receives under a name of its own. `little`: how many bytes, of a tar that is packed already.
 fn delivery_script<'a>(
-    work_dir: &Path,
+    to: &To<'_>,
     delivery: &'a Delivery<'a>,
     little: Option<usize>,
 ) -> impl Fn(&str) -> Script + use<'a> {
     let digests = delivery.manifest.digests();
     let head = Script::new("umask 022\n")
-        .set("trees", work_dir.join("trees"))
+        .set("trees", to.trees())
         .set("files", &digests.files)
         .set("marked", &digests.marked)
         .text(FUNCTIONS)

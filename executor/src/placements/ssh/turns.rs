@@ -10,6 +10,7 @@
 //! let go at once.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -29,7 +30,7 @@ use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Held, Turn},
-    supervise::shim::{self, Request, Server},
+    supervise::shim::{self, Server},
 };
 
 /// For how long a turn is ours without a job or a renewal.
@@ -207,7 +208,7 @@ pub(super) fn acquire(
         words.push(places.unwrap_or(0).to_string());
         words.extend_from_slice(&groups);
         // One of this process asks at a time: the others would only hear the same.
-        let answer = machine.turns.takes.ask(&words[..], |all| take(machine, all))?;
+        let answer = machine.turns.takes.ask(words, |all| take(machine, all))?;
         if let Some(files) = answer.strip_prefix("taken") {
             for file in files.split_ascii_whitespace() {
                 hold(Taken { token: mine.clone(), file: file.to_owned() });
@@ -243,7 +244,7 @@ fn take(machine: &RemoteSsh, all: &[Vec<String>]) -> Vec<Result<String, Fault>> 
         let call = shim::call(&shim, "take", machine.turns_dir().as_ref()).words(words);
         script.text("(").then(&call).text(")\n")
     });
-    match machine.answer(&Ask::Shell(script)) {
+    match machine.answer(&Ask::Shell(Cow::Owned(script))) {
         Err(fault) => vec![Err(fault); all.len()],
         Ok(answer) => {
             // Each says one of these; whatever else there is, is a shell's complaint.
@@ -273,19 +274,8 @@ impl fmt::Debug for There {
 impl There {
     /// Lets turns go.
     fn drop(&self, turns: &[Taken]) {
-        let words = || turns.iter().flat_map(|turn| [&turn.token, &turn.file]);
-        self.tell(
-            5,
-            &match &self.server {
-                Some(server) => Ask::Server(
-                    server,
-                    Request::new("drop").words([&self.directory]).words(words()),
-                ),
-                None => Ask::Shell(
-                    shim::call(&self.shim, "drop", self.directory.as_ref()).words(words()),
-                ),
-            },
-        );
+        let words = turns.iter().flat_map(|turn| [&turn.token, &turn.file]);
+        self.tell(5, &Ask::verb(self.server.as_ref(), &self.shim, "drop", &self.directory, words));
     }
 
     /// Keeps turns for another while.
@@ -295,7 +285,7 @@ impl There {
             let call = call.word(SECONDS.to_string()).word(&turn.file);
             script.text("(").then(&call).text(")\n")
         });
-        self.tell(10, &Ask::Shell(script));
+        self.tell(10, &Ask::Shell(Cow::Owned(script)));
     }
 
     /// Says something within so many seconds. A job holds its own turns as well, once it runs; what is not let go in

@@ -344,7 +344,7 @@ impl<'a> Engine<'a> {
             let mut all = LOOKS.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(key).or_default())
         };
-        looks.ask(name, |names| {
+        looks.ask(name.to_owned(), |names| {
             let which: Vec<String> =
                 names.iter().map(|name| format!("name%20eq%20{name}")).collect();
             match self.query(&format!("filter={}", which.join("%20or%20"))) {
