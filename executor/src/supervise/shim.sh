@@ -205,6 +205,7 @@ sub wake {
         if (defined $watcher && !$watcher) {
             open STDIN, "<&", $in;
             open STDOUT, ">", "/dev/null";
+            open STDERR, ">&STDOUT"; # which was the log of the job
             exec "sh", $shim, "watch", $d, "timeout=$q{timeout}", "grace=$q{grace}", "began=$at[1]", "started=$at[2]";
             exit 71;
         }

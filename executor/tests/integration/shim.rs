@@ -840,6 +840,16 @@ fn watched(bench: &Bench) {
         thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(field(&job.verb("status", &[]), "state"), "lost");
+    // What who watches complains of is not the job's: here, that its script is away for a while.
+    let (job, server) = begin("quiet.1", "echo mine; sleep 4");
+    job.wait_for("log");
+    let (script, away) = (bench.root.path().join("shim.sh"), bench.root.path().join("away"));
+    fs::rename(&script, &away).expect("moved");
+    thread::sleep(Duration::from_millis(1500));
+    fs::rename(&away, &script).expect("moved");
+    let text = answer(&server.wait_with_output().expect("it ends"));
+    assert_eq!(field(text.lines().last().expect("an end"), "code"), "0", "{text}");
+    assert_eq!(job.log(), "mine\n");
 }
 
 fn served(bench: &Bench) {
