@@ -1,7 +1,8 @@
 //! The pushed supervisor, as text: which script it is, and how its verbs are called.
 //!
-//! The script itself is `shim.sh`, whose head documents the protocol. It is addressed by its hash, so
-//! that executors of different versions share a host without getting in each other's way.
+//! It is put together from the parts in `shim/`, of which `protocol.md` documents what they do. It is
+//! addressed by its hash, so that executors of different versions share a host without getting in each
+//! other's way.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,8 +13,36 @@ use sha2::{Digest, Sha256};
 
 use crate::command_line::{Script, is_variable_name};
 
-/// The script.
-pub const SOURCE: &str = include_str!("shim.sh");
+/// The script. Whatever stands between quotes here must hold none; a test looks.
+pub const SOURCE: &str = concat!(
+    include_str!("shim/head.sh"),
+    "\nPERL_SYSTEM='",
+    include_str!("shim/system.pl"),
+    "'\nPERL_SERVER=$PERL_SYSTEM'",
+    include_str!("shim/server.pl"),
+    "'\nPERL_WAIT=$PERL_SYSTEM'",
+    include_str!("shim/wait.pl"),
+    "'\nBECOME_JOB='",
+    include_str!("shim/become.sh"),
+    "'\nVIEW='",
+    include_str!("shim/view.sh"),
+    "'\n\n",
+    include_str!("shim/serve.sh"),
+    "\n",
+    include_str!("shim/facts.sh"),
+    "\n",
+    include_str!("shim/tree.sh"),
+    "\n",
+    include_str!("shim/launch.sh"),
+    "\n",
+    include_str!("shim/supervisor.sh"),
+    "\n",
+    include_str!("shim/verbs.sh"),
+    "\n",
+    include_str!("shim/locks.sh"),
+    "\n",
+    include_str!("shim/main.sh"),
+);
 
 /// What a job's own shell runs last: `_fl_enter PROGRAM ARGS…` tells facts from failures, then becomes
 /// the program in `$_fl_dir`; `$_fl_state` is the job's state directory.
@@ -179,6 +208,19 @@ fn percent(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_script_quotes_holds_no_quote() {
+        for part in [
+            include_str!("shim/system.pl"),
+            include_str!("shim/server.pl"),
+            include_str!("shim/wait.pl"),
+            include_str!("shim/become.sh"),
+            include_str!("shim/view.sh"),
+        ] {
+            assert!(!part.contains('\''), "{part}");
+        }
+    }
 
     #[test]
     fn no_byte_of_a_word_is_a_blank_a_quote_or_a_separator() {

@@ -1,0 +1,127 @@
+# The places and groups of a machine, which only one job has at a time.
+
+# Runs the words with the directory's lock held; it is let go by whatever ends this process.
+locked() {
+    if has flock; then
+        (flock 9 && "$@") 9>>.lock
+    elif has perl; then
+        (perl -e 'open(my $f, ">&=", 9) && flock($f, 2) or exit 1' && "$@") 9>>.lock
+    else
+        fail no_flock
+    fi
+}
+
+# Whether turn file $1 is nobody's, or ours.
+is_free() {
+    [ -s "$1" ] || return 0
+    { read -r f_token f_boot f_until && IFS= read -r f_job; } <"$1" || return 0
+    # Padded, so that it can be written anew in its place.
+    f_job=${f_job%"${f_job##*[! ]}"}
+    [ "$f_token" != "$token" ] || return 0
+    # Who takes a job up again has its turn: nobody else is at it.
+    [ "$f_job" = - ] || [ "$f_job" != "$job" ] || return 0
+    # After another boot nothing of it runs.
+    [ "$f_boot" = "$BOOT" ] || return 0
+    is_number "$f_until" && [ "$NOW" -lt "$f_until" ] && return 1
+    (cd "$f_job" 2>/dev/null && ! verdict && alive claim) && return 1
+    # A job in a guest is seen by whoever made that.
+    [ -f "$f_job/lives" ] && sh "$f_job/lives" </dev/null >/dev/null 2>&1 9>&- && return 1
+    return 0
+}
+
+write_turn() {
+    printf '%s %s %-15s\n%-511s\n' "$token" "$BOOT" $((NOW + $2)) "$3" >".new.$1" && mv -f ".new.$1" "$1"
+}
+
+# A turn that is ours is now for the job here, too. Says in `wanted` whether somebody waits for a place.
+take_over() {
+    case $turn in '' | */* | .*) fail bad_file ;; esac
+    # The first line only: a shell reads byte by byte.
+    read -r f_token f_boot f_until 2>/dev/null <"$turns/$turn" || return 0
+    [ "$f_token" = "$token" ] || return 0
+    now
+    [ ${#directory} -gt 511 ] ||
+        printf '%s %s %-15s\n%-511s\n' "$token" "$f_boot" $((NOW + 60)) "$directory" 1<>"$turns/$turn"
+    ! { value "$turns/wanted" && [ "$NOW" -lt "$VALUE" ]; } || wanted=' wanted'
+}
+
+take() {
+    token=$1
+    is_number "$2" && is_number "$4" || fail bad_number
+    locked take_locked "$2" "$3" "$4" "$@"
+}
+
+take_locked() {
+    seconds=$1 job=$2 places=$3
+    shift 7
+    now
+    boot_id
+    for group; do
+        case $group in '' | */* | .*) fail bad_group ;; esac
+        is_free "group.$group" || {
+            echo "busy group.$group"
+            return 0
+        }
+    done
+    place=
+    if [ "$places" -gt 0 ]; then
+        place=0
+        until is_free "place.$place"; do
+            place=$((place + 1))
+            [ $place -lt "$places" ] || {
+                # Who keeps a place for its next job gives it away while this is fresh.
+                printf '%s\n' $((NOW + 5)) >wanted 2>/dev/null
+                echo "busy place"
+                return 0
+            }
+        done
+    fi
+    taken=
+    for group; do
+        write_turn "group.$group" "$seconds" "$job" || fail no_space
+        taken="$taken group.$group"
+    done
+    if [ -n "$place" ]; then
+        write_turn "place.$place" "$seconds" "$job" || fail no_space
+        taken="$taken place.$place"
+    fi
+    echo "taken$taken"
+}
+
+hold() {
+    token=$1
+    is_number "$2" || fail bad_number
+    locked hold_locked "$@"
+}
+
+hold_locked() {
+    seconds=$2
+    shift 2
+    now
+    boot_id
+    for file; do
+        case $file in '' | */* | .*) fail bad_file ;; esac
+        { read -r f_token f_boot f_until && IFS= read -r f_job; } 2>/dev/null <"$file" &&
+            [ "$f_token" = "$token" ] || {
+            echo "lost $file"
+            return 0
+        }
+        write_turn "$file" "$seconds" "$f_job" || fail no_space
+    done
+    echo held
+}
+
+drop() {
+    locked drop_locked "$@"
+}
+
+drop_locked() {
+    while [ $# -ge 2 ]; do
+        case $2 in
+        '' | */* | .*) ;;
+        *) { read -r f_token f_rest 2>/dev/null <"$2" && [ "$f_token" = "$1" ] && rm -f "$2"; } || : ;;
+        esac
+        shift 2
+    done
+    echo dropped
+}

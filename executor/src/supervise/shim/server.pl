@@ -1,0 +1,230 @@
+# A perl that stays and is asked for many jobs, for the price of two forks each. A job of it needs no shell and its
+# directory is not there yet: a child makes and claims that, writes what comes before the job, starts it and waits for it,
+# as its supervisor. Whatever is not an end with status 0 within a second is left to a shell: `watch` for the supervisor,
+# `join` for a follower. It follows system.pl. No single quote may be in here.
+my ($c, $shim, $hello, $names, $opt) = @ARGV;
+$ENV{PERL5OPT} = $opt if $opt ne "";
+umask 077;
+numbers($c);
+chomp(my $boot = line("/proc/sys/kernel/random/boot_id"));
+sub out {
+    my ($o, $l) = (0, length $_[0]);
+    while ($o < $l) { $o += syswrite(STDOUT, $_[0], $l - $o, $o) // exit 1 }
+}
+sub sh {
+    my $k = fork // return;
+    if (!$k) { open STDIN, "<", "/dev/null"; exec "sh", $shim, @_; exit 71 }
+    waitpid $k, 0;
+}
+sub centis { my ($u) = split / /, line("/proc/uptime"); int($u * 100 + 0.5) }
+sub now { int(centis() / 100) }
+# The exit record of a directory, if it is complete; and writing one where its place is kept.
+sub record { line("$_[0]/exit") =~ /^1 (.*?) *END\.$/ ? $1 : undef }
+sub judge { put("exit", sprintf("%-251sEND.\n", "1 $_[0]"), "+<") }
+
+# The supervisor of one job.
+my ($d, %q, $h, $watcher, $due, @at);
+sub leave { syscall($n[4], 0) } # perl tidies up, in pages that it shares with its parent
+sub nay { syswrite $_[0], "$_[1]\n"; leave() }
+sub stop { put("$d/why", sprintf "%-31s\n", $_[0]); syswrite STDOUT, "$_[1]\n"; exit 126 }
+sub become {
+    my @w = @_;
+    $SIG{$_} = "DEFAULT" for "HUP", "PIPE", "USR1", "ALRM";
+    my $dir = shift @w;
+    %e = map { exists $ENV{$_} ? ($_, $ENV{$_}) : () } grep { /^[A-Za-z_]\w*$/ } split /,/, "$names,$q{keep}";
+    words(\@w);
+    $e{FORGE_LANES_COOKIE} = $at[0];
+    syscall($n[0]);
+    leader($boot);
+    $q{view} eq "" || view($q{view}) or stop("broken", "cannot mount $q{view}");
+    umask 022;
+    chdir $dir or stop("no_working_dir", "no such working directory: $dir");
+    my $x = $w[0];
+    if ($x =~ m{/}) {
+        -e $x or stop("not_found", "no such program: $x");
+        -f _ && -x _ or stop("not_executable", "not an executable file: $x");
+    } else {
+        ($x) = grep { -f && -x _ } map { $_ eq "" ? $x : "$_/$x" } split /:/, $e{PATH} // "";
+        defined $x or stop("not_found", "no such program on PATH: $w[0]");
+    }
+    %ENV = %e; exec { $x } @w;
+    stop("not_executable", "$x: $!");
+}
+# Has a shell watch, and wakes it every second.
+sub wake {
+    if (!$watcher) {
+        pipe my $in, $h;
+        $watcher = fork;
+        if (defined $watcher && !$watcher) {
+            open STDIN, "<&", $in;
+            open STDOUT, ">", "/dev/null";
+            open STDERR, ">&STDOUT"; # which was the log of the job
+            exec "sh", $shim, "watch", $d, "timeout=$q{timeout}", "grace=$q{grace}", "began=$at[1]", "started=$at[2]";
+            exit 71;
+        }
+    }
+    syswrite $h, "\n";
+    alarm 1;
+}
+sub supervise {
+    my ($t, @job) = @_;
+    $SIG{HUP} = $SIG{PIPE} = "IGNORE";
+    $SIG{USR1} = $SIG{ALRM} = sub { $due = 1 };
+    open STDIN, "<", "/dev/null";
+    open STDOUT, ">", "/dev/null";
+    open STDERR, ">", "/dev/null";
+    my @o = stat_of("self");
+    $boot ne "" && @o or nay($t, "error no_supervisor");
+    my $m = "";
+    for (split m{/}, "$d/tmp") { $m .= "$_/"; mkdir $m }
+    mkdir "$d/artifacts";
+    (-d "$d/artifacts" && chdir $d) or nay($t, "error $!");
+    if (!-e "claim") {
+        if ($q{over} ne "" && -e $q{over}) {
+            rmdir for "tmp", "artifacts", $d, $d =~ s{/[^/]*$}{}r;
+            nay($t, "error the attempt is over");
+        }
+        $q{owner} eq "" || -s "../owner" || put("../owner", "$q{owner}\n") or nay($t, "error no_space");
+        $q{tree} eq "" || -d $q{tree} or nay($t, "error the source tree is gone");
+    }
+    sysopen(my $f, "claim", 0301, 0600) or nay($t, -e "claim" ? "already" : "error no_space");
+    @at = ("$$-$o[19]-$boot");
+    my $until = $q{lease} ? now() + $q{lease} : "-";
+    my $i = "$$ $o[19] $boot\n$q{uses}\n";
+    if (!(syswrite($f, $i) == length $i && close($f) && put("pid", sprintf "%-63s\n%-28s.\n", "-", "-")
+        && put("lease", sprintf "%-15s\n%-15s\n", $until, "-") && put("log", "")
+        && put("exit", sprintf "%-251s....\n", "-"))) {
+        unlink "pid", "lease", "log", "exit", "claim";
+        nay($t, "error no_space");
+    }
+    if ($q{ready} ne "") {
+        my $k = open(my $h, "-|") // nay($t, "error no_supervisor");
+        if (!$k) { open STDERR, ">&STDOUT"; exec "/bin/sh", "-c", $q{ready}; leave() }
+        my @said = <$h>;
+        if (!close $h) {
+            judge("code=- signal=- reason=broken evidence=none killed=0 started=0 ended=0 elapsed_ms=0");
+            chomp(my $why = $said[-1] // "");
+            nay($t, "error $why");
+        }
+    }
+    @at[1, 2] = (centis(), time);
+    syswrite $t, "started\n";
+    open STDOUT, ">>", "log";
+    open STDERR, ">&STDOUT";
+    become(@job) if begin();
+    $SIG{USR1} = $SIG{ALRM} = \&wake;
+    alarm 1;
+    wake() if $due;
+    while ((my $w = waitpid(-1, 0)) != $p) { last if $w < 0; $watcher = 0 if $w == ($watcher // 0) }
+    my $s = $?;
+    $SIG{USR1} = $SIG{ALRM} = "IGNORE";
+    my $l = ended($s);
+    if ($s || $l ne "alone" || $watcher || -s "why") {
+        for (1 .. 9) {
+            wake() if !$watcher;
+            close $h;
+            waitpid $watcher, 0 if $watcher;
+            last if defined record(".");
+            $watcher = 0;
+            sleep 1;
+        }
+        leave();
+    }
+    my $ms = (centis() - $at[1]) * 10;
+    my $end = $at[2] + int($ms / 1000);
+    judge("code=0 signal=- reason=exited evidence=none killed=0 started=$at[2] ended=$end elapsed_ms=$ms");
+    leave();
+}
+
+# What is asked: a line of words, of which the first says that the answer is over.
+sub turn {
+    $q{turn} ne "" && $q{turn} !~ m{/|^\.} or return "";
+    my ($k, $b) = split / /, line("$q{turns}/$q{turn}");
+    ($k // "") eq $q{token} or return "";
+    my $now = now();
+    length $d > 511 or put("$q{turns}/$q{turn}", sprintf("%s %s %-15s\n%-511s\n", $k, $b, $now + 60, $d), "+<");
+    line("$q{turns}/wanted") =~ /^(\d+)$/ && $now < $1 ? " wanted" : "";
+}
+sub run {
+    my $m;
+    ($d, $m) = splice @_, 0, 2;
+    %q = map { $_ => "" } "keep", "uses", "view", "over", "owner", "tree", "ready", "turn";
+    @q{"timeout", "lease", "grace"} = (0, 0, 5);
+    while (@_ && (my $w = shift) ne "--") { my ($k, $v) = split /=/, $w, 2; $q{$k} = $v }
+    my $wanted = turn();
+    my ($r, $t, $said);
+    my $k = pipe($r, $t) ? fork : undef;
+    supervise($t, @_) if defined $k && !$k;
+    close $t;
+    defined $k && sysread($r, $said, 4096) or $said = "error no_supervisor";
+    chomp $said;
+    my $head = "\n$m $said$wanted\n";
+    $said eq "started" ? follow($r, $m, $head) : out($head);
+    sh("join", $d, 0, $m) if $said eq "already";
+    waitpid $k, 0 if $k;
+    $said =~ /^(started|already)$/ ? 0 : 1;
+}
+sub follow {
+    my ($r, $m, $head) = @_;
+    open my $log, "<", "$d/log";
+    my ($at, $quiet, $pause) = (0, 0, 0.02);
+    for (;;) {
+        my $v = "";
+        vec($v, fileno $r, 1) = 1;
+        # It says nothing more, so it is gone. Asked before the size: what the job wrote, it wrote before.
+        my $gone = select $v, undef, undef, $pause;
+        $pause = $pause < 0.05 ? 0.05 : $pause < 0.3 ? $pause * 2 : 1;
+        $quiet++ if $pause == 1;
+        while (my $l = sysread $log, my $b, 262144) {
+            out("$head$m log $at $l\n$b");
+            ($head, $at, $quiet, $pause) = ("", $at + $l, 0, 0.05);
+        }
+        if ($gone) {
+            my $x = record($d);
+            if (defined $x) { out("$head$m end state=exited log=$at $x\n") }
+            else { out($head); sh("join", $d, $at, $m) }
+            return;
+        }
+        $head .= "$m idle\n" if $quiet >= 5;
+        $quiet = 0 if $quiet >= 5;
+        out($head);
+        $head = "";
+    }
+}
+# What ended and left no more than it was given goes here; a shell looks after the rest.
+sub clear {
+    my ($root, @rest) = shift;
+    for (@_) {
+        m{^[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*$} && !/\.\./ or return 64;
+        put("$root/../over/" . s{/}{+}r, "");
+        my $t = "$root/$_";
+        if (defined record($t)) {
+            unlink map { "$t/$_" } "claim", "pid", "lease", "log", "exit";
+            rmdir for "$t/tmp", "$t/artifacts", $t;
+        }
+        if (lstat $t) { push @rest, $_ } else { out("removed $_\n") }
+    }
+    sh("clear", $root, @rest) if @rest;
+    0;
+}
+sub drop {
+    my ($dir, @l) = @_;
+    my $k;
+    open($k, ">>", "$dir/.lock") && flock($k, 2) or return 74;
+    while (my ($t, $f) = splice @l, 0, 2) {
+        next if $f =~ m{/|^\.};
+        my ($by) = split / /, line("$dir/$f");
+        unlink "$dir/$f" if ($by // "") eq $t;
+    }
+    out("dropped\n");
+    0;
+}
+my %do = (run => \&run, clear => \&clear, drop => \&drop, shell => sub { 0 });
+out("\n$hello\n");
+while (defined(my $l = <STDIN>)) {
+    chomp $l;
+    my ($m, $v, @w) = map { s/%(..)/chr hex $1/ger } split / /, $l, -1;
+    my $s = $do{$v} ? $do{$v}->(@w) : 64;
+    out("\n$m $s\n");
+    exec "sh", "-s" if $v eq "shell";
+}

@@ -1,0 +1,193 @@
+# Claims a directory, starts its job, watches it, gives the verdict.
+
+# Makes the directory that a job is to be started in, and goes there.
+room() {
+    [ -d "$directory/artifacts" ] || r_said=$(mkdir -p "$directory/tmp" "$directory/artifacts" 2>&1) || {
+        printf 'error %s\n' "$(printf '%s' "$r_said" | tail -n 1)"
+        return 1
+    }
+    cd "$directory" || return 1
+    [ ! -f claim ] || return 0
+    [ -z "$over" ] || [ ! -e "$over" ] || {
+        cd / && rm -rf "$directory"
+        rmdir "${directory%/*}"
+        echo 'error the attempt is over'
+        return 1
+    }
+    [ -z "$owner" ] || [ -s ../owner ] || printf '%s\n' "$owner" >../owner || {
+        echo 'error no_space'
+        return 1
+    }
+    [ -z "$tree" ] || [ -d "$tree" ] || {
+        echo 'error the source tree is gone'
+        return 1
+    }
+}
+
+# Claims the directory it is in, writes what has to be there before the job, and makes everything ready.
+claim() {
+    # 1. The claim: who makes the file owns the directory.
+    set -C
+    { printf '' >claim; } 2>/dev/null || {
+        if [ -f claim ]; then echo already; else echo 'error no_space'; fi
+        exit 75
+    }
+    set +C
+    { printf '%s %s %s\n%s\n' $me "$START" "$BOOT" "$uses" 1<>claim; } 2>/dev/null || {
+        rm -f claim
+        echo 'error no_space'
+        exit 74
+    }
+
+    # 2. Whatever may not fit on the disk comes before the job; the record last: who sees it sees all of them.
+    {
+        # More than an argument may hold.
+        { [ ${#fl_cmd} -lt 60000 ] || { printf '%s' "$fl_cmd" >cmd && fl_cmd=; }; } &&
+            { [ -z "${fl_env:-}" ] || printf '%s' "$fl_env" >env; } &&
+            printf '%-63s\n%-28s.\n' - - >pid &&
+            printf '%-15s\n%-15s\n' "$until" - >lease &&
+            printf '' >log &&
+            printf '%-251s....\n' - >exit
+    } 2>/dev/null || {
+        rm -f env pid lease log exit claim
+        echo 'error no_space'
+        exit 74
+    }
+    if [ -n "${fl_ready:-}" ]; then
+        s_said=$(eval "$fl_ready" 2>&1) || {
+            printf 'error %s\n' "$(printf '%s' "$s_said" | tail -n 1)"
+            [ ! -f env ] || rm -f env
+            in_place exit '%-251sEND.\n' "1 code=- signal=- reason=broken evidence=none\
+ killed=0 started=0 ended=0 elapsed_ms=0"
+            exit 74
+        }
+    fi
+    echo started
+    [ -n "$linger" ] || exec >/dev/null
+}
+
+# Says on its stdout whether it is the one: started, already, error WHY. Closes it when the job is over or has
+# run for a while.
+supervise() {
+    : "${fl_cmd:=}"
+    now
+    until=-
+    [ "$lease" -eq 0 ] || until=$((NOW + lease))
+    trap '' PIPE
+    ticks='sleep'
+    if has perl; then
+        ticks=perl
+    else
+        oom_kills
+        oom_before=$OOM
+    fi
+    boot_id
+    myself && [ -n "$START" ] || {
+        echo 'error no_supervisor'
+        exit 71
+    }
+    me=$PID
+    COOKIE=FORGE_LANES_COOKIE=$me-$START-$BOOT
+    [ -z "$linger" ] || room || exit 74
+    claim
+
+    # 3. The job.
+    now
+    began=$CENTIS
+    wall
+    started=$WALL
+    trap : USR1
+    trap '' HUP
+    (
+        trap - USR1 HUP PIPE
+        launch
+    ) >>log 2>&1 </dev/null &
+    waiter=$!
+    watch_over
+}
+
+# Sees to the end of a job that perl started and waits for: a line on stdin says that it is time to look.
+watch() {
+    ticks='read' began='' started=''
+    options "$@"
+    cookie && waiter=$c_pid || fail no_supervisor
+    trap '' HUP PIPE
+    watch_over
+}
+
+# Watches until the leader is gone or somebody wants it gone, then gives the verdict.
+watch_over() {
+    # 4. What is awaited is the waiter.
+    until=0
+    [ "$timeout" -eq 0 ] || until=$((began / 100 + timeout))
+    KILLED=0
+    reason=exited
+    ticker=
+    while :; do
+        leader_ended && break
+        now
+        if is_cancelled; then
+            reason=cancelled
+            end_tree "$VALUE"
+        elif [ $until -ne 0 ] && [ "$NOW" -ge $until ]; then
+            reason=timed_out
+            end_tree "$grace"
+        elif value lease && [ "$NOW" -ge "$VALUE" ]; then
+            reason=lease_expired
+            end_tree "$grace"
+        elif ! kill -0 $waiter 2>/dev/null; then
+            leader_ended && break
+            reason=broken
+        fi
+        if [ $reason != exited ]; then
+            # The waiter says how the leader went, unless it went down with it.
+            tries=0
+            until leader_ended || [ $tries -ge 100 ] || ! kill -0 $waiter 2>/dev/null; do
+                tries=$((tries + 1))
+                nap 0.02
+            done
+            break
+        fi
+        if [ $ticks = read ]; then
+            read -r w_rest || nap 0.1
+            continue
+        fi
+        # Who started it waits no longer for the end.
+        [ $((CENTIS - began)) -lt 20 ] || exec >/dev/null
+        [ $ticks = perl ] || [ -n "$ticker" ] || {
+            (tick) </dev/null >/dev/null 2>&1 &
+            ticker=$!
+        }
+        # Its end ends the wait, and so does USR1. Should that come a moment before, another one follows.
+        wait $waiter
+    done
+    [ -z "$ticker" ] || kill $ticker 2>/dev/null
+
+    # 5. Whatever the job left behind, then the verdict.
+    leader_ended || CODE=- SIGNAL=- OOM_KILLED=- ALONE=-
+    [ $reason = exited ] && [ "$ALONE" = alone ] || kill_tree
+    # The supervisor itself is gone: nobody answers for a verdict.
+    [ $reason = broken ] && [ $ticks = read ] && return
+    evidence=none
+    if [ "$CODE" != 0 ] && [ $reason = exited ]; then
+        if [ $ticks = sleep ] && { [ "$SIGNAL" = 9 ] || [ "$CODE" = 137 ]; }; then
+            oom_kills
+            [ "$OOM" = "$oom_before" ] || OOM_KILLED=oom
+        fi
+        [ "$OOM_KILLED" != oom ] || evidence=oom
+        { printf '%8192s' - >.probe; } 2>/dev/null || evidence=disk_full
+        rm -f .probe
+    fi
+    if [ $reason = exited ] && [ -s why ] && read -r why w_rest <why; then
+        case $why in not_found | not_executable | no_working_dir | broken) reason=$why ;; esac
+    fi
+    [ ! -f env ] || rm -f env
+    now
+    in_place exit '%-251sEND.\n' "1 code=$CODE signal=$SIGNAL reason=$reason evidence=$evidence\
+ killed=$KILLED started=$started ended=$((started + (CENTIS - began) / 100)) elapsed_ms=$(((CENTIS - began) * 10))"
+}
+
+# CODE, SIGNAL; OOM_KILLED: oom; ALONE: alone, if certainly nobody was left.
+leader_ended() {
+    { read -r l_rest && read -r CODE SIGNAL OOM_KILLED ALONE l_end; } 2>/dev/null <pid && [ "$l_end" = . ]
+}
