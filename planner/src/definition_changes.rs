@@ -74,7 +74,11 @@ impl DefinitionChanges {
 
     pub(crate) fn everything(&mut self, catalog: &Catalog, because: &str) {
         for lane in catalog.lane_indices() {
-            let changed = DefinitionChanged { jobs: Vec::new(), because: Some(because.to_owned()) };
+            let changed = DefinitionChanged {
+                jobs: Vec::new(),
+                because: Some(because.to_owned()),
+                since: None,
+            };
             self.by_lane.insert(lane, changed);
         }
     }
@@ -99,10 +103,11 @@ impl DefinitionChanges {
     }
 
     fn add(&mut self, lane: LaneIndex, jobs: BTreeSet<JobId>) {
-        let known = self
-            .by_lane
-            .entry(lane)
-            .or_insert_with(|| DefinitionChanged { jobs: Vec::new(), because: None });
+        let known = self.by_lane.entry(lane).or_insert_with(|| DefinitionChanged {
+            jobs: Vec::new(),
+            because: None,
+            since: None,
+        });
         let all: BTreeSet<JobId> = known.jobs.drain(..).chain(jobs).collect();
         known.jobs.extend(all);
     }

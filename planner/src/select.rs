@@ -167,6 +167,7 @@ fn reasons_for_all(
             matched: Vec::new(),
             total: 0,
             because: Some(because.clone()),
+            since: None,
         }));
     }
     let rules = catalog.rules();
@@ -180,13 +181,14 @@ fn reasons_for_all(
                     matched,
                     total,
                     because: None,
+                    since: None,
                 }));
             }
         }
     }
     if rules.unmatched_paths == UnmatchedPaths::AllLanes && !uncovered.is_empty() {
         let (matched, total) = matches.paths(uncovered);
-        reasons.push(Reason::Unmatched(Unmatched { matched, total }));
+        reasons.push(Reason::Unmatched(Unmatched { matched, total, since: None }));
     }
     reasons
 }
@@ -242,6 +244,7 @@ fn by_reasons(
                 },
                 matched: first,
                 total,
+                since: None,
             }));
         }
         if matched {
@@ -298,7 +301,10 @@ fn why_not(
     if question.trigger.0 == Trigger::Manual {
         return Reason::NotRequested;
     }
-    Reason::NoMatch(NoMatch { nearest: nearby.miss(catalog, matches, &catalog[lane].filter) })
+    Reason::NoMatch(NoMatch {
+        nearest: nearby.miss(catalog, matches, &catalog[lane].filter),
+        since: None,
+    })
 }
 
 /// Selects lanes for jobs that selected jobs need: the lane whose target defines the job, or the

@@ -156,7 +156,7 @@ impl Plan {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     let mut text = String::from("sha256:");
     for byte in Sha256::digest(bytes) {
         for nibble in [byte >> 4, byte & 15] {
@@ -415,7 +415,7 @@ pub fn plan_schema() -> Value {
 }
 
 /// A JSON value none of whose objects has a key twice; `serde_json` alone keeps the last.
-struct NoDuplicates(Value);
+pub(crate) struct NoDuplicates(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for NoDuplicates {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -23,6 +23,7 @@ mod graph;
 pub mod ids;
 mod job;
 mod node;
+mod passed;
 mod path;
 mod placement;
 mod plan;
@@ -39,6 +40,10 @@ pub use ids::{
 };
 pub use job::{Checkout, InvalidCombination, JobSpec, SnapshotProfile, Workspace};
 pub use node::{Mount, Node, NodeKind, Output};
+pub use passed::{
+    KEPT, LaneHistory, LaneRun, PASSED_INPUT, Passed, PassedReadError, definition_digest,
+    lane_runs, passed_schema,
+};
 pub use path::{Change, ChangeStatus, InvalidPath, RepoPath};
 pub use placement::{
     AbsolutePath, InvalidText, Placement, PlacementKind, SshDestination, SshHost, WorkspacePath,
@@ -48,8 +53,8 @@ pub use plan::{
     Selection, SelectionMode, Source, Trigger,
 };
 pub use reason::{
-    DefinitionChanged, MATCHED_LIMIT, Nearest, NeededBy, NoMatch, PathsReason, Reason, RunAll,
-    Unmatched,
+    DefinitionChanged, MATCHED_LIMIT, Nearest, NeededBy, NoMatch, Owed, PathsReason, Reason,
+    RunAll, Since, Unmatched,
 };
 pub use runtime::{EngineName, Incus, IncusCluster, Runtime, RuntimeKind, Tart};
 pub use version::{InvalidVersion, SchemaVersion};

@@ -100,7 +100,7 @@ impl Plan {
     ///
     /// [`PlanError`] names the first part that does not fit.
     pub fn new(parts: PlanParts) -> Result<Self, PlanError> {
-        Self::with_version(SchemaVersion::CURRENT, parts)
+        Self::with_version(oldest_version(&parts), parts)
     }
 
     pub(crate) fn with_version(
@@ -191,6 +191,14 @@ impl Plan {
     }
 }
 
+/// The oldest version of the format that has every key the parts need.
+fn oldest_version(parts: &PlanParts) -> SchemaVersion {
+    let passed = matches!(&parts.source, Source::Change(source) if source.passed.is_some());
+    let mut reasons = parts.lanes.iter().flat_map(|lane| &lane.reasons);
+    let owed = reasons.any(|it| it.since().is_some() || matches!(it, Reason::Owed(_)));
+    SchemaVersion { major: 1, minor: u32::from(passed || owed) }
+}
+
 fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanError> {
     if !node.id.as_str().strip_prefix(node.kind.as_str()).is_some_and(|rest| rest.starts_with('-'))
     {
@@ -239,6 +247,11 @@ pub struct ChangeSource {
     pub base_mode: BaseMode,
     /// Whether the tree is the work tree's instead of head's.
     pub worktree: bool,
+    /// The commit each lane was compared with because it passed there; absent: every lane was
+    /// compared with `base`. Where jobs of a lane passed at different commits, the one that passed
+    /// longest ago; a lane that is not here was compared with `base` or runs whatever differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<BTreeMap<LaneId, ObjectId>>,
 }
 
 /// How the base of a plan was found.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChangeStatus, JobId, LaneId, RepoPath};
+use crate::{ChangeStatus, JobId, LaneId, ObjectId, RepoPath};
 
 /// How many matched paths a reason lists; `total` counts all of them.
 pub const MATCHED_LIMIT: usize = 10;
@@ -23,12 +23,37 @@ pub enum Reason {
     RunAll(RunAll),
     /// Selected, like every lane: changed paths that no lane and no ignore covers.
     Unmatched(Unmatched),
+    /// Selected: a run of it is owed, and which changes brought that is not known.
+    Owed(Owed),
     /// Selected for a job that another selected job needs.
     NeededBy(NeededBy),
     /// Not selected: no changed path matches its filter.
     NoMatch(NoMatch),
     /// Not selected: no flag named it.
     NotRequested,
+}
+
+/// What a lane, or some of its jobs, were compared with, in a plan that compares each lane with a
+/// commit of its own (`--passed`). Absent: with the base of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Since {
+    /// The commit; null: the empty tree.
+    pub commit: Option<ObjectId>,
+    /// Whether the lane passed there; otherwise it is the base of the plan, because the lane has
+    /// passed on no commit that head builds upon.
+    pub passed: bool,
+}
+
+/// A lane has to run whatever differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Owed {
+    /// The newest known commit at which it was to run and has not passed; absent: none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<ObjectId>,
+    /// Why, for people.
+    pub because: String,
 }
 
 /// Changed paths match a glob of the lane.
@@ -44,6 +69,9 @@ pub struct PathsReason {
     pub matched: Vec<RepoPath>,
     /// How many changed paths match.
     pub total: u64,
+    /// What it was compared with; absent: the base of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }
 
 /// The lane's definition differs between base and head.
@@ -57,6 +85,9 @@ pub struct DefinitionChanged {
     /// Why everything counts as changed; absent: exactly `jobs` differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// What it was compared with; absent: the base of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }
 
 /// Every lane is selected.
@@ -75,6 +106,9 @@ pub struct RunAll {
     /// The circumstance, such as a base that could not be determined; absent: a glob matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// What it was compared with; absent: the base of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }
 
 /// Changed paths that nothing covers, where the manifest says that these select every lane.
@@ -85,6 +119,9 @@ pub struct Unmatched {
     pub matched: Vec<RepoPath>,
     /// How many there are.
     pub total: u64,
+    /// What it was compared with; absent: the base of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }
 
 /// Another lane's job needs a job that this lane's target defines.
@@ -106,6 +143,9 @@ pub struct NoMatch {
     /// The changed path that came closest, and to which glob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest: Option<Nearest>,
+    /// What it was compared with; absent: the base of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }
 
 /// The nearest miss.
@@ -125,6 +165,24 @@ pub struct Nearest {
 }
 
 impl Reason {
+    /// Returns what a comparing reason compared with, if the plan compares each lane with a commit
+    /// of its own.
+    #[must_use]
+    pub fn since(&self) -> Option<&Since> {
+        match self {
+            Self::Paths(reason) => reason.since.as_ref(),
+            Self::DefinitionChanged(reason) => reason.since.as_ref(),
+            Self::RunAll(reason) => reason.since.as_ref(),
+            Self::Unmatched(reason) => reason.since.as_ref(),
+            Self::NoMatch(reason) => reason.since.as_ref(),
+            Self::Always
+            | Self::Requested
+            | Self::Owed(_)
+            | Self::NeededBy(_)
+            | Self::NotRequested => None,
+        }
+    }
+
     /// Returns whether the reason is one for being selected.
     #[must_use]
     pub fn selects(&self) -> bool {

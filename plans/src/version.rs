@@ -3,9 +3,11 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
+//! | 1.1 | `source.passed`, `since` of reasons, the reason `owed` |
 //!
 //! A minor version adds keys that an older reader would miss, a major one changes meaning. A
-//! reader takes its own major version up to its own minor version.
+//! reader takes its own major version up to its own minor version. A plan is written in the oldest
+//! version that has all of its keys, so that one without new keys keeps its bytes.
 
 use std::{fmt, str::FromStr};
 
@@ -20,7 +22,7 @@ pub struct SchemaVersion {
 
 impl SchemaVersion {
     /// The version this crate writes, and the newest it reads.
-    pub const CURRENT: Self = Self { major: 1, minor: 0 };
+    pub const CURRENT: Self = Self { major: 1, minor: 1 };
 
     /// Returns whether a reader of `self` understands a document of version `document`.
     #[must_use]

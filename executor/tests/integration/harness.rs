@@ -110,6 +110,7 @@ impl World {
                 tree: Some(self.tree.clone()),
                 base_mode: BaseMode::All,
                 worktree: false,
+                passed: None,
             }),
             selection: Selection {
                 trigger: Trigger::Branch,

@@ -374,7 +374,10 @@ fn why(reason: &Reason) -> Option<Why> {
         Reason::RunAll(all) => Why::RunAll(all.glob.clone().unwrap_or_default()),
         Reason::Unmatched(_) => Why::Unmatched,
         Reason::NeededBy(needed) => Why::NeededBy(needed.lane.clone()),
-        Reason::Requested | Reason::NotRequested | Reason::NoMatch(_) => return None,
+        // Commits are replayed without what passed.
+        Reason::Requested | Reason::Owed(_) | Reason::NotRequested | Reason::NoMatch(_) => {
+            return None;
+        }
     })
 }
 

@@ -409,7 +409,9 @@ fi
 /// The same hash that the plan job computes.
 fn inputs(plan: &Plan) -> String {
     let mut lines = String::new();
-    for (path, id) in plan.inputs() {
+    // The plan job plans anew, with the definitions alone.
+    let definitions = plan.inputs().iter().filter(|(path, _)| *path != plans::PASSED_INPUT);
+    for (path, id) in definitions {
         let _ = writeln!(lines, "{id} {path}");
     }
     let mut hash = String::new();

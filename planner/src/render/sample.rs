@@ -98,13 +98,14 @@ pub(crate) fn matched(glob: &str, paths: &[&str], total: u64) -> Reason {
         via: None,
         matched: paths.iter().map(|it| path(it)).collect(),
         total,
+        since: None,
     })
 }
 
 pub(crate) fn miss(glob: &str, near: &str) -> Reason {
     let nearest =
         Nearest { glob: glob.to_owned(), path: path(near), excluded_by: None, status: None };
-    Reason::NoMatch(NoMatch { nearest: Some(nearest) })
+    Reason::NoMatch(NoMatch { nearest: Some(nearest), since: None })
 }
 
 /// Three machines, two payloads, a host setup; lanes with every kind of reason.
@@ -163,6 +164,7 @@ pub(crate) fn parts() -> PlanParts {
             tree: id("7"),
             base_mode: BaseMode::MergeBase,
             worktree: false,
+            passed: None,
         }),
         selection: Selection {
             trigger: Trigger::Branch,
@@ -189,6 +191,7 @@ pub(crate) fn parts() -> PlanParts {
                     Reason::DefinitionChanged(DefinitionChanged {
                         jobs: vec![job("pika-core-lib-app-flows-tests")],
                         because: None,
+                        since: None,
                     }),
                 ],
                 &[
@@ -205,6 +208,7 @@ pub(crate) fn parts() -> PlanParts {
                     via: Some("pika-ios -> pika-core".to_owned()),
                     matched: vec![path("rust/src/core/session.rs"), path("rust/src/lib.rs")],
                     total: 2,
+                    since: None,
                 })],
                 &[setup, "execute-ios-unit-tests", "execute-ios-ui-tests"],
             ),
@@ -219,10 +223,11 @@ pub(crate) fn parts() -> PlanParts {
                         excluded_by: Some("rust/src/**".to_owned()),
                         status: None,
                     }),
+                    since: None,
                 })],
                 &[],
             ),
-            lane("fixtures", vec![Reason::NoMatch(NoMatch { nearest: None })], &[]),
+            lane("fixtures", vec![Reason::NoMatch(NoMatch { nearest: None, since: None })], &[]),
         ],
         nodes,
     }
@@ -258,7 +263,7 @@ pub(crate) fn hostile() -> Plan {
     }
     let nearest = |excluded_by, status| {
         let nearest = Nearest { glob: text(), path: bad_path(), excluded_by, status };
-        Reason::NoMatch(NoMatch { nearest: Some(nearest) })
+        Reason::NoMatch(NoMatch { nearest: Some(nearest), since: None })
     };
     parts.lanes[0].reasons = vec![
         Reason::Paths(PathsReason {
@@ -266,16 +271,28 @@ pub(crate) fn hostile() -> Plan {
             via: Some(text()),
             matched: vec![bad_path()],
             total: 12,
+            since: None,
         }),
-        Reason::DefinitionChanged(DefinitionChanged { jobs: Vec::new(), because: Some(text()) }),
+        Reason::DefinitionChanged(DefinitionChanged {
+            jobs: Vec::new(),
+            because: Some(text()),
+            since: None,
+        }),
         Reason::RunAll(RunAll {
             glob: Some(text()),
             matched: vec![bad_path()],
             total: 1,
             because: None,
+            since: None,
         }),
-        Reason::Unmatched(Unmatched { matched: vec![bad_path()], total: 1 }),
-        Reason::RunAll(RunAll { glob: None, matched: Vec::new(), total: 0, because: Some(text()) }),
+        Reason::Unmatched(Unmatched { matched: vec![bad_path()], total: 1, since: None }),
+        Reason::RunAll(RunAll {
+            glob: None,
+            matched: Vec::new(),
+            total: 0,
+            because: Some(text()),
+            since: None,
+        }),
         Reason::Requested,
         Reason::NeededBy(NeededBy {
             lane: LaneId::new("ios").expect("well formed"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plans::{
     BaseMode, Command, Nearest, ObjectId, PathsReason, Placement, Plan, Reason, RepoPath, Runtime,
-    Selection, SelectionMode, Source,
+    Selection, SelectionMode, Since, Source,
 };
 
 use super::text::{count, one_line};
@@ -73,6 +73,24 @@ fn push_paths(sentence: &mut Sentence, paths: &[RepoPath], total: u64) {
 /// Returns why a lane has its place in the plan.
 #[must_use]
 pub fn reason(reason: &Reason) -> Sentence {
+    let mut sentence = without_since(reason);
+    if let Some(since) = reason.since() {
+        sentence.extend(since_words(since));
+    }
+    sentence
+}
+
+/// What a lane of a plan made with `--passed` was compared with.
+fn since_words(since: &Since) -> Sentence {
+    let commit = since.commit.as_ref().map_or("the empty tree", abbreviated);
+    if since.passed {
+        vec![words(", since it passed at "), quote(commit)]
+    } else {
+        vec![words(", since the base "), quote(commit), words(": no pass of it is known there")]
+    }
+}
+
+fn without_since(reason: &Reason) -> Sentence {
     match reason {
         Reason::Always => vec![words("it has no path filter, so it always runs")],
         Reason::Requested => vec![words("it was asked for")],
@@ -114,6 +132,13 @@ pub fn reason(reason: &Reason) -> Sentence {
         Reason::Unmatched(unmatched) => {
             let mut sentence = vec![words("everything runs: no lane and no ignore covers ")];
             push_paths(&mut sentence, &unmatched.matched, unmatched.total);
+            sentence
+        }
+        Reason::Owed(owed) => {
+            let mut sentence = vec![words("it owes a run: "), words(one_line(&owed.because))];
+            if let Some(commit) = &owed.commit {
+                sentence.extend([words(" at "), quote(abbreviated(commit))]);
+            }
             sentence
         }
         Reason::NeededBy(needed) => vec![

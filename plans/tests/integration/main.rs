@@ -4,6 +4,7 @@
 
 mod graph;
 mod old_documents;
+mod passed;
 mod round_trip;
 mod sample;
 mod schema;

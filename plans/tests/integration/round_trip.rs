@@ -57,7 +57,7 @@ fn refusals_come_in_the_order_of_the_contract() {
         assert!(matches!(refusal(bad), PlanReadError::Syntax(_)), "{bad:?}");
     }
     // The version before the digest.
-    let newer = written().replace("\"format_version\": \"1.0\"", "\"format_version\": \"1.1\"");
+    let newer = written().replace("\"format_version\": \"1.0\"", "\"format_version\": \"1.9\"");
     assert!(matches!(refusal(&newer), PlanReadError::Version { .. }));
     let foreign = written().replace("\"format_version\": \"1.0\"", "\"format_version\": \"2.0\"");
     assert!(refusal(&foreign).to_string().contains("2.0"));

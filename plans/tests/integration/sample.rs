@@ -67,6 +67,7 @@ pub(crate) fn parts() -> PlanParts {
             tree: id("c"),
             base_mode: BaseMode::MergeBase,
             worktree: false,
+            passed: None,
         }),
         selection: Selection {
             trigger: Trigger::Branch,
@@ -93,6 +94,7 @@ pub(crate) fn parts() -> PlanParts {
                 via: None,
                 matched: vec![changed],
                 total: 1,
+                since: None,
             })],
             nodes: vec![node_id("execute-test"), node_id("prepare-deps")],
         }],

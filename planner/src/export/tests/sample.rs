@@ -51,6 +51,7 @@ impl Default for Sample {
             tree: id("b"),
             base_mode: BaseMode::All,
             worktree: false,
+            passed: None,
         });
         Self { source, mode: SelectionMode::All, jobs: Vec::new(), lanes: Vec::new() }
     }
@@ -130,7 +131,7 @@ impl Sample {
             reasons: vec![if selected {
                 Reason::Always
             } else {
-                Reason::NoMatch(NoMatch { nearest: None })
+                Reason::NoMatch(NoMatch { nearest: None, since: None })
             }],
             nodes: nodes.iter().map(|&id| NodeId::new(id).expect("well formed")).collect(),
         });
