@@ -17,6 +17,7 @@ mod hostile;
 mod init;
 mod list;
 mod naive;
+mod npm_packages;
 mod packages;
 mod program;
 mod refusals;

@@ -1,13 +1,18 @@
-//! npm, pnpm and yarn packages: workspaces, and the packages that name each other.
+//! npm, pnpm, yarn and bun packages: workspaces, and the packages that name each other.
 //!
 //! A dependency of any kind counts when its name, or the directory it points at, is a package of
 //! the tree. A version that would rule the workspace's own package out is not looked at.
+
+mod glob;
+mod manager;
+mod patterns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr::{LoadableYamlNode as _, Yaml};
 use serde_json::Value;
 
+use self::{manager::Manager, patterns::Patterns};
 use super::{ManifestTree, Package, Packages, PackagesError, directory_of, file_in, join};
 
 const NAME: &str = "package.json";
@@ -40,49 +45,57 @@ impl Reader<'_> {
             if installed || self.manifests.contains_key(&dir) {
                 continue;
             }
-            let patterns = self.pnpm_patterns(&dir)?;
+            let of_pnpm = self.pnpm_patterns(&dir)?;
             let path = file_in(&dir, NAME);
             let Some(text) = self.tree.text(&path)? else {
-                queue.extend(self.members(&dir, &patterns)?);
+                if let Some(patterns) = of_pnpm {
+                    queue.extend(self.members(Manager::Pnpm, &dir, &patterns)?);
+                }
                 continue;
             };
             let manifest: Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
                 .map_err(|error| PackagesError::Manifest { path, detail: error.to_string() })?;
-            let mut all = patterns;
-            all.extend(workspace_patterns(&manifest));
-            queue.extend(self.members(&dir, &all)?);
+            for manager in manager::possible(self.tree, &dir, &manifest)? {
+                let patterns = match (manager, &of_pnpm) {
+                    (Manager::Pnpm, Some(patterns)) => patterns.clone(),
+                    // pnpm reads no `workspaces`; without its own file, another manager is meant.
+                    _ => workspace_patterns(&manifest),
+                };
+                queue.extend(self.members(manager, &dir, &patterns)?);
+            }
+            if let Some(patterns) = of_pnpm {
+                queue.extend(self.members(Manager::Pnpm, &dir, &patterns)?);
+            }
             queue.extend(path_dependencies(&dir, &manifest));
             self.manifests.insert(dir, manifest);
         }
         Ok(())
     }
 
-    fn pnpm_patterns(&self, dir: &str) -> Result<Vec<String>, PackagesError> {
+    /// The patterns of `pnpm-workspace.yaml`; none where there is no such file.
+    fn pnpm_patterns(&self, dir: &str) -> Result<Option<Vec<String>>, PackagesError> {
         let path = file_in(dir, PNPM);
-        let Some(text) = self.tree.text(&path)? else { return Ok(Vec::new()) };
+        let Some(text) = self.tree.text(&path)? else { return Ok(None) };
         let documents = Yaml::load_from_str(&text)
             .map_err(|error| PackagesError::Manifest { path, detail: error.to_string() })?;
         let list = documents.first().and_then(|document| document.as_mapping_get("packages"));
         let list = list.and_then(Yaml::as_sequence).map(Vec::as_slice).unwrap_or_default();
-        Ok(list.iter().filter_map(Yaml::as_str).map(str::to_owned).collect())
+        Ok(Some(list.iter().filter_map(Yaml::as_str).map(str::to_owned).collect()))
     }
 
-    fn members(&self, root: &str, patterns: &[String]) -> Result<Vec<String>, PackagesError> {
+    /// The directories that patterns of a workspace make members, as one manager reads them.
+    fn members(
+        &self,
+        manager: Manager,
+        root: &str,
+        patterns: &[String],
+    ) -> Result<Vec<String>, PackagesError> {
+        let patterns = Patterns::new(manager, root, patterns);
         let mut members = BTreeSet::new();
-        for pattern in patterns {
-            let (excluding, pattern) = match pattern.strip_prefix('!') {
-                Some(pattern) => (true, pattern),
-                None => (false, pattern.as_str()),
-            };
-            let Some(path) = join(root, pattern) else { continue };
-            let found = self.tree.matching(&file_in(&path, NAME))?;
-            for path in &found {
-                if excluding {
-                    members.remove(directory_of(path));
-                } else {
-                    members.insert(directory_of(path).to_owned());
-                }
-            }
+        for glob in patterns.candidates(NAME) {
+            let found = self.tree.matching(&glob)?;
+            let dirs = found.iter().map(|path| directory_of(path));
+            members.extend(dirs.filter(|dir| patterns.has(dir)).map(str::to_owned));
         }
         Ok(members.into_iter().collect())
     }
