@@ -9,7 +9,12 @@ use crate::{
 };
 
 /// The version of the event stream, in `run_started`.
-pub const VERSION: &str = "1.0";
+///
+/// | version | what changed |
+/// | --- | --- |
+/// | 1.0 | the first format |
+/// | 1.1 | a lane of `run_finished` may be `incomplete` |
+pub const VERSION: &str = "1.1";
 
 /// Something happened. Written with a leading `event` (its name) and `run_id`.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]

@@ -6,6 +6,7 @@
 //! entry looks like, not what follows from it.
 
 use std::{
+    collections::BTreeSet,
     fs::{File, OpenOptions},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -143,6 +144,9 @@ pub struct RunStarted {
     /// The run this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<String>,
+    /// `rerun --failed`: the nodes that passed in the runs it goes back to, with the same tree.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub passed_before: BTreeSet<String>,
 }
 
 /// How an attempt ended.

@@ -256,18 +256,23 @@ impl Ledger {
             outcome,
             stopped: self.stopping.clone(),
             rerun_of: started.and_then(|started| started.rerun_of.clone()),
-            lanes: record::lanes(plan, |position| self.verdict(position, selected[position])),
+            lanes: record::lanes(plan, |position| self.verdict(plan, position, selected[position])),
             nodes: (0..self.nodes.len()).map(|position| self.node_record(plan, position)).collect(),
         }
+        .versioned()
     }
 
     /// Returns what lanes make of a node.
     #[must_use]
-    pub fn verdict(&self, position: usize, selected: bool) -> Verdict {
-        match &self.nodes[position].verdict {
-            Some(verdict) => Verdict { outcome: verdict.outcome, cause: verdict.cause, selected },
-            None => Verdict { outcome: Outcome::Skipped, cause: None, selected },
-        }
+    pub fn verdict(&self, plan: &Plan, position: usize, selected: bool) -> Verdict {
+        let (outcome, cause) = match &self.nodes[position].verdict {
+            Some(verdict) => (verdict.outcome, verdict.cause),
+            None => (Outcome::Skipped, None),
+        };
+        let id = plan.nodes()[position].id.as_str();
+        let passed_before = !selected
+            && self.started.as_ref().is_some_and(|started| started.passed_before.contains(id));
+        Verdict { outcome, cause, selected, passed_before }
     }
 
     /// Returns the outcomes of all nodes that have a verdict.

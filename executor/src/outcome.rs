@@ -68,3 +68,84 @@ impl fmt::Display for Outcome {
         f.pad(self.as_str())
     }
 }
+
+/// How a lane ended: the sum of its nodes' outcomes.
+///
+/// Its own type, because a lane can end in a way that no node can.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneOutcome {
+    /// Every job of the lane passed: in this run or, where it is a `rerun --failed`, before it.
+    Passed,
+    /// None of its jobs ran.
+    Skipped,
+    /// `--only` left out some of its jobs: those that ran passed, and the lane has no answer. Since
+    /// version 1.1.
+    Incomplete,
+    /// Somebody ended one of its nodes, or the run before one was started.
+    Cancelled,
+    /// A machine under one of its nodes failed.
+    InfraFailed,
+    /// One of its nodes ran longer than its `timeout_secs` and was ended.
+    TimedOut,
+    /// One of its nodes ran, and its answer is no.
+    Failed,
+}
+
+impl LaneOutcome {
+    /// Every outcome, the better before the worse.
+    pub const ALL: [Self; 7] = [
+        Self::Passed,
+        Self::Skipped,
+        Self::Incomplete,
+        Self::Cancelled,
+        Self::InfraFailed,
+        Self::TimedOut,
+        Self::Failed,
+    ];
+
+    /// Returns the word used in records, events and on the terminal.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Skipped => "skipped",
+            Self::Incomplete => "incomplete",
+            Self::Cancelled => "cancelled",
+            Self::InfraFailed => "infra_failed",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<Outcome> for LaneOutcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Passed => Self::Passed,
+            Outcome::Skipped => Self::Skipped,
+            Outcome::Cancelled => Self::Cancelled,
+            Outcome::InfraFailed => Self::InfraFailed,
+            Outcome::TimedOut => Self::TimedOut,
+            Outcome::Failed => Self::Failed,
+        }
+    }
+}
+
+impl fmt::Display for LaneOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

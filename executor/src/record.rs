@@ -3,7 +3,9 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
+//! | 1.1 | a lane's `outcome` may be `incomplete` |
 //!
+//! A record that needs nothing of a later version is still written as the earlier one.
 //! A record is written once, when the run is over; until then the journal is the truth and a record
 //! is computed from it. Reading is lenient where writing is exact: unknown keys are skipped, and
 //! only what every record has ever held is required.
@@ -13,10 +15,17 @@ use std::{collections::BTreeMap, path::Path};
 use plans::{Node, NodeKind, Plan, SchemaVersion};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt::Phase, files, outcome::Outcome};
+use crate::{
+    attempt::Phase,
+    files,
+    outcome::{LaneOutcome, Outcome},
+};
 
 /// The version written, and the newest read.
-pub const VERSION: SchemaVersion = SchemaVersion { major: 1, minor: 0 };
+pub const VERSION: SchemaVersion = SchemaVersion { major: 1, minor: 1 };
+
+/// The first version.
+const FIRST: SchemaVersion = SchemaVersion { major: 1, minor: 0 };
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -110,7 +119,7 @@ pub struct LaneRecord {
     /// What a forge shows.
     pub title: String,
     /// What its nodes add up to.
-    pub outcome: Outcome,
+    pub outcome: LaneOutcome,
 }
 
 /// One node.
@@ -279,6 +288,15 @@ impl Record {
         text
     }
 
+    /// Returns the record with the oldest version that has all it holds.
+    #[must_use]
+    pub fn versioned(mut self) -> Self {
+        let incomplete = self.lanes.iter().any(|lane| lane.outcome == LaneOutcome::Incomplete);
+        let version = if incomplete { VERSION } else { FIRST };
+        self.format_version = version.to_string();
+        self
+    }
+
     /// Writes the record, whole or not at all.
     ///
     /// # Errors
@@ -357,24 +375,33 @@ pub struct Verdict {
     pub cause: Option<Outcome>,
     /// Whether it was asked for.
     pub selected: bool,
+    /// Whether it was not, because it passed in the run whose failures this one repeats.
+    pub passed_before: bool,
 }
 
 /// Adds up the verdicts of a lane's nodes.
 ///
-/// What was not asked for says nothing. The worst answer wins; a node that another kept from
-/// running counts as that other one. A lane of which no job ran is skipped, never passed: a passed
-/// prepare node alone, or no node at all, is no answer.
+/// The worst answer wins; a node that another kept from running counts as that other one. A lane
+/// of which no job ran is skipped, never passed: a passed prepare node alone, or no node at all,
+/// is no answer. A lane of which a job was not asked for is at best incomplete, unless that job passed in
+/// the run whose failures this one repeats.
 #[must_use]
-pub fn lane_outcome(nodes: impl Iterator<Item = (NodeKind, Verdict)>) -> Outcome {
-    let mut worst = Outcome::Passed;
+pub fn lane_outcome(nodes: impl Iterator<Item = (NodeKind, Verdict)>) -> LaneOutcome {
+    let mut worst = LaneOutcome::Passed;
     let (mut ran, mut jobs) = (false, false);
-    for (kind, verdict) in nodes.filter(|(_, verdict)| verdict.selected) {
+    for (kind, verdict) in nodes {
+        if !verdict.selected {
+            if kind == NodeKind::Execute && !verdict.passed_before {
+                worst = worst.max(LaneOutcome::Incomplete);
+            }
+            continue;
+        }
         jobs |= kind == NodeKind::Execute;
         ran |= verdict.outcome != Outcome::Skipped
             && (kind == NodeKind::Execute || verdict.outcome != Outcome::Passed);
-        worst = worst.max(verdict.cause.unwrap_or(verdict.outcome));
+        worst = worst.max(verdict.cause.unwrap_or(verdict.outcome).into());
     }
-    if ran && jobs { worst } else { Outcome::Skipped }
+    if ran && jobs { worst } else { LaneOutcome::Skipped }
 }
 
 /// Adds up the verdicts of a run's nodes: a failed job hides a failed machine, and both hide that
@@ -423,12 +450,12 @@ mod tests {
     use super::*;
 
     fn verdict(outcome: Outcome) -> Verdict {
-        Verdict { outcome, cause: None, selected: true }
+        Verdict { outcome, cause: None, selected: true, passed_before: false }
     }
 
     #[track_caller]
-    fn check(nodes: &[(NodeKind, Verdict)], expected: Outcome) {
-        assert_eq!(lane_outcome(nodes.iter().copied()), expected, "{nodes:?}");
+    fn check(nodes: &[(NodeKind, Verdict)], expected: impl Into<LaneOutcome>) {
+        assert_eq!(lane_outcome(nodes.iter().copied()), expected.into(), "{nodes:?}");
     }
 
     #[test]
@@ -472,10 +499,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_alone_answers_alone() {
-        use NodeKind::Execute;
+    fn a_lane_whose_jobs_were_not_all_asked_for_never_passes() {
+        use NodeKind::{Execute, Prepare};
         let unasked = Verdict { selected: false, ..verdict(Outcome::Skipped) };
-        check(&[(Execute, verdict(Outcome::Passed)), (Execute, unasked)], Outcome::Passed);
+        let incomplete = LaneOutcome::Incomplete;
+        check(&[(Execute, verdict(Outcome::Passed)), (Execute, unasked)], incomplete);
+        check(&[(Execute, unasked), (Execute, verdict(Outcome::Passed))], incomplete);
+        check(&[(Execute, verdict(Outcome::Failed)), (Execute, unasked)], Outcome::Failed);
+        check(&[(Execute, verdict(Outcome::Cancelled)), (Execute, unasked)], Outcome::Cancelled);
+        check(&[(Execute, unasked), (Execute, unasked)], Outcome::Skipped);
+        let before = Verdict { passed_before: true, ..unasked };
+        check(&[(Execute, verdict(Outcome::Passed)), (Execute, before)], Outcome::Passed);
+        check(&[(Execute, before)], Outcome::Skipped);
+        // A prepare node that nothing asked for needs is no part of the question.
+        check(&[(Prepare, unasked), (Execute, verdict(Outcome::Passed))], Outcome::Passed);
     }
 
     #[test]

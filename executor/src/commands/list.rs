@@ -6,7 +6,7 @@ use super::{Place, running};
 use crate::{
     error::Error,
     exit_code::Exit,
-    outcome::Outcome,
+    outcome::LaneOutcome,
     record::{LaneRecord, Record, RunOutcome},
     reporters,
     state::RunDir,
@@ -74,7 +74,7 @@ pub(super) fn list(place: &Place, json: bool) -> Result<Exit, Error> {
     for run in runs {
         let lanes = match &run.damaged {
             Some(why) => text::neutral(why),
-            None => Outcome::ALL
+            None => LaneOutcome::ALL
                 .into_iter()
                 .filter_map(|outcome| {
                     let number = run.lanes.iter().filter(|lane| lane.outcome == outcome).count();

@@ -227,7 +227,7 @@ fn must_have(repository: &Repository, tree: &ObjectId) -> Result<(), Error> {
 }
 
 /// Returns what a rerun repeats: what did not pass, of what had been asked for.
-pub(super) fn not_passed(plan: &Plan, passed: &BTreeSet<&str>, asked: &[bool]) -> Vec<String> {
+pub(super) fn not_passed(plan: &Plan, passed: &BTreeSet<String>, asked: &[bool]) -> Vec<String> {
     plan.nodes()
         .iter()
         .zip(asked)

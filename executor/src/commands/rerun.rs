@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Place,
     prepare::{self, Wanted},
-    running,
+    running::{self, Repeats},
 };
 use crate::{cli::Rerun, error::Error, exit_code::Exit, outcome::Outcome};
 
@@ -16,19 +16,17 @@ pub(super) fn run(place: &Place, rerun: &Rerun) -> Result<Exit, Error> {
     let bytes = prepare::read_plan(&dir.plan())?;
     let (plan, _) = plans::Plan::from_json(&bytes)?;
     let record = running::read_record(&dir)?;
-    let asked_only = crate::journal::read(&dir.journal()).ok().and_then(|replay| {
+    let started = crate::journal::read(&dir.journal()).ok().and_then(|replay| {
         replay.entries.into_iter().find_map(|entry| match entry {
-            crate::journal::Entry::RunStarted(started) => started.only,
+            crate::journal::Entry::RunStarted(started) => Some(started),
             _ => None,
         })
     });
+    let asked_only = started.as_ref().and_then(|started| started.only.clone());
+    let mut passed = BTreeSet::new();
     let only = if rerun.failed {
-        let passed: BTreeSet<&str> = record
-            .nodes
-            .iter()
-            .filter(|node| node.outcome == Outcome::Passed)
-            .map(|node| node.id.as_str())
-            .collect();
+        let here = record.nodes.iter().filter(|node| node.outcome == Outcome::Passed);
+        passed = here.map(|node| node.id.clone()).collect();
         let asked = prepare::select(&plan, asked_only.as_deref())?;
         Some(prepare::not_passed(&plan, &passed, &asked))
     } else {
@@ -42,5 +40,13 @@ pub(super) fn run(place: &Place, rerun: &Rerun) -> Result<Exit, Error> {
         allow_stale: rerun.allow_stale,
     };
     let ready = prepare::ready(&bytes, None, || Ok(config), wanted)?;
-    running::begin(&state, &bytes, ready, Some(dir.id.to_string()), &rerun.running)
+    match started {
+        Some(started) if started.tree == ready.source.tree.as_str() => {
+            passed.extend(started.passed_before);
+        }
+        // What passed there may have passed on other files.
+        _ => passed.clear(),
+    }
+    let repeats = Repeats { run: dir.id.to_string(), passed };
+    running::begin(&state, &bytes, ready, Some(repeats), &rerun.running)
 }

@@ -2,6 +2,7 @@
 //! once they know what runs.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, mpsc},
 };
@@ -25,14 +26,26 @@ use crate::{
 
 use super::prepare::Ready;
 
+/// What a run repeats.
+pub(super) struct Repeats {
+    /// The run.
+    pub(super) run: String,
+    /// The nodes that need not run again, because they passed there or before.
+    pub(super) passed: BTreeSet<String>,
+}
+
 /// Makes a new run of a plan and runs it.
 pub(super) fn begin(
     state: &StateDir,
     plan: &[u8],
     ready: Ready,
-    rerun_of: Option<String>,
+    rerun_of: Option<Repeats>,
     running: &Running,
 ) -> Result<Exit, Error> {
+    let (rerun_of, passed_before) = match rerun_of {
+        Some(Repeats { run, passed }) => (Some(run), passed),
+        None => (None, BTreeSet::new()),
+    };
     let started = |id: &RunId| {
         Entry::RunStarted(RunStarted {
             format_version: journal::VERSION.to_string(),
@@ -46,6 +59,7 @@ pub(super) fn begin(
             repository: ready.source.repository.clone(),
             tree: ready.source.tree.to_string(),
             rerun_of,
+            passed_before,
         })
     };
     let mut first = None;

@@ -170,6 +170,7 @@ fn sign(word: &str) -> &'static str {
         "infra_failed" | "interrupted" => "⚠️",
         "cancelled" => "🛑",
         "running" => "▶️",
+        "incomplete" => "🟡",
         _ => "⚪",
     }
 }

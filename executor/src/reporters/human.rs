@@ -7,7 +7,7 @@ use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 use super::{Quiet, Reporter, progress::Progress, stderr, stdout, verdicts::verdicts};
 use crate::{
     event::{Event, NodeFinished},
-    outcome::{NOT_ASKED_FOR, Outcome},
+    outcome::{LaneOutcome, NOT_ASKED_FOR, Outcome},
     record::{Record, RunOutcome},
     text::{self, push},
 };
@@ -25,13 +25,13 @@ impl Colour {
         if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    fn outcome(self, outcome: Outcome, text: &str) -> String {
-        let code = match outcome {
-            Outcome::Passed => "32",
-            Outcome::Skipped => "2",
-            Outcome::Cancelled => "33",
-            Outcome::InfraFailed => "35",
-            Outcome::TimedOut | Outcome::Failed => "31",
+    fn outcome(self, outcome: impl Into<LaneOutcome>, text: &str) -> String {
+        let code = match outcome.into() {
+            LaneOutcome::Passed => "32",
+            LaneOutcome::Skipped => "2",
+            LaneOutcome::Incomplete | LaneOutcome::Cancelled => "33",
+            LaneOutcome::InfraFailed => "35",
+            LaneOutcome::TimedOut | LaneOutcome::Failed => "31",
         };
         self.paint(code, text)
     }
@@ -207,7 +207,7 @@ impl Reporter for Human {
             ));
         }
         if self.verdicts {
-            let paint = |outcome: Outcome| self.out_colour.outcome(outcome, outcome.as_str());
+            let paint = |outcome: LaneOutcome| self.out_colour.outcome(outcome, outcome.as_str());
             let lanes = verdicts(record, paint);
             self.out.text(&lanes);
         }

@@ -1,7 +1,7 @@
 //! What reporters write, for one record with every kind of end in it.
 
 use crate::{
-    outcome::Outcome,
+    outcome::{LaneOutcome, Outcome},
     record::{LaneRecord, NodeRecord, Record, RetriedAttempt, RunOutcome},
 };
 
@@ -44,11 +44,18 @@ pub(super) fn record() -> Record {
         outcome: RunOutcome::Failed,
         stopped: None,
         rerun_of: None,
-        lanes: vec![LaneRecord {
-            id: "unit".to_owned(),
-            title: "check-[unit](x)".to_owned(),
-            outcome: Outcome::Failed,
-        }],
+        lanes: vec![
+            LaneRecord {
+                id: "unit".to_owned(),
+                title: "check-[unit](x)".to_owned(),
+                outcome: LaneOutcome::Failed,
+            },
+            LaneRecord {
+                id: "app".to_owned(),
+                title: "check-app".to_owned(),
+                outcome: LaneOutcome::Incomplete,
+            },
+        ],
         nodes: vec![
             failed,
             infra,
@@ -75,11 +82,11 @@ fn many_skipped_lanes_are_counted_not_listed() {
         outcome,
     };
     let mut record = record();
-    record.lanes = (0..10).map(|number| lane(number, Outcome::Skipped)).collect();
-    record.lanes.insert(3, lane(99, Outcome::Failed));
+    record.lanes = (0..10).map(|number| lane(number, LaneOutcome::Skipped)).collect();
+    record.lanes.insert(3, lane(99, LaneOutcome::Failed));
     let text = super::verdicts(&record, |outcome| outcome.to_string());
     assert_eq!(text.lines().count(), 11);
-    record.lanes.push(lane(10, Outcome::Skipped));
+    record.lanes.push(lane(10, LaneOutcome::Skipped));
     let text = super::verdicts(&record, |outcome| outcome.to_string());
     assert_eq!(text, "lane 99 · failed\n11 other lanes · skipped\n");
 }

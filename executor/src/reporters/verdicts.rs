@@ -2,7 +2,7 @@
 //! rather than listed once there are many: of 5,000 lanes a change often runs three.
 
 use crate::{
-    outcome::Outcome,
+    outcome::LaneOutcome,
     record::Record,
     text::{self, push},
 };
@@ -12,17 +12,17 @@ const SKIPPED_LISTED: usize = 10;
 
 /// Returns one line for each lane; `paint` colours an outcome's word.
 #[must_use]
-pub fn verdicts(record: &Record, paint: impl Fn(Outcome) -> String) -> String {
-    let skipped = record.lanes.iter().filter(|lane| lane.outcome == Outcome::Skipped).count();
+pub fn verdicts(record: &Record, paint: impl Fn(LaneOutcome) -> String) -> String {
+    let skipped = record.lanes.iter().filter(|lane| lane.outcome == LaneOutcome::Skipped).count();
     let counted = skipped > SKIPPED_LISTED;
     let mut lines = String::new();
     for lane in &record.lanes {
-        if !(counted && lane.outcome == Outcome::Skipped) {
+        if !(counted && lane.outcome == LaneOutcome::Skipped) {
             push!(lines, "{} · {}\n", text::neutral(&lane.title), paint(lane.outcome));
         }
     }
     if counted {
-        push!(lines, "{skipped} other lanes · {}\n", paint(Outcome::Skipped));
+        push!(lines, "{skipped} other lanes · {}\n", paint(LaneOutcome::Skipped));
     }
     lines
 }

@@ -340,3 +340,68 @@ fn a_node_that_waits_for_another_run_can_be_cancelled_and_waits_without_work() {
     std::fs::write(&go, "").expect("written");
     Ended::of(first.wait_with_output().expect("ends")).code(0);
 }
+
+#[test]
+fn a_lane_whose_jobs_were_not_all_asked_for_is_incomplete_in_every_report() {
+    let world = World::new();
+    let mark = world.path().join("mark");
+    let nodes = vec![
+        sh("execute-a", "true", &[]),
+        sh("execute-b", &format!("test -e {}", mark.display()), &[]),
+        sh("execute-c", "true", &[]),
+    ];
+    let app = lane("app", &["execute-a", "execute-b"]);
+    let plan = world.plan_of(nodes, vec![app, lane("one", &["execute-c"])]);
+    let (junit, summary) = (world.path().join("junit.xml"), world.path().join("summary.md"));
+    let mut apply = world.command(&["apply", &plan, "--only", "execute-a"]);
+    apply.args(["--only", "execute-c", "--output", "jsonl"]).arg("--junit").arg(&junit);
+    apply.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
+    let ended = Ended::of(apply.output().expect("the program starts")).code(0);
+    let last = ended.out.lines().rfind(|line| line.starts_with('{')).expect("events");
+    let last: Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(last["outcome"], "passed");
+    assert_eq!(last["lanes"][0]["outcome"], "incomplete");
+    assert_eq!(last["lanes"][1]["outcome"], "passed");
+    let record = world.record();
+    assert_eq!(record["lanes"], last["lanes"]);
+    assert_eq!(record["format_version"], "1.1");
+    let read = |path| std::fs::read_to_string(path).expect("written");
+    assert!(read(junit).contains(r#"name="lane.app" value="incomplete""#));
+    assert!(read(summary).contains("| check-app | incomplete |"));
+    let status = world.run(&["status"]).code(0).out;
+    assert!(status.ends_with("check-app · incomplete\ncheck-one · passed\n"), "{status}");
+    let list = world.run(&["list"]).code(0).out;
+    assert!(list.contains("1 passed, 1 incomplete"), "{list}");
+    let told = world.run(&["report", "latest", "--markdown", "-"]).code(0).out;
+    assert!(told.contains("| 🟡 | check-app | incomplete |"), "{told}");
+    let page = world.path().join("page.html");
+    world.run(&["report", "latest", "--html", page.to_str().expect("UTF-8")]).code(0);
+    assert!(read(page).contains(r#"<li class="o incomplete"><span class="name">check-app"#));
+}
+
+#[test]
+fn a_rerun_of_what_failed_completes_the_lane() {
+    let world = World::new();
+    let mark = world.path().join("mark");
+    let needs = |file: &str| format!("test -e {}.{file}", mark.display());
+    let nodes = vec![
+        sh("execute-a", "true", &[]),
+        sh("execute-b", &needs("b"), &[]),
+        sh("execute-c", &needs("c"), &[]),
+    ];
+    let names: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
+    let app = lane("app", &names);
+    let plan = world.plan_of(nodes, vec![app]);
+    assert_eq!(world.run(&["apply", &plan]).code(1).out, "check-app · failed\n");
+    std::fs::write(mark.with_extension("b"), "").expect("written");
+    let rerun = world.run(&["rerun", "latest", "--failed"]).code(1);
+    assert_eq!(rerun.out, "check-app · failed\n");
+    std::fs::write(mark.with_extension("c"), "").expect("written");
+    // Its first job passed two runs ago, its second in the last one.
+    let rerun = world.run(&["rerun", "latest", "--failed"]).code(0);
+    assert_eq!(rerun.out, "check-app · passed\n");
+    assert_eq!(world.run(&["resume", "latest"]).code(0).out, "check-app · passed\n");
+    // A node asked for by name is all that its run answers for.
+    let only = world.run(&["apply", &plan, "--only", "execute-c"]).code(0);
+    assert_eq!(only.out, "check-app · incomplete\n");
+}
