@@ -93,6 +93,7 @@ fn plan(layers: usize, width: usize, runtime: &Runtime) -> Result<String, Failur
             tree: Some(revision("HEAD^{tree}")?),
             base_mode: BaseMode::All,
             worktree: false,
+            base_from: None,
             passed: None,
         }),
         selection: Selection {

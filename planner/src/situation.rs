@@ -238,6 +238,7 @@ impl Situation {
                 tree: self.tree.map(plan_id),
                 base_mode,
                 worktree: self.worktree,
+                base_from: None,
                 passed: None,
             }),
             changes: Vec::new(),

@@ -17,6 +17,7 @@
 //! This crate reads no file, clock or environment, starts no process and depends on no other
 //! member of the workspace. It knows no glob semantics, no git and no transport.
 
+mod base_from;
 mod command;
 mod document;
 mod graph;
@@ -31,6 +32,7 @@ mod reason;
 mod runtime;
 mod version;
 
+pub use base_from::{BaseFrom, InvalidBaseFrom};
 pub use command::{Command, InvalidCommand};
 pub use document::{PlanReadError, PlanText, plan_schema};
 pub use graph::{Graph, GraphError};

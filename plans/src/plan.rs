@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Graph, GraphError, InvalidCombination, LaneId, Node, NodeId, NodeKind, Output, Reason,
-    RepoPath, ScenarioName, SchemaVersion, TargetId,
+    BaseFrom, Change, Graph, GraphError, InvalidCombination, LaneId, Node, NodeId, NodeKind,
+    Output, Reason, RepoPath, ScenarioName, SchemaVersion, TargetId,
 };
 
 /// What a plan is made of, before it is checked.
@@ -193,10 +193,11 @@ impl Plan {
 
 /// The oldest version of the format that has every key the parts need.
 fn oldest_version(parts: &PlanParts) -> SchemaVersion {
-    let passed = matches!(&parts.source, Source::Change(source) if source.passed.is_some());
+    let source = matches!(&parts.source, Source::Change(source)
+        if source.passed.is_some() || source.base_from.is_some());
     let mut reasons = parts.lanes.iter().flat_map(|lane| &lane.reasons);
     let owed = reasons.any(|it| it.since().is_some() || matches!(it, Reason::Owed(_)));
-    SchemaVersion { major: 1, minor: u32::from(passed || owed) }
+    SchemaVersion { major: 1, minor: u32::from(source || owed) }
 }
 
 fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanError> {
@@ -247,6 +248,9 @@ pub struct ChangeSource {
     pub base_mode: BaseMode,
     /// Whether the tree is the work tree's instead of head's.
     pub worktree: bool,
+    /// Which step found the base; absent where no base was looked for, and before 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_from: Option<BaseFrom>,
     /// The commit each lane was compared with because it passed there; absent: every lane was
     /// compared with `base`. Where jobs of a lane passed at different commits, the one that passed
     /// longest ago; a lane that is not here was compared with `base` or runs whatever differs.
@@ -260,7 +264,7 @@ pub struct ChangeSource {
 pub enum BaseMode {
     /// The merge base of head and another commit.
     MergeBase,
-    /// Exactly the commit a flag named.
+    /// Exactly the commit that a flag or the event named.
     Exact,
     /// Head's first parent.
     FirstParent,

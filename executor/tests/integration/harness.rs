@@ -110,6 +110,7 @@ impl World {
                 tree: Some(self.tree.clone()),
                 base_mode: BaseMode::All,
                 worktree: false,
+                base_from: None,
                 passed: None,
             }),
             selection: Selection {

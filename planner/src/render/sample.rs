@@ -164,6 +164,7 @@ pub(crate) fn parts() -> PlanParts {
             tree: id("7"),
             base_mode: BaseMode::MergeBase,
             worktree: false,
+            base_from: None,
             passed: None,
         }),
         selection: Selection {

@@ -67,6 +67,7 @@ pub(crate) fn parts() -> PlanParts {
             tree: id("c"),
             base_mode: BaseMode::MergeBase,
             worktree: false,
+            base_from: None,
             passed: None,
         }),
         selection: Selection {

@@ -51,6 +51,7 @@ impl Default for Sample {
             tree: id("b"),
             base_mode: BaseMode::All,
             worktree: false,
+            base_from: None,
             passed: None,
         });
         Self { source, mode: SelectionMode::All, jobs: Vec::new(), lanes: Vec::new() }
