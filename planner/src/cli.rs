@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plans::{JobId, LaneId, TargetId, Trigger};
 
-use crate::export::{self, Engine, ExportName, PlanPath, Program, RunnerRule, TimeOfDay};
+use crate::export::{
+    self, Engine, ExportName, GithubQueue, PlanPath, Program, RunnerRule, TimeOfDay,
+};
 
 /// Plans continuous integration: reads the git diff, the catalog and forge-lanes.toml, and writes
 /// a reviewable plan for `executor apply`.
@@ -296,6 +298,11 @@ pub struct ExportArgs {
     #[arg(long, value_name = "MINUTES", default_value_t = 60)]
     pub queue_minutes: u32,
 
+    /// Whether GitHub's own queue holds concurrency groups, beside the executor's locks: `off` for
+    /// servers that do not know `concurrency.queue`, and for act and actionlint.
+    #[arg(long, value_name = "QUEUE", default_value = "max")]
+    pub github_queue: GithubQueue,
+
     /// When nightly lanes start, in UTC; GitHub only [default: what the manifest of the plan's
     /// commit says; else they start by hand].
     #[arg(long, value_name = "HH:MM")]
@@ -315,6 +322,7 @@ impl From<&ExportArgs> for export::Options {
             runners: args.runner.iter().cloned().collect(),
             name: args.name.clone(),
             queue_minutes: args.queue_minutes,
+            github_queue: args.github_queue,
             nightly_schedule_utc: args.nightly_schedule_utc,
         }
     }

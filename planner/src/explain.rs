@@ -3,7 +3,7 @@
 //! Repeats no decision: it asks the same matches and shows the same reasons as a plan, with every
 //! path instead of the first ones.
 
-use lanes::{Catalog, GlobUse, JobIndex, LaneIndex, PathFilter};
+use lanes::{Catalog, GlobUse, JobIndex, LaneIndex, LaneTrigger, PathFilter, UnmatchedPaths};
 use plans::{Change, Reason, RepoPath};
 use serde::Serialize;
 
@@ -22,11 +22,19 @@ pub struct PathAnswer {
     pub run_all_by: Vec<String>,
     /// Whether it is the manifest, the catalog, or included by one of them.
     pub definition: bool,
-    /// The lanes of which a glob matches, in manifest order.
+    /// Nothing covers it, and `unmatched_paths` makes every branch lane run for such a path.
+    #[serde(skip_serializing_if = "is_false")]
+    pub unmatched_runs_all: bool,
+    /// The lanes of which a glob matches, and the branch lanes without `paths`, in manifest order.
     pub lanes: Vec<PathInLane>,
 }
 
-/// A lane of which a glob matches a path.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A lane of which a glob matches a path, or that runs whatever changes.
 #[derive(Debug, Serialize)]
 pub struct PathInLane {
     /// The lane.
@@ -35,6 +43,9 @@ pub struct PathInLane {
     pub title: String,
     /// Whose list it is in.
     pub trigger: &'static str,
+    /// It has no `paths`: it runs whatever changes, and covers nothing by that.
+    #[serde(skip_serializing_if = "is_false")]
+    pub always: bool,
     /// Every glob of `paths` that matches.
     pub globs: Vec<String>,
     /// The glob of `exclude` that takes the path out again.
@@ -66,8 +77,9 @@ pub fn explain_paths(catalog: &Catalog, changes: &[Change]) -> Vec<PathAnswer> {
             let mut lanes = Vec::new();
             for index in catalog.lane_indices() {
                 let lane = &catalog[index];
+                let always = lane.filter.paths.is_none() && lane.trigger == LaneTrigger::Branch;
                 let globs = matching(lane.filter.paths.as_deref().unwrap_or_default(), &matches);
-                if globs.is_empty() {
+                if globs.is_empty() && !always {
                     continue;
                 }
                 let excluded_by = matches.excluded_by(&lane.filter, 0);
@@ -83,6 +95,7 @@ pub fn explain_paths(catalog: &Catalog, changes: &[Change]) -> Vec<PathAnswer> {
                     lane: lane.id.to_string(),
                     title: lane.title.clone(),
                     trigger: lane.trigger.as_str(),
+                    always,
                     globs,
                     excluded_by: excluded_by.map(|glob| catalog.globs().text(glob).to_owned()),
                     statuses: lane
@@ -96,9 +109,19 @@ pub fn explain_paths(catalog: &Catalog, changes: &[Change]) -> Vec<PathAnswer> {
             let covered = definition
                 || !ignored_by.is_empty()
                 || !run_all_by.is_empty()
-                || lanes.iter().any(|lane| lane.excluded_by.is_none());
+                || lanes.iter().any(|lane| !lane.always && lane.excluded_by.is_none());
+            let unmatched_runs_all =
+                !covered && catalog.rules().unmatched_paths == UnmatchedPaths::AllLanes;
             let path = change.path.clone();
-            PathAnswer { path, covered, ignored_by, run_all_by, definition, lanes }
+            PathAnswer {
+                path,
+                covered,
+                ignored_by,
+                run_all_by,
+                definition,
+                unmatched_runs_all,
+                lanes,
+            }
         })
         .collect()
 }
@@ -119,6 +142,12 @@ impl PathAnswer {
         for lane in &self.lanes {
             let globs = quoted(&lane.globs);
             lines.push(match &lane.excluded_by {
+                Some(exclude) if lane.always => {
+                    format!("  not {} · it has no `paths`, but `{exclude}` excludes it", lane.lane)
+                }
+                None if lane.always => {
+                    format!("  runs {} ({}) · it has no `paths`", lane.lane, lane.title)
+                }
                 Some(exclude) => {
                     format!("  not {} · {globs} matches, but `{exclude}` excludes it", lane.lane)
                 }
@@ -134,7 +163,13 @@ impl PathAnswer {
         for glob in &self.ignored_by {
             lines.push(format!("  known, runs nothing: `ignore` has `{glob}`"));
         }
-        if !self.covered {
+        if self.unmatched_runs_all {
+            lines.push(
+                "  runs every branch lane: no glob covers it, and `unmatched_paths` says so".into(),
+            );
+        } else if !self.covered && self.lanes.iter().any(|lane| lane.excluded_by.is_none()) {
+            lines.push("  no glob covers it: only lanes without `paths` run".to_owned());
+        } else if !self.covered {
             lines.push("  no lane and no ignore covers it".to_owned());
         }
         lines.join("\n") + "\n"

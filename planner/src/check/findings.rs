@@ -49,6 +49,13 @@ impl Found {
         Self { place: Place::File(path), diagnostic }
     }
 
+    /// Something about the files as a whole.
+    #[must_use]
+    pub fn without_place(code: &'static Code, message: impl Into<String>) -> Self {
+        let diagnostic = Diagnostic::without_place(code, message);
+        Self { place: Place::Definitions, diagnostic }
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {

@@ -15,7 +15,7 @@ use super::{
     Export, ExportError, Options, STATE_DIR,
     files::{self, Limits, Piece},
     minutes,
-    options::Labels,
+    options::{GithubQueue, Labels},
     steps::{Lane, Step, Steps},
     text,
     yaml::{self, Yaml},
@@ -241,6 +241,7 @@ impl Workflow<'_> {
         entry("timeout-minutes", Yaml::Number(minutes(step.backstop_secs)));
         let group = node.concurrency_groups.first().map(|group| group.as_str());
         if let Some(group) = group
+            && self.options.github_queue == GithubQueue::Max
             && self.groups[&group.to_ascii_lowercase()] <= QUEUE
         {
             let group = Yaml::text(format!("forge-lanes-{group}"));

@@ -21,7 +21,8 @@ mod text;
 mod yaml;
 
 pub use options::{
-    ExportName, InvalidOption, Options, PlanPath, Program, RunnerRule, Runners, TimeOfDay,
+    ExportName, GithubQueue, InvalidOption, Options, PlanPath, Program, RunnerRule, Runners,
+    TimeOfDay,
 };
 
 use plans::{ChangeSource, Plan, Source};

@@ -23,6 +23,8 @@ pub struct Options {
     /// How long a job may wait inside the executor for a machine or a concurrency group before
     /// the engine gives it up, in minutes.
     pub queue_minutes: u32,
+    /// Whether GitHub's own queue holds concurrency groups, too.
+    pub github_queue: GithubQueue,
     /// When nightly lanes start, `HH:MM` in UTC: the manifest's `nightly_schedule_utc`.
     pub nightly_schedule_utc: Option<TimeOfDay>,
 }
@@ -36,6 +38,7 @@ impl Default for Options {
             runners: Runners::default(),
             name: ExportName("forge-lanes".to_owned()),
             queue_minutes: 60,
+            github_queue: GithubQueue::default(),
             nightly_schedule_utc: None,
         }
     }
@@ -159,6 +162,17 @@ impl FromStr for TimeOfDay {
             .filter(|time| time.hour < 24 && time.minute < 60)
             .ok_or_else(|| invalid(text, "a time of day", "`HH:MM` is expected, in UTC"))
     }
+}
+
+/// Whether GitHub's own queue holds concurrency groups, beside the executor's locks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum GithubQueue {
+    /// `concurrency` with `queue: max`: github.com, and servers that know it.
+    #[default]
+    Max,
+    /// No `concurrency`: older servers, act and actionlint refuse `queue`, and without it GitHub
+    /// cancels the job that waits. The executor's locks hold the group on each machine.
+    Off,
 }
 
 /// Which agents take which nodes.

@@ -122,6 +122,20 @@ fn what_an_engine_cannot_take_over_is_said() {
 }
 
 #[test]
+fn githubs_queue_can_be_left_to_the_executors_locks() {
+    let mut sample = Sample::default();
+    sample.job("a", &[]).groups = [sample::group("apple")].into();
+    let plan = sample.plan();
+    let text = |github_queue: GithubQueue| {
+        let options = Options { github_queue, ..Options::default() };
+        let export = export(&plan, "sha256:0", Engine::Github, &options).expect("an export");
+        export.files[0].text.clone()
+    };
+    assert!(text(GithubQueue::Max).contains("queue: max"));
+    assert!(!text(GithubQueue::Off).contains("concurrency"));
+}
+
+#[test]
 fn a_lane_that_does_not_run_is_reported_everywhere() {
     let plan = Sample::small().plan();
     for engine in [Engine::Github, Engine::Gitlab, Engine::Buildkite] {

@@ -231,6 +231,28 @@ fn json_has_every_finding_with_its_place() {
 }
 
 #[test]
+fn where_lanes_without_paths_run_for_everything_the_rest_is_one_finding() {
+    let mut tree = Tree::read(
+        &fs::read_to_string(fixtures().join("uncovered_file.txt")).expect("the fixture"),
+    );
+    let manifest = tree.0.get_mut("ci/forge-lanes.toml").expect("a manifest");
+    manifest.push_str("[[branch.lanes]]\nid = \"all\"\ntarget = \"unit\"\n");
+    for number in 0..3000 {
+        tree.0.insert(format!("data/{number}"), String::new());
+    }
+    let findings = tree.check();
+    assert_eq!(codes_of(&findings), ["uncovered_file"]);
+    let told = human::human(&findings, Style::PLAIN, false);
+    for expected in [
+        "3002 files that no glob covers; they run only the lanes without `paths`: `all`",
+        "`data/0`, `data/1`, `data/10`, `data/100`, `data/1000` and 2997 more",
+        "\n1 warning\n",
+    ] {
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
 fn github_annotations_are_one_line_each() {
     let findings = fixture("dead_glob");
     let text = github(&findings);

@@ -37,3 +37,44 @@ fn an_explanation_is_json_by_either_flag() {
     serde_json::from_str::<serde_json::Value>(&short).expect("JSON");
     sandbox.planner(&["explain", "--lane", "rust", "--json", "--format", "human"]).refused();
 }
+
+#[test]
+fn a_path_that_no_glob_covers_still_runs_the_lanes_without_paths() {
+    let sandbox = Sandbox::new();
+    let lane = |id: &str, more: &str| {
+        format!("[[branch.lanes]]\nid = \"{id}\"\ncommand = [\"true\"]\ntimeout_secs = 60\n{more}")
+    };
+    let definitions = |head: &str, lanes: &[String]| {
+        sandbox.write("ci/forge-lanes.toml", format!("version = 1\n{head}\n{}", lanes.join("")));
+        sandbox.write("README.md", "");
+        sandbox.write("src/a", "");
+        sandbox.commit("definitions");
+    };
+    let src = lane("src", "paths = [\"src/**\"]\n");
+    definitions("", &[src.clone(), lane("all", ""), lane("lint", "")]);
+    let said = sandbox.planner(&["explain", "README.md"]).with_code(0);
+    assert!(said.contains("runs all (all) · it has no `paths`\n    jobs: all\n"), "{said}");
+    assert!(said.contains("runs lint (lint) · it has no `paths`"), "{said}");
+    assert!(said.contains("no glob covers it: only lanes without `paths` run"), "{said}");
+    assert!(!said.contains("no lane"), "{said}");
+    let said = sandbox.planner(&["explain", "README.md", "--json"]).with_code(0);
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let answer = &said["paths"][0];
+    assert_eq!(answer["covered"], false);
+    assert_eq!(
+        (&answer["lanes"][0]["lane"], &answer["lanes"][0]["always"]),
+        (&"all".into(), &true.into())
+    );
+    let said = sandbox.planner(&["explain", "src/a"]).with_code(0);
+    assert!(
+        said.contains("runs src (src) · matches `src/**`") && said.contains("runs all"),
+        "{said}"
+    );
+
+    definitions("unmatched_paths = \"all_lanes\"", std::slice::from_ref(&src));
+    let said = sandbox.planner(&["explain", "README.md"]).with_code(0);
+    assert!(said.contains("runs every branch lane: no glob covers it"), "{said}");
+    definitions("unmatched_paths = \"none\"", &[src]);
+    let said = sandbox.planner(&["explain", "README.md"]).with_code(0);
+    assert!(said.contains("no lane and no ignore covers it"), "{said}");
+}

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanes::{GlobId, LintLevel, codes::Code};
+use lanes::{GlobId, Lane, LaneTrigger, LintLevel, UnmatchedPaths, codes::Code};
+use plans::RepoPath;
 
 use super::Rule;
 use crate::check::{findings::Found, view::View};
@@ -11,7 +12,7 @@ pub(super) static RULE: Rule = Rule {
     code: Code {
         name: "uncovered_file",
         cause: "No glob of a lane, of `ignore` or of `run_all` covers a file of the tree: its \
-                changes are checked by nothing.",
+                changes are checked by nothing, or only by lanes without `paths`.",
         remedy: "Add it to a lane's `paths`, or to `ignore` if nothing depends on it.",
     },
     level: LintLevel::Warn,
@@ -57,13 +58,61 @@ fn find(view: &View<'_>) -> Vec<Found> {
             cover.always || cover.unless.iter().any(|&at| !view.any_matches(exclusions[at], file))
         })
     };
-    (0_u32..)
+    let uncovered: Vec<&RepoPath> = (0_u32..)
         .zip(view.files)
         .filter(|(at, file)| !covered(*at) && !definitions.contains(file.path.as_bytes()))
-        .map(|(_, file)| {
-            let message = format!("no lane covers `{}`", file.path);
-            Found::of_file(&RULE.code, file.path.clone(), message)
-                .help("add it to a lane's `paths`, or to `ignore` if nothing depends on it")
-        })
-        .collect()
+        .map(|(_, file)| &file.path)
+        .collect();
+    match (summary(view, &uncovered), uncovered.is_empty()) {
+        (_, true) => Vec::new(),
+        (Some(found), false) => vec![found],
+        (None, false) => uncovered
+            .into_iter()
+            .map(|path| {
+                let message = format!("no lane covers `{path}`");
+                Found::of_file(&RULE.code, path.clone(), message)
+                    .help("add it to a lane's `paths`, or to `ignore` if nothing depends on it")
+            })
+            .collect(),
+    }
+}
+
+/// Where branch lanes have no `paths`, every change runs those: one finding then says how many
+/// files run nothing else, instead of each file by itself.
+fn summary(view: &View<'_>, uncovered: &[&RepoPath]) -> Option<Found> {
+    let lanes: Vec<&Lane> = view
+        .catalog
+        .lanes()
+        .iter()
+        .filter(|lane| lane.trigger == LaneTrigger::Branch)
+        .filter(|lane| lane.filter.paths.is_none() && lane.filter.exclude.is_empty())
+        .collect();
+    if lanes.is_empty() {
+        return None;
+    }
+    let names = some(lanes.iter().map(|lane| format!("`{}`", lane.id)).collect());
+    let files = some(uncovered.iter().map(|path| format!("`{path}`")).collect());
+    let (count, only) = match uncovered.len() {
+        1 => ("1 file that no glob covers".to_owned(), "it runs"),
+        count => (format!("{count} files that no glob covers"), "they run"),
+    };
+    let all = view.catalog.rules().unmatched_paths == UnmatchedPaths::AllLanes;
+    let what = if all {
+        format!("{only} every branch lane, as `unmatched_paths` says")
+    } else {
+        format!("{only} only the lanes without `paths`: {names}")
+    };
+    let help = format!(
+        "{files}; add them to the `paths` of lanes, or to `ignore` if nothing depends on them"
+    );
+    let message = format!("{count}; {what}");
+    Some(Found::without_place(&RULE.code, message).help(help))
+}
+
+/// The first few of some names, and how many more there are.
+fn some(names: Vec<String>) -> String {
+    const NAMED: usize = 5;
+    let more = names.len().saturating_sub(NAMED);
+    let first = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }
