@@ -105,15 +105,27 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// How long each node took, and how it ended, over all runs, collected ones too.
-    #[command(after_help = "Example:\n  executor history --json > durations.json")]
+    /// How long each node took, and how it ended, over all runs, collected ones too; or which
+    /// lanes passed at which commits.
+    #[command(after_help = HISTORY_EXAMPLES)]
     History {
         /// Look at the newest N runs only.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", conflicts_with = "passed")]
         last: Option<usize>,
         /// As JSON, for `planner show --durations`.
         #[arg(long)]
         json: bool,
+        /// Say at which commits each lane passed, and where it ran and has not passed, as JSON for
+        /// `planner plan --passed`.
+        #[arg(long)]
+        passed: bool,
+        /// With `--passed`: add what other machines or earlier runs wrote.
+        #[arg(long, value_name = "FILE", num_args = 1.., requires = "passed")]
+        merge: Vec<PathBuf>,
+        /// With `--passed`: write to FILE, whole or not at all, instead of standard output; it may
+        /// be one of those that are merged.
+        #[arg(short, long, value_name = "FILE", requires = "passed")]
+        output: Option<PathBuf>,
     },
     /// Write a run down for people: a page, a summary, a trace.
     #[command(after_help = REPORT_EXAMPLES)]
@@ -277,6 +289,13 @@ pub struct Resume {
     pub hosts: Vec<(HostName, SshDestination)>,
 }
 
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  executor history --json > durations.json
+  executor history --passed -o passed.json        for `planner plan --passed passed.json`
+  executor history --passed --merge passed.json -o passed.json    what it said before, and more
+  executor history --passed --merge */passed.json -o passed.json  of several machines";
+
 const REPORT_EXAMPLES: &str = "\
 Examples:
   executor report latest --html run.html   one file, to be opened from disk
@@ -325,6 +344,8 @@ pub enum SchemaOf {
     Config,
     /// What `history --json` prints.
     History,
+    /// What `history --passed` writes.
+    Passed,
 }
 
 fn host(text: &str) -> Result<(HostName, SshDestination), String> {

@@ -2,7 +2,7 @@
 //!
 //! A job that fails is no error but an outcome. Everything here ends the program with one message.
 
-use plans::PlanReadError;
+use plans::{PassedReadError, PlanReadError};
 
 use crate::{
     config::ConfigError, exit_code::Exit, fault::Fault, journal::JournalError, ledger::LedgerError,
@@ -21,6 +21,14 @@ pub enum Error {
         path: String,
         /// What the operating system says.
         error: std::io::Error,
+    },
+    /// A file of what passed is none.
+    #[error("`{path}`: {error}")]
+    Passed {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        error: PassedReadError,
     },
     /// No plan was named.
     #[error("no plan is named")]
@@ -156,7 +164,9 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Plan(error) if error.is_refusal() => Exit::Refused,
+            Self::Passed { error, .. } if error.is_refusal() => Exit::Refused,
             Self::File { .. }
+            | Self::Passed { .. }
             | Self::NoPlan
             | Self::Plan(_)
             | Self::NoSuchNode { .. }
@@ -195,6 +205,7 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         let help = match self {
             Self::Plan(error) => return Some(error.help()),
+            Self::Passed { error, .. } => return Some(error.help()),
             Self::Repository(error) => return error.help(),
             Self::Machine(fault) => return fault.advice.clone(),
             Self::NoPlan => "`executor apply PLAN --only NODE…`, or `-` for standard input",

@@ -104,6 +104,13 @@ impl Repository {
         }
     }
 
+    /// Returns whether `HEAD` is that commit or builds upon it; where git cannot tell, it is not.
+    #[must_use]
+    pub fn head_builds_upon(&self, commit: &ObjectId) -> bool {
+        let arguments = ["merge-base", "--is-ancestor", commit.as_str(), "HEAD"];
+        git(&self.root, &arguments.map(OsStr::new), &[]).is_ok()
+    }
+
     /// Makes a tree of the work tree as it is now: index, changes, untracked files that are not
     /// ignored. The index itself is not touched.
     ///

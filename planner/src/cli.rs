@@ -142,6 +142,15 @@ pub struct ChangeArgs {
     #[arg(long, value_name = "FILE", group = "base_mode", conflicts_with_all = ["trigger", "lane", "target", "job"])]
     pub scenario: Option<PathBuf>,
 
+    /// Compare each lane with the newest commit at which it passed, as FILE says (`-`: standard
+    /// input; written by `executor history --passed`).
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["changed_files", "all", "scenario"])]
+    pub passed: Option<PathBuf>,
+
+    /// With `--passed`: what becomes of a lane that passed at no commit that head builds upon.
+    #[arg(long, value_name = "WHAT", default_value = "base")]
+    pub passed_else: PassedElse,
+
     /// Plan REV instead of HEAD.
     #[arg(long, value_name = "REV", conflicts_with = "worktree")]
     pub head: Option<String>,
@@ -190,6 +199,16 @@ pub enum OnUnknownBase {
     RunAll,
 }
 
+/// What becomes of a lane that passed at no commit that head builds upon.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum PassedElse {
+    /// It is compared with the base; it runs if FILE knows of a run of it that did not pass.
+    #[default]
+    Base,
+    /// It runs.
+    Run,
+}
+
 /// How to show a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PlanFormat {
@@ -213,6 +232,7 @@ pub enum PlanFormat {
     planner plan > plan.json                      against the merge base with the default branch\n  \
     planner plan --base origin/release -o p.json  against another branch\n  \
     planner plan --worktree --format human        what is not committed yet, too\n  \
+    planner plan --passed passed.json --passed-else run   each lane since it passed\n  \
     planner plan --trigger nightly                the nightly lanes\n  \
     planner plan --trigger manual --lane rust     one lane, whatever changed\n  \
     git diff --name-only -z A B | planner plan --changed-files -")]
@@ -612,6 +632,8 @@ pub enum Schema {
     Lanes,
     /// ci/catalog.toml
     Catalog,
+    /// what `executor history --passed` writes and `planner plan --passed` reads
+    Passed,
     /// ci/invariants.toml
     Invariants,
     /// ci/scenarios/*.toml

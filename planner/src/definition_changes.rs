@@ -56,8 +56,8 @@ impl DefinitionChanges {
             return Ok(found);
         }
         for &tree in &changed.base_trees {
-            match base_catalog(situation, request, tree)? {
-                Ok(base) => found.compare(&base, catalog),
+            match definitions_of(situation, request, tree)? {
+                Ok((base, _)) => found.compare(&base, catalog),
                 Err(why) => found.everything(catalog, &why),
             }
         }
@@ -121,15 +121,15 @@ pub(crate) fn touches(paths: &DefinitionPaths, inputs: &Inputs, changes: &[Chang
     changes.iter().any(|change| touches(&change.path))
 }
 
-/// The definitions of a base, or why they have none.
-fn base_catalog(
+/// The definitions of a base, or why it has none.
+pub(crate) fn definitions_of(
     situation: &Situation,
     request: &Request,
     tree: ObjectId,
-) -> Result<Result<Catalog, String>, PlanningError> {
+) -> Result<Result<(Catalog, Inputs), String>, PlanningError> {
     let tree = situation.tree(tree).expect("a base comes from a repository");
     match read_definitions(&tree, &request.definitions) {
-        Ok((catalog, _)) => Ok(Ok(catalog)),
+        Ok(found) => Ok(Ok(found)),
         Err(PlanningError::Definitions(found)) => Ok(Err(unreadable_base(&found))),
         Err(error) => Err(error),
     }

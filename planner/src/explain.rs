@@ -4,7 +4,7 @@
 //! path instead of the first ones.
 
 use lanes::{Catalog, GlobUse, JobIndex, LaneIndex, LaneTrigger, PathFilter, UnmatchedPaths};
-use plans::{Change, Reason, RepoPath};
+use plans::{Change, Reason, RepoPath, Since};
 use serde::Serialize;
 
 use crate::{Decision, matches::Matches, render::words, select::narrowed};
@@ -200,6 +200,9 @@ pub struct LaneAnswer {
 pub struct GlobMatches {
     /// The glob.
     pub glob: String,
+    /// What the lane was compared with; absent: the base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
     /// The paths.
     pub paths: Vec<RepoPath>,
 }
@@ -209,7 +212,14 @@ pub struct GlobMatches {
 pub fn explain_lane(decision: &Decision, lane: LaneIndex) -> Option<LaneAnswer> {
     let catalog = &decision.catalog;
     let selection = decision.selected.lanes.iter().find(|selection| selection.lane == lane)?;
-    let mut matches = Matches::new(catalog, &decision.changed.changes, decision.changed.any_status);
+    let compared = decision.comparisons.list(&decision.changed, &decision.question);
+    let mut found = Vec::new();
+    for part in decision.comparisons.of_lane(lane).parts {
+        let changes = compared[part.with].changes;
+        let mut matches = Matches::new(catalog, changes, decision.changed.any_status);
+        let since = compared[part.with].since.cloned();
+        found.extend(matched(catalog, &mut matches, &catalog[lane].filter, since.as_ref()));
+    }
     let (jobs, jobs_not_selected): (Vec<JobIndex>, Vec<JobIndex>) =
         catalog.jobs_of(lane).iter().partition(|job| selection.jobs.contains(job));
     let ids =
@@ -221,11 +231,16 @@ pub fn explain_lane(decision: &Decision, lane: LaneIndex) -> Option<LaneAnswer> 
         reasons: selection.reasons.clone(),
         jobs: ids(jobs),
         jobs_not_selected: ids(jobs_not_selected),
-        matched: matched(catalog, &mut matches, &catalog[lane].filter),
+        matched: found,
     })
 }
 
-fn matched(catalog: &Catalog, matches: &mut Matches<'_>, filter: &PathFilter) -> Vec<GlobMatches> {
+fn matched(
+    catalog: &Catalog,
+    matches: &mut Matches<'_>,
+    filter: &PathFilter,
+    since: Option<&Since>,
+) -> Vec<GlobMatches> {
     let changes = matches.changes();
     let mut found = Vec::new();
     for used in filter.paths.iter().flatten() {
@@ -233,6 +248,7 @@ fn matched(catalog: &Catalog, matches: &mut Matches<'_>, filter: &PathFilter) ->
         if !hits.is_empty() {
             found.push(GlobMatches {
                 glob: catalog.globs().text(used.glob).to_owned(),
+                since: since.cloned(),
                 paths: hits.iter().map(|&at| changes[at as usize].path.clone()).collect(),
             });
         }
@@ -249,7 +265,8 @@ impl LaneAnswer {
         for reason in &self.reasons {
             lines.push(format!("  {}", words::plain(&words::reason(reason))));
             if let Reason::Paths(paths) = reason {
-                let all = self.matched.iter().find(|matched| matched.glob == paths.glob);
+                let is_it = |it: &&GlobMatches| it.glob == paths.glob && it.since == paths.since;
+                let all = self.matched.iter().find(is_it);
                 for path in all.into_iter().flat_map(|matched| &matched.paths) {
                     lines.push(format!("    {path}"));
                 }

@@ -13,6 +13,7 @@
 //! | [`packages`] | what lanes derive from packages' manifests |
 //! | [`init`], [`import`] | the first definitions of a repository |
 //! | [`backtest`] | the commits of a branch, replayed |
+//! | [`passed`] | what each lane is compared with when it is known where lanes passed |
 //! | [`definition_changes`] | what a change of manifest or catalog changes |
 //! | [`mod@select`] | lanes and their reasons |
 //! | [`mod@lower`] | nodes and edges |
@@ -38,6 +39,7 @@ pub mod init;
 pub mod lower;
 mod matches;
 pub mod packages;
+pub mod passed;
 pub mod planned_tree;
 pub mod pull_request;
 pub mod render;
@@ -46,12 +48,12 @@ pub mod scenario;
 pub mod select;
 mod situation;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lanes::{Catalog, Diagnostics};
 use plans::{
-    InvalidId, Plan, PlanError, PlanLane, PlanParts, ScenarioName, Selection, SelectionMode,
-    Source, Trigger,
+    InvalidId, PASSED_INPUT, Plan, PlanError, PlanLane, PlanParts, Reason, ScenarioName, Selection,
+    SelectionMode, Source, Trigger,
 };
 
 use crate::{
@@ -59,9 +61,10 @@ use crate::{
     definition_changes::DefinitionChanges,
     git::Note,
     lower::lower,
+    passed::Comparisons,
     planned_tree::{Inputs, TreeError},
     scenario::Scenario,
-    select::{LaneSelection, Question, Scope, Selected, TriggerOf, select},
+    select::{LaneSelection, Question, Scope, Selected, TriggerOf, select, select_among},
 };
 pub use crate::{
     request::{ChangesFrom, DefinitionPaths, Request, RequestError, Wanted},
@@ -108,8 +111,10 @@ pub struct Decision {
     pub catalog: Catalog,
     /// The files it is made of, with the ids of their content.
     pub inputs: Inputs,
-    /// What changed.
+    /// What changed, compared with the base.
     pub changed: Changed,
+    /// What lanes are compared with instead, when it is known where they passed.
+    pub comparisons: Comparisons,
     /// What was asked.
     pub question: Question,
     /// Which lanes, and why.
@@ -133,9 +138,11 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
     // 3. What changed: the base, and the differences to it; most often that is found meanwhile.
     let default_branch = catalog.rules().default_branch.as_deref();
     let changed = match ahead.and_then(|ahead| ahead.with(default_branch)) {
-        Some(changed) => changed?,
-        None => situation.changes(request, default_branch)?,
+        Some(changed) => changed,
+        None => situation.changes(request, default_branch),
     };
+    let (changed, comparisons) =
+        Comparisons::find(&situation, request, &catalog, &inputs, changed)?;
 
     // 4. What of it changes the definitions themselves.
     let definition_changes =
@@ -143,9 +150,9 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
 
     // 5. Which lanes, each with its reasons.
     let question = request.question(&catalog, &changed, definition_changes)?;
-    let selected = select(&catalog, &changed.changes, &question);
+    let selected = select_among(&catalog, &comparisons, &changed, &question);
 
-    Ok(Decision { situation, catalog, inputs, changed, question, selected })
+    Ok(Decision { situation, catalog, inputs, changed, comparisons, question, selected })
 }
 
 /// Makes the plan for a request.
@@ -157,8 +164,11 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
     let decision = decide(request)?;
     let mut notes = decision.situation.notes.clone();
     notes.extend(decision.changed.notes.iter().cloned());
-    let Decision { catalog, inputs, changed, question, selected, .. } = decision;
-    let plan = assemble(&catalog, inputs.ids, changed, &question, &selected)?;
+    let Decision { catalog, mut inputs, changed, comparisons, question, selected, .. } = decision;
+    if let Some(file) = &request.passed {
+        inputs.ids.insert(PASSED_INPUT.to_owned(), file.digest.clone());
+    }
+    let plan = assemble(&catalog, inputs.ids, changed, &comparisons, &question, &selected)?;
     Ok(Planned { plan, notes })
 }
 
@@ -180,7 +190,8 @@ pub fn plan_scenario(
         ..Question::default()
     };
     let selected = select(catalog, &changed.changes, &question);
-    assemble(catalog, BTreeMap::new(), changed, &question, &selected)
+    let base = Comparisons::default();
+    assemble(catalog, BTreeMap::new(), changed, &base, &question, &selected)
 }
 
 /// Makes the document of a decision.
@@ -192,6 +203,7 @@ fn assemble(
     catalog: &Catalog,
     inputs: BTreeMap<String, String>,
     changed: Changed,
+    comparisons: &Comparisons,
     question: &Question,
     selected: &Selected,
 ) -> Result<Plan, PlanningError> {
@@ -211,10 +223,13 @@ fn assemble(
         lanes.retain(|lane| lane.selected);
     }
     let trigger = question.trigger.0;
+    let changes = comparisons.union(&changed);
+    let owed = lanes.iter().flat_map(|lane| &lane.reasons).any(|it| matches!(it, Reason::Owed(_)));
     let mode = match &question.scope {
         _ if trigger == Trigger::Manual => SelectionMode::Requested,
+        Scope::UnknownBase(_) if comparisons.by_lane() => SelectionMode::Affected,
         Scope::All | Scope::UnknownBase(_) => SelectionMode::All,
-        Scope::Changes if changed.changes.is_empty() => SelectionMode::NoChange,
+        Scope::Changes if changes.is_empty() && !owed => SelectionMode::NoChange,
         Scope::Changes => SelectionMode::Affected,
     };
     Ok(Plan::new(PlanParts {
@@ -226,7 +241,7 @@ fn assemble(
             lanes_not_listed: scenario.then_some((listed - lanes.len()) as u64),
         },
         inputs: if scenario { BTreeMap::new() } else { inputs },
-        changes: BTreeSet::from_iter(changed.changes),
+        changes,
         uncovered: selected.uncovered.clone(),
         lanes,
         nodes: lowered.nodes,

@@ -83,6 +83,13 @@ impl<'a> Matches<'a> {
         (paths.iter().take(MATCHED_LIMIT).copied().cloned().collect(), paths.len() as u64)
     }
 
+    /// Returns the globs that some change matches, in their order.
+    pub(crate) fn matching(&self) -> Vec<GlobId> {
+        let mut globs: Vec<GlobId> = self.by_glob.keys().copied().collect();
+        globs.sort_unstable();
+        globs
+    }
+
     /// Returns the changes that match a glob, whatever else its filter says.
     pub(crate) fn of_glob(&self, glob: GlobId) -> Hits {
         self.by_glob.get(&glob).unwrap_or(&self.nothing).clone()

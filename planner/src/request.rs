@@ -8,6 +8,7 @@ use plans::{JobId, LaneId, TargetId, Trigger};
 use crate::{
     definition_changes::DefinitionChanges,
     git::BaseRequest,
+    passed::PassedFile,
     pull_request::PullRequest,
     select::{Question, Scope, TriggerOf, is_of},
     situation::Changed,
@@ -30,6 +31,8 @@ pub struct Request {
     pub run_all_on_unknown_base: bool,
     /// The pull request that a forge is building.
     pub pull_request: Option<PullRequest>,
+    /// Where lanes passed: each is compared with its own commit.
+    pub passed: Option<PassedFile>,
     /// Whose lanes, and what flags name.
     pub wanted: Wanted,
 }

@@ -10,15 +10,20 @@ mod nearest;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use lanes::{
-    Catalog, GlobUse, JobIndex, JobOwner, LaneIndex, LaneTrigger, UnmatchedPaths, Via, Work,
+    Catalog, GlobId, GlobUse, JobIndex, JobOwner, LaneIndex, LaneTrigger, PathFilter,
+    UnmatchedPaths, Via, Work,
 };
 use plans::{
-    Change, DefinitionChanged, NeededBy, NoMatch, PathsReason, Reason, RepoPath, RunAll, Trigger,
-    Unmatched,
+    Change, DefinitionChanged, NeededBy, NoMatch, PathsReason, Reason, RepoPath, RunAll, Since,
+    Trigger, Unmatched,
 };
 
 use self::nearest::Nearby;
-use crate::matches::Matches;
+use crate::{
+    matches::Matches,
+    passed::{Comparisons, OfLane, Part},
+    situation::Changed,
+};
 
 /// What is asked, apart from the changes.
 #[derive(Debug, Clone, Default)]
@@ -85,28 +90,106 @@ pub struct Selected {
     pub uncovered: BTreeSet<RepoPath>,
 }
 
+/// What some lanes are compared with, and what differs from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Compared<'a> {
+    /// The change set, sorted by path.
+    pub(crate) changes: &'a [Change],
+    /// What differs between the definitions, by lane.
+    pub(crate) definition_changes: &'a BTreeMap<LaneIndex, DefinitionChanged>,
+    /// Which changes decide.
+    pub(crate) scope: &'a Scope,
+    /// What reasons say it is; nothing: the base of the plan.
+    pub(crate) since: Option<&'a Since>,
+}
+
 /// Answers the question for a change set, sorted by path.
 #[must_use]
 pub fn select(catalog: &Catalog, changes: &[Change], question: &Question) -> Selected {
-    let mut matches = Matches::new(catalog, changes, question.any_status);
-    let uncovered = uncovered(catalog, &mut matches);
-    let for_all = reasons_for_all(catalog, question, &matches, &uncovered);
-    let nearby = Nearby::new(changes);
-    let lanes = lanes_in_question(catalog, question);
+    let base = Compared {
+        changes,
+        definition_changes: &question.definition_changes,
+        scope: &question.scope,
+        since: None,
+    };
+    answer(catalog, question, &[base], |_| OfLane { parts: vec![Part::default()], owed: None })
+}
+
+/// Answers the question where each lane has comparisons of its own.
+pub(crate) fn select_among(
+    catalog: &Catalog,
+    comparisons: &Comparisons,
+    changed: &Changed,
+    question: &Question,
+) -> Selected {
+    let compared = comparisons.list(changed, question);
+    answer(catalog, question, &compared, |lane| comparisons.of_lane(lane))
+}
+
+fn answer(
+    catalog: &Catalog,
+    question: &Question,
+    compared: &[Compared<'_>],
+    of_lane: impl Fn(LaneIndex) -> OfLane,
+) -> Selected {
+    let lanes: Vec<(LaneIndex, OfLane)> =
+        lanes_in_question(catalog, question).into_iter().map(|it| (it, of_lane(it))).collect();
+    // What no lane is compared with has no part in the answer.
+    let used: BTreeSet<usize> =
+        lanes.iter().flat_map(|(_, of_lane)| &of_lane.parts).map(|part| part.with).collect();
+    let coverage = Coverage::of(catalog);
+    let mut views: Vec<View<'_>> = (0..)
+        .zip(compared)
+        .map(|(at, compared)| {
+            let wanted = lanes.is_empty() || used.contains(&at);
+            View::new(catalog, question, &coverage, *compared, wanted)
+        })
+        .collect();
 
     let mut selections: Vec<LaneSelection> = lanes
         .into_iter()
-        .map(|lane| {
-            let mut selection = by_reasons(catalog, question, &mut matches, lane, &for_all);
+        .map(|(lane, of_lane)| {
+            let mut selection = by_reasons(catalog, question, &mut views, lane, &of_lane);
             if !selection.selected {
-                selection.reasons = vec![why_not(catalog, question, &matches, &nearby, lane)];
+                selection.reasons = why_not(catalog, question, &views, &of_lane, lane);
             }
             selection
         })
         .collect();
     join_needed(catalog, &mut selections);
-    let uncovered = uncovered.into_iter().map(|at| changes[at as usize].path.clone()).collect();
+    let uncovered = views.iter().flat_map(View::uncovered).collect();
     Selected { lanes: selections, jobs: question.jobs.clone(), uncovered }
+}
+
+/// One comparison, asked about every glob.
+struct View<'a> {
+    compared: Compared<'a>,
+    matches: Matches<'a>,
+    nearby: Nearby<'a>,
+    uncovered: Vec<u32>,
+    /// The reasons that select every lane that is compared so.
+    for_all: Vec<Reason>,
+}
+
+impl<'a> View<'a> {
+    fn new(
+        catalog: &Catalog,
+        question: &Question,
+        coverage: &Coverage<'_>,
+        compared: Compared<'a>,
+        wanted: bool,
+    ) -> Self {
+        let changes = if wanted { compared.changes } else { &[] };
+        let mut matches = Matches::new(catalog, changes, question.any_status);
+        let uncovered = coverage.uncovered(&mut matches);
+        let for_all = reasons_for_all(catalog, question, &compared, &matches, &uncovered);
+        Self { compared, matches, nearby: Nearby::new(changes), uncovered, for_all }
+    }
+
+    fn uncovered(&self) -> impl Iterator<Item = RepoPath> {
+        let changes = self.matches.changes();
+        self.uncovered.iter().map(|&at| changes[at as usize].path.clone())
+    }
 }
 
 /// The trigger's lanes; lanes of the other list only when a flag names them.
@@ -126,48 +209,79 @@ pub(crate) fn is_of(catalog: &Catalog, trigger: Trigger, lane: LaneIndex) -> boo
     }
 }
 
-/// Positions of the changed paths that nothing covers. Lanes of every trigger count; only a glob
-/// covers, and an excluded path is not covered by the lane that excludes it.
-fn uncovered(catalog: &Catalog, matches: &mut Matches<'_>) -> Vec<u32> {
-    let mut covered = vec![false; matches.changes().len()];
-    let mut cover = |hits: &[u32]| hits.iter().for_each(|&at| covered[at as usize] = true);
-    for lane in catalog.lanes() {
-        for used in lane.filter.paths.iter().flatten() {
-            cover(&matches.covered(&lane.filter, used.glob));
+/// Which globs cover a path, asked once for every change set. Lanes of every trigger count; only a
+/// glob covers, and an excluded path is not covered by the lane that excludes it.
+struct Coverage<'a> {
+    /// By glob: whether whatever it matches is covered.
+    whole: Vec<bool>,
+    /// Globs that cover only what a filter does not exclude.
+    partial: Vec<(&'a PathFilter, GlobId)>,
+    definitions: BTreeSet<&'a [u8]>,
+}
+
+impl<'a> Coverage<'a> {
+    fn of(catalog: &'a Catalog) -> Self {
+        let mut whole = vec![false; catalog.globs().len()];
+        let mut partial = Vec::new();
+        for lane in catalog.lanes() {
+            for used in lane.filter.paths.iter().flatten() {
+                if lane.filter.exclude.is_empty() {
+                    whole[used.glob.position()] = true;
+                } else {
+                    partial.push((&lane.filter, used.glob));
+                }
+            }
         }
+        let rules = catalog.rules();
+        for used in rules.ignore.iter().chain(&rules.run_all) {
+            whole[used.glob.position()] = true;
+        }
+        let definitions = catalog.files().iter().map(String::as_bytes).collect();
+        Self { whole, partial, definitions }
     }
-    let rules = catalog.rules();
-    for used in rules.ignore.iter().chain(&rules.run_all) {
-        cover(&matches.of_glob(used.glob));
+
+    /// Positions of the changed paths that nothing covers.
+    fn uncovered(&self, matches: &mut Matches<'_>) -> Vec<u32> {
+        let mut covered = vec![false; matches.changes().len()];
+        let mut cover = |hits: &[u32]| hits.iter().for_each(|&at| covered[at as usize] = true);
+        for glob in matches.matching() {
+            if self.whole[glob.position()] {
+                cover(&matches.of_glob(glob));
+            }
+        }
+        for &(filter, glob) in &self.partial {
+            cover(&matches.covered(filter, glob));
+        }
+        (0u32..)
+            .zip(matches.changes())
+            .filter(|(at, change)| {
+                !covered[*at as usize] && !self.definitions.contains(change.path.as_bytes())
+            })
+            .map(|(at, _)| at)
+            .collect()
     }
-    let definitions: BTreeSet<&[u8]> = catalog.files().iter().map(String::as_bytes).collect();
-    (0u32..)
-        .zip(matches.changes())
-        .filter(|(at, change)| {
-            !covered[*at as usize] && !definitions.contains(change.path.as_bytes())
-        })
-        .map(|(at, _)| at)
-        .collect()
 }
 
 /// The reasons that select every lane of the branch, or of the trigger.
 fn reasons_for_all(
     catalog: &Catalog,
     question: &Question,
+    compared: &Compared<'_>,
     matches: &Matches<'_>,
     uncovered: &[u32],
 ) -> Vec<Reason> {
+    let since = compared.since.cloned();
     let mut reasons = Vec::new();
     if question.trigger.0 == Trigger::Manual {
         return reasons;
     }
-    if let Scope::UnknownBase(because) = &question.scope {
+    if let Scope::UnknownBase(because) = compared.scope {
         reasons.push(Reason::RunAll(RunAll {
             glob: None,
             matched: Vec::new(),
             total: 0,
             because: Some(because.clone()),
-            since: None,
+            since: since.clone(),
         }));
     }
     let rules = catalog.rules();
@@ -181,14 +295,14 @@ fn reasons_for_all(
                     matched,
                     total,
                     because: None,
-                    since: None,
+                    since: since.clone(),
                 }));
             }
         }
     }
     if rules.unmatched_paths == UnmatchedPaths::AllLanes && !uncovered.is_empty() {
         let (matched, total) = matches.paths(uncovered);
-        reasons.push(Reason::Unmatched(Unmatched { matched, total, since: None }));
+        reasons.push(Reason::Unmatched(Unmatched { matched, total, since }));
     }
     reasons
 }
@@ -197,26 +311,21 @@ fn reasons_for_all(
 fn by_reasons(
     catalog: &Catalog,
     question: &Question,
-    matches: &mut Matches<'_>,
+    views: &mut [View<'_>],
     index: LaneIndex,
-    for_all: &[Reason],
+    of_lane: &OfLane,
 ) -> LaneSelection {
     let lane = &catalog[index];
     let every_job = catalog.jobs_of(index);
     let mut reasons = Vec::new();
     let mut jobs = BTreeSet::new();
     let manual = question.trigger.0 == Trigger::Manual;
-    let of_trigger = !manual && question.scope == Scope::Changes;
+    let always = lane.filter.paths.is_none() && !manual;
 
     let asked_for_all = !manual && question.scope == Scope::All;
     let named = question.lanes.contains(&index) || question.lanes_of_targets.contains(&index);
-    if lane.filter.paths.is_none() && !manual {
+    if always {
         reasons.push(Reason::Always);
-        if of_trigger {
-            jobs.extend(narrowed(catalog, matches, index));
-        } else {
-            jobs.extend(every_job);
-        }
     } else if asked_for_all || named {
         reasons.push(Reason::Requested);
         jobs.extend(every_job);
@@ -227,43 +336,95 @@ fn by_reasons(
         }
         jobs.extend(every_job);
     }
-    if of_trigger {
-        let mut matched = false;
-        for used in distinct(lane.filter.paths.as_deref().unwrap_or_default()) {
-            let hits = matches.counted(&lane.filter, used.glob);
-            if hits.is_empty() {
-                continue;
+    if let Some((owed, owing)) = of_lane.owed.as_ref().filter(|_| !manual) {
+        reasons.push(Reason::Owed(owed.clone()));
+        jobs.extend(owing);
+    }
+    for part in &of_lane.parts {
+        let view = &mut views[part.with];
+        let of_trigger = !manual && *view.compared.scope == Scope::Changes;
+        let part_jobs = || every_job.iter().filter(|&&job| part.has(job));
+        if always {
+            if of_trigger {
+                let narrowed = narrowed(catalog, &mut view.matches, index);
+                jobs.extend(narrowed.into_iter().filter(|&job| part.has(job)));
+            } else {
+                jobs.extend(part_jobs());
             }
-            matched = true;
-            let (first, total) = matches.paths(&hits);
-            reasons.push(Reason::Paths(PathsReason {
-                glob: catalog.globs().text(used.glob).to_owned(),
-                via: match &used.via {
-                    Some(Via::Dependencies(chain)) => Some(chain.to_string()),
-                    Some(Via::Sets(_)) | None => None,
-                },
-                matched: first,
-                total,
-                since: None,
-            }));
         }
-        if matched {
-            jobs.extend(narrowed(catalog, matches, index));
+        if of_trigger {
+            by_paths(catalog, view, index, part, &mut reasons, &mut jobs);
+            by_definition(catalog, view, index, part, &mut reasons, &mut jobs);
         }
-    }
-    if let Some(changed) = question.definition_changes.get(&index).filter(|_| of_trigger) {
-        let differs = |job: &&JobIndex| {
-            changed.because.is_some() || changed.jobs.contains(&catalog[**job].id)
-        };
-        jobs.extend(every_job.iter().filter(differs));
-        reasons.push(Reason::DefinitionChanged(changed.clone()));
-    }
-    if !for_all.is_empty() {
-        reasons.extend(for_all.iter().cloned());
-        jobs.extend(every_job);
+        if !view.for_all.is_empty() {
+            reasons.extend(view.for_all.iter().cloned());
+            jobs.extend(part_jobs());
+        }
     }
     let selected = !reasons.is_empty();
     LaneSelection { lane: index, reasons, jobs, selected }
+}
+
+/// The globs that changed paths match, and the jobs of the part that they select.
+fn by_paths(
+    catalog: &Catalog,
+    view: &mut View<'_>,
+    index: LaneIndex,
+    part: &Part,
+    reasons: &mut Vec<Reason>,
+    jobs: &mut BTreeSet<JobIndex>,
+) {
+    let filter = &catalog[index].filter;
+    let mut found = Vec::new();
+    for used in distinct(filter.paths.as_deref().unwrap_or_default()) {
+        let hits = view.matches.counted(filter, used.glob);
+        if hits.is_empty() {
+            continue;
+        }
+        let (first, total) = view.matches.paths(&hits);
+        found.push(Reason::Paths(PathsReason {
+            glob: catalog.globs().text(used.glob).to_owned(),
+            via: match &used.via {
+                Some(Via::Dependencies(chain)) => Some(chain.to_string()),
+                Some(Via::Sets(_)) | None => None,
+            },
+            matched: first,
+            total,
+            since: view.compared.since.cloned(),
+        }));
+    }
+    if found.is_empty() {
+        return;
+    }
+    let narrowed = narrowed(catalog, &mut view.matches, index);
+    let of_part: Vec<JobIndex> = narrowed.into_iter().filter(|&job| part.has(job)).collect();
+    // What matches may concern jobs alone that are compared with something else.
+    if part.jobs.is_none() || !of_part.is_empty() {
+        reasons.append(&mut found);
+        jobs.extend(of_part);
+    }
+}
+
+/// What of the lane is defined otherwise, and the jobs of the part that this selects.
+fn by_definition(
+    catalog: &Catalog,
+    view: &View<'_>,
+    index: LaneIndex,
+    part: &Part,
+    reasons: &mut Vec<Reason>,
+    jobs: &mut BTreeSet<JobIndex>,
+) {
+    let Some(changed) = view.compared.definition_changes.get(&index) else { return };
+    let differs = |job: &&JobIndex| {
+        part.has(**job) && (changed.because.is_some() || changed.jobs.contains(&catalog[**job].id))
+    };
+    let of_part: Vec<JobIndex> = catalog.jobs_of(index).iter().filter(differs).copied().collect();
+    if part.jobs.is_some() && of_part.is_empty() {
+        return;
+    }
+    jobs.extend(of_part);
+    let since = view.compared.since.cloned();
+    reasons.push(Reason::DefinitionChanged(DefinitionChanged { since, ..changed.clone() }));
 }
 
 /// The lane's jobs for which a change counts: the lane's filter, narrowed by the job's.
@@ -291,20 +452,25 @@ pub(crate) fn narrowed(
     jobs
 }
 
+/// Why a lane does not run: for each thing that it is compared with, the nearest miss.
 fn why_not(
     catalog: &Catalog,
     question: &Question,
-    matches: &Matches<'_>,
-    nearby: &Nearby<'_>,
+    views: &[View<'_>],
+    of_lane: &OfLane,
     lane: LaneIndex,
-) -> Reason {
+) -> Vec<Reason> {
     if question.trigger.0 == Trigger::Manual {
-        return Reason::NotRequested;
+        return vec![Reason::NotRequested];
     }
-    Reason::NoMatch(NoMatch {
-        nearest: nearby.miss(catalog, matches, &catalog[lane].filter),
-        since: None,
-    })
+    let miss = |part: &Part| {
+        let view = &views[part.with];
+        Reason::NoMatch(NoMatch {
+            nearest: view.nearby.miss(catalog, &view.matches, &catalog[lane].filter),
+            since: view.compared.since.cloned(),
+        })
+    };
+    of_lane.parts.iter().map(miss).collect()
 }
 
 /// Selects lanes for jobs that selected jobs need: the lane whose target defines the job, or the

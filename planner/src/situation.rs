@@ -117,6 +117,11 @@ impl Situation {
         })
     }
 
+    /// Returns the repository, head and the planned tree; nothing where a directory stands for them.
+    pub(crate) fn in_git(&self) -> Option<(&Repository, &Head, ObjectId)> {
+        Some((self.repository.as_ref()?, self.head.as_ref()?, self.tree?))
+    }
+
     /// Returns the root of the work tree, or the directory that stands for it.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -230,7 +235,7 @@ impl Situation {
         Ok(changed)
     }
 
-    fn without_base(&self, base_mode: BaseMode, scope: Scope) -> Changed {
+    pub(crate) fn without_base(&self, base_mode: BaseMode, scope: Scope) -> Changed {
         Changed {
             source: Source::Change(ChangeSource {
                 base: None,

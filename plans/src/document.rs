@@ -106,7 +106,7 @@ impl Plan {
         let mut body = serde_json::to_string_pretty(&DocumentWire::from(self))
             .expect("a plan holds only strings, integers and lists of them");
         body.push('\n');
-        let digest = sha256(body.as_bytes());
+        let digest = digest_of(body.as_bytes());
         // The digest is the second key; everything behind the first line stays as hashed.
         let first_line = body.find(",\n").expect("the version is not the only key") + 2;
         let (head, tail) = body.split_at(first_line);
@@ -141,7 +141,7 @@ impl Plan {
         };
         let mut body = serde_json::to_string_pretty(&value).expect("it was JSON");
         body.push('\n');
-        let computed = sha256(body.as_bytes());
+        let computed = digest_of(body.as_bytes());
         if found != computed {
             let found = found.chars().take(80).flat_map(char::escape_debug).collect();
             return Err(PlanReadError::Digest { found, computed });
@@ -156,7 +156,9 @@ impl Plan {
     }
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+/// Returns the SHA-256 of bytes as plans write it: `sha256:` and 64 hexadecimal digits.
+#[must_use]
+pub fn digest_of(bytes: &[u8]) -> String {
     let mut text = String::from("sha256:");
     for byte in Sha256::digest(bytes) {
         for nibble in [byte >> 4, byte & 15] {

@@ -34,7 +34,7 @@ mod version;
 
 pub use base_from::{BaseFrom, InvalidBaseFrom};
 pub use command::{Command, InvalidCommand};
-pub use document::{PlanReadError, PlanText, plan_schema};
+pub use document::{PlanReadError, PlanText, digest_of, plan_schema};
 pub use graph::{Graph, GraphError};
 pub use ids::{
     EnvName, GroupName, HostName, InvalidEnvName, InvalidId, JobId, LaneId, NodeId, ProfileName,

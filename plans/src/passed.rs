@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     InvalidVersion, JobId, LaneId, NodeId, NodeKind, ObjectId, Plan, SchemaVersion, Source,
-    document::{NoDuplicates, sha256},
+    document::{NoDuplicates, digest_of},
 };
 
 /// How many commits are kept of each job's passes, and of each lane's runs that did not pass.
@@ -186,6 +186,9 @@ impl Passed {
     /// some are left out is remembered.
     pub fn trim(&mut self, mut on_line: impl FnMut(&ObjectId) -> bool) {
         for history in self.lanes.values_mut() {
+            if history.passed.len().max(history.owed.len()) <= KEPT {
+                continue;
+            }
             let mut kept: BTreeMap<(bool, JobId), usize> = BTreeMap::new();
             history.passed.retain(|run| {
                 let line = on_line(&run.commit);
@@ -265,7 +268,7 @@ pub fn definition_digest(inputs: &BTreeMap<String, String>) -> String {
         text.push_str(id);
         text.push('\n');
     }
-    sha256(text.as_bytes())
+    digest_of(text.as_bytes())
 }
 
 /// Returns the JSON Schema of the document (draft 2020-12).

@@ -1,9 +1,10 @@
 //! `executor history`: how long each node took and how it ended, over the runs that are kept and
-//! those that `gc` removed.
+//! those that `gc` removed; with `--passed` ([`passed`]), which lanes passed where.
 //!
 //! The JSON form is what `planner show --durations` reads.
 
 mod kept;
+pub(super) mod passed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -113,7 +114,9 @@ pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit
 /// What cannot be written, for people.
 pub(super) fn remember(state: &StateDir, dir: &RunDir) -> Result<(), String> {
     let Ok(record) = running::read_record(dir) else { return Ok(()) };
-    kept::remember(state, &record).map_err(|error| format!("its durations cannot be kept: {error}"))
+    let lanes = passed::of_run(dir);
+    kept::remember(state, &kept::Run::with_lanes(&record, lanes))
+        .map_err(|error| format!("what it says cannot be kept: {error}"))
 }
 
 /// Adds up the runs of a node, the newest first; none with an answer and a time: nothing to say.

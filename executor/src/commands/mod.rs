@@ -87,7 +87,11 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Cancel { run, reason } => cancel::run(&place, &run, reason.as_deref()),
         Command::Gc(gc) => gc::run(&place, &gc),
         Command::Doctor { plan, hosts, json } => doctor::run(&place, &plan, hosts, json),
-        Command::History { last, json } => history::run(&place, last, json),
+        Command::History { passed: true, merge, output, .. } => {
+            let asked = history::passed::Asked { merge: &merge, output: output.as_deref() };
+            history::passed::run(&place, &asked)
+        }
+        Command::History { last, json, .. } => history::run(&place, last, json),
         Command::Report(report) => report::run(&place, &report),
         Command::Schema { what } => {
             reporters::stdout().text(&schema::text(what));

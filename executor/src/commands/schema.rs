@@ -13,6 +13,10 @@ pub(super) fn text(what: SchemaOf) -> String {
         SchemaOf::Event => lines(schema_for!(Event)),
         SchemaOf::Config => schema_for!(Config),
         SchemaOf::History => schema_for!(History),
+        SchemaOf::Passed => {
+            let schema = plans::passed_schema();
+            return serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";
+        }
     };
     serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"
 }

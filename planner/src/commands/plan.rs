@@ -1,13 +1,16 @@
 //! `planner plan`: a change in, a plan out.
 
-use plans::{ScenarioName, Trigger};
+use std::path::Path;
+
+use plans::{Passed, ScenarioName, Trigger, digest_of};
 
 use super::{Answer, Console, Failure, show};
 use crate::{
     ChangesFrom, DefinitionPaths, Request, Wanted,
-    cli::{ChangeArgs, DefinitionArgs, OnUnknownBase, PlanArgs},
+    cli::{ChangeArgs, DefinitionArgs, OnUnknownBase, PassedElse, PlanArgs},
     exit_code::Exit,
     git::BaseRequest,
+    passed::{Otherwise, PassedFile},
     plan,
     scenario::Scenario,
 };
@@ -66,6 +69,10 @@ pub(super) fn request(
             BaseRequest::Default
         })
     };
+    let passed = match &args.passed {
+        Some(file) => Some(passed_file(console, file, args.passed_else, trigger)?),
+        None => None,
+    };
     let names_nothing = args.lane.is_empty() && args.target.is_empty() && args.job.is_empty();
     if trigger == Trigger::Manual && args.scenario.is_none() && names_nothing {
         return Err(Failure::bad_input(
@@ -81,6 +88,7 @@ pub(super) fn request(
         worktree: args.worktree,
         run_all_on_unknown_base: args.on_unknown_base == OnUnknownBase::RunAll,
         pull_request: console.pull_request(),
+        passed,
         wanted: Wanted {
             trigger,
             lanes: args.lane,
@@ -89,4 +97,40 @@ pub(super) fn request(
             every_lane: false,
         },
     })
+}
+
+/// Reads the file that says where lanes passed.
+fn passed_file(
+    console: &Console,
+    file: &Path,
+    otherwise: PassedElse,
+    trigger: Trigger,
+) -> Result<PassedFile, Failure> {
+    if trigger != Trigger::Branch {
+        return Err(Failure::bad_input(
+            format!("`--passed` is about branch lanes, and the trigger is `{}`", trigger.as_str()),
+            "leave `--passed` out: there every lane that the trigger or a flag names runs",
+        ));
+    }
+    if file != Path::new("-") && !console.exists(file) {
+        return Err(Failure::bad_input(
+            format!("`{}` is not there", file.display()),
+            "`executor history --passed -o FILE` writes it; where nothing has run yet, one that \
+             knows of no run",
+        ));
+    }
+    let bytes = console.read(file)?;
+    let document = Passed::from_json(&bytes).map_err(|error| {
+        let message = format!("`{}`: {error}", file.display());
+        if error.is_refusal() {
+            Failure::refused(message, error.help())
+        } else {
+            Failure::bad_input(message, error.help())
+        }
+    })?;
+    let otherwise = match otherwise {
+        PassedElse::Base => Otherwise::Base,
+        PassedElse::Run => Otherwise::Run,
+    };
+    Ok(PassedFile { document, digest: digest_of(&bytes), otherwise })
 }

@@ -13,6 +13,7 @@ pub(super) fn run(console: &Console, args: &SchemaArgs) -> Answer {
         Schema::Plan => plans::plan_schema(),
         Schema::Lanes => lanes::schema(SchemaOf::Lanes).to_value(),
         Schema::Catalog => lanes::schema(SchemaOf::Catalog).to_value(),
+        Schema::Passed => plans::passed_schema(),
         Schema::Invariants => lanes::schema(SchemaOf::Invariants).to_value(),
         Schema::Scenario => lanes::schema(SchemaOf::Scenario).to_value(),
         Schema::Diff => crate::diff::schema(),

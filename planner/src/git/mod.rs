@@ -6,6 +6,7 @@
 //! nothing: what is worth saying comes back as [`Note`]s. What cannot be answered is a
 //! [`GitError`] with the command that mends it, never an empty answer.
 
+mod ancestry;
 mod base;
 mod clean;
 mod diff;
@@ -27,6 +28,7 @@ use git2::{ErrorClass, ErrorCode, Oid, RepositoryOpenFlags};
 
 use self::objects::{Objects, Overlay, ReadError};
 pub use self::{
+    ancestry::{Ancestry, Standing},
     base::{Base, BaseRequest},
     error::GitError,
     history::{Range, Step},

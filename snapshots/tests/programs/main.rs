@@ -10,5 +10,6 @@ mod exported;
 mod help;
 mod page;
 mod pages;
+mod passed;
 mod reference;
 mod shell;

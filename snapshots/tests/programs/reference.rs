@@ -19,6 +19,7 @@ const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("record-json", "executor schema record", "What the executor keeps of a run."),
     ("event-json", "executor schema event", "A line of `executor apply --output jsonl`."),
     ("history-json", "executor schema history", "What `executor history --json` prints."),
+    ("passed-json", "executor schema passed", "What `executor history --passed` writes."),
     ("executor-toml", "executor schema config", "What a site says about its machines."),
 ];
 

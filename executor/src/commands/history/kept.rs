@@ -1,12 +1,14 @@
 //! What `gc` keeps of the runs it removes: one line of JSON for each in `history.jsonl` of the state
-//! directory, how long each node took and how it ended. When the file is large the older half goes.
+//! directory, how long each node took and how it ended, and which lanes passed at which commit. When the file is large the older half goes.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Write as _},
     path::PathBuf,
 };
 
+use plans::{JobId, LaneId, LaneRun, NodeId, ObjectId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,6 +29,25 @@ pub(super) struct Run {
     pub(super) plan_digest: String,
     /// Its nodes, those that ran.
     pub(super) nodes: Vec<Node>,
+    /// The commit that was planned. Lines of early releases say nothing of commit and lanes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    commit: Option<ObjectId>,
+    /// What the plan's definitions were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    definition: Option<String>,
+    /// The lanes it was to run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lanes: Vec<Lane>,
+}
+
+/// What is remembered of one lane.
+#[derive(Serialize, Deserialize)]
+struct Lane {
+    id: LaneId,
+    jobs: BTreeSet<JobId>,
+    /// The nodes that did not pass.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    missing: BTreeSet<NodeId>,
 }
 
 /// What is remembered of one node.
@@ -58,7 +79,40 @@ impl Run {
             run_id: record.run_id.clone(),
             plan_digest: record.plan_digest.clone(),
             nodes: ran.map(node).collect(),
+            commit: None,
+            definition: None,
+            lanes: Vec::new(),
         }
+    }
+
+    /// The same, with what the run says of lanes.
+    pub(super) fn with_lanes(record: &Record, lanes: Vec<(LaneId, LaneRun)>) -> Self {
+        let mut run = Self::of(record);
+        for (id, lane) in lanes {
+            run.commit = Some(lane.commit);
+            run.definition = Some(lane.definition);
+            run.lanes.push(Lane { id, jobs: lane.jobs, missing: lane.missing });
+        }
+        run
+    }
+
+    /// Returns what the run says of lanes.
+    pub(super) fn lane_runs(self) -> Vec<(LaneId, LaneRun)> {
+        let (Some(commit), Some(definition)) = (self.commit, self.definition) else {
+            return Vec::new();
+        };
+        let lane = |lane: Lane| {
+            let run = LaneRun {
+                commit: commit.clone(),
+                plan: self.plan_digest.clone(),
+                definition: definition.clone(),
+                jobs: lane.jobs,
+                missing: lane.missing,
+                run: self.run_id.clone(),
+            };
+            (lane.id, run)
+        };
+        self.lanes.into_iter().map(lane).collect()
     }
 }
 
@@ -81,9 +135,9 @@ pub(super) fn runs(state: &StateDir) -> Vec<Run> {
 /// # Errors
 ///
 /// The file cannot be written.
-pub(super) fn remember(state: &StateDir, record: &Record) -> io::Result<()> {
+pub(super) fn remember(state: &StateDir, run: &Run) -> io::Result<()> {
     let path = file(state);
-    let line = serde_json::to_string(&Run::of(record)).expect("plain data");
+    let line = serde_json::to_string(run).expect("plain data");
     let mut file = fs::OpenOptions::new().append(true).create(true).open(&path)?;
     // A line that a full disk cut off must not take this one with it.
     file.write_all(format!("\n{line}\n").as_bytes())?;
