@@ -10,7 +10,8 @@
 //! Two halves. The **run** decides what starts when, writes everything down before it happens and
 //! tells it: [`schedule`], [`dispatch`], [`journal`], [`ledger`], [`record`], [`state`],
 //! [`reporters`], the commands. The **machine** half makes one attempt of one node happen
-//! somewhere: [`attempt`], [`placements`], [`runtimes`], [`supervise`], [`source`].
+//! somewhere: [`attempt`], [`placements`], [`runtimes`], [`supervise`], [`source`]; what they write
+//! of a job's output goes through `redact`.
 //!
 //! Knows no lane, glob, target or base commit: whatever it needs is in the plan.
 
@@ -39,6 +40,7 @@ pub mod outcome;
 pub mod placements;
 pub mod policy;
 pub mod record;
+mod redact;
 pub mod report;
 pub mod reporters;
 pub mod repository;

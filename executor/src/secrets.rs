@@ -16,7 +16,7 @@ pub type Secrets = BTreeMap<EnvName, Secret>;
 ///
 /// # Errors
 ///
-/// Every name without a value, with the place where it was looked for.
+/// Every name without a usable value, with the place where it was looked for.
 pub fn look_up<'a>(
     nodes: impl Iterator<Item = &'a Node>,
     config: &Config,
@@ -43,6 +43,9 @@ pub fn look_up<'a>(
             },
         };
         match value {
+            Ok(value) if value.contains('\0') => {
+                missing.push(format!("`{name}`: it holds a NUL byte, which no variable can"));
+            }
             Ok(value) => {
                 values.insert(name.clone(), Secret::new(value));
             }

@@ -144,6 +144,11 @@ pub(super) fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
             std::fs::rename(&from, to)?;
         }
     }
+    // What was written down of that log is not about the next one.
+    match std::fs::remove_file(dir.join("guest.log.offset")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     files::sync_dir(dir)
 }
 

@@ -8,9 +8,10 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use crate::supervise::native::Masking;
+use crate::redact::{Masks, Redactor, Standing};
 
 /// A log that is being brought back.
 pub(crate) struct Log {
@@ -19,25 +20,35 @@ pub(crate) struct Log {
 }
 
 struct Masked {
-    values: Vec<String>,
+    masks: Arc<Masks>,
     offsets: PathBuf,
-    masking: Masking<File>,
+    redactor: Redactor,
     /// How many bytes of the far log were taken.
     taken: u64,
+    out: Vec<u8>,
 }
 
 impl Log {
     /// Opens a log to be gone on with.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened, or what is to be withheld cannot be masked.
     pub(crate) fn open(path: &Path, withheld: &[String]) -> io::Result<Self> {
         let file = File::options().append(true).create(true).open(path)?;
         if withheld.is_empty() {
             return Ok(Self { file, masked: None });
         }
-        let mut offsets = path.as_os_str().to_owned();
-        offsets.push(".offset");
-        let (values, offsets) = (withheld.to_vec(), PathBuf::from(offsets));
-        let (masking, _) = Masking::new(values.iter(), file.try_clone()?);
-        let mut log = Self { file, masked: Some(Masked { values, offsets, masking, taken: 0 }) };
+        let offsets = offsets_of(path);
+        if file.metadata()?.len() == 0 {
+            // Whatever was written down is about another log that stood here.
+            remove(&offsets)?;
+        }
+        let masks = Masks::new(withheld.iter().map(String::as_str)).map_err(io::Error::other)?;
+        let masks = Arc::new(masks);
+        let redactor = Redactor::new(Arc::clone(&masks), Standing::default());
+        let masked = Masked { masks, offsets, redactor, taken: 0, out: Vec::new() };
+        let mut log = Self { file, masked: Some(masked) };
         log.rewind()?;
         Ok(log)
     }
@@ -56,45 +67,68 @@ impl Log {
         }
     }
 
-    /// Goes back to the last pair of length and offset that was written down.
+    /// Goes back to the last state that was written down.
     fn rewind(&mut self) -> io::Result<()> {
         let Some(masked) = &mut self.masked else { return Ok(()) };
         let text = fs::read_to_string(&masked.offsets).unwrap_or_default();
-        let mut numbers = text.split_ascii_whitespace().map(str::parse::<u64>);
-        let pair = match (numbers.next(), numbers.next()) {
-            (Some(Ok(taken)), Some(Ok(length))) => Some((taken, length)),
-            _ => None,
+        let numbers: Vec<u64> =
+            text.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
+        let (taken, length, standing) = match numbers[..] {
+            // As written before a run of secrets was one mask.
+            [taken, length] => (taken, length, Standing::default()),
+            [taken, length, covered, is_masked] => {
+                let covered = usize::try_from(covered).unwrap_or(0);
+                (taken, length, Standing { covered, masked: is_masked == 1 })
+            }
+            _ => (0, 0, Standing::default()),
         };
         // Shortened by somebody, or never written down: from the beginning.
         let there = self.file.metadata()?.len();
-        let (taken, length) = pair.filter(|(_, length)| *length <= there).unwrap_or((0, 0));
+        let (taken, length, standing) =
+            if length <= there { (taken, length, standing) } else { (0, 0, Standing::default()) };
         self.file.set_len(length)?;
         masked.taken = taken;
-        (masked.masking, _) = Masking::new(masked.values.iter(), self.file.try_clone()?);
+        masked.redactor = Redactor::new(Arc::clone(&masked.masks), standing);
         Ok(())
     }
 
     /// Takes the next bytes of the far log.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(masked) = &mut self.masked else { return self.file.write_all(bytes) };
-        masked.masking.push(bytes);
+        masked.out.clear();
+        masked.redactor.push(bytes, &mut masked.out);
+        self.file.write_all(&masked.out)?;
         masked.taken += bytes.len() as u64;
-        let decided = masked.taken - masked.masking.held();
+        let decided = masked.taken - masked.redactor.held() as u64;
         let length = self.file.metadata()?.len();
+        let Standing { covered, masked: is_masked } = masked.redactor.standing();
         let new = masked.offsets.with_extension("offset-new");
-        fs::write(&new, format!("{decided} {length}\n"))?;
+        fs::write(&new, format!("{decided} {length} {covered} {}\n", u8::from(is_masked)))?;
         fs::rename(new, &masked.offsets)
     }
 
     /// Nothing more comes.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         let Some(masked) = &mut self.masked else { return Ok(()) };
-        masked.masking.finish();
-        match fs::remove_file(&masked.offsets) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        masked.out.clear();
+        masked.redactor.finish(&mut masked.out);
+        self.file.write_all(&masked.out)?;
+        remove(&masked.offsets)
     }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the small file beside a log.
+fn offsets_of(path: &Path) -> PathBuf {
+    let mut offsets = path.as_os_str().to_owned();
+    offsets.push(".offset");
+    PathBuf::from(offsets)
 }
 
 #[cfg(test)]
@@ -109,6 +143,22 @@ mod tests {
         log.take(b"one ").expect("written");
         let mut log = Log::open(&path, &[]).expect("a log");
         assert_eq!(log.resume().expect("an offset"), 4);
+    }
+
+    #[test]
+    fn what_was_written_down_of_a_log_that_was_moved_away_is_forgotten() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("log");
+        let withheld = ["hunter2hunter2".to_owned()];
+        let mut log = Log::open(&path, &withheld).expect("a log");
+        log.take(b"earlier").expect("written");
+        fs::remove_file(&path).expect("moved away");
+        // The next attempt's process dies after its first write, before it could write down where it is.
+        drop(Log::open(&path, &withheld).expect("a log"));
+        fs::write(&path, "a longer line").expect("written");
+        let mut log = Log::open(&path, &withheld).expect("a log");
+        assert_eq!(log.resume().expect("an offset"), 0);
+        assert_eq!(fs::read(&path).expect("a log"), b"");
     }
 
     #[test]

@@ -178,3 +178,18 @@ fn an_unwritable_state_directory_is_named() {
     assert!(ended.err.contains("/proc/forge-lanes"), "{}", ended.err);
     assert!(ended.err.contains("--state-dir"), "{}", ended.err);
 }
+
+#[test]
+fn a_secret_with_a_nul_byte_is_named_before_anything_starts() {
+    let world = World::new();
+    let mut node = sh("execute-a", "true", &[]);
+    node.spec.secrets.insert(plans::EnvName::new("TOKEN").expect("well formed"));
+    let plan = world.plan(vec![node]);
+    let file = world.path().join("token");
+    std::fs::write(&file, b"before\0after").expect("written");
+    let config = world.path().join("executor.toml");
+    let text = format!("version = 1\n[secrets]\nTOKEN = {{ file = \"{}\" }}\n", file.display());
+    std::fs::write(&config, text).expect("written");
+    let ended = world.run(&["apply", &plan, "--config", config.to_str().expect("UTF-8")]).code(2);
+    assert!(ended.err.contains("`TOKEN`") && ended.err.contains("NUL"), "{}", ended.err);
+}

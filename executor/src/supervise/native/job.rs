@@ -2,13 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::OsStr,
     io::{self, Read},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::{ffi::OsStrExt as _, net::UnixStream},
-    },
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
@@ -21,6 +18,7 @@ use rustix::{
 use super::{
     keep::keep,
     launch::{Launched, ended_at_once, launch, seconds},
+    memory::OomKills,
     mounts::Mounts,
     protocol::{Report, Request, Start, receive},
     record::{Claim, Place},
@@ -32,6 +30,7 @@ use super::{
 use crate::{
     fault::{FailureKind, Fault},
     placements::Collected,
+    redact::Masks,
     supervise::{Ended, Evidence, Reason},
 };
 
@@ -53,6 +52,23 @@ impl Links {
         rung.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGCHLD, rung)?;
         Ok(Self { socket, connected: true, children, files: None })
+    }
+
+    /// Returns whether the executor wants the job to end, which has not begun. Waits for nothing.
+    fn is_cancelled(&mut self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if poll(&mut fds, Some(&at_once)).is_err() || fds[0].revents().is_empty() {
+            return false;
+        }
+        match receive::<Request>(&mut self.socket) {
+            Ok(Some(Request::Cancel { .. })) => true,
+            Ok(Some(Request::Start(_))) => false,
+            Ok(None) | Err(_) => {
+                self.connected = false;
+                false
+            }
+        }
     }
 }
 
@@ -117,14 +133,21 @@ fn run_in(
         Ok(seen) => seen,
         Err(fault) => return Report { notes, ..Report::broken(fault) },
     };
-    let report = match launch(start, &claim.cookie(&start.job), slot, &seen, &mut notes) {
+    let cookie = claim.cookie(&start.job);
+    let launched = match masks(start, links, &mut notes) {
+        Ok(Ok(masks)) => launch(start, &cookie, slot, &seen, masks, &mut notes),
+        Ok(Err(ended)) => Ok(Err(ended)),
+        Err(fault) => Err(fault),
+    };
+    let report = match launched {
         Err(fault) => Report { notes, ..Report::broken(fault) },
         Ok(Err(ended)) => {
             let _ = claim.end(&ended);
             Report { ended: Some(ended), fault: None, collected: Collected::default(), notes }
         }
         Ok(Ok(launched)) => {
-            let (ended, stuck) = launched.watch(start, links);
+            let (ended, stuck, missing) = launched.watch(start, links);
+            notes.extend(missing);
             let mut fault = claim
                 .end(&ended)
                 .err()
@@ -142,6 +165,58 @@ fn run_in(
     };
     seen.leave(mounts);
     report
+}
+
+/// Makes the masks of a job's secrets. While that lasts the job can be cancelled, and its time runs. The inner
+/// error is a verdict.
+fn masks(
+    start: &Start,
+    links: &mut Links,
+    notes: &mut Vec<String>,
+) -> Result<Result<Option<Arc<Masks>>, Ended>, Fault> {
+    if start.secrets.is_empty() {
+        return Ok(Ok(None));
+    }
+    let make = |values: Vec<String>| Masks::new(values.iter().map(String::as_str));
+    let values: Vec<String> = start.secrets.values().cloned().collect();
+    let made = if values.iter().map(String::len).sum::<usize>() <= Masks::CHEAP {
+        make(values)
+    } else {
+        let (tell, made) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("masks".to_owned())
+            .spawn(move || tell.send(make(values)))
+            .map_err(|error| Fault::io(FailureKind::Supervisor, "starting a thread", &error))?;
+        let deadline = Instant::now() + Duration::from_millis(start.timeout_ms);
+        loop {
+            match made.recv_timeout(Duration::from_millis(10)) {
+                Ok(made) => break made,
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    let what = "the masks of its secrets could not be made";
+                    return Err(Fault::new(FailureKind::Supervisor, what));
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
+                    return Ok(Err(ended_at_once(Reason::TimedOut, None)));
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            if links.connected && links.is_cancelled() {
+                return Ok(Err(ended_at_once(Reason::Cancelled, None)));
+            }
+        }
+    };
+    // Never in the clear: without masks there is no job.
+    let masks = made.map_err(|error| {
+        Fault::new(FailureKind::Supervisor, error.to_string())
+            .advice("give the job fewer or shorter secrets")
+    })?;
+    if masks.too_short > 0 {
+        notes.push(format!(
+            "{} secrets are too short to be masked in the log; make them longer",
+            masks.too_short
+        ));
+    }
+    Ok(Ok(Some(Arc::new(masks))))
 }
 
 /// The job is over, or is being ended: nobody of it may be left after `kill_at`.
@@ -208,14 +283,9 @@ impl Watch<'_> {
         at.is_some_and(|at| Instant::now() >= at)
     }
 
-    /// The lease begins anew: the connection was lost just now, or an executor that is not connected says
-    /// that it wants the job.
-    fn renew(&mut self) {
-        self.lease_until = Some(Instant::now() + Duration::from_millis(self.start.lease_ms));
-    }
-
-    /// Asks whether somebody who is not connected wants it cancelled.
+    /// Somebody who is not connected wrote, or the connection was lost just now.
     fn read_files(&mut self) {
+        self.lease_until = Some(Instant::now() + Duration::from_millis(self.start.lease_ms));
         if let Some(after) = read_cancel(&self.start.place) {
             self.end(Reason::Cancelled, after);
         }
@@ -223,8 +293,9 @@ impl Watch<'_> {
 }
 
 impl Launched {
-    /// Waits for the job's end, or brings it about. Returns also how many could not be killed.
-    fn watch(mut self, start: &Start, links: &mut Links) -> (Ended, usize) {
+    /// Waits for the job's end, or brings it about. Returns also how many could not be killed, and what is
+    /// missing of its log.
+    fn watch(self, start: &Start, links: &mut Links) -> (Ended, usize, Option<String>) {
         let mut watch = Watch {
             start,
             deadline: self.began + Duration::from_millis(start.timeout_ms),
@@ -234,6 +305,10 @@ impl Launched {
         };
         let mut status: Option<WaitStatus> = None;
         let mut stuck = 0;
+        if !links.connected {
+            links.files = watch_files(&start.place.dir);
+            watch.read_files();
+        }
         loop {
             let leader = self.leader;
             let nobody_left = reap(|pid, how| {
@@ -254,50 +329,46 @@ impl Launched {
                 watch.ending = Some(Ending { reason: Reason::Exited, kill_at, give_up_at: None });
             }
             let until = watch.tick();
-            match self.wait(links, until, &start.place) {
+            match self.wait(links, until) {
                 Heard::Nothing => {}
                 Heard::Cancel(after) => watch.end(Reason::Cancelled, after),
                 Heard::Gone => {
                     links.connected = false;
                     // Watched before it is read, so that nothing is missed in between.
                     links.files = watch_files(&start.place.dir);
-                    watch.renew();
                     watch.read_files();
                 }
-                Heard::Files { renewed } => {
-                    if renewed {
-                        watch.renew();
-                    }
-                    watch.read_files();
-                }
+                Heard::Files => watch.read_files(),
             }
         }
-        if let Some(pump) = &mut self.pump {
-            pump.drain();
-            pump.masking.finish();
-        }
+        // Nobody is left who writes.
+        let lost = self.pump.finish();
         links.files = None;
         let reason = watch.ending.map_or(Reason::Exited, |ending| ending.reason);
         let code = status.and_then(WaitStatus::exit_status);
         let signal = status.and_then(WaitStatus::terminating_signal);
+        let evidence = match reason {
+            Reason::Exited if code != Some(0) && lost.is_full() => Evidence::DiskFull,
+            _ => evidence(&self.oom_kills, start, reason, code, signal),
+        };
         let ended = Ended {
             code,
             signal,
             reason,
-            evidence: self.evidence(start, reason, code, signal),
+            evidence,
             killed: watch.killed.len() as u64,
             started: self.started,
             ended: seconds(),
             elapsed_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
-        (ended, stuck)
+        (ended, stuck, lost.note())
     }
 
-    /// Sleeps until something happens or it is time. The job's output is pumped on the way.
-    fn wait(&mut self, links: &mut Links, until: Instant, place: &Place) -> Heard {
+    /// Sleeps until something happens or it is time.
+    fn wait(&self, links: &mut Links, until: Instant) -> Heard {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).ok();
-        let mut heard = [false; 4];
+        let mut heard = [false; 3];
         {
             let mut fds = vec![PollFd::new(&links.children, PollFlags::IN)];
             let mut which = vec![0];
@@ -309,10 +380,6 @@ impl Launched {
                 fds.push(PollFd::new(files, PollFlags::IN));
                 which.push(2);
             }
-            if let Some(pump) = self.pump.as_ref().filter(|pump| !pump.masking.is_over()) {
-                fds.push(PollFd::from_borrowed_fd(pump.from.as_fd(), PollFlags::IN));
-                which.push(3);
-            }
             if poll(&mut fds, timeout.as_ref()).is_err() {
                 return Heard::Nothing;
             }
@@ -323,11 +390,6 @@ impl Launched {
         if heard[0] {
             let mut rung = [0; 64];
             while links.children.read(&mut rung).is_ok_and(|read| read == rung.len()) {}
-        }
-        if heard[3]
-            && let Some(pump) = &mut self.pump
-        {
-            pump.drain();
         }
         if heard[1] {
             return match receive::<Request>(&mut links.socket) {
@@ -343,41 +405,33 @@ impl Launched {
         {
             let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
             let mut reader = inotify::Reader::new(files, &mut buffer);
-            // The directory is the job's as well, which writes its log there: only one name is a renewal.
-            let lease = place.lease();
-            let lease = lease.file_name();
-            let mut renewed = false;
-            while let Ok(event) = reader.next() {
-                let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                let lost = event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW);
-                renewed |= lost || name.is_some() && name == lease;
-            }
-            return Heard::Files { renewed };
+            while reader.next().is_ok() {}
+            return Heard::Files;
         }
         Heard::Nothing
     }
+}
 
-    /// What the machine says about an end that nobody asked for.
-    fn evidence(
-        &self,
-        start: &Start,
-        reason: Reason,
-        code: Option<i32>,
-        signal: Option<i32>,
-    ) -> Evidence {
-        if reason != Reason::Exited || code == Some(0) {
-            return Evidence::None;
-        }
-        let killed = signal == Some(Signal::KILL.as_raw()) || code == Some(137);
-        if killed && self.oom_kills.any_since() {
-            return Evidence::Oom;
-        }
-        let probe = start.place.dir.join(".probe");
-        let full = std::fs::write(&probe, [b'-'; 8192])
-            .is_err_and(|error| error.kind() == io::ErrorKind::StorageFull);
-        let _ = std::fs::remove_file(probe);
-        if full { Evidence::DiskFull } else { Evidence::None }
+/// What the machine says about an end that nobody asked for.
+fn evidence(
+    oom_kills: &OomKills,
+    start: &Start,
+    reason: Reason,
+    code: Option<i32>,
+    signal: Option<i32>,
+) -> Evidence {
+    if reason != Reason::Exited || code == Some(0) {
+        return Evidence::None;
     }
+    let killed = signal == Some(Signal::KILL.as_raw()) || code == Some(137);
+    if killed && oom_kills.any_since() {
+        return Evidence::Oom;
+    }
+    let probe = start.place.dir.join(".probe");
+    let full = std::fs::write(&probe, [b'-'; 8192])
+        .is_err_and(|error| error.kind() == io::ErrorKind::StorageFull);
+    let _ = std::fs::remove_file(probe);
+    if full { Evidence::DiskFull } else { Evidence::None }
 }
 
 /// TERM for everybody; CONT, since a stopped process hears nothing but KILL.
@@ -393,18 +447,14 @@ enum Heard {
     Nothing,
     Cancel(Duration),
     Gone,
-    /// A file came into the job's directory.
-    Files {
-        /// Whether it was the lease.
-        renewed: bool,
-    },
+    Files,
 }
 
 fn watch_files(dir: &Path) -> Option<OwnedFd> {
     let files =
         inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
-    // What is said there is moved there, whole.
-    inotify::add_watch(&files, dir, inotify::WatchFlags::MOVED_TO).ok()?;
+    let events = inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::MOVED_TO;
+    inotify::add_watch(&files, dir, events).ok()?;
     Some(files)
 }
 

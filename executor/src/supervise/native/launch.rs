@@ -2,19 +2,20 @@
 //! [`super::job`]'s.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, PipeReader, Read},
+    io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use rustix::fs::{Access, access};
 
-use super::{COOKIE, mask::Masking, memory::OomKills, protocol::Start, slot::Slot, view::Seen};
+use super::{COOKIE, memory::OomKills, protocol::Start, pump::Pump, slot::Slot, view::Seen};
 use crate::{
     fault::{FailureKind, Fault},
+    redact::Masks,
     supervise::{Ended, Evidence, Reason},
 };
 
@@ -40,16 +41,10 @@ pub(super) fn seconds() -> u64 {
 /// A job whose leader runs.
 pub(super) struct Launched {
     pub(super) leader: i32,
-    pub(super) pump: Option<Pump>,
+    pub(super) pump: Pump,
     pub(super) began: Instant,
     pub(super) started: u64,
     pub(super) oom_kills: OomKills,
-}
-
-/// A job's output on its way through the mask.
-pub(super) struct Pump {
-    pub(super) from: PipeReader,
-    pub(super) masking: Masking<File>,
 }
 
 /// Starts the leader. The inner error is a verdict: the command cannot be run.
@@ -58,6 +53,7 @@ pub(super) fn launch(
     cookie: &str,
     slot: &Slot,
     seen: &Seen,
+    masks: Option<Arc<Masks>>,
     notes: &mut Vec<String>,
 ) -> Result<Result<Launched, Ended>, Fault> {
     let failed = |what: &str, error: &io::Error| Fault::io(FailureKind::Supervisor, what, error);
@@ -73,11 +69,6 @@ pub(super) fn launch(
         notes.push(format!("there is no directory {}", cwd.display()));
         return Ok(Err(ended_at_once(Reason::NoWorkingDir, None)));
     }
-    let log = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&start.log)
-        .map_err(|error| failed(&format!("opening {}", start.log.display()), &error))?;
     let program = match find_program(start, &cwd) {
         Ok(program) => program,
         Err((reason, note)) => {
@@ -99,24 +90,10 @@ pub(super) fn launch(
         .current_dir(&cwd)
         .stdin(Stdio::null())
         .process_group(0);
-    let pump = if start.secrets.is_empty() {
-        let twin = log.try_clone().map_err(|error| failed("sharing the log", &error))?;
-        command.stdout(log).stderr(twin);
-        None
-    } else {
-        let (from, to) = io::pipe().map_err(|error| failed("making a pipe", &error))?;
-        rustix::io::ioctl_fionbio(&from, true)
-            .map_err(|error| failed("making a pipe", &error.into()))?;
-        let twin = to.try_clone().map_err(|error| failed("making a pipe", &error))?;
-        command.stdout(to).stderr(twin);
-        let (masking, unmaskable) = Masking::new(start.secrets.values(), log);
-        if unmaskable > 0 {
-            notes.push(format!(
-                "{unmaskable} secrets are too short to be masked in the log; make them longer"
-            ));
-        }
-        Some(Pump { from, masking })
-    };
+    let (pump, to) = Pump::start(&start.log, masks)
+        .map_err(|error| failed(&format!("opening {}", start.log.display()), &error))?;
+    let twin = to.try_clone().map_err(|error| failed("making a pipe", &error))?;
+    command.stdout(to).stderr(twin);
     let oom_kills = OomKills::now();
     match command.spawn() {
         Ok(child) => Ok(Ok(Launched {
@@ -181,22 +158,4 @@ fn find_program(start: &Start, cwd: &Path) -> Result<PathBuf, (Reason, String)> 
 fn is_program(path: &Path) -> Option<bool> {
     let metadata = std::fs::metadata(path).ok()?;
     Some(metadata.is_file() && access(path, Access::EXEC_OK).is_ok())
-}
-
-impl Pump {
-    /// Takes what is there without waiting for more.
-    pub(super) fn drain(&mut self) {
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            match self.from.read(&mut buffer) {
-                Ok(0) => {
-                    self.masking.end();
-                    return;
-                }
-                Ok(read) => self.masking.push(&buffer[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
-        }
-    }
 }

@@ -13,17 +13,16 @@
 mod job;
 mod keep;
 mod launch;
-mod mask;
 mod memory;
 mod mounts;
 mod protocol;
+mod pump;
 mod record;
 mod slot;
 mod tree;
 mod view;
 mod worker;
 
-pub(crate) use mask::Masking;
 pub(crate) use protocol::{Reply, Report, Request, Start, View, receive, send};
 pub(crate) use record::{Place, Record, job_of_cookie};
 pub(crate) use slot::{abandoned, clear_abandoned};

@@ -32,8 +32,7 @@ fl_verb() {
         options "$@"
         supervise
         ;;
-    end) end_named "$@" ;;
-    start | run | watch | status | attach | renew | cancel | gc | clear | list | take | hold | drop)
+    end | start | run | watch | status | attach | renew | cancel | gc | clear | list | take | hold | drop)
         "$verb" "$@"
         ;;
     *) fail "bad_verb $verb" ;;
