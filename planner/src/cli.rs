@@ -114,7 +114,8 @@ pub struct DefinitionArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Change set")]
 pub struct ChangeArgs {
-    /// Compare with the merge base of head and REV [default: the default branch].
+    /// Compare with the merge base of head and REV [default: what the event brought, else the
+    /// default branch].
     #[arg(long, value_name = "REV", group = "base_mode")]
     pub base: Option<String>,
 
@@ -158,6 +159,10 @@ pub struct ChangeArgs {
     /// Plan the work tree: index, changes and untracked files that are not ignored.
     #[arg(long)]
     pub worktree: bool,
+
+    /// Take the default branch of this remote [default: origin, or the only one].
+    #[arg(long, value_name = "NAME")]
+    pub remote: Option<String>,
 
     /// What to do when the base cannot be determined.
     #[arg(long, value_name = "WHAT", default_value = "fail")]

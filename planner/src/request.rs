@@ -7,9 +7,9 @@ use plans::{JobId, LaneId, TargetId, Trigger};
 
 use crate::{
     definition_changes::DefinitionChanges,
+    event::Event,
     git::BaseRequest,
     passed::PassedFile,
-    pull_request::PullRequest,
     select::{Question, Scope, TriggerOf, is_of},
     situation::Changed,
 };
@@ -29,10 +29,12 @@ pub struct Request {
     pub worktree: bool,
     /// A base that cannot be determined plans everything instead of nothing.
     pub run_all_on_unknown_base: bool,
-    /// The pull request that a forge is building.
-    pub pull_request: Option<PullRequest>,
     /// Where lanes passed: each is compared with its own commit.
     pub passed: Option<PassedFile>,
+    /// What the engine says about the run.
+    pub event: Option<Event>,
+    /// The remote whose branches count; nothing: `origin`, or the only one.
+    pub remote: Option<String>,
     /// Whose lanes, and what flags name.
     pub wanted: Wanted,
 }

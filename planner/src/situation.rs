@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use lanes::Catalog;
 use plans::{
-    BaseMode, Change, ChangeSource, ObjectId as PlanObjectId, ScenarioName, Source, Trigger,
+    BaseFrom, BaseMode, Change, ChangeSource, ObjectId as PlanObjectId, ScenarioName, Source,
+    Trigger,
 };
 
 use crate::{
     ChangesFrom, DefinitionPaths, PlanningError, Request,
-    change_set::{ChangedFilesError, parse_changed_files},
-    git::{self, Base, GitError, Head, Note, ObjectId, Repository},
+    change_set::{ChangeSet, ChangedFilesError, parse_changed_files},
+    event::Event,
+    git::{self, Base, BaseContext, BaseSearch, GitError, Head, Note, ObjectId, Repository},
     packages,
     planned_tree::{DefinitionFiles, Inputs, PlannedTree},
     select::Scope,
@@ -185,11 +187,22 @@ impl Situation {
                 else {
                     unreachable!("only a list or a scenario stands without git");
                 };
-                let pull_request = request.pull_request.as_ref();
-                let found = repository
-                    .base(head, wanted, default_branch, pull_request)
-                    .and_then(|base| Ok((repository.changes(&base, tree)?, base)));
+                let context = base_context(request, default_branch);
+                if let Some(event) = context.event
+                    && *wanted == git::BaseRequest::Default
+                    && git::has_no_base(event)
+                {
+                    return Ok(self.scheduled(event));
+                }
+                let found = repository.base(head, wanted, &context).and_then(|base| {
+                    let changes = match base.mode {
+                        BaseMode::Unknown => ChangeSet::default(),
+                        _ => repository.changes(&base, tree)?,
+                    };
+                    Ok((changes, base))
+                });
                 match found {
+                    Ok((_, base)) if base.mode == BaseMode::Unknown => Ok(self.everything(base)),
                     Ok((changes, base)) => self.against(repository, base, changes.into_vec()),
                     Err(error) if request.run_all_on_unknown_base => {
                         let because = format!("the base is not known: {error}");
@@ -203,6 +216,45 @@ impl Situation {
                 }
             }
         }
+    }
+
+    /// Looks for the base alone, and says what was considered; nothing where none is looked for.
+    #[must_use]
+    pub fn base_search(
+        &self,
+        request: &Request,
+        default_branch: Option<&str>,
+    ) -> Option<BaseSearch> {
+        let (Some(repository), Some(head), ChangesFrom::Base(wanted)) =
+            (&self.repository, &self.head, &request.changes)
+        else {
+            return None;
+        };
+        Some(repository.find_base(head, wanted, &base_context(request, default_branch)))
+    }
+
+    /// Every lane of the trigger: a clock started the run, and nothing changed.
+    fn scheduled(&self, event: &Event) -> Changed {
+        let mut changed = self.without_base(BaseMode::All, Scope::All);
+        if let Source::Change(source) = &mut changed.source {
+            source.base_from = BaseFrom::new(event.step()).ok();
+        }
+        let note = format!("base: {}: none, the trigger decides", event.step());
+        changed.notes.push(Note::Info(note));
+        changed
+    }
+
+    /// Every lane: what the event brought cannot be told.
+    fn everything(&self, base: Base) -> Changed {
+        let why = base.trail.last().map_or_else(String::new, |step| step.why.clone());
+        let because = format!("the base is not known: {why}");
+        let mut changed = self.without_base(BaseMode::Unknown, Scope::UnknownBase(because.clone()));
+        if let Source::Change(source) = &mut changed.source {
+            source.base_from = Some(base.from);
+        }
+        changed.note = Some(because);
+        changed.notes = base.notes;
+        changed
     }
 
     fn against(
@@ -219,11 +271,15 @@ impl Situation {
         let mut changed = self.without_base(mode, Scope::Changes);
         if let Source::Change(source) = &mut changed.source {
             source.base = base.commit().map(plan_id);
+            // Without an event `base_mode` says it, and the plan keeps the bytes of 1.0.
+            let from = base.from.as_str();
+            source.base_from =
+                (from.starts_with("event:") || from == "unpushed").then_some(base.from);
         }
         if base.commits.len() > 1 {
             let commits: Vec<String> = base.commits.iter().map(ToString::to_string).collect();
             changed.note = Some(format!(
-                "{} merge bases: the changes against each of {} are planned",
+                "{} bases: the changes against each of {} are planned",
                 commits.len(),
                 commits.join(", ")
             ));
@@ -255,6 +311,10 @@ impl Situation {
             notes: Vec::new(),
         }
     }
+}
+
+fn base_context<'a>(request: &'a Request, default_branch: Option<&'a str>) -> BaseContext<'a> {
+    BaseContext { default_branch, remote: request.remote.as_deref(), event: request.event.as_ref() }
 }
 
 /// Reads the definitions of a tree, and says which files they are made of.

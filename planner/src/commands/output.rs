@@ -12,8 +12,8 @@ use std::{
 use lanes::{Diagnostics, Style};
 
 use crate::{
-    PlanningError, SituationError, exit_code::Exit, git::Note, planned_tree::TreeError,
-    pull_request::PullRequest,
+    PlanningError, SituationError, event::Event, exit_code::Exit, git::Note,
+    planned_tree::TreeError,
 };
 
 /// The process's surroundings, read once.
@@ -121,10 +121,10 @@ impl Console {
         columns.unwrap_or(80).clamp(40, 200)
     }
 
-    /// Returns the pull request that a forge is building.
+    /// Returns what the engine says about this run, if it runs under one.
     #[expect(clippy::disallowed_methods, reason = "GitHub names its event by a file")]
-    pub(super) fn pull_request(&self) -> Option<PullRequest> {
-        PullRequest::from_environment(&self.variables, |path| std::fs::read(path).ok())
+    pub(super) fn event(&self) -> Option<Event> {
+        Event::from_environment(&self.variables, &|path| std::fs::read(path).ok())
     }
 
     /// Reads a file, from the directory the command starts in; `-` is standard input.

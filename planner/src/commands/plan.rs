@@ -87,8 +87,9 @@ pub(super) fn request(
         head: args.head,
         worktree: args.worktree,
         run_all_on_unknown_base: args.on_unknown_base == OnUnknownBase::RunAll,
-        pull_request: console.pull_request(),
         passed,
+        event: console.event(),
+        remote: args.remote,
         wanted: Wanted {
             trigger,
             lanes: args.lane,

@@ -64,10 +64,32 @@ pub enum GitError {
     NoDefaultBranch {
         /// The references looked for.
         tried: Vec<String>,
-        /// The branch to fetch.
-        branch: String,
+        /// The branch to fetch; none where the name is a guess.
+        branch: Option<String>,
+        /// The remote to fetch from, if there is one.
+        remote: Option<String>,
         /// Whether history was cut off besides.
         shallow: bool,
+    },
+    /// A remote that is not configured.
+    #[error("there is no remote `{remote}`")]
+    NoRemote {
+        /// What was asked for.
+        remote: String,
+        /// The remotes there are.
+        known: Vec<String>,
+    },
+    /// The event names a commit that is not here.
+    #[error("`{read_from}` names the commit `{commit}`, which is not in this {}", if *.shallow { "shallow clone" } else { "repository" })]
+    EventCommit {
+        /// Where the engine says it.
+        read_from: &'static str,
+        /// The commit.
+        commit: String,
+        /// Whether history was cut off, and the commit may lie behind the cut.
+        shallow: bool,
+        /// The remote to fetch from.
+        remote: String,
     },
     /// History was cut off before the base.
     #[error("this is a shallow clone, and {looked_for} lies behind the cut")]
@@ -76,6 +98,8 @@ pub enum GitError {
         looked_for: String,
         /// The remote branch, if the base is on one.
         branch: Option<String>,
+        /// The remote to fetch from.
+        remote: String,
     },
     /// Two commits with no common ancestor.
     #[error("`{one}` and `{other}` have no common history")]
@@ -187,17 +211,46 @@ impl GitError {
                 "check it with `git rev-parse --verify {revision}^{{commit}}`; if it is on the \
                  remote: `git fetch origin {revision}`"
             ),
-            Self::NoDefaultBranch { branch, shallow, .. } => {
-                let fetch = fetch_branch(branch, *shallow);
+            Self::NoDefaultBranch { remote: None, .. } => {
+                "there is no remote to fetch it from: name the base with `--base REV`, or set \
+                 `default_branch` in the manifest"
+                    .to_owned()
+            }
+            Self::NoDefaultBranch {
+                branch: Some(branch), remote: Some(remote), shallow, ..
+            } => {
+                let fetch = fetch_branch(remote, branch, *shallow);
                 format!(
-                    "fetch it: `{fetch}`; or set `default_branch` in the manifest, or name the base with `--base REV`"
+                    "fetch it: `{fetch}`; if the remote does not have it any more, name the base \
+                     with `--base REV`, or run everything: `--on-unknown-base run-all`"
                 )
             }
-            Self::Shallow { branch: None, .. } => {
-                format!("fetch the rest of history: `{UNSHALLOW}`")
+            Self::NoDefaultBranch { branch: None, remote: Some(remote), shallow, .. } => {
+                let fetch = if *shallow { UNSHALLOW } else { "git fetch" };
+                format!(
+                    "let the remote say which it is: `{fetch} {remote} \
+                     '+refs/heads/*:refs/remotes/{remote}/*' && git remote set-head {remote} \
+                     --auto`; or set `default_branch` in the manifest, or name the base with \
+                     `--base REV`"
+                )
             }
-            Self::Shallow { branch: Some(branch), .. } => {
-                format!("fetch the rest of history: `{}`", fetch_branch(branch, true))
+            Self::NoRemote { known, .. } if known.is_empty() => {
+                "`git remote add NAME URL` adds one; without `--remote` local branches count"
+                    .to_owned()
+            }
+            Self::NoRemote { known, .. } => format!("there is {}", backticked(known)),
+            Self::EventCommit { commit, shallow, remote, .. } => {
+                let fetch = if *shallow { UNSHALLOW } else { "git fetch" };
+                format!(
+                    "fetch it: `{fetch} {remote} {commit}`; if the remote does not have it any \
+                     more, run everything: `--on-unknown-base run-all`"
+                )
+            }
+            Self::Shallow { branch: None, remote, .. } => {
+                format!("fetch the rest of history: `{UNSHALLOW} {remote}`")
+            }
+            Self::Shallow { branch: Some(branch), remote, .. } => {
+                format!("fetch the rest of history: `{}`", fetch_branch(remote, branch, true))
             }
             Self::Unrelated { .. } => {
                 "name the base: `--base-exact REV`, or compare with nothing: \
@@ -235,9 +288,9 @@ impl GitError {
 /// Brings the commits and trees that a shallow clone lacks, but no file contents.
 const UNSHALLOW: &str = "git fetch --filter=blob:none --unshallow";
 
-fn fetch_branch(branch: &str, shallow: bool) -> String {
+fn fetch_branch(remote: &str, branch: &str, shallow: bool) -> String {
     let fetch = if shallow { UNSHALLOW } else { "git fetch" };
-    format!("{fetch} origin +refs/heads/{branch}:refs/remotes/origin/{branch}")
+    format!("{fetch} {remote} +refs/heads/{branch}:refs/remotes/{remote}/{branch}")
 }
 
 fn backticked(names: &[String]) -> String {

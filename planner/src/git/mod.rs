@@ -26,10 +26,11 @@ use std::{
 
 use git2::{ErrorClass, ErrorCode, Oid, RepositoryOpenFlags};
 
+pub(crate) use self::base::has_no_base;
 use self::objects::{Objects, Overlay, ReadError};
 pub use self::{
     ancestry::{Ancestry, Standing},
-    base::{Base, BaseRequest},
+    base::{Base, BaseContext, BaseRequest, BaseSearch, Considered},
     error::GitError,
     history::{Range, Step},
     tree_files::{FileKind, TreeFile},

@@ -3,8 +3,8 @@
 use std::{fs, process::Command};
 
 use planner::{
-    git::{Base, BaseRequest, GitError, Head, Note, ObjectId, Range, Repository},
-    pull_request::PullRequest,
+    event::{Claim, Event, EventKind},
+    git::{Base, BaseContext, BaseRequest, GitError, Head, Note, ObjectId, Range, Repository},
 };
 use plans::BaseMode;
 
@@ -15,7 +15,7 @@ use crate::sandbox::{Numbers, Sandbox, path, shown};
 fn resolve(sandbox: &Sandbox, request: &BaseRequest) -> (Head, Base) {
     let repository = sandbox.open();
     let head = repository.head(None).expect("a head");
-    let base = repository.base(&head, request, None, None).expect("a base");
+    let base = repository.base(&head, request, &none()).expect("a base");
     (head, base)
 }
 
@@ -25,13 +25,31 @@ fn default_base(sandbox: &Sandbox) -> (Option<ObjectId>, BaseMode) {
     (base.commit(), base.mode)
 }
 
-fn pull_request(branch: Option<&str>, commit: Option<ObjectId>, commit_first: bool) -> PullRequest {
-    PullRequest {
-        base_branch: branch.map(str::to_owned),
-        base_commit: commit.map(|commit| commit.to_string()),
-        commit_first,
-        read_from: "THE_VARIABLE".to_owned(),
+/// A request to `branch`, as an engine says it.
+fn request(branch: Option<&str>, base: Option<ObjectId>, merge_base: Option<ObjectId>) -> Event {
+    let claim = |id: Option<ObjectId>| {
+        id.map(|id| Claim { commit: id.to_string(), read_from: "THE_VARIABLE" })
+    };
+    let branch = branch.map(str::to_owned);
+    Event {
+        engine: "engine",
+        kind: EventKind::Request { branch, base: claim(base), merge_base: claim(merge_base) },
+        default_branch: None,
+        head: None,
+        notes: Vec::new(),
     }
+}
+
+fn none() -> BaseContext<'static> {
+    BaseContext::default()
+}
+
+fn named(default_branch: &str) -> BaseContext<'_> {
+    BaseContext { default_branch: Some(default_branch), ..BaseContext::default() }
+}
+
+fn told(event: &Event) -> BaseContext<'_> {
+    BaseContext { event: Some(event), ..BaseContext::default() }
 }
 
 /// `main` with two commits, `feature` with one more that left `main` at the first.
@@ -51,7 +69,11 @@ fn a_branch_is_compared_with_where_it_left_the_default_branch() {
     assert_eq!((base.commits.as_slice(), base.mode), (&[first][..], BaseMode::MergeBase));
     let changes = sandbox.open().changes(&base, head.tree).expect("changes");
     assert_eq!(shown(&changes), ["added feature"]);
-    assert_eq!(base.notes, [Note::Info("comparing with the merge base with `main`".to_owned())]);
+    let [.., Note::Info(note)] = &base.notes[..] else { panic!("{:?}", base.notes) };
+    assert_eq!(
+        note,
+        "base: default_branch: the merge base with `main`: taken, head is on another branch"
+    );
 }
 
 #[test]
@@ -76,7 +98,7 @@ fn a_detached_commit_of_the_default_branch_is_compared_with_its_first_parent() {
     let repository = sandbox.open();
     let base = |revision: &str| {
         let head = repository.head(Some(revision)).expect("a head");
-        repository.base(&head, &BaseRequest::Default, None, None).expect("a base").commit()
+        repository.base(&head, &BaseRequest::Default, &none()).expect("a base").commit()
     };
     assert_eq!(base("main"), Some(first));
     assert_eq!(base(&feature.to_string()), Some(first));
@@ -110,7 +132,10 @@ fn the_default_branch_is_the_manifests_then_the_remotes_then_main_then_master() 
     let repository = sandbox.open();
     let head = repository.head(None).expect("a head");
     let base = |manifest: Option<&str>| {
-        repository.base(&head, &BaseRequest::Default, manifest, None).expect("a base").commit()
+        repository
+            .base(&head, &BaseRequest::Default, &BaseContext { default_branch: manifest, ..none() })
+            .expect("a base")
+            .commit()
     };
     assert_eq!(base(Some("trunk")), Some(feature));
     assert_eq!(base(None), Some(first));
@@ -124,8 +149,9 @@ fn the_default_branch_is_the_manifests_then_the_remotes_then_main_then_master() 
     assert_eq!(base(None), Some(first));
     assert_ne!(second, other);
 
+    sandbox.git(&["remote", "add", "origin", "."]);
     let error = repository
-        .base(&head, &BaseRequest::Default, Some("absent"), None)
+        .base(&head, &BaseRequest::Default, &named("absent"))
         .expect_err("there is no such branch");
     assert_eq!(
         error.to_string(),
@@ -189,7 +215,11 @@ fn all_merge_bases_of_a_criss_cross_count() {
     let changes = sandbox.open().changes(&base, head.tree).expect("changes");
     // `ours` is edited against one base and new against the other; both count.
     assert_eq!(shown(&changes), ["added ours", "modified ours", "added theirs"]);
-    assert!(matches!(&base.notes[..], [.., Note::Warning(text)] if text.contains("2 merge bases")));
+    assert!(
+        base.notes
+            .iter()
+            .any(|note| matches!(note, Note::Warning(text) if text.contains("2 merge bases")))
+    );
     // In a reason it is one path.
     sandbox.write("list", "");
     let manifest =
@@ -213,55 +243,46 @@ fn unrelated_histories_have_no_base() {
     let island = sandbox.commit("island");
     let repository = sandbox.open();
     let head = repository.head(None).expect("a head");
-    let error = repository.base(&head, &BaseRequest::Default, None, None).expect_err("no base");
+    let error = repository.base(&head, &BaseRequest::Default, &none()).expect_err("no base");
     assert_eq!(error.to_string(), format!("`{island}` and `main` have no common history"));
     assert!(error.help().contains("--base-empty"));
 }
 
 #[test]
-fn a_pull_request_is_compared_with_its_target() {
+fn a_request_is_compared_with_its_target() {
     let (sandbox, [first, second, feature]) = forked();
     sandbox.git(&["branch", "release", &feature.to_string()]);
     sandbox.commit_file("more");
     let repository = sandbox.open();
     let head = repository.head(None).expect("a head");
-    let base = |pull_request: PullRequest| {
-        let request = BaseRequest::Default;
-        repository.base(&head, &request, None, Some(&pull_request)).expect("a base")
+    let base = |event: Event| {
+        repository.base(&head, &BaseRequest::Default, &told(&event)).expect("a base")
     };
-    let found = base(pull_request(Some("release"), None, false));
+    let found = base(request(Some("release"), None, None));
     assert_eq!(found.commit(), Some(feature));
-    assert_eq!(found.notes[0], Note::Info("pull request: THE_VARIABLE".to_owned()));
-    // The branch before the commit, or the other way about, as the forge means it.
-    let both = |first| base(pull_request(Some("release"), Some(second), first)).commit();
-    assert_eq!(both(false), Some(feature));
-    assert_eq!(both(true), Some(first));
-    // What is not there is no answer.
-    assert_eq!(base(pull_request(Some("absent"), Some(feature), false)).commit(), Some(feature));
+    assert_eq!(found.from.as_str(), "event:engine:request");
+    // A commit before the branch, and the merge base before both.
+    assert_eq!(base(request(Some("release"), Some(second), None)).commit(), Some(first));
+    assert_eq!(base(request(Some("release"), None, Some(first))).commit(), Some(first));
+    // What is not there, or not in the history of head, is no answer.
     let absent: ObjectId = "1".repeat(40).parse().expect("an id");
-    assert_eq!(base(pull_request(Some("release"), Some(absent), true)).commit(), Some(feature));
-    let error = repository
-        .base(&head, &BaseRequest::Default, None, Some(&pull_request(Some("absent"), None, false)))
-        .expect_err("no base");
-    assert!(error.to_string().contains("`origin/absent`"), "{error}");
+    for event in [
+        request(Some("release"), Some(absent), None),
+        request(Some("release"), None, Some(absent)),
+        request(Some("release"), None, Some(second)),
+    ] {
+        let found = base(event);
+        assert_eq!(found.commit(), Some(feature));
+        assert!(found.notes.iter().any(|note| matches!(note, Note::Warning(_))));
+    }
+    let gone = request(Some("absent"), None, None);
+    let error = repository.base(&head, &BaseRequest::Default, &told(&gone)).expect_err("no base");
+    assert!(error.to_string().contains("`absent`"), "{error}");
     // An explicit flag is not overruled.
     let exact = BaseRequest::Exact("main".to_owned());
-    let named = pull_request(Some("release"), None, false);
-    let found = repository.base(&head, &exact, None, Some(&named)).expect("a base");
-    assert_eq!(found.commit(), Some(second));
-}
-
-#[test]
-fn a_pull_request_that_was_merged_meanwhile_still_has_changes() {
-    let (sandbox, [first, ..]) = forked();
-    sandbox.git(&["checkout", "-q", "main"]);
-    sandbox.git(&["merge", "-q", "--no-edit", "feature"]);
-    sandbox.git(&["checkout", "-q", "--detach", "feature"]);
-    let repository = sandbox.open();
-    let head = repository.head(None).expect("a head");
-    let named = pull_request(Some("main"), None, false);
-    let base = repository.base(&head, &BaseRequest::Default, None, Some(&named)).expect("a base");
-    assert_eq!((base.commit(), base.mode), (Some(first), BaseMode::FirstParent));
+    let event = request(Some("release"), None, None);
+    let found = repository.base(&head, &exact, &told(&event)).expect("a base");
+    assert_eq!((found.commit(), found.from.as_str()), (Some(second), "flag"));
 }
 
 /// A clone of the sandbox with `depth` commits of `branch`.
@@ -280,12 +301,13 @@ fn shallow(sandbox: &Sandbox, depth: u32, branch: &str, more: &[&str]) -> Reposi
 #[track_caller]
 fn refused(repository: &Repository, request: &BaseRequest, message: &str, help: &str) {
     let head = repository.head(None).expect("a head");
-    let error = repository.base(&head, request, Some("main"), None).expect_err("no base");
+    let error = repository.base(&head, request, &named("main")).expect_err("no base");
     let message = message.replace("HEAD", &head.commit.to_string());
     assert_eq!((error.to_string().as_str(), error.help().as_str()), (message.as_str(), help));
 }
 
-const UNSHALLOW: &str = "fetch the rest of history: `git fetch --filter=blob:none --unshallow`";
+const UNSHALLOW: &str =
+    "fetch the rest of history: `git fetch --filter=blob:none --unshallow origin`";
 
 #[test]
 fn a_shallow_clone_without_the_base_is_refused() {
@@ -299,7 +321,7 @@ fn a_shallow_clone_without_the_base_is_refused() {
         error.to_string(),
         "`HEAD~1` names no commit of this repository, which is a shallow clone"
     );
-    assert_eq!(error.help(), UNSHALLOW);
+    assert_eq!(error.help(), UNSHALLOW.replace(" origin", ""));
 
     let clone = shallow(&sandbox, 1, "feature", &["--no-single-branch"]);
     refused(
@@ -311,7 +333,7 @@ fn a_shallow_clone_without_the_base_is_refused() {
     );
     let clone = shallow(&sandbox, 1, "feature", &[]);
     let head = clone.head(None).expect("a head");
-    let error = clone.base(&head, &BaseRequest::Default, Some("main"), None).expect_err("no base");
+    let error = clone.base(&head, &BaseRequest::Default, &named("main")).expect_err("no base");
     assert!(matches!(error, GitError::NoDefaultBranch { shallow: true, .. }), "{error}");
     assert!(error.help().contains("--unshallow origin +refs/heads/main:refs/remotes/origin/main"));
 }
@@ -321,7 +343,7 @@ fn a_shallow_clone_that_holds_the_base_is_enough() {
     let (sandbox, [first, second, _]) = forked();
     let base = |clone: &Repository| {
         let head = clone.head(None).expect("a head");
-        clone.base(&head, &BaseRequest::Default, Some("main"), None).map(|base| base.commit())
+        clone.base(&head, &BaseRequest::Default, &named("main")).map(|base| base.commit())
     };
     sandbox.commit_file("more");
     // Both branches reach back to where they met, which is the cut.
@@ -333,15 +355,10 @@ fn a_shallow_clone_that_holds_the_base_is_enough() {
     sandbox.git(&["branch", "merged"]);
     let clone = shallow(&sandbox, 2, "merged", &["--no-single-branch"]);
     let merged = clone.head(None).expect("a head");
-    let exact = PullRequest {
-        base_branch: None,
-        base_commit: Some(second.to_string()),
-        commit_first: true,
-        read_from: String::new(),
-    };
-    let found = clone.base(&merged, &BaseRequest::Default, None, Some(&exact)).expect("a base");
+    let exact = request(None, None, Some(second));
+    let found = clone.base(&merged, &BaseRequest::Default, &told(&exact)).expect("a base");
     assert_eq!(found.commit(), Some(second));
-    let found = clone.base(&merged, &BaseRequest::FirstParent, None, None).expect("a base");
+    let found = clone.base(&merged, &BaseRequest::FirstParent, &none()).expect("a base");
     assert_eq!(found.commit(), Some(second));
 }
 
@@ -407,13 +424,13 @@ fn random_histories_have_the_merge_bases_that_git_finds_or_are_known_to_be_cut()
         sandbox.git(&["update-ref", "refs/remotes/origin/main", main]);
         let repository = sandbox.open();
         let head = repository.head(Some("feature")).expect("a head");
-        let mut whole = repository.base(&head, &request, None, None).expect("a base").commits;
+        let mut whole = repository.base(&head, &request, &none()).expect("a base").commits;
         whole.sort();
         assert_eq!(whole, expected, "case {case}");
 
         let depth = 1 + u32::try_from(numbers.below(6)).expect("small");
         let clone = shallow(&sandbox, depth, "feature", &["--no-single-branch", "--no-checkout"]);
-        match clone.base(&clone.head(None).expect("a head"), &request, None, None) {
+        match clone.base(&clone.head(None).expect("a head"), &request, &none()) {
             Ok(mut base) => {
                 sure += 1;
                 base.commits.sort();

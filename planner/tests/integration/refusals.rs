@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use planner::git::{BaseRequest, GitError, Repository};
+use planner::git::{BaseContext, BaseRequest, GitError, Repository};
 
 use crate::sandbox::{Sandbox, finish};
 
@@ -37,7 +37,8 @@ fn a_revision_that_does_not_exist_is_refused() {
         assert_eq!(error.to_string(), format!("`{revision}` names no commit of this repository"));
         let head = repository.head(None).expect("a head");
         let request = BaseRequest::Exact(revision.to_owned());
-        let error = repository.base(&head, &request, None, None).expect_err("no commit");
+        let error =
+            repository.base(&head, &request, &BaseContext::default()).expect_err("no commit");
         assert!(matches!(error, GitError::UnknownRevision { shallow: false, .. }), "{error}");
     }
 }
@@ -159,7 +160,8 @@ fn grafted_parents_are_those_that_git_sees() {
     assert_eq!(sandbox.id("HEAD~1"), first, "git follows it");
     let repository = sandbox.open();
     let head = repository.head(None).expect("a head");
-    let base = repository.base(&head, &BaseRequest::FirstParent, None, None).expect("a base");
+    let base =
+        repository.base(&head, &BaseRequest::FirstParent, &BaseContext::default()).expect("a base");
     assert_eq!(base.commit(), Some(first));
 }
 
@@ -182,7 +184,8 @@ fn a_partial_clone_without_the_trees_is_refused() {
     let dir = clone("--filter=tree:0", "treeless");
     let repository = Repository::open(&dir).expect("the clone opens");
     let head = repository.head(None).expect("a head");
-    let base = repository.base(&head, &BaseRequest::Default, None, None).expect("a base");
+    let base =
+        repository.base(&head, &BaseRequest::Default, &BaseContext::default()).expect("a base");
     let error = repository.changes(&base, head.tree).expect_err("no trees");
     assert!(error.to_string().ends_with("is missing from this partial clone"), "{error}");
     // The command it names does mend it.
@@ -242,7 +245,9 @@ fn a_history_with_a_hole_is_refused() {
     for detached in [false, true] {
         let revision = if detached { Some("feature") } else { None };
         let head = repository.head(revision).expect("a head");
-        let error = repository.base(&head, &BaseRequest::Default, None, None).expect_err("a hole");
+        let error = repository
+            .base(&head, &BaseRequest::Default, &BaseContext::default())
+            .expect_err("a hole");
         assert_eq!(error.to_string(), format!("the commit {hole} is missing"));
     }
 }

@@ -1,0 +1,31 @@
+//! Gitea and Forgejo Actions: the variables and the event file of GitHub, with differences.
+//!
+//! A pull request's run checks out its head (`refs/pull/N/head`), not a merge, and its event also
+//! has `.pull_request.merge_base`. There is no merge queue.
+
+use super::{Engine, github};
+
+pub(super) const GITEA: Engine = Engine {
+    word: "gitea",
+    name: "Gitea Actions",
+    documented: &[
+        "https://docs.gitea.com/usage/actions/comparison",
+        "https://docs.gitea.com/usage/webhooks",
+    ],
+    variables: github::VARIABLES,
+    read: |environment| {
+        environment.get("GITEA_ACTIONS").filter(|it| *it == "true")?;
+        github::read(environment, "gitea")
+    },
+};
+
+pub(super) const FORGEJO: Engine = Engine {
+    word: "forgejo",
+    name: "Forgejo Actions",
+    documented: &["https://forgejo.org/docs/latest/user/actions/reference/"],
+    variables: github::VARIABLES,
+    read: |environment| {
+        environment.get("FORGEJO_ACTIONS").filter(|it| *it == "true")?;
+        github::read(environment, "forgejo")
+    },
+};

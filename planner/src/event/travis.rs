@@ -1,0 +1,49 @@
+//! Travis CI: the range of commits says where a branch was; it is empty for a new branch.
+
+use super::{Before, Claim, Engine, Event, EventKind, variable};
+
+pub(super) const TRAVIS: Engine = Engine {
+    word: "travis",
+    name: "Travis CI",
+    documented: &["https://docs.travis-ci.com/user/environment-variables/"],
+    variables: &[
+        variable("TRAVIS", "`true`"),
+        variable("TRAVIS_EVENT_TYPE", "`push`, `pull_request`, `api` or `cron`"),
+        variable("TRAVIS_BRANCH", "the branch; of a request, the one it goes to"),
+        variable("TRAVIS_COMMIT_RANGE", "`BEFORE...AFTER`; empty for a new branch"),
+        variable("TRAVIS_COMMIT", "the commit that is built"),
+        variable("TRAVIS_PULL_REQUEST", "the request's number, or `false`"),
+        variable("TRAVIS_PULL_REQUEST_SHA", "the request's head"),
+        variable("TRAVIS_TAG", "the tag"),
+    ],
+    read: |environment| {
+        if !environment.has("TRAVIS") && !environment.has("TRAVIS_EVENT_TYPE") {
+            return None;
+        }
+        let branch = environment.branch("TRAVIS_BRANCH");
+        let range = environment.get("TRAVIS_COMMIT_RANGE");
+        let from = range.and_then(|range| range.split_once("..")).map(|(from, _)| from);
+        let request = environment.get("TRAVIS_PULL_REQUEST").is_some_and(|it| it != "false");
+        let mut head = environment.claim("TRAVIS_COMMIT");
+        let kind = match environment.get("TRAVIS_EVENT_TYPE") {
+            Some("cron") => EventKind::Schedule,
+            _ if request => {
+                head = environment.claim("TRAVIS_PULL_REQUEST_SHA");
+                let base = from.and_then(|it| Claim::new(it, "TRAVIS_COMMIT_RANGE"));
+                EventKind::Request { branch, base, merge_base: None }
+            }
+            _ if environment.has("TRAVIS_TAG") => {
+                EventKind::Tag { name: environment.owned("TRAVIS_TAG") }
+            }
+            Some("api") => EventKind::Manual { branch },
+            _ => {
+                let before = match from {
+                    None => Before::New("TRAVIS_COMMIT_RANGE"),
+                    from => Before::new(from, "TRAVIS_COMMIT_RANGE"),
+                };
+                EventKind::Push { branch, before }
+            }
+        };
+        Some(Event { head, ..Event::new("travis", kind) })
+    },
+};

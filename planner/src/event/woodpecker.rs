@@ -1,0 +1,56 @@
+//! Woodpecker: knows the previous pipeline of the branch instead of the push.
+//!
+//! The previous pipeline of a branch may have been one of a pull request that goes to it. Its commit
+//! is no commit the branch was at, so it is not taken, and the branch counts as new: more runs.
+
+use super::{Before, Engine, Event, EventKind, variable};
+
+pub(super) const WOODPECKER: Engine = Engine {
+    word: "woodpecker",
+    name: "Woodpecker",
+    documented: &["https://woodpecker-ci.org/docs/usage/environment"],
+    variables: &[
+        variable("CI", "`woodpecker`"),
+        variable("CI_PIPELINE_EVENT", "`push`, `pull_request`, `tag`, `cron`, `manual`, …"),
+        variable("CI_REPO_DEFAULT_BRANCH", "the repository's default branch"),
+        variable("CI_COMMIT_BRANCH", "the branch; of a request, the one it goes to"),
+        variable("CI_COMMIT_TARGET_BRANCH", "the branch a request goes to"),
+        variable("CI_COMMIT_SHA", "the commit that is built"),
+        variable("CI_COMMIT_TAG", "the tag"),
+        variable("CI_PREV_COMMIT_SHA", "the commit of the branch's previous pipeline"),
+        variable("CI_PREV_COMMIT_BRANCH", "the branch of the previous pipeline"),
+        variable("CI_PREV_PIPELINE_EVENT", "the event of the previous pipeline"),
+    ],
+    read: |environment| {
+        let event = environment.get("CI_PIPELINE_EVENT");
+        if event.is_none() && environment.get("CI") != Some("woodpecker") {
+            return None;
+        }
+        let branch = environment.branch("CI_COMMIT_BRANCH");
+        let kind = match event {
+            Some(event) if event.starts_with("pull_request") => EventKind::Request {
+                branch: environment.branch("CI_COMMIT_TARGET_BRANCH").or(branch),
+                base: None,
+                merge_base: None,
+            },
+            Some("push") => {
+                let of_a_push =
+                    environment.get("CI_PREV_PIPELINE_EVENT").is_none_or(|it| it == "push");
+                let same = environment.branch("CI_PREV_COMMIT_BRANCH");
+                let same = same.is_none() || branch.is_none() || same == branch;
+                let before = match environment.get("CI_PREV_COMMIT_SHA") {
+                    Some(_) if !(of_a_push && same) => Before::New("CI_PREV_PIPELINE_EVENT"),
+                    None => Before::New("CI_PREV_COMMIT_SHA"),
+                    previous => Before::new(previous, "CI_PREV_COMMIT_SHA"),
+                };
+                EventKind::Push { branch, before }
+            }
+            Some("tag" | "release") => EventKind::Tag { name: environment.owned("CI_COMMIT_TAG") },
+            Some("cron") => EventKind::Schedule,
+            _ => EventKind::Manual { branch },
+        };
+        let default_branch = environment.branch("CI_REPO_DEFAULT_BRANCH");
+        let head = environment.claim("CI_COMMIT_SHA");
+        Some(Event { default_branch, head, ..Event::new("woodpecker", kind) })
+    },
+};
