@@ -11,7 +11,7 @@ use crate::{
     codes::{self, Code},
     diagnostic::Diagnostic,
     filter_index::GlobIndex,
-    glob::count_alternatives,
+    glob::{Glob, count_alternatives},
     names::{shorten, suggestion},
     read::bad_glob,
     source::{At, Sources, Span},
@@ -156,6 +156,25 @@ impl<'a> Context<'a> {
             uses.retain(|used| seen.insert(used.glob));
         }
         uses
+    }
+
+    /// Turns a list of globs that select nothing into globs.
+    pub(crate) fn plain_globs(&mut self, list: &[At<String>], under: Option<&str>) -> Vec<Glob> {
+        let mut globs = Vec::with_capacity(list.len());
+        for text in list {
+            if !self.alternatives_are_few(text, text.span) {
+                continue;
+            }
+            let whole = under.map(|under| format!("{under}/{}", text.value));
+            match Glob::new(text).and_then(|glob| whole.map_or(Ok(glob), |it| Glob::new(&it))) {
+                Ok(glob) => globs.push(glob),
+                Err(problem) => {
+                    let diagnostic = bad_glob(self.sources, text, &problem);
+                    self.report(diagnostic);
+                }
+            }
+        }
+        globs
     }
 
     fn glob(&mut self, text: &At<String>, under: Option<&str>) -> Option<GlobUse> {

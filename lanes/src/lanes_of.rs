@@ -6,7 +6,8 @@ use plans::{GroupName, LaneId};
 
 use crate::{
     catalog::{
-        Inputs, JobIndex, JobOwner, Lane, LaneIndex, LaneTrigger, PathFilter, TargetIndex, Work,
+        Derived, Inputs, JobIndex, JobOwner, Lane, LaneIndex, LaneTrigger, PackageKind, PathFilter,
+        TargetIndex, Work,
     },
     codes,
     context::Context,
@@ -93,6 +94,7 @@ pub(crate) fn lanes<'a>(
             after,
             entrypoint: file.entrypoint.as_ref().map(|text| text.value.clone()),
             inputs: inputs(file),
+            derived: Derived::default(),
             span: file.id.span,
         });
     }
@@ -261,12 +263,16 @@ fn lane_filter(file: &LaneFile, under: Option<&str>, context: &mut Context<'_>) 
 }
 
 fn inputs(file: &LaneFile) -> Inputs {
-    let names = |list: Option<&Vec<At<String>>>| {
-        list.into_iter().flatten().map(|name| (name.value.clone(), name.span)).collect()
+    let Some(file) = &file.inputs else { return Inputs::default() };
+    let list = |kind| match kind {
+        PackageKind::Cargo => &file.cargo,
+        PackageKind::Npm => &file.npm,
+        PackageKind::Go => &file.go,
+        PackageKind::Uv => &file.uv,
+        PackageKind::Gradle => &file.gradle,
+        PackageKind::Maven => &file.maven,
+        PackageKind::Dotnet => &file.dotnet,
     };
-    let inputs = file.inputs.as_ref();
-    Inputs {
-        cargo: names(inputs.and_then(|inputs| inputs.cargo.as_ref())),
-        npm: names(inputs.and_then(|inputs| inputs.npm.as_ref())),
-    }
+    let names = |kind| list(kind).iter().flatten().map(|name| (name.value.clone(), name.span));
+    Inputs::new(PackageKind::ALL.map(|kind| (kind, names(kind).collect())))
 }

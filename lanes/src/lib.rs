@@ -50,9 +50,10 @@ mod source;
 mod targets_of;
 
 pub use catalog::{
-    Catalog, Definition, FilterText, GlobOwner, GlobUse, HostSetup, HostSetupIndex, Inputs, Job,
-    JobIndex, JobOwner, Lane, LaneIndex, LaneTrigger, PathFilter, Payload, Prepare, PrepareIndex,
-    PrepareUse, Rules, StagedLinux, Target, TargetIndex, Via, Work,
+    Catalog, Definition, Derived, FilterText, GlobOwner, GlobUse, HostSetup, HostSetupIndex,
+    Inputs, Job, JobIndex, JobOwner, Lane, LaneIndex, LaneTrigger, LockUse, PackageKind,
+    PathFilter, Payload, Prepare, PrepareIndex, PrepareUse, Rules, SharedEntry, StagedLinux,
+    Target, TargetIndex, Via, Work,
 };
 pub use declarations::{Declaration, DeclarationKind, Declarations};
 pub use decode::{Named, TableAt};

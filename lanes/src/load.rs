@@ -130,6 +130,7 @@ fn rules(manifests: &[Part<Manifest>], context: &mut Context<'_>) -> Rules {
     let mut rules = Rules {
         ignore: Vec::new(),
         run_all: Vec::new(),
+        ignore_manifests: Vec::new(),
         unmatched_paths: UnmatchedPaths::None,
         default_branch: None,
         nightly_schedule_utc: None,
@@ -139,6 +140,8 @@ fn rules(manifests: &[Part<Manifest>], context: &mut Context<'_>) -> Rules {
         let file = &part.file;
         rules.ignore.extend(context.globs(file.ignore.as_deref().unwrap_or_default(), under));
         rules.run_all.extend(context.globs(file.run_all.as_deref().unwrap_or_default(), under));
+        let manifests = file.ignore_manifests.as_deref().unwrap_or_default();
+        rules.ignore_manifests.extend(context.plain_globs(manifests, under));
         if position > 0 {
             continue;
         }

@@ -41,6 +41,10 @@ tables! {
         /// Globs: a change here selects every branch lane.
         #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub run_all: Option<Vec<At<String>>>,
+        /// Globs of package manifests that are none: templates, fixtures that are broken on purpose.
+        /// `inputs` do not look at them.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub ignore_manifests: Option<Vec<At<String>>>,
         /// Named lists of globs, used as `"@name"`; they may hold each other.
         #[schemars(with = "Option<Named<Vec<forms::Glob>>>", extend("propertyNames" = forms::names_like(forms::NAME)))]
         pub path_sets: Option<Named<Vec<At<String>>>>,
@@ -105,12 +109,22 @@ tables! {
         settings: Settings
     }
 
-    /// Packages whose files a lane depends on.
+    /// Packages whose files a lane depends on, by the tool that builds them.
     pub struct InputsFile {
-        /// Packages of the Cargo workspace.
+        /// Packages of Cargo workspaces, by the name in `Cargo.toml`.
         pub cargo: Option<Vec<At<String>>>,
-        /// Packages of the npm or pnpm workspace.
+        /// Packages of npm, pnpm, yarn and bun workspaces, by the name in `package.json`.
         pub npm: Option<Vec<At<String>>>,
+        /// Go modules, by the module path in `go.mod`.
+        pub go: Option<Vec<At<String>>>,
+        /// Python projects of uv workspaces, by the name in `pyproject.toml`.
+        pub uv: Option<Vec<At<String>>>,
+        /// Projects of Gradle builds, by their path, such as `:app`.
+        pub gradle: Option<Vec<At<String>>>,
+        /// Maven modules, by `artifactId` or `groupId:artifactId`.
+        pub maven: Option<Vec<At<String>>>,
+        /// .NET projects, by the name of their project file.
+        pub dotnet: Option<Vec<At<String>>>,
     }
 }
 

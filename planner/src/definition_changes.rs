@@ -7,11 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{Catalog, Diagnostics, LaneIndex};
-use plans::{Change, DefinitionChanged, JobId, RepoPath, Source, Trigger};
+use plans::{
+    Change, ChangedEntry, DefinitionChanged, JobId, MATCHED_LIMIT, RepoPath, Source, Trigger,
+};
 
 use crate::{
     DefinitionPaths, PlanningError, Request,
     git::ObjectId,
+    packages::changed,
     planned_tree::Inputs,
     select::Scope,
     situation::{Changed, Situation, read_definitions},
@@ -41,12 +44,22 @@ impl DefinitionChanges {
         // A scenario shows what its paths select; it has no definitions before and after.
         let scenario = matches!(changed.source, Source::Scenario(_));
         let manual = request.wanted.trigger == Trigger::Manual;
-        if scenario || manual || changed.scope != Scope::Changes {
+        if scenario {
+            changed::unknown_locks(&mut found, catalog, &changed.changes);
+            return Ok(found);
+        }
+        if manual || changed.scope != Scope::Changes {
             return Ok(found);
         }
         if changed.base_is_empty {
             found.add_all_jobs(catalog);
             return Ok(found);
+        }
+        if changed.base_trees.is_empty() {
+            changed::unknown_locks(&mut found, catalog, &changed.changes);
+        }
+        for &tree in &changed.base_trees {
+            changed::locks(&mut found, situation, catalog, tree, &changed.changes)?;
         }
         if !touches(&request.definitions, inputs, &changed.changes) {
             return Ok(found);
@@ -74,12 +87,7 @@ impl DefinitionChanges {
 
     pub(crate) fn everything(&mut self, catalog: &Catalog, because: &str) {
         for lane in catalog.lane_indices() {
-            let changed = DefinitionChanged {
-                jobs: Vec::new(),
-                because: Some(because.to_owned()),
-                since: None,
-            };
-            self.by_lane.insert(lane, changed);
+            self.unknown(lane, because);
         }
     }
 
@@ -99,15 +107,37 @@ impl DefinitionChanges {
             if !differing.is_empty() {
                 self.add(lane, differing);
             }
+            if let Some(before) = before {
+                let shared = changed::shared_entries(&base[before].derived, &head[lane].derived);
+                self.entries(head, lane, shared);
+            }
         }
     }
 
+    /// Every job of a lane counts as changed.
+    pub(crate) fn unknown(&mut self, lane: LaneIndex, because: &str) {
+        let because = Some(because.to_owned());
+        self.by_lane.insert(lane, DefinitionChanged { because, ..DefinitionChanged::default() });
+    }
+
+    /// Every job of a lane counts as changed, for entries that differ in files that packages share.
+    pub(crate) fn entries(&mut self, head: &Catalog, lane: LaneIndex, entries: Vec<ChangedEntry>) {
+        if entries.is_empty() {
+            return;
+        }
+        self.add(lane, head.jobs_of(lane).iter().map(|&job| head[job].id.clone()).collect());
+        let known = self.by_lane.entry(lane).or_default();
+        let before = known.entries.len();
+        known.entries.extend(entries);
+        // Two bases see the same entry differ.
+        let mut seen = BTreeSet::new();
+        known.entries.retain(|it| seen.insert((it.file.clone(), it.name.clone(), it.via.clone())));
+        known.entries_total += (known.entries.len() - before) as u64;
+        known.entries.truncate(MATCHED_LIMIT);
+    }
+
     fn add(&mut self, lane: LaneIndex, jobs: BTreeSet<JobId>) {
-        let known = self.by_lane.entry(lane).or_insert_with(|| DefinitionChanged {
-            jobs: Vec::new(),
-            because: None,
-            since: None,
-        });
+        let known = self.by_lane.entry(lane).or_default();
         let all: BTreeSet<JobId> = known.jobs.drain(..).chain(jobs).collect();
         known.jobs.extend(all);
     }

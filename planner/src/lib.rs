@@ -164,6 +164,8 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
     let decision = decide(request)?;
     let mut notes = decision.situation.notes.clone();
     notes.extend(decision.changed.notes.iter().cloned());
+    let problems = decision.inputs.problems.iter();
+    notes.extend(problems.filter_map(|it| it.note(&decision.catalog)).map(Note::Warning));
     let Decision { catalog, mut inputs, changed, comparisons, question, selected, .. } = decision;
     if let Some(file) = &request.passed {
         inputs.ids.insert(PASSED_INPUT.to_owned(), file.digest.clone());
@@ -183,10 +185,13 @@ pub fn plan_scenario(
     scenario: &Scenario,
 ) -> Result<Plan, PlanningError> {
     let changed = situation::scenario(scenario.trigger, name, &scenario.changes);
+    let mut definition_changes = DefinitionChanges::default();
+    packages::changed::unknown_locks(&mut definition_changes, catalog, &changed.changes);
     let question = Question {
         trigger: TriggerOf(scenario.trigger),
         scope: changed.scope.clone(),
         any_status: changed.any_status,
+        definition_changes: definition_changes.by_lane,
         ..Question::default()
     };
     let selected = select(catalog, &changed.changes, &question);

@@ -19,6 +19,7 @@ use crate::{
     PlanningError, Request,
     definition_changes::{DefinitionChanges, definitions_of},
     git::{Ancestry, GitError, Note, ObjectId, Repository, Standing},
+    packages::changed,
     planned_tree::Inputs,
     select::{Compared, Question, Scope},
     situation::{Changed, Situation, SituationError},
@@ -400,7 +401,18 @@ impl Search<'_> {
                 self.changes.entry(tree).or_insert(found).clone()
             }
         };
-        let definition_changes = self.definition_changes(tree, &run.definition)?;
+        let by_lane = self.definition_changes(tree, &run.definition)?;
+        let mut differing = DefinitionChanges { by_lane };
+        // Manifests of packages are no files of the definitions, and what they say may differ.
+        let follows = self.catalog.lanes().iter().any(|lane| !lane.inputs.is_empty());
+        if follows && run.definition == self.definition {
+            match definitions_of(self.situation, self.request, tree)? {
+                Ok((then, _)) => differing.compare(&then, self.catalog),
+                Err(why) => differing.everything(self.catalog, &why),
+            }
+        }
+        changed::locks(&mut differing, self.situation, self.catalog, tree, &changes)?;
+        let definition_changes = differing.by_lane;
         self.found.commits.push(PassedCommit {
             since: Since { commit: Some(commit.into()), passed: true },
             changes,

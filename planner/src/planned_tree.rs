@@ -13,7 +13,10 @@ use lanes::{FileError, Files, glob::Glob};
 use plans::RepoPath;
 use sha2::{Digest as _, Sha256};
 
-use crate::git::{FileKind, GitError, ObjectId, Repository};
+use crate::{
+    git::{FileKind, GitError, ObjectId, Repository},
+    packages::PackageProblem,
+};
 
 /// A tree of files.
 pub enum PlannedTree<'a> {
@@ -178,6 +181,8 @@ pub struct Inputs {
     /// The globs of `include`, and of the manifests of packages: what matches one of them is, or
     /// was, such a file too.
     includes: Vec<Glob>,
+    /// What is wrong with manifests of packages that were looked at.
+    pub problems: Vec<PackageProblem>,
 }
 
 impl Inputs {
@@ -207,6 +212,11 @@ impl<'a> DefinitionFiles<'a> {
     /// Notes that the definitions depend on every file that matches, without being made of it.
     pub(crate) fn watch(&self, glob: Glob) {
         self.inputs.borrow_mut().includes.push(glob);
+    }
+
+    /// Notes what is wrong with manifests of packages.
+    pub(crate) fn note_problems(&self, problems: Vec<PackageProblem>) {
+        self.inputs.borrow_mut().problems = problems;
     }
 
     /// Returns which files were asked for.

@@ -55,8 +55,8 @@ pub use plan::{
     Selection, SelectionMode, Source, Trigger,
 };
 pub use reason::{
-    DefinitionChanged, MATCHED_LIMIT, Nearest, NeededBy, NoMatch, Owed, PathsReason, Reason,
-    RunAll, Since, Unmatched,
+    ChangedEntry, DefinitionChanged, MATCHED_LIMIT, Nearest, NeededBy, NoMatch, Owed, PathsReason,
+    Reason, RunAll, Since, Unmatched,
 };
 pub use runtime::{EngineName, Incus, IncusCluster, Runtime, RuntimeKind, Tart};
 pub use version::{InvalidVersion, SchemaVersion};

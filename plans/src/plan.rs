@@ -196,8 +196,11 @@ fn oldest_version(parts: &PlanParts) -> SchemaVersion {
     let source = matches!(&parts.source, Source::Change(source)
         if source.passed.is_some() || source.base_from.is_some());
     let mut reasons = parts.lanes.iter().flat_map(|lane| &lane.reasons);
-    let owed = reasons.any(|it| it.since().is_some() || matches!(it, Reason::Owed(_)));
-    SchemaVersion { major: 1, minor: u32::from(source || owed) }
+    let newer = reasons.any(|it| {
+        let entries = matches!(it, Reason::DefinitionChanged(it) if !it.entries.is_empty());
+        entries || it.since().is_some() || matches!(it, Reason::Owed(_))
+    });
+    SchemaVersion { major: 1, minor: u32::from(source || newer) }
 }
 
 fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanError> {

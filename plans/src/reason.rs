@@ -75,7 +75,7 @@ pub struct PathsReason {
 }
 
 /// The lane's definition differs between base and head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefinitionChanged {
     /// The lane's jobs whose resolved spec or filters differ, sorted; a lane's own command counts
@@ -85,9 +85,38 @@ pub struct DefinitionChanged {
     /// Why everything counts as changed; absent: exactly `jobs` differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// For a lane that follows packages: entries of a lock file, or of another file that packages
+    /// share, that differ and that its packages hold; `jobs` are then all of the lane's. The first
+    /// ones, at most [`MATCHED_LIMIT`], the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<ChangedEntry>,
+    /// How many such entries there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub entries_total: u64,
     /// What it was compared with; absent: the base of the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Since>,
+}
+
+/// An entry of a file that packages share differs between base and head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangedEntry {
+    /// The file, such as `Cargo.lock`.
+    pub file: String,
+    /// The entry: a package of a lock file, a version that packages inherit.
+    pub name: String,
+    /// Its version before, or its text; absent: it was not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// Its version after, or its text; absent: it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// What differs in an entry of one version, such as `checksum`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<String>,
+    /// The chain of packages that leads to it: `app -> core -> serde`.
+    pub via: String,
 }
 
 /// Every lane is selected.

@@ -5,6 +5,7 @@
 
 mod definition;
 mod owners;
+mod packages;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -21,6 +22,7 @@ pub(crate) use self::owners::Owners;
 pub use self::{
     definition::{Definition, FilterText},
     owners::GlobOwner,
+    packages::{Derived, Inputs, LockUse, PackageKind, SharedEntry},
 };
 use crate::{
     declarations::Declarations,
@@ -127,25 +129,10 @@ pub struct Lane {
     /// Packages whose directories become paths; resolved by the planner, see
     /// [`Catalog::add_derived_path`].
     pub inputs: Inputs,
+    /// What the planner derived from `inputs` beside paths.
+    pub derived: Derived,
     /// The value of its `id` key.
     pub span: Span,
-}
-
-/// Packages whose files a lane depends on.
-#[derive(Debug, Clone, Default)]
-pub struct Inputs {
-    /// Packages of the Cargo workspace, and where they are named.
-    pub cargo: Vec<(String, Span)>,
-    /// Packages of the npm or pnpm workspace, and where they are named.
-    pub npm: Vec<(String, Span)>,
-}
-
-impl Inputs {
-    /// Returns whether no package is named.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.cargo.is_empty() && self.npm.is_empty()
-    }
 }
 
 /// A bundle of jobs that a lane selects.
@@ -297,6 +284,8 @@ pub struct Rules {
     pub ignore: Vec<GlobUse>,
     /// Globs of paths that select every branch lane.
     pub run_all: Vec<GlobUse>,
+    /// Globs of package manifests that `inputs` do not look at.
+    pub ignore_manifests: Vec<crate::glob::Glob>,
     /// What a changed path selects that nothing covers.
     pub unmatched_paths: UnmatchedPaths,
     /// The branch changes are merged into, if the manifest names it.

@@ -415,7 +415,7 @@ fn derived_paths_join_the_filter_and_the_index() {
         UNIT,
     );
     let lane = catalog.lane("unit").expect("there");
-    assert_eq!(catalog[lane].inputs.cargo[0].0, "app");
+    assert_eq!(catalog[lane].inputs.of(lanes::PackageKind::Cargo)[0].0, "app");
     assert_eq!(catalog[lane].filter.paths.as_deref().map(<[_]>::len), Some(0), "not always");
     catalog.add_derived_path(lane, "crates/media/**", "app -> media").expect("a good glob");
     let mut hits = Vec::new();

@@ -24,12 +24,15 @@ use lanes::{Catalog, Diagnostic, Diagnostics, InvariantsFile, Level, LintLevel, 
 
 pub use self::findings::{Finding, Findings, Found, Place};
 use self::{levels::Levels, view::View};
-use crate::{packages::Of, planned_tree::Tracked};
+use crate::{
+    packages::{Of, PackageProblem},
+    planned_tree::Tracked,
+};
 
 /// The invariants as they were read; nothing where there are none.
 pub type Invariants = Result<Option<(InvariantsFile, Sources)>, Box<Diagnostics>>;
 
-/// Checks the files of a tree, sorted by path, in which there are these packages.
+/// Checks the files of a tree, sorted by path, in which there are these packages, with these problems.
 ///
 /// # Errors
 ///
@@ -40,6 +43,7 @@ pub fn check(
     invariants: Invariants,
     files: &[Tracked],
     packages: &[Of],
+    problems: &[PackageProblem],
 ) -> Result<Findings, Box<Diagnostics>> {
     // 1. What keeps the files from being understood.
     let mut list = Vec::new();
@@ -70,7 +74,7 @@ pub fn check(
     // 3. Every rule that is not allowed, over one view of the tree.
     let complete = catalog.is_some();
     if let Some(catalog) = &catalog {
-        let view = View::new(catalog, files, packages, expected.as_ref());
+        let view = View::new(catalog, files, packages, problems, expected.as_ref());
         for rule in rules::ALL {
             let level = levels.of_rule(rule);
             if level != LintLevel::Allow {

@@ -14,7 +14,10 @@ use lanes::{
     LaneIndex, LaneTrigger, PathFilter,
 };
 
-use crate::{packages::Of, planned_tree::Tracked};
+use crate::{
+    packages::{Of, PackageProblem},
+    planned_tree::Tracked,
+};
 
 /// Lists of numbers, one list for each of `starts.len() - 1` things, in one array.
 struct Lists {
@@ -42,6 +45,8 @@ pub(crate) struct View<'a> {
     pub(crate) files: &'a [Tracked],
     /// The packages of the tree, by kind.
     pub(crate) packages: &'a [Of],
+    /// What is wrong with manifests of packages.
+    pub(crate) problems: &'a [PackageProblem],
     globs_of_file: Lists,
     files_of_glob: Lists,
     filters: Vec<Filter<'a>>,
@@ -66,6 +71,7 @@ impl<'a> View<'a> {
         catalog: &'a Catalog,
         files: &'a [Tracked],
         packages: &'a [Of],
+        problems: &'a [PackageProblem],
         expected: Option<&'a InvariantsFile>,
     ) -> Self {
         let index = catalog.globs();
@@ -102,6 +108,7 @@ impl<'a> View<'a> {
             expected,
             files,
             packages,
+            problems,
             globs_of_file,
             files_of_glob,
             filters,

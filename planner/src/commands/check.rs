@@ -31,15 +31,21 @@ pub(super) fn run(console: &Console, args: CheckArgs) -> Answer {
         manifest: named(args.manifest, manifest, default.manifest),
         catalog: named(args.catalog, catalog, default.catalog),
     };
+    let mut problems = Vec::new();
+    let mut ignored = Vec::new();
     let definitions = match situation.definitions(&paths) {
-        Ok((catalog, _)) => Ok(catalog),
+        Ok((catalog, inputs)) => {
+            problems = inputs.problems;
+            ignored.clone_from(&catalog.rules().ignore_manifests);
+            Ok(catalog)
+        }
         Err(PlanningError::Definitions(found)) => Err(found),
         Err(error) => return Err(error.into()),
     };
     let files = tree.tracked().map_err(PlanningError::from)?;
-    let packages = crate::packages::all(&tree).map_err(PlanningError::from)?;
-    let findings =
-        check::check(definitions, invariants, &files, &packages).map_err(Failure::diagnosed)?;
+    let packages = crate::packages::all(&tree, &ignored).map_err(PlanningError::from)?;
+    let findings = check::check(definitions, invariants, &files, &packages, &problems)
+        .map_err(Failure::diagnosed)?;
     let text = match args.format {
         CheckFormat::Human => {
             let style = Style { colour: console.data_colour(), width: console.width().max(100) };

@@ -33,7 +33,7 @@ pub use self::{
     base::{Base, BaseContext, BaseRequest, BaseSearch, Considered},
     error::GitError,
     history::{Range, Step},
-    tree_files::{FileKind, TreeFile},
+    tree_files::{FileKind, Met, Named, TreeFile},
 };
 use crate::change_set::ChangeSet;
 

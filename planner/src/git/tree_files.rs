@@ -38,7 +38,49 @@ pub struct TreeFile {
     pub id: ObjectId,
 }
 
+/// What a path leads to, and where: at the path itself, or at a file, link or submodule on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Met {
+    /// How many bytes of the path lead there.
+    pub length: usize,
+    /// The file; nothing for a directory, which is always at the whole path.
+    pub file: Option<(FileKind, ObjectId)>,
+}
+
+/// A name in a directory, and what it is; nothing for a directory.
+pub type Named = (Vec<u8>, Option<FileKind>);
+
 impl Repository {
+    /// Returns what a path meets first: a file, link or submodule on the way, or what is at its
+    /// end; nothing where the tree has no such path. The empty path is the root.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError`] when a tree is missing or damaged.
+    pub fn meet(&self, tree: ObjectId, path: &[u8]) -> Result<Option<Met>, GitError> {
+        self.reading(tree, |objects| Ok(meet(objects, tree.0, path)?.map(|(_, met)| met)))
+    }
+
+    /// Returns the entries of a directory in git's order; nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError`] when a tree is missing or damaged.
+    pub fn names_in(&self, tree: ObjectId, dir: &[u8]) -> Result<Option<Vec<Named>>, GitError> {
+        self.reading(tree, |objects| {
+            let Some((directory, Met { file: None, .. })) = meet(objects, tree.0, dir)? else {
+                return Ok(None);
+            };
+            let bytes = objects.tree(directory)?;
+            let mut entries = Entries::new(directory, bytes.as_slice());
+            let mut names = Vec::new();
+            while let Some(entry) = entries.next()? {
+                names.push((entry.name.to_vec(), file_kind(entry.kind)));
+            }
+            Ok(Some(names))
+        })
+    }
+
     /// Returns the file that a tree has at a path; a directory is none.
     ///
     /// # Errors
@@ -141,6 +183,34 @@ impl Repository {
         read(&self.objects()?)
             .map_err(|error| self.unreadable(error, || format!("git ls-tree -r {tree} >/dev/null")))
     }
+}
+
+/// Walks a path as far as directories go; with the last of them.
+fn meet(objects: &Objects<'_>, tree: Oid, path: &[u8]) -> Result<Option<(Oid, Met)>, ReadError> {
+    let mut directory = tree;
+    let mut length = 0;
+    let names = path.split(|&byte| byte == b'/').filter(|_| !path.is_empty());
+    for name in names {
+        length += name.len() + usize::from(length > 0);
+        let bytes = objects.tree(directory)?;
+        let mut entries = Entries::new(directory, bytes.as_slice());
+        let mut file = None;
+        let mut below = None;
+        while let Some(entry) = entries.next()? {
+            if entry.name == name {
+                match file_kind(entry.kind) {
+                    None => below = Some(entry.id()),
+                    Some(kind) => file = Some((kind, ObjectId(entry.id()))),
+                }
+            }
+        }
+        match (below, file) {
+            (Some(below), _) => directory = below,
+            (None, Some(file)) => return Ok(Some((directory, Met { length, file: Some(file) }))),
+            (None, None) => return Ok(None),
+        }
+    }
+    Ok(Some((directory, Met { length: path.len(), file: None })))
 }
 
 fn file_kind(kind: EntryKind) -> Option<FileKind> {

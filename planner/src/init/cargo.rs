@@ -5,7 +5,7 @@ use super::{
     draft::{CommandDraft, Draft, JobDraft, LaneDraft},
     in_dir, named, working_dir,
 };
-use crate::packages::{Package, Packages, PackagesError};
+use crate::packages::{self, Package, Packages, PackagesError};
 
 pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), PackagesError> {
     let tops = project.tops("Cargo.toml");
@@ -14,7 +14,7 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
     }
     // A name that nothing has makes the reader look below the root too.
     let everywhere = if tops == [""] { Vec::new() } else { vec!["\0"] };
-    let packages = Packages::cargo(project.tree, &everywhere)?;
+    let packages = Packages::drafted(&packages::cargo::KIND, project.tree, &everywhere)?;
     for top in tops {
         let below = |package: &&Package| {
             top.is_empty() || package.dir == top || package.dir.starts_with(&format!("{top}/"))

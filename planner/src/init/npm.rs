@@ -7,7 +7,7 @@ use super::{
     draft::{CommandDraft, Draft, JobDraft, LaneDraft},
     in_dir, named, working_dir,
 };
-use crate::packages::{Package, Packages, PackagesError, glob_of};
+use crate::packages::{self, Package, Packages, PackagesError, glob_of};
 
 /// The scripts worth running for a change, in this order.
 const SCRIPTS: [&str; 5] = ["lint", "typecheck", "check", "test", "build"];
@@ -35,7 +35,7 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
         return Ok(());
     }
     let everywhere = if tops == [""] { Vec::new() } else { vec!["\0"] };
-    let packages = Packages::npm(project.tree, &everywhere)?;
+    let packages = Packages::drafted(&packages::npm::KIND, project.tree, &everywhere)?;
     for top in tops {
         let below = |package: &&Package| {
             package.dir != top && (top.is_empty() || package.dir.starts_with(&format!("{top}/")))

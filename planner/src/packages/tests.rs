@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 
+use globset::GlobBuilder;
+use lanes::glob::Glob;
+
 use super::*;
 
 /// A tree as a table of files.
@@ -21,11 +24,24 @@ fn tree<const N: usize>(files: [(&'static str, &'static str); N]) -> Tree {
     Tree(BTreeMap::from(files))
 }
 
+pub(crate) fn read(
+    kind: &Kind,
+    tree: &dyn ManifestTree,
+    wanted: &[&str],
+) -> Result<Packages, TreeError> {
+    (kind.read)(&Manifests::new(tree, &[], wanted))
+}
+
 #[track_caller]
-fn check(packages: Result<Packages, PackagesError>, name: &str, expected: &[&str]) {
+fn check(packages: Result<Packages, TreeError>, name: &str, expected: &[&str]) {
     let packages = packages.expect("the manifests are good");
     let reached = packages.reach(name);
-    let found: Vec<String> = reached.iter().map(|it| format!("{}: {}", it.dir, it.chain)).collect();
+    let path = |to: &To| match to {
+        To::Package(dir) | To::Directory(dir) => dir.clone(),
+        other => other.globs().join(" "),
+    };
+    let found: Vec<String> =
+        reached.iter().map(|it| format!("{}: {}", path(&it.to), it.chain)).collect();
     assert_eq!(found, expected);
 }
 
@@ -51,7 +67,7 @@ fn dependencies_of_every_kind_are_followed() {
         ("tools/gen/Cargo.toml", "[package]\nname = 'gen'\n"),
     ]);
     check(
-        Packages::cargo(&tree, &["app"]),
+        read(&cargo::KIND, &tree, &["app"]),
         "app",
         &[
             "crates/app: app",
@@ -62,9 +78,9 @@ fn dependencies_of_every_kind_are_followed() {
             "crates/deep: app -> test-kit -> deep",
         ],
     );
-    let packages = Packages::cargo(&tree, &["app"]).expect("good manifests");
+    let packages = read(&cargo::KIND, &tree, &["app"]).expect("good manifests");
     assert!(packages.named("old").next().is_none(), "an excluded member is none");
-    let packages = Packages::cargo(&tree, &["old"]).expect("good manifests");
+    let packages = read(&cargo::KIND, &tree, &["old"]).expect("good manifests");
     assert!(packages.named("old").next().is_some(), "who names it finds it");
 }
 
@@ -78,7 +94,7 @@ fn a_patched_dependency_is_a_directory_of_the_tree() {
         ("vendor/codec/Cargo.toml", "[package]\nname = 'codec'\n"),
     ]);
     let expected = [": root", "vendor/codec: root -> codec"];
-    check(Packages::cargo(&tree, &["root"]), "root", &expected);
+    check(read(&cargo::KIND, &tree, &["root"]), "root", &expected);
 }
 
 #[test]
@@ -91,8 +107,8 @@ fn a_workspace_below_the_root_is_found_by_the_name_of_its_package() {
         ("rust/a/Cargo.toml", "[package]\nname = 'a'\n[dependencies]\nb.workspace = true\n"),
         ("rust/b/Cargo.toml", "[package]\nname = 'b'\n[dev-dependencies]\na = { path = '../a' }\n"),
     ]);
-    check(Packages::cargo(&tree, &["a"]), "a", &["rust/a: a", "rust/b: a -> b"]);
-    check(Packages::cargo(&tree, &["b"]), "b", &["rust/b: b", "rust/a: b -> a"]);
+    check(read(&cargo::KIND, &tree, &["a"]), "a", &["rust/a: a", "rust/b: a -> b"]);
+    check(read(&cargo::KIND, &tree, &["b"]), "b", &["rust/b: b", "rust/a: b -> a"]);
 }
 
 #[test]
@@ -101,7 +117,7 @@ fn a_path_that_leaves_the_tree_is_no_directory_of_it() {
         "a/Cargo.toml",
         "[package]\nname = 'a'\n[dependencies]\nout = { path = '../../out' }\nabs = { path = '/abs' }\n",
     )]);
-    check(Packages::cargo(&tree, &["a"]), "a", &["a: a"]);
+    check(read(&cargo::KIND, &tree, &["a"]), "a", &["a: a"]);
 }
 
 #[test]
@@ -124,7 +140,7 @@ fn npm_workspaces_name_each_other() {
         ("node_modules/react/package.json", r#"{ "name": "react" }"#),
     ]);
     check(
-        Packages::npm(&tree, &["@x/web"]),
+        read(&npm::KIND, &tree, &["@x/web"]),
         "@x/web",
         &[
             "apps/web: @x/web",
@@ -144,16 +160,17 @@ fn pnpm_workspaces_take_packages_out_again() {
         ("packages/b/package.json", r#"{ "name": "b" }"#),
         ("packages/b/test/c/package.json", r#"{ "name": "c" }"#),
     ]);
-    check(Packages::npm(&tree, &["a"]), "a", &["packages/a: a", "packages/b: a -> b"]);
-    let packages = Packages::npm(&tree, &["a"]).expect("good manifests");
+    check(read(&npm::KIND, &tree, &["a"]), "a", &["packages/a: a", "packages/b: a -> b"]);
+    let packages = read(&npm::KIND, &tree, &["a"]).expect("good manifests");
     assert!(packages.named("c").next().is_none());
 }
 
 #[test]
 fn a_manifest_that_does_not_parse_is_named() {
     let tree = tree([("Cargo.toml", "[package\n")]);
-    let error = Packages::cargo(&tree, &["a"]).expect_err("no TOML").to_string();
-    assert!(error.starts_with("`Cargo.toml` cannot be read"), "{error}");
+    let packages = read(&cargo::KIND, &tree, &["a"]).expect("the tree is good");
+    let problem = packages.problems().next().expect("no TOML");
+    assert_eq!((problem.path.as_str(), problem.unreadable), ("Cargo.toml", true));
 }
 
 #[test]

@@ -191,8 +191,7 @@ pub(crate) fn parts() -> PlanParts {
                     matched("rust/**", &["rust/src/core/session.rs", "rust/src/lib.rs"], 2),
                     Reason::DefinitionChanged(DefinitionChanged {
                         jobs: vec![job("pika-core-lib-app-flows-tests")],
-                        because: None,
-                        since: None,
+                        ..DefinitionChanged::default()
                     }),
                 ],
                 &[
@@ -275,9 +274,20 @@ pub(crate) fn hostile() -> Plan {
             since: None,
         }),
         Reason::DefinitionChanged(DefinitionChanged {
-            jobs: Vec::new(),
             because: Some(text()),
-            since: None,
+            ..DefinitionChanged::default()
+        }),
+        Reason::DefinitionChanged(DefinitionChanged {
+            entries: vec![plans::ChangedEntry {
+                file: text(),
+                name: text(),
+                before: Some(text()),
+                after: None,
+                differs: vec![text()],
+                via: text(),
+            }],
+            entries_total: 3,
+            ..DefinitionChanged::default()
         }),
         Reason::RunAll(RunAll {
             glob: Some(text()),

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use plans::{
-    BaseMode, Command, Nearest, ObjectId, PathsReason, Placement, Plan, Reason, RepoPath, Runtime,
-    Selection, SelectionMode, Since, Source,
+    BaseMode, ChangedEntry, Command, Nearest, ObjectId, PathsReason, Placement, Plan, Reason,
+    RepoPath, Runtime, Selection, SelectionMode, Since, Source,
 };
 
 use super::text::{count, one_line};
@@ -90,6 +90,37 @@ fn since_words(since: &Since) -> Sentence {
     }
 }
 
+/// What differs in files that packages share: the first entry of each file, and how many more.
+fn changed_entries(entries: &[ChangedEntry], total: u64) -> Sentence {
+    let mut sentence = Vec::new();
+    let mut told: Vec<&str> = Vec::new();
+    for entry in entries {
+        if told.contains(&entry.file.as_str()) {
+            continue;
+        }
+        if !told.is_empty() {
+            sentence.push(words("; "));
+        }
+        told.push(&entry.file);
+        let differs = entry.differs.join(", ");
+        let what = match (&entry.before, &entry.after) {
+            (Some(before), Some(after)) if before == after => format!("{before} ({differs})"),
+            (Some(before), Some(after)) => format!("{before} -> {after}"),
+            (None, Some(after)) => format!("{after} (new)"),
+            (Some(before), None) => format!("{before} (gone)"),
+            (None, None) => differs,
+        };
+        sentence.extend([quote(entry.file.as_str()), words(": "), quote(entry.name.as_str())]);
+        sentence.extend([words(" "), quote(&what), words(" via ")]);
+        sentence.push(quote(entry.via.as_str()));
+    }
+    let more = total.saturating_sub(told.len() as u64);
+    if more > 0 {
+        sentence.push(words(format!(", and {more} more")));
+    }
+    sentence
+}
+
 fn without_since(reason: &Reason) -> Sentence {
     match reason {
         Reason::Always => vec![words("it has no path filter, so it always runs")],
@@ -98,6 +129,9 @@ fn without_since(reason: &Reason) -> Sentence {
         Reason::DefinitionChanged(changed) => {
             if let Some(because) = &changed.because {
                 return vec![words("its definition counts as changed: "), quote(because)];
+            }
+            if !changed.entries.is_empty() {
+                return changed_entries(&changed.entries, changed.entries_total);
             }
             let mut sentence = vec![words(match changed.jobs.len() {
                 1 => "the definition of its job ",

@@ -215,7 +215,7 @@ fn any_manifests_of_packages_are_read_or_passed_over() {
             ] {
                 tree.0.insert(path.to_owned(), text.to_owned());
             }
-            let all = planner::packages::all(&tree).expect("a tree in memory");
+            let all = planner::packages::all(&tree, &[]).expect("a tree in memory");
             for package in all.iter().flat_map(|of| of.packages.iter().map(move |it| (of, it))) {
                 assert!(!package.0.packages.reach(&package.1.name).is_empty());
             }

@@ -75,12 +75,13 @@ fn missing(view: &View<'_>, of: &Of, index: LaneIndex, packages: &[&Package]) ->
     let mut roots: BTreeSet<&str> = BTreeSet::new();
     for package in packages {
         for reached in of.packages.reach(&package.name) {
-            let missed = !reached.dir.is_empty()
-                && view.first_below(&reached.dir).is_some()
-                && !view.files_below(&reached.dir).any(counts);
+            let Some(dir) = reached.to.directory() else { continue };
+            let missed = !dir.is_empty()
+                && view.first_below(dir).is_some()
+                && !view.files_below(dir).any(counts);
             if missed {
                 roots.insert(&package.name);
-                chains.entry(glob_of(&reached.dir)).or_insert(reached.chain);
+                chains.entry(glob_of(dir)).or_insert(reached.chain.clone());
             }
         }
     }
@@ -98,7 +99,7 @@ fn missing(view: &View<'_>, of: &Of, index: LaneIndex, packages: &[&Package]) ->
             .help(format!("add {} to its `paths`", globs.join(", ")))
             .help(format!(
                 "or let it follow the manifests: `inputs = {{ {} = [{}] }}`",
-                of.key,
+                of.kind.key(),
                 roots.join(", ")
             )),
     )

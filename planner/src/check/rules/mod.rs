@@ -10,8 +10,9 @@ use lanes::{
 };
 
 use super::{findings::Found, view::View};
-use crate::packages::{BAD_PACKAGE_MANIFEST, UNKNOWN_PACKAGE};
+use crate::packages::{PackageProblem, UNKNOWN_PACKAGE};
 
+mod bad_package_manifest;
 mod dead_glob;
 mod default_timeout;
 mod exclude_without_effect;
@@ -22,9 +23,11 @@ mod literal_directory;
 mod missing_dependency;
 mod probable_extglob;
 mod shadowed_glob;
+mod stray_manifest;
 mod uncovered_file;
 mod unexpected_lane_target;
 mod unexpected_staged_target;
+mod unfollowed_dependency;
 mod unreachable_job;
 mod unreachable_lane;
 mod unused_base;
@@ -51,6 +54,7 @@ impl Rule {
 
 /// Every rule, sorted by code.
 pub static ALL: &[&Rule] = &[
+    &bad_package_manifest::RULE,
     &dead_glob::RULE,
     &default_timeout::RULE,
     &exclude_without_effect::RULE,
@@ -61,9 +65,11 @@ pub static ALL: &[&Rule] = &[
     &missing_dependency::RULE,
     &probable_extglob::RULE,
     &shadowed_glob::RULE,
+    &stray_manifest::RULE,
     &uncovered_file::RULE,
     &unexpected_lane_target::RULE,
     &unexpected_staged_target::RULE,
+    &unfollowed_dependency::RULE,
     &unreachable_job::RULE,
     &unreachable_lane::RULE,
     &unused_base::RULE,
@@ -91,7 +97,7 @@ pub static FIXED_LEVEL: Code = Code {
 #[must_use]
 pub fn codes() -> Vec<(&'static Code, LintLevel)> {
     let rules = ALL.iter().map(|rule| (&rule.code, rule.level));
-    let own = [&UNKNOWN_RULE, &FIXED_LEVEL, &UNKNOWN_PACKAGE, &BAD_PACKAGE_MANIFEST];
+    let own = [&UNKNOWN_RULE, &FIXED_LEVEL, &UNKNOWN_PACKAGE];
     let fixed = codes::ALL.iter().copied().chain(own);
     let mut all: Vec<_> = rules.chain(fixed.map(|code| (code, LintLevel::Deny))).collect();
     all.sort_by_key(|(code, _)| code.name);
@@ -102,6 +108,36 @@ pub fn codes() -> Vec<(&'static Code, LintLevel)> {
 #[must_use]
 pub fn find(code: &str) -> Option<&'static Rule> {
     ALL.iter().copied().find(|rule| rule.code.name == code)
+}
+
+/// The findings of some problems with manifests of packages: at the first lane that needs one, else
+/// at the manifest.
+fn of_problems(
+    view: &View<'_>,
+    code: &'static Code,
+    wanted: impl Fn(&PackageProblem) -> bool,
+) -> Vec<Found> {
+    let found = view.problems.iter().filter(|it| wanted(it)).filter_map(|it| {
+        let message = format!("`{}` {}", it.problem.path, it.problem.detail);
+        Some(match it.lanes.first() {
+            Some((lane, span)) => {
+                let lane = &view.catalog[*lane].id;
+                let more = match it.lanes.len() {
+                    1 => String::new(),
+                    count => format!(" and {} more", count - 1),
+                };
+                Found::at(code, *span, message).help(format!("concerns the lane `{lane}`{more}"))
+            }
+            None => {
+                let path = plans::RepoPath::new(it.problem.path.as_bytes()).ok()?;
+                Found::of_file(code, path, message).help(format!(
+                    "or add `ignore_manifests = [\"{}\"]` to the manifest of lanes",
+                    crate::packages::literal(&it.problem.path)
+                ))
+            }
+        })
+    });
+    found.collect()
 }
 
 #[cfg(test)]

@@ -13,14 +13,41 @@ use saphyr::{LoadableYamlNode as _, Yaml};
 use serde_json::Value;
 
 use self::{manager::Manager, patterns::Patterns};
-use super::{ManifestTree, Package, Packages, PackagesError, directory_of, file_in, join};
+use lanes::PackageKind;
+
+use super::{
+    Kind, ManifestTree, Manifests, Package, Packages, PackagesError, directory_of, file_in, join,
+};
+use crate::planned_tree::TreeError;
+
+/// How packages of npm, pnpm, yarn and bun are read.
+pub(crate) const KIND: Kind = Kind {
+    kind: PackageKind::Npm,
+    manifest: NAME,
+    watched: &["**/package.json", "**/pnpm-workspace.yaml"],
+    read: read_all,
+    lock: |_, _| Err("locks of npm, pnpm and yarn are not read yet".to_owned()),
+};
+
+/// Reads all; a manifest that cannot be read hides every package.
+fn read_all(manifests: &Manifests<'_>) -> Result<Packages, TreeError> {
+    match read(manifests, manifests.wanted()) {
+        Ok(packages) => Ok(packages),
+        Err(PackagesError::Tree(error)) => Err(error),
+        Err(PackagesError::Manifest { path, detail }) => {
+            let mut packages = Packages::default();
+            packages.unreadable(&path, directory_of(&path), &detail, None);
+            Ok(packages)
+        }
+    }
+}
 
 const NAME: &str = "package.json";
 const PNPM: &str = "pnpm-workspace.yaml";
 const KINDS: [&str; 4] =
     ["dependencies", "devDependencies", "peerDependencies", "optionalDependencies"];
 
-pub(super) fn read(tree: &dyn ManifestTree, wanted: &[&str]) -> Result<Packages, PackagesError> {
+fn read(tree: &dyn ManifestTree, wanted: &[&str]) -> Result<Packages, PackagesError> {
     let mut reader = Reader { tree, manifests: BTreeMap::new() };
     reader.read_from(vec![String::new()])?;
     let packages = reader.packages();
@@ -119,8 +146,11 @@ impl Reader<'_> {
                     .extend(dirs.get(name).into_iter().flatten().map(|&dir| dir.to_owned()));
             }
             dependencies.remove(dir);
-            let package = Package { name: name.to_owned(), dir: dir.clone(), dependencies };
-            packages.by_dir.insert(dir.clone(), package);
+            let mut package = Package::new(name, dir);
+            for dir in dependencies {
+                package.needs(dir);
+            }
+            packages.insert(package);
         }
         packages
     }
