@@ -52,8 +52,10 @@ impl Held for Turns {}
 impl Drop for Turns {
     fn drop(&mut self) {
         for file in &mut self.0 {
-            // Nobody who finds it asks for a job any more; closing it wakes those who wait.
+            // Nobody who finds it asks for a job any more. Closing it wakes those who wait, and the kernel says so
+            // before it lets go of the lock.
             let _ = file.set_len(0);
+            let _ = file.unlock();
         }
     }
 }
@@ -89,11 +91,22 @@ pub(super) fn acquire(
         Ok(watch)
     };
     let mut watching = None;
+    // Whether it was looked again after something was closed: a holder that was killed has its lock for another moment.
+    let mut twice = false;
     loop {
-        let taken = take(dir, wanted, &status).map_err(|error| failed(&error))?;
+        // Taking all but one, and letting them go again, would wake this waiter itself, and so on without end.
+        let busy = match &watching {
+            Some(_) => look(dir, wanted, &status).map_err(|error| failed(&error))?,
+            None => None,
+        };
+        let taken = match busy {
+            Some(busy) => busy,
+            None => take(dir, wanted, &status).map_err(|error| failed(&error))?,
+        };
         let at_most = match taken {
             Taken::All(turns) => return Ok(Some(Box::new(turns))),
-            Taken::Busy => None,
+            Taken::Busy if twice => None,
+            Taken::Busy => Timespec::try_from(Duration::from_millis(50)).ok(),
             Taken::Orphaned => Timespec::try_from(ASK_AGAIN).ok(),
         };
         let Some(events) = &watching else {
@@ -110,8 +123,45 @@ pub(super) fn acquire(
         let _ = poll(&mut fds, at_most.as_ref());
         let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(events, &mut buffer);
-        while reader.next().is_ok() {}
+        twice = true;
+        while reader.next().is_ok() {
+            twice = false;
+        }
     }
+}
+
+/// Returns the groups that are wanted, each once, in the order in which everybody takes them.
+fn groups(wanted: &Turn) -> Vec<String> {
+    let mut groups: Vec<String> =
+        wanted.groups.iter().map(|group| format!("group.{group}")).collect();
+    groups.sort();
+    groups.dedup();
+    groups
+}
+
+/// Returns why not all of it can be had now, `None` if it can. Nothing is taken, and nobody woken.
+fn look(
+    dir: &Path,
+    wanted: &Turn,
+    status: &impl Fn(&Path) -> Result<JobStatus, Fault>,
+) -> io::Result<Option<Taken>> {
+    for group in groups(wanted) {
+        match probe(&dir.join(group), wanted, status)? {
+            Probe::Free(_) => {}
+            Probe::Busy => return Ok(Some(Taken::Busy)),
+            Probe::Orphaned => return Ok(Some(Taken::Orphaned)),
+        }
+    }
+    let Some(places) = wanted.max_jobs else { return Ok(None) };
+    let mut orphaned = false;
+    for place in 0..places.max(1) {
+        match probe(&dir.join(format!("place.{place}")), wanted, status)? {
+            Probe::Free(_) => return Ok(None),
+            Probe::Busy => {}
+            Probe::Orphaned => orphaned = true,
+        }
+    }
+    Ok(Some(if orphaned { Taken::Orphaned } else { Taken::Busy }))
 }
 
 fn take(
@@ -119,13 +169,10 @@ fn take(
     wanted: &Turn,
     status: &impl Fn(&Path) -> Result<JobStatus, Fault>,
 ) -> io::Result<Taken> {
-    let mut held = Vec::new();
-    let mut groups = wanted.groups.clone();
-    groups.sort();
-    groups.dedup();
-    for group in groups {
-        match take_one(&dir.join(format!("group.{group}")), wanted, status)? {
-            One::Taken(file) => held.push(file),
+    let mut held = Turns(Vec::new());
+    for group in groups(wanted) {
+        match take_one(&dir.join(group), wanted, status)? {
+            One::Taken(file) => held.0.push(file),
             One::Busy => return Ok(Taken::Busy),
             One::Orphaned => return Ok(Taken::Orphaned),
         }
@@ -136,7 +183,7 @@ fn take(
         for place in 0..places.max(1) {
             match take_one(&dir.join(format!("place.{place}")), wanted, status)? {
                 One::Taken(file) => {
-                    held.push(file);
+                    held.0.push(file);
                     found = true;
                     break;
                 }
@@ -148,7 +195,7 @@ fn take(
             return Ok(if orphaned { Taken::Orphaned } else { Taken::Busy });
         }
     }
-    Ok(Taken::All(Turns(held)))
+    Ok(Taken::All(held))
 }
 
 enum One {
@@ -157,11 +204,21 @@ enum One {
     Orphaned,
 }
 
-fn take_one(
+/// What a look at one of them found.
+enum Probe {
+    /// Nobody's, with what its last holder left in it.
+    Free(String),
+    Busy,
+    Orphaned,
+}
+
+/// Looks at one without taking it. The lock is a shared one, which tells it from a holder's: who is kept from an
+/// exclusive one for an instant by a probe asks again, since its end wakes nobody.
+fn probe(
     path: &Path,
     wanted: &Turn,
     status: &impl Fn(&Path) -> Result<JobStatus, Fault>,
-) -> io::Result<One> {
+) -> io::Result<Probe> {
     // Opened for reading first: closing a file open for writing would wake everybody who waits,
     // and they would look again, and so on.
     let probe = match File::open(path) {
@@ -172,9 +229,9 @@ fn take_one(
         }
         Err(error) => return Err(error),
     };
-    match probe.try_lock() {
+    match probe.try_lock_shared() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(One::Busy),
+        Err(TryLockError::WouldBlock) => return Ok(Probe::Busy),
         Err(TryLockError::Error(error)) => return Err(error),
     }
     let mut text = String::new();
@@ -186,13 +243,44 @@ fn take_one(
         && Some(&holder.job) != wanted.holder.as_ref().map(|(job, _)| job.to_string()).as_ref()
         && (matches!(status(&holder.dir), Ok(JobStatus::Running)) || lives_in_guest(&holder.dir))
     {
-        return Ok(One::Orphaned);
+        return Ok(Probe::Orphaned);
     }
+    Ok(Probe::Free(text))
+}
+
+/// Locks a file alone; `false`: somebody holds it so.
+fn lock(file: &File) -> io::Result<bool> {
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        match file.try_lock_shared() {
+            // Probes only, which are gone in a moment.
+            Ok(()) => {
+                file.unlock()?;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+fn take_one(
+    path: &Path,
+    wanted: &Turn,
+    status: &impl Fn(&Path) -> Result<JobStatus, Fault>,
+) -> io::Result<One> {
+    let text = match probe(path, wanted, status)? {
+        Probe::Free(text) => text,
+        Probe::Busy => return Ok(One::Busy),
+        Probe::Orphaned => return Ok(One::Orphaned),
+    };
     let mut file = File::options().read(true).write(true).open(path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(One::Busy),
-        Err(TryLockError::Error(error)) => return Err(error),
+    if !lock(&file)? {
+        return Ok(One::Busy);
     }
     let mut now = String::new();
     file.read_to_string(&mut now)?;
@@ -221,5 +309,73 @@ fn lives_in_guest(dir: &Path) -> bool {
     match commands::stream(&command, &mut |_| Flow::Continue, None) {
         Ok(Some(answer)) => answer.success(),
         Ok(None) | Err(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn wants(groups: &[&str]) -> Turn {
+        let groups = groups.iter().map(|&group| group.to_owned()).collect();
+        Turn { holder: None, max_jobs: None, groups, in_guest: false }
+    }
+
+    fn unknown(_: &Path) -> Result<JobStatus, Fault> {
+        Ok(JobStatus::Unknown)
+    }
+
+    /// How often this thread gave up its processor to wait, as the kernel counts.
+    fn waits_of_this_thread() -> u64 {
+        let status = fs::read_to_string("/proc/thread-self/status").expect("a /proc");
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        count.and_then(|count| count.trim().parse().ok()).expect("a count")
+    }
+
+    #[test]
+    fn a_waiter_for_two_groups_sleeps_until_the_busy_one_is_free() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let control = Control::new().expect("a control");
+        let holds = acquire(dir.path(), &wants(&["b"]), &control, &|| {}, unknown);
+        let held = holds.expect("no fault").expect("free");
+        std::thread::scope(|scope| {
+            let waiting = std::sync::mpsc::channel();
+            let (dir, control) = (dir.path(), &control);
+            let waiter = scope.spawn(move || {
+                let before = Cell::new(0);
+                let waits = || {
+                    before.set(waits_of_this_thread());
+                    waiting.0.send(()).expect("somebody listens");
+                };
+                let all = acquire(dir, &wants(&["a", "b"]), control, &waits, unknown);
+                assert!(all.expect("no fault").is_some());
+                waits_of_this_thread() - before.get()
+            });
+            waiting.1.recv().expect("it waits");
+            // Long enough for thousands of rounds of one that spins.
+            std::thread::sleep(Duration::from_millis(300));
+            drop(held);
+            let switches = waiter.join().expect("no panic");
+            assert!(switches < 20, "{switches} wake-ups");
+        });
+    }
+
+    #[test]
+    fn those_who_want_the_same_two_in_either_order_all_have_them_in_the_end() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let control = Control::new().expect("a control");
+        std::thread::scope(|scope| {
+            for order in [["a", "b"], ["b", "a"], ["a", "b"], ["b", "a"]] {
+                let (dir, control) = (dir.path(), &control);
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let all = acquire(dir, &wants(&order), control, &|| {}, unknown);
+                        drop(all.expect("no fault").expect("not cancelled"));
+                    }
+                });
+            }
+        });
     }
 }
