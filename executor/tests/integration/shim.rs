@@ -185,6 +185,7 @@ fn run(shell: &[&'static str], scenario: fn(&Bench)) {
 
 scenarios! {
     a_job_ends_with_its_code_and_both_streams_in_one_log => super::code_and_log;
+    a_job_that_opens_its_own_output_loses_no_line => super::own_output;
     a_signal_is_no_exit_code => super::signals;
     many_starts_at_once_run_a_job_once => super::concurrent_starts;
     a_starter_killed_at_any_moment_leaves_a_job_that_runs_once => super::killed_starters;
@@ -230,6 +231,18 @@ fn code_and_log(bench: &Bench) {
     let job = bench.job("w", "printf '%-31s\\n' no_working_dir 1<>\"$1/why\"; exit 126");
     job.start(&[]);
     assert_eq!(field(&job.ended(), "reason"), "no_working_dir");
+}
+
+fn own_output(bench: &Bench) {
+    let job = bench.job(
+        "n",
+        "echo first; echo second >/dev/stderr; echo third | tee /dev/stderr >/dev/null
+        seq 1 2000; (sleep 60; echo never) & printf end >/dev/stdout; exit 1",
+    );
+    job.start(&[]);
+    assert_eq!(field(&job.ended(), "code"), "1");
+    let numbers: String = (1..=2000).map(|number| format!("{number}\n")).collect();
+    assert_eq!(job.log(), format!("first\nsecond\nthird\n{numbers}end"));
 }
 
 fn signals(bench: &Bench) {

@@ -98,17 +98,44 @@ supervise() {
     started=$WALL
     trap : USR1
     trap '' HUP
+    output
     (
         trap - USR1 HUP PIPE
         launch
-    ) >>log 2>&1 </dev/null &
+    ) >&5 2>&1 5>&- </dev/null &
     waiter=$!
+    exec 5>&-
     watch_over
+}
+
+# Opens descriptor 5 for the job's output: a pipe to a reader that owns the log, so that a job which opens
+# /dev/stdout or /dev/stderr cannot shorten it. A reader for which the disk has no room closes it.
+output() {
+    pump=
+    if mkfifo -m 600 .output 2>/dev/null; then
+        (exec cat) <.output >>log 2>/dev/null &
+        pump=$!
+        exec 5>.output
+        rm -f .output
+    else
+        exec 5>>log
+    fi
+}
+
+# Waits until the reader has written everything; nobody of the job is left who writes.
+drain() {
+    d_tries=0
+    while start_time "$1" && [ $d_tries -lt 250 ]; do
+        d_tries=$((d_tries + 1))
+        nap 0.02
+    done
+    # Somebody else has the pipe open.
+    [ $d_tries -lt 250 ] || kill "$1" 2>/dev/null
 }
 
 # Sees to the end of a job that perl started and waits for: a line on stdin says that it is time to look.
 watch() {
-    ticks='read' began='' started=''
+    ticks='read' began='' started='' pump=''
     options "$@"
     cookie && waiter=$c_pid || fail no_supervisor
     trap '' HUP PIPE
@@ -166,6 +193,7 @@ watch_over() {
     # 5. Whatever the job left behind, then the verdict.
     leader_ended || CODE=- SIGNAL=- OOM_KILLED=- ALONE=-
     [ $reason = exited ] && [ "$ALONE" = alone ] || kill_tree
+    [ -z "$pump" ] || drain "$pump"
     # The supervisor itself is gone: nobody answers for a verdict.
     [ $reason = broken ] && [ $ticks = read ] && return
     evidence=none
