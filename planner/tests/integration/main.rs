@@ -12,6 +12,7 @@ mod compare;
 mod definitions;
 mod determinism;
 mod diff;
+mod events;
 mod export_command;
 mod hostile;
 mod init;
