@@ -89,6 +89,8 @@ pub struct LockAt {
 pub struct Package {
     /// Its name.
     pub name: String,
+    /// Other names that a lane may use for it.
+    pub aliases: BTreeSet<String>,
     /// Its directory, `""` for the root.
     pub dir: String,
     /// What it depends on, of every kind.
@@ -192,7 +194,9 @@ impl Packages {
 
     /// Returns the packages of a name; there may be several.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Package> {
-        self.by_dir.values().filter(move |package| package.name == name)
+        let is_called =
+            move |package: &&Package| package.name == name || package.aliases.contains(name);
+        self.by_dir.values().filter(is_called)
     }
 
     /// Returns whether all of some names are packages.

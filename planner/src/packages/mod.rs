@@ -48,12 +48,18 @@ pub(crate) mod cargo;
 pub(crate) mod changed;
 mod derive;
 mod directory;
+mod dotnet;
+mod go;
+mod gradle;
 pub mod graph;
 pub(crate) mod lock;
+mod maven;
 pub(crate) mod npm;
+mod places;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tree;
+mod uv;
 
 use lanes::{PackageKind, codes::Code};
 
@@ -107,7 +113,8 @@ pub(crate) struct Kind {
 }
 
 /// The kinds, one line each.
-pub(crate) const KINDS: &[Kind] = &[cargo::KIND, npm::KIND];
+pub(crate) const KINDS: &[Kind] =
+    &[cargo::KIND, npm::KIND, go::KIND, uv::KIND, gradle::KIND, maven::KIND, dotnet::KIND];
 
 /// Returns how a kind is read; none while it is not.
 pub(crate) fn kind_of(kind: PackageKind) -> Option<&'static Kind> {

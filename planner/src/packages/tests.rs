@@ -6,7 +6,7 @@ use lanes::glob::Glob;
 use super::*;
 
 /// A tree as a table of files.
-struct Tree(BTreeMap<&'static str, &'static str>);
+pub(crate) struct Tree(BTreeMap<&'static str, &'static str>);
 
 impl ManifestTree for Tree {
     fn text(&self, path: &str) -> Result<Option<String>, PackagesError> {
@@ -20,7 +20,7 @@ impl ManifestTree for Tree {
     }
 }
 
-fn tree<const N: usize>(files: [(&'static str, &'static str); N]) -> Tree {
+pub(crate) fn tree<const N: usize>(files: [(&'static str, &'static str); N]) -> Tree {
     Tree(BTreeMap::from(files))
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn read(
 }
 
 #[track_caller]
-fn check(packages: Result<Packages, TreeError>, name: &str, expected: &[&str]) {
+pub(crate) fn check(packages: Result<Packages, TreeError>, name: &str, expected: &[&str]) {
     let packages = packages.expect("the manifests are good");
     let reached = packages.reach(name);
     let path = |to: &To| match to {

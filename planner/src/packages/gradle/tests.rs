@@ -1,0 +1,111 @@
+use super::{
+    super::{
+        Packages, To,
+        tests::{Tree, read, tree},
+    },
+    KIND,
+};
+
+fn packages(tree: &Tree) -> Packages {
+    read(&KIND, tree, &[]).expect("the tree can be read")
+}
+
+#[track_caller]
+fn reaches(tree: &Tree, name: &str, expected: &[To], absent: &[To]) {
+    let packages = packages(tree);
+    let reached: Vec<To> = packages.reach(name).into_iter().map(|it| it.to).collect();
+    for to in expected {
+        assert!(reached.contains(to), "{to:?} is not among {reached:?}");
+    }
+    for to in absent {
+        assert!(!reached.contains(to), "{to:?} is among {reached:?}");
+    }
+}
+
+fn package(dir: &str) -> To {
+    To::Package(dir.to_owned())
+}
+
+fn file(path: &str) -> To {
+    To::File(path.to_owned())
+}
+
+#[test]
+fn projects_depend_on_projects_by_path_and_by_accessor() {
+    let tree = tree([
+        (
+            "settings.gradle.kts",
+            "rootProject.name = \"shop\"\ninclude(\":app\", \":core:data-store\")\ninclude(\":ui\")\ninclude(\":other\")\nproject(\":ui\").projectDir = file(\"libs/ui\")\n",
+        ),
+        (
+            "app/build.gradle.kts",
+            "dependencies {\n implementation(projects.core.dataStore)\n implementation(project(path = \":ui\"))\n}\n",
+        ),
+        ("core/data-store/build.gradle", "dependencies { implementation 'a:b:1' }"),
+        ("libs/ui/build.gradle", "apply from: '../../gradle/common.gradle'"),
+        ("other/build.gradle", ""),
+        ("gradle/common.gradle", ""),
+        ("gradle/libs.versions.toml", "[versions]\n"),
+    ]);
+    reaches(
+        &tree,
+        ":app",
+        &[
+            package("app"),
+            package("core/data-store"),
+            package("libs/ui"),
+            file("settings.gradle.kts"),
+            file("gradle.properties"),
+            file("gradle/common.gradle"),
+            To::Directory("buildSrc".to_owned()),
+        ],
+        &[package("other"), file("gradle/libs.versions.toml"), To::Directory(String::new())],
+    );
+    reaches(&tree, "core:data-store", &[package("core/data-store")], &[package("app")]);
+    assert_eq!(packages(&tree).problems().len(), 0);
+}
+
+#[test]
+fn what_is_shared_by_projects_counts_for_each() {
+    let tree = tree([
+        ("settings.gradle", "include 'a', 'b'\nincludeBuild 'build-logic'\n"),
+        ("build.gradle", "subprojects { dependencies { implementation project(':b') } }"),
+        ("a/build.gradle", "plugins { id 'x' }"),
+        ("b/build.gradle", ""),
+        ("build-logic/src/main/kotlin/X.kt", "dependencies.add(\"api\", 1)"),
+    ]);
+    let logic = To::Directory("build-logic".to_owned());
+    reaches(&tree, ":a", &[package("b"), file("build.gradle"), logic], &[]);
+}
+
+#[test]
+fn what_is_computed_runs_more_and_is_said() {
+    let tree = tree([
+        ("settings.gradle", "rootDir.eachDir { include it.name }\ninclude 'a'\n"),
+        ("a/build.gradle", "dependencies { implementation project(name) }"),
+    ]);
+    reaches(&tree, ":a", &[To::Directory(String::new())], &[]);
+    let found = packages(&tree);
+    assert_eq!(found.problems().len(), 2);
+    assert!(found.may_hold(":unseen").next().is_some());
+}
+
+#[test]
+fn entries_of_a_version_catalog_belong_to_the_projects_that_use_them() {
+    let tree = tree([
+        ("settings.gradle", "include 'a', 'b'\n"),
+        ("a/build.gradle", "dependencies { implementation libs.junit }"),
+        ("b/build.gradle", "dependencies { implementation libs.ktor.client }"),
+        (
+            "gradle/libs.versions.toml",
+            "[libraries]\njunit = 'org.junit:junit:4'\nktor-client = 'io.ktor:client:2'\n",
+        ),
+    ]);
+    let packages = packages(&tree);
+    let names = |name: &str| {
+        let package = packages.named(name).next().expect("it is there");
+        package.entries.keys().map(|(_, name)| name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(":a"), ["junit"]);
+    assert_eq!(names(":b"), ["ktor.client"]);
+}

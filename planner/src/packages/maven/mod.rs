@@ -1,0 +1,252 @@
+//! Maven modules: reactors, parents and what modules name of each other.
+//!
+//! Source: the Maven POM reference and "Introduction to the POM". A package is called by its
+//! artifact, or by `group:artifact`. A parent counts with its file, and with what its own
+//! `dependencies` and plugins name, not with its directory. What comes from a repository is no
+//! directory of the tree.
+
+mod pom;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::pom::{Coordinates, Pom, interpolate, pom};
+use super::{
+    End, Kind, Manifests, Package, Packages, Text, To, directory_of, file_in, join,
+    places::mentioned,
+};
+use crate::planned_tree::TreeError;
+
+pub(crate) const KIND: Kind = Kind {
+    kind: lanes::PackageKind::Maven,
+    manifest: NAME,
+    watched: &["**/pom.xml"],
+    read,
+    lock: |path, _| Err(format!("`{path}` is no lock file of Maven's")),
+};
+
+const NAME: &str = "pom.xml";
+/// How many parents a module has at the most; a longer line goes in a circle.
+const MOST_PARENTS: usize = 32;
+
+fn read(manifests: &Manifests<'_>) -> Result<Packages, TreeError> {
+    let mut reader = Reader { manifests, poms: BTreeMap::new(), packages: Packages::default() };
+    reader.collect(vec![NAME.to_owned()])?;
+    reader.assemble()?;
+    if !reader.packages.has(manifests.wanted()) {
+        reader.collect(manifests.matching("**/pom.xml")?)?;
+        reader.assemble()?;
+    }
+    Ok(reader.packages)
+}
+
+struct Reader<'a> {
+    manifests: &'a Manifests<'a>,
+    /// Every file that was looked at; none where it cannot be read.
+    poms: BTreeMap<String, Option<Pom>>,
+    packages: Packages,
+}
+
+/// A file with what it inherits: itself first, then its parents, the nearest first.
+type Line<'a> = Vec<(&'a str, &'a Pom)>;
+
+impl Reader<'_> {
+    /// Reads some files, their modules and their parents.
+    fn collect(&mut self, mut queue: Vec<String>) -> Result<(), TreeError> {
+        while let Some(path) = queue.pop() {
+            if self.poms.contains_key(&path) {
+                continue;
+            }
+            let read = match self.manifests.text(&path)? {
+                Text::Absent => continue,
+                Text::Unreadable(detail) => Err((detail, None)),
+                Text::Read(text) => pom(&text).map_err(|detail| (detail, Some(text))),
+            };
+            let dir = directory_of(&path).to_owned();
+            let found = match read {
+                Ok(found) => found,
+                Err((detail, text)) => {
+                    self.packages.unreadable(&path, &dir, &detail, text.as_deref());
+                    self.poms.insert(path, None);
+                    continue;
+                }
+            };
+            for module in &found.modules {
+                let lead = join(&dir, module).filter(|_| !module.contains("${"));
+                let place = match &lead {
+                    Some(lead) => self.manifests.locate(lead)?.end,
+                    None => End::Outside,
+                };
+                match place {
+                    End::Directory(dir) => queue.push(file_in(&dir, NAME)),
+                    End::File(file) => queue.push(file),
+                    // The reactor would not start.
+                    _ => self.packages.unfollowed(
+                        &path,
+                        &dir,
+                        format!("names the module `{module}`, which is not in the tree"),
+                    ),
+                }
+            }
+            queue.extend(self.parent_path(&dir, &found)?);
+            self.poms.insert(path, Some(found));
+        }
+        Ok(())
+    }
+
+    /// Where the parent's file is, if the tree has it.
+    fn parent_path(&self, dir: &str, pom: &Pom) -> Result<Option<String>, TreeError> {
+        let Some((_, relative)) = &pom.parent else { return Ok(None) };
+        if relative.is_empty() {
+            return Ok(None);
+        }
+        Ok(match self.manifests.lead(dir, relative)?.end {
+            End::File(file) => Some(file),
+            End::Directory(dir) => Some(file_in(&dir, NAME)),
+            _ => None,
+        })
+    }
+
+    fn line<'p>(&'p self, path: &'p str) -> Result<Line<'p>, TreeError> {
+        let mut line = Vec::new();
+        let mut next = self.poms.get_key_value(path);
+        while let Some((path, Some(pom))) = next {
+            line.push((path.as_str(), pom));
+            if line.len() == MOST_PARENTS {
+                break;
+            }
+            let parent = self.parent_path(directory_of(path), pom)?;
+            next = parent.and_then(|parent| self.poms.get_key_value(&parent));
+        }
+        Ok(line)
+    }
+
+    fn assemble(&mut self) -> Result<(), TreeError> {
+        let mut by_name: BTreeMap<String, BTreeSet<(Option<String>, String)>> = BTreeMap::new();
+        let mut made = Vec::new();
+        let paths: Vec<&String> = self.poms.keys().collect();
+        for path in &paths {
+            let line = self.line(path)?;
+            let Some((_, own)) = line.first() else { continue };
+            let artifact = value(&own.artifact, &line);
+            let group = group_of(&line);
+            let known = by_name.entry(artifact.clone()).or_default();
+            known.insert((group.clone(), (*path).clone()));
+            made.push(((*path).clone(), artifact, group));
+        }
+        let mut packages = Vec::new();
+        for (path, artifact, group) in made {
+            let dir = directory_of(&path).to_owned();
+            let mut package = Package::new(artifact.clone(), dir);
+            if let Some(group) = group {
+                package.aliases.insert(format!("{group}:{artifact}"));
+            }
+            self.fill(&mut package, &path, &by_name)?;
+            packages.push(package);
+        }
+        for package in packages {
+            self.packages.insert(package);
+        }
+        Ok(())
+    }
+
+    fn fill(
+        &self,
+        package: &mut Package,
+        path: &str,
+        by_name: &BTreeMap<String, BTreeSet<(Option<String>, String)>>,
+    ) -> Result<(), TreeError> {
+        let line = self.line(path)?;
+        let named = |coordinates: &Coordinates| {
+            let group = coordinates.0.as_ref().map(|group| value(group, &line));
+            // A group that is computed from elsewhere may be any.
+            let group = group.filter(|group| !group.contains("${"));
+            let known = by_name.get(&value(&coordinates.1, &line)).into_iter().flatten();
+            let fits = move |it: &&(Option<String>, String)| {
+                group.is_none() || it.0.is_none() || it.0 == group
+            };
+            known.filter(fits).map(|(_, path)| path.clone()).collect::<Vec<String>>()
+        };
+        for (at, (file, pom)) in line.iter().enumerate() {
+            if at > 0 {
+                package.uses(To::File((*file).to_owned()), *file);
+            }
+            for used in pom.uses.iter().flat_map(&named).filter(|used| used != path) {
+                package.needs(directory_of(&used).to_owned());
+            }
+            for bom in pom.imports.iter().flat_map(&named).filter(|bom| bom != path) {
+                for (file, _) in self.line(&bom)? {
+                    package.uses(To::File(file.to_owned()), file);
+                }
+            }
+            // A path that a parent names is below the module that inherits it.
+            let texts: Vec<String> =
+                pom.mentioned.iter().map(|it| base_of(&value(it, &line))).collect();
+            let from = package.dir.clone();
+            mentioned(self.manifests, package, &[&from], texts.iter().map(String::as_str))?;
+        }
+        if let Some((_, Some(_))) = self.parent_outside(path)? {
+            // The parent is in the tree and cannot be read.
+            package.uses(To::Anything, "its parent cannot be read");
+        }
+        let mut above = Some(package.dir.clone());
+        while let Some(dir) = above {
+            let settings = file_in(&dir, ".mvn");
+            if let End::Directory(found) = self.manifests.locate(&settings)?.end {
+                package.uses(To::Directory(found), ".mvn");
+                break;
+            }
+            above = (!dir.is_empty()).then(|| directory_of(&dir).to_owned());
+        }
+        Ok(())
+    }
+
+    /// The first parent on the line that is in the tree and cannot be read.
+    fn parent_outside(&self, path: &str) -> Result<Option<(String, Option<()>)>, TreeError> {
+        for (file, pom) in self.line(path)? {
+            let Some(parent) = self.parent_path(directory_of(file), pom)? else { continue };
+            if let Some(None) = self.poms.get(&parent) {
+                return Ok(Some((parent, Some(()))));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A module's group: its own, or the nearest parent's.
+fn group_of(line: &Line<'_>) -> Option<String> {
+    let own = line.iter().find_map(|(_, pom)| {
+        pom.group.clone().or_else(|| pom.parent.as_ref().and_then(|((group, _), _)| group.clone()))
+    })?;
+    let group = value(&own, line);
+    (!group.contains("${")).then_some(group)
+}
+
+/// A text with the properties of a line of files in place.
+fn value(text: &str, line: &Line<'_>) -> String {
+    interpolate(text, &|name| {
+        let own = line.first()?.1;
+        let group = || {
+            line.iter()
+                .find_map(|(_, pom)| pom.group.clone().or_else(|| pom.parent.as_ref()?.0.0.clone()))
+        };
+        match name.strip_prefix("project.").or_else(|| name.strip_prefix("pom.")).unwrap_or(name) {
+            "groupId" => group(),
+            "artifactId" => Some(own.artifact.clone()),
+            "parent.groupId" => own.parent.as_ref()?.0.0.clone(),
+            "parent.artifactId" => Some(own.parent.as_ref()?.0.1.clone()),
+            _ => line.iter().find_map(|(_, pom)| pom.properties.get(name).cloned()),
+        }
+    })
+}
+
+/// A path without the words for the module's own directory.
+fn base_of(text: &str) -> String {
+    ["${project.basedir}/", "${basedir}/", "${pom.basedir}/"]
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix))
+        .unwrap_or(text)
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests;
