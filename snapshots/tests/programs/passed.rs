@@ -127,7 +127,7 @@ fn a_run_that_was_cancelled_or_lost_is_owed() {
     plan(&shell, "");
     shell.does(
         "executor apply ../plan.json & pid=$!\n\
-         until executor status 2>/dev/null | grep -q execute-a; do sleep 0.1; done\n\
+         until executor list --json | grep -q '\"running\"'; do sleep 0.1; done\n\
          executor cancel latest; executor cancel latest; wait $pid || true",
     );
     shell.does("executor history --passed --merge ../passed.json -o ../passed.json");
