@@ -1,4 +1,4 @@
-//! The pushed supervisor under every shell it is written for: dash, busybox sh and bash.
+//! The pushed supervisor under every shell it is written for: dash, busybox sh, bash and zsh.
 
 #![expect(clippy::print_stderr, reason = "a test says why it was skipped")]
 
@@ -174,6 +174,7 @@ macro_rules! scenarios {
         mod dash { $(#[test] fn $name() { super::run(&["dash"], $scenario) })* }
         mod busybox { $(#[test] fn $name() { super::run(&["busybox", "sh"], $scenario) })* }
         mod bash { $(#[test] fn $name() { super::run(&["bash", "--posix"], $scenario) })* }
+        mod zsh { $(#[test] fn $name() { super::run(&["zsh", "--emulate", "sh"], $scenario) })* }
     };
 }
 
@@ -191,6 +192,7 @@ scenarios! {
     a_starter_killed_at_any_moment_leaves_a_job_that_runs_once => super::killed_starters;
     the_environment_is_cleared_given_and_removed => super::environment;
     the_timeout_ends_the_whole_tree => super::timeout;
+    a_process_of_any_name_is_seen_and_ended => super::odd_names;
     a_cancel_ends_the_whole_tree_and_counts_what_had_to_be_killed => super::cancel;
     a_second_cancel_with_less_grace_is_obeyed => super::second_cancel;
     a_lease_that_nobody_renews_ends_the_job => super::lease;
@@ -336,6 +338,60 @@ fn timeout(bench: &Bench) {
     assert_eq!(field(&status, "reason"), "timed_out", "{status}");
     assert_ne!(field(&status, "killed"), "0", "{status}");
     assert_eq!(alive_with(&mark), 0);
+}
+
+/// What a process may call itself: words of perl that say its name.
+const ODD_NAMES: [&str; 8] = [
+    "\"a\\nb\"",
+    "\"a) Z 1 1\\n(\"",
+    "\"\\n\"",
+    "\") X 0\\n) Z 1 (\"",
+    "\"a b  c\"",
+    "\"\\xff\\xfe\\x80\"",
+    "\"\"",
+    "\"x\" x 65536",
+];
+
+fn odd_names(bench: &Bench) {
+    for (number, name) in ODD_NAMES.iter().enumerate() {
+        let end = |what: &str, words: &[&str]| {
+            // The leader calls itself so, and so does one in a session of its own that hears no TERM;
+            // that one leaves its arguments alone, behind which its environment lies.
+            let cmd = format!(
+                "perl -e 'use POSIX (); POSIX::setsid(); $SIG{{TERM}} = \"IGNORE\";\n\
+                 open F, \">\", \"/proc/$$/comm\"; print F {name}; close F;\n\
+                 open F, \">\", \"{what}{number}.$$\"; print F $$; close F; sleep 600' &\n\
+                 exec perl -e '$0 = {name};\n\
+                 open F, \">\", \"{what}{number}.$$\"; print F $$; close F; sleep 600'"
+            );
+            let job = bench.job(&format!("{what}{number}"), &format!("cd \"$1\"\n{cmd}"));
+            job.start(words);
+            let until = Instant::now() + PATIENCE;
+            let pids = loop {
+                let files = fs::read_dir(&job.directory).expect("a directory").flatten();
+                let pids: Vec<u32> = files
+                    .filter(|file| file.file_name().to_string_lossy().starts_with(what))
+                    .filter_map(|file| fs::read_to_string(file.path()).ok()?.parse().ok())
+                    .collect();
+                if pids.len() == 2 {
+                    break pids;
+                }
+                assert!(Instant::now() < until, "{name}: {}", job.log());
+                thread::sleep(Duration::from_millis(10));
+            };
+            if what == "cancelled" {
+                job.verb("cancel", &["0"]);
+            }
+            let status = job.ended();
+            assert_eq!(field(&status, "reason"), what, "{name}: {status}");
+            for pid in pids {
+                let process = format!("/proc/{pid}/environ");
+                assert!(!fs::read(process).is_ok_and(|env| !env.is_empty()), "{name}: {pid} lives");
+            }
+        };
+        end("cancelled", &[]);
+        end("timed_out", &["timeout=1", "grace=0"]);
+    }
 }
 
 fn cancel(bench: &Bench) {

@@ -3,7 +3,7 @@ umask 022
 d=$FORGE_LANES_STATE b=$FORGE_LANES_BOOT c=$FORGE_LANES_CMD
 unset FORGE_LANES_STATE FORGE_LANES_BOOT FORGE_LANES_CMD
 if [ -z "$b" ]; then :
-elif read -r l 2>/dev/null </proc/$$/stat; then set -f; set -- ${l##*") "}; set +f; s=${20}
+elif { while IFS= read -r l; do s=$l; done; } 2>/dev/null </proc/$$/stat; then set -f; set -- ${s##*") "}; set +f; s=${20}
 else s=$(LC_ALL=C ps -o lstart= -p $$); s=$(printf "%s_" $s); fi
 [ -z "$b" ] || printf "%-63s\n" "$$ $s $b" 1<>"$d/pid"
 set -- "$d" "$c"

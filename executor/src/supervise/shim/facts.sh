@@ -31,24 +31,37 @@ boot_id() {
 
 # PID, START: of this process, which in a subshell is not $$.
 myself() {
-    if read -r PID s_line 2>/dev/null </proc/self/stat; then
-        set -- ${s_line##*') '}
-        START=${20}
+    if stat_of self; then
+        START=${STAT##* }
+        PID=${STAT%% *}
     else
         PID=$(exec sh -c 'echo $PPID')
         start_time "$PID"
     fi
 }
 
+# STAT: "PID STATE START" of process $1, where there is /proc. Its name, the second field, may hold anything: blanks,
+# brackets, line breaks, bytes that are no characters. What comes after it is on the last line, behind the last bracket.
+stat_of() {
+    s_pid='' s_last=''
+    {
+        while IFS= read -r s_line; do
+            s_pid=${s_pid:-${s_line%%' '*}}
+            s_last=$s_line
+        done <"/proc/$1/stat"
+    } 2>/dev/null || return 1
+    set -- ${s_last##*') '}
+    [ $# -ge 20 ] || return 1
+    STAT="$s_pid $1 ${20}"
+}
+
 # START: when process $1 started, since a pid alone may belong to somebody else by now. Fails for the dead.
 start_time() {
     START=
     if [ -r /proc/self/stat ]; then
-        read -r s_line 2>/dev/null <"/proc/$1/stat" || return 1
-        # The second field, the name, may hold blanks and brackets.
-        set -- ${s_line##*') '}
-        case $1 in Z | X) return 1 ;; esac
-        START=${20}
+        stat_of "$1" || return 1
+        case $STAT in *' Z '* | *' X '*) return 1 ;; esac
+        START=${STAT##* }
     else
         s_line=$(LC_ALL=C ps -o stat= -o lstart= -p "$1" 2>/dev/null) || return 1
         set -- $s_line
@@ -60,7 +73,7 @@ start_time() {
 
 # Whether the process of identity file $1 lives: 0 yes, 1 no, 2 it was another boot.
 alive() {
-    read -r a_pid a_start a_boot a_rest 2>/dev/null <"$1" || return 1
+    { read -r a_pid a_start a_boot a_rest <"$1"; } 2>/dev/null || return 1
     is_number "$a_pid" || return 1
     boot_id
     [ "$a_boot" = "$BOOT" ] || return 2
@@ -106,18 +119,18 @@ in_second_place() {
 # Reads number file $1 into VALUE.
 value() {
     VALUE=
-    read -r VALUE v_rest 2>/dev/null <"$1" && is_number "$VALUE"
+    { read -r VALUE v_rest <"$1"; } 2>/dev/null && is_number "$VALUE"
 }
 
 # Reads the grace that somebody wants it cancelled with into VALUE.
 is_cancelled() {
     VALUE=
-    { read -r v_rest && read -r VALUE v_rest; } 2>/dev/null <lease && is_number "$VALUE"
+    { { read -r v_rest && read -r VALUE v_rest; } <lease; } 2>/dev/null && is_number "$VALUE"
 }
 
 # RECORD: the exit record, if it is complete.
 verdict() {
-    IFS= read -r RECORD 2>/dev/null <exit || RECORD=
+    { IFS= read -r RECORD <exit; } 2>/dev/null || RECORD=
     case $RECORD in '1 '*END.) ;; *)
         RECORD=
         return 1

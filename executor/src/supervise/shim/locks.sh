@@ -37,7 +37,7 @@ write_turn() {
 take_over() {
     case $turn in '' | */* | .*) fail bad_file ;; esac
     # The first line only: a shell reads byte by byte.
-    read -r f_token f_boot f_until 2>/dev/null <"$turns/$turn" || return 0
+    { read -r f_token f_boot f_until <"$turns/$turn"; } 2>/dev/null || return 0
     [ "$f_token" = "$token" ] || return 0
     now
     [ ${#directory} -gt 511 ] ||
@@ -101,7 +101,7 @@ hold_locked() {
     boot_id
     for file; do
         case $file in '' | */* | .*) fail bad_file ;; esac
-        { read -r f_token f_boot f_until && IFS= read -r f_job; } 2>/dev/null <"$file" &&
+        { { read -r f_token f_boot f_until && IFS= read -r f_job; } <"$file"; } 2>/dev/null &&
             [ "$f_token" = "$token" ] || {
             echo "lost $file"
             return 0
@@ -119,7 +119,7 @@ drop_locked() {
     while [ $# -ge 2 ]; do
         case $2 in
         '' | */* | .*) ;;
-        *) { read -r f_token f_rest 2>/dev/null <"$2" && [ "$f_token" = "$1" ] && rm -f "$2"; } || : ;;
+        *) { { read -r f_token f_rest <"$2"; } 2>/dev/null && [ "$f_token" = "$1" ] && rm -f "$2"; } || : ;;
         esac
         shift 2
     done

@@ -32,7 +32,8 @@ fl_verb() {
         options "$@"
         supervise
         ;;
-    end | start | run | watch | status | attach | renew | cancel | gc | clear | list | take | hold | drop)
+    end) end_named "$@" ;;
+    start | run | watch | status | attach | renew | cancel | gc | clear | list | take | hold | drop)
         "$verb" "$@"
         ;;
     *) fail "bad_verb $verb" ;;

@@ -217,5 +217,5 @@ watch_over() {
 
 # CODE, SIGNAL; OOM_KILLED: oom; ALONE: alone, if certainly nobody was left.
 leader_ended() {
-    { read -r l_rest && read -r CODE SIGNAL OOM_KILLED ALONE l_end; } 2>/dev/null <pid && [ "$l_end" = . ]
+    { { read -r l_rest && read -r CODE SIGNAL OOM_KILLED ALONE l_end; } <pid; } 2>/dev/null && [ "$l_end" = . ]
 }

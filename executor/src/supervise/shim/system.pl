@@ -8,7 +8,7 @@ sub numbers {
     @n = (157, 97, 40, 167, 94) if $_[0] eq "Linux/aarch64";
 }
 sub line { my $f; open($f, "<", $_[0]) && <$f> // "" }
-sub stat_of { split / /, line("/proc/$_[0]/stat") =~ s/.*[)] //r }
+sub stat_of { local $/; split / /, line("/proc/$_[0]/stat") =~ s/.*[)] //sr } # a name may hold line breaks
 sub put { my $f; open($f, $_[2] // ">", $_[0]) && print($f $_[1]) && close $f }
 sub oom { open my $v, "<", "/proc/vmstat" or return 0; my ($k) = grep /^oom_kill /, <$v>; $k }
 sub view {

@@ -2,7 +2,7 @@
 
 # COOKIE: what every process of this directory's job has in its environment.
 cookie() {
-    read -r c_pid c_start c_boot 2>/dev/null <claim || return 1
+    { read -r c_pid c_start c_boot <claim; } 2>/dev/null || return 1
     is_number "$c_pid" && [ -n "$c_boot" ] || return 1
     COOKIE=FORGE_LANES_COOKIE=$c_pid-$c_start-$c_boot
 }
@@ -11,7 +11,7 @@ cookie() {
 tree() {
     t_leader=
     [ -n "${COOKIE:-}" ] || return 0
-    if read -r t_pid t_start t_boot 2>/dev/null <pid && is_number "$t_pid"; then
+    if { read -r t_pid t_start t_boot <pid; } 2>/dev/null && is_number "$t_pid"; then
         # A dead leader's number stays taken while its group lives. Given to another process since, it
         # says nothing any more.
         if ! start_time "$t_pid" || [ "$START" = "$t_start" ]; then

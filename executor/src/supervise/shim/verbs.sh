@@ -255,7 +255,8 @@ gc() {
     echo removed
 }
 
-end() {
+# The verb `end`, which is a word of zsh's own.
+end_named() {
     case $1 in '' | *[!0-9a-f]*) fail bad_name ;; esac
     COOKIE=FORGE_LANES_COOKIE=$1
     KILLED=0
@@ -271,7 +272,7 @@ clear() {
         # A start that is still on its way, from a connection that is gone, is to come to nothing.
         { printf '' >"../over/${c_dir%%/*}+${c_dir##*/}"; } 2>/dev/null
         # Relative to ROOT; the words of this shell stay where they are.
-        ! { read -r c_head c_rest 2>/dev/null <"$c_dir/exit" && [ "${c_rest##* }" = END. ]; } ||
+        ! { { read -r c_head c_rest <"$c_dir/exit"; } 2>/dev/null && [ "${c_rest##* }" = END. ]; } ||
             c_over="$c_over $c_dir"
     done
     [ -z "$c_over" ] || rm -rf $c_over 2>/dev/null
