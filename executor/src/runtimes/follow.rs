@@ -12,7 +12,7 @@ use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{ControlCommand, Flow, ssh::token},
-    supervise::{Frame, Frames, JobStatus, Limits, Log},
+    supervise::{Frame, Frames, JobStatus, Limits, Log, Renewal},
 };
 
 /// For how long a supervisor may say nothing: it says something every five seconds.
@@ -138,9 +138,14 @@ impl Follower<'_> {
         let control = self.context.control;
         let mut doubts = 0;
         let mut silence = Silence::begins();
+        let lease = self.limits.lease;
+        let mut renewal = match start {
+            Some(_) => Renewal::of_started(lease, Instant::now()),
+            None => Renewal::of_resumed(lease, Instant::now()),
+        };
         let mut pause = Duration::from_millis(50);
         let status = loop {
-            let broken = match self.once(start, &mut log, &mut silence, control)? {
+            let broken = match self.once(start, &mut log, &mut silence, &mut renewal, control)? {
                 Seen::Stands(status @ (JobStatus::Lost | JobStatus::HostRebooted)) => {
                     doubts += 1;
                     if doubts > DOUBTS {
@@ -173,11 +178,14 @@ impl Follower<'_> {
         start: Option<&Start>,
         log: &mut Log,
         silence: &mut Silence,
+        renewal: &mut Renewal,
         control: &Control,
     ) -> Result<Seen, Fault> {
         if control.level() > Level::Run {
             return Ok(Seen::Raised);
         }
+        // Also where no attachment lives for long.
+        self.renew_if_due(renewal);
         let offset = log.resume().map_err(|error| unwritable(&error))?;
         let marker = token();
         let at = offset.to_string();
@@ -193,8 +201,6 @@ impl Follower<'_> {
         let mut frames = Frames::new(&marker, offset);
         let (mut end, mut wrong, mut unwritten) = (None, None, None);
         let mut refused = None;
-        let renew_every = (self.limits.lease / 3).max(Duration::from_secs(1));
-        let mut renewed = Instant::now();
         let answer = self.context.machine.stream(
             &command,
             &mut |bytes| {
@@ -225,10 +231,7 @@ impl Follower<'_> {
                 if end.is_some() {
                     return Flow::Stop;
                 }
-                if !self.limits.lease.is_zero() && renewed.elapsed() >= renew_every {
-                    renewed = Instant::now();
-                    self.renew();
-                }
+                self.renew_if_due(renewal);
                 Flow::Continue
             },
             control,
@@ -254,12 +257,15 @@ impl Follower<'_> {
         }
     }
 
-    /// Says, of job and guest, that somebody still wants them. Failing shows elsewhere as well;
-    /// the next time will do.
-    fn renew(&self) {
-        let seconds = self.limits.lease.as_secs().max(1).to_string();
-        let _ = self.say(&["renew", self.job, &seconds]);
-        self.inside.renew();
+    /// Says, of job and guest, that somebody still wants them, when it is time to. Failing shows elsewhere as
+    /// well. Asked whenever something is heard, which is every few seconds.
+    fn renew_if_due(&self, renewal: &mut Renewal) {
+        if renewal.is_due(Instant::now()) {
+            let seconds = self.limits.lease.as_secs().max(1).to_string();
+            let said = self.say(&["renew", self.job, &seconds]);
+            self.inside.renew();
+            renewal.tried(said.is_ok(), Instant::now());
+        }
     }
 
     /// Ends the job as its control wants it, and follows it to that end.
@@ -291,7 +297,8 @@ impl Follower<'_> {
                 // The rest of its log; nothing can rise any more that matters.
                 let quiet = Control::new()
                     .map_err(|error| Fault::io(FailureKind::Io, "making a control", &error))?;
-                return match self.once(None, log, silence, &quiet)? {
+                let mut over = Renewal::of_started(Duration::ZERO, Instant::now());
+                return match self.once(None, log, silence, &mut over, &quiet)? {
                     Seen::Stands(status) => Ok(status),
                     Seen::Broken(_) | Seen::Raised => Ok(status),
                 };

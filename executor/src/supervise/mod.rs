@@ -7,6 +7,7 @@
 mod frames;
 mod log;
 pub mod native;
+mod renewal;
 pub mod shim;
 mod status;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use frames::{Frame, Frames};
 pub(crate) use log::Log;
+pub(crate) use renewal::Renewal;
 pub use status::{Ended, Evidence, JobStatus, Reason};
 
 /// Which attempt of which node of which run: the name of a job for every supervisor.

@@ -303,6 +303,26 @@ fn a_job_that_nobody_renews_ends_by_its_lease() {
 }
 
 #[test]
+fn a_job_that_nobody_renews_ends_by_its_lease_whatever_it_writes() {
+    let bench = Bench::new();
+    // Everything that lies in its directory, and what it may take for a renewal.
+    let script = "echo up; while :; do echo x >>/dev/stderr; echo x >>lease; echo x >>\"$TMPDIR/y\"; sleep 0.05; done";
+    let request = abandon(&bench, script, Duration::from_millis(500));
+    let log = request.guest_log.clone();
+    until(|| {
+        // Somebody who reads and writes the log, too.
+        let _ = fs::OpenOptions::new().append(true).open(&log);
+        bench.local().status(&request.job()) != Ok(JobStatus::Running)
+    });
+    match bench.local().status(&request.job()) {
+        Ok(JobStatus::Exited(ended)) => {
+            assert_eq!(ended.reason, executor::supervise::Reason::LeaseExpired);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_killed_supervisor_leaves_a_lost_job_and_nothing_running() {
     let bench = Bench::new();
     let request = abandon(

@@ -13,6 +13,7 @@ mod incus;
 mod incus_faults;
 mod incus_settings;
 mod junit;
+mod leases;
 mod look;
 mod machine;
 mod nodes;

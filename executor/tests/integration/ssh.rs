@@ -269,7 +269,7 @@ fn hold_a_connection() {
     let verb = shim::verb(&shim, "attach", &job);
     let mut attachment = Attachment::open(&host, verb, 0, None, until).expect("attached");
     println!("\nconnection {}", host.connections()[0]);
-    while attachment.next(until).is_ok() {}
+    while attachment.next(until, None).is_ok() {}
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn a_log_is_byte_identical_after_every_kind_of_cut() {
         };
         let mut events = 0;
         loop {
-            match attachment.next(Instant::now() + Duration::from_secs(20)) {
+            match attachment.next(Instant::now() + Duration::from_secs(20), None) {
                 Ok(LogEvent::Bytes(bytes)) => log.extend(bytes),
                 Ok(LogEvent::Idle | LogEvent::Woken) => {}
                 Ok(LogEvent::End(status)) => {
@@ -373,7 +373,7 @@ fn a_supervisor_that_is_not_there_is_no_lost_connection() {
     let until = Instant::now() + PATIENCE;
     let verb = shim::verb(Path::new("/nonexistent/shim.sh"), "attach", Path::new("/tmp"));
     let mut attachment = Attachment::open(&host, verb, 0, None, until).expect("a session");
-    assert_eq!(attachment.next(until).unwrap_err().fault, SshFault::Remote);
+    assert_eq!(attachment.next(until, None).unwrap_err().fault, SshFault::Remote);
 }
 
 #[test]
@@ -391,9 +391,9 @@ fn a_waiting_reader_is_woken() {
     let verb = shim::verb(&shim, "attach", &job);
     let mut attachment =
         Attachment::open(&host, verb, 0, Some(reader.into()), until).expect("attached");
-    assert_eq!(attachment.next(until).expect("bytes"), LogEvent::Bytes(b"up\n".to_vec()));
+    assert_eq!(attachment.next(until, None).expect("bytes"), LogEvent::Bytes(b"up\n".to_vec()));
     drop(writer);
-    assert_eq!(attachment.next(until).expect("woken"), LogEvent::Woken);
+    assert_eq!(attachment.next(until, None).expect("woken"), LogEvent::Woken);
     drop(attachment);
     host.check(&shim::verb(&shim, "gc", &job).word("force"), &host.patience()).expect("removed");
 }

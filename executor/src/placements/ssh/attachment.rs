@@ -129,14 +129,17 @@ impl Attachment {
         self.session.wire().wake_on(wake);
     }
 
-    /// Waits for what comes next.
+    /// Waits for what comes next. At `look`, it answers [`LogEvent::Woken`].
     ///
     /// # Errors
     ///
     /// When the connection broke or said nothing until `until`; attach again at
     /// [`offset`](Self::offset).
-    pub fn next(&mut self, until: Instant) -> Result<LogEvent, SshError> {
-        match self.read(until) {
+    pub fn next(&mut self, until: Instant, look: Option<Instant>) -> Result<LogEvent, SshError> {
+        match self.read(look.map_or(until, |look| look.min(until))) {
+            Err(ReadError::Wire(WireError::Deadline)) if Instant::now() < until => {
+                Ok(LogEvent::Woken)
+            }
             Ok(event) => Ok(event),
             Err(ReadError::Wire(WireError::Woken)) => Ok(LogEvent::Woken),
             Err(ReadError::Wire(error)) => Err(self.session.explain(error, SshFault::Lost)),

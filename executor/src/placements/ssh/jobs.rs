@@ -20,7 +20,7 @@ use crate::{
     fault::{FailureKind, Fault},
     placements::{Job, Leftover, LeftoverKind, Machine as _},
     supervise::{
-        JobRef, JobStatus, Limits, Log,
+        JobRef, JobStatus, Limits, Log, Renewal,
         shim::{self, Request},
     },
 };
@@ -124,8 +124,12 @@ pub(super) fn attach(
         shim: machine.shim()?,
         state: machine.places(job).state,
         told: Level::Run,
-        // Soon: who takes a job up again does not know how much of its lease is left.
-        renew_at: Instant::now() + Duration::from_secs(2),
+        renewal: if machine.has_attachment(job) {
+            Renewal::of_started(limits.lease, Instant::now())
+        } else {
+            Renewal::of_resumed(limits.lease, Instant::now())
+        },
+        silent_at: Instant::now() + SILENCE,
     };
     let mut heard = Instant::now();
     let mut pause = Duration::from_millis(100);
@@ -168,7 +172,9 @@ struct Following<'a> {
     state: String,
     /// The level that the supervisor was told of.
     told: Level,
-    renew_at: Instant,
+    renewal: Renewal,
+    /// When the present attachment was silent for too long.
+    silent_at: Instant,
 }
 
 impl Following<'_> {
@@ -193,12 +199,17 @@ impl Following<'_> {
                 Attachment::open(host, script, offset, None, until)?
             }
         };
+        self.silent_at = Instant::now() + SILENCE;
         loop {
             self.pass_on()?;
+            self.renew_if_due();
             let raised = self.control.raised(self.told);
             attachment.wake_on(raised.and_then(|fd| fd.try_clone_to_owned().ok()));
-            let event = attachment.next(Instant::now() + SILENCE)?;
-            *heard = Instant::now();
+            let event = attachment.next(self.silent_at, self.renewal.due())?;
+            if event != LogEvent::Woken {
+                *heard = Instant::now();
+                self.silent_at = *heard + SILENCE;
+            }
             match event {
                 LogEvent::Bytes(bytes) => {
                     if let Err(error) = log.take(&bytes) {
@@ -213,12 +224,15 @@ impl Following<'_> {
                     });
                 }
             }
-            if self.limits.lease > Duration::ZERO && Instant::now() >= self.renew_at {
-                self.renew_at = Instant::now() + self.limits.lease / 3;
-                let seconds = self.limits.lease.as_secs().max(1).to_string();
-                // Failing shows on the attachment as well; the next time will do.
-                let _ = self.ask("renew", &seconds, Duration::from_secs(20));
-            }
+        }
+    }
+
+    /// Renews the lease when it is time to. Failing shows on the attachment as well.
+    fn renew_if_due(&mut self) {
+        if self.renewal.is_due(Instant::now()) {
+            let seconds = self.limits.lease.as_secs().max(1).to_string();
+            let said = self.ask("renew", &seconds, Duration::from_secs(20));
+            self.renewal.tried(said.is_ok(), Instant::now());
         }
     }
 

@@ -163,6 +163,11 @@ impl RemoteSsh {
         begun.insert(job.clone(), attachment);
     }
 
+    /// Returns whether this process started the job and nobody followed it yet.
+    pub(super) fn has_attachment(&self, job: &JobRef) -> bool {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).contains_key(job)
+    }
+
     pub(super) fn take_attachment(&self, job: &JobRef) -> Option<Attachment> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(job)
     }

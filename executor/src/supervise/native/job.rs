@@ -2,8 +2,12 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     io::{self, Read},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt as _, net::UnixStream},
+    },
     path::Path,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -283,9 +287,14 @@ impl Watch<'_> {
         at.is_some_and(|at| Instant::now() >= at)
     }
 
-    /// Somebody who is not connected wrote, or the connection was lost just now.
-    fn read_files(&mut self) {
+    /// The lease begins anew: the connection was lost just now, or an executor that is not connected says
+    /// that it wants the job.
+    fn renew(&mut self) {
         self.lease_until = Some(Instant::now() + Duration::from_millis(self.start.lease_ms));
+    }
+
+    /// Asks whether somebody who is not connected wants it cancelled.
+    fn read_files(&mut self) {
         if let Some(after) = read_cancel(&self.start.place) {
             self.end(Reason::Cancelled, after);
         }
@@ -329,16 +338,22 @@ impl Launched {
                 watch.ending = Some(Ending { reason: Reason::Exited, kill_at, give_up_at: None });
             }
             let until = watch.tick();
-            match self.wait(links, until) {
+            match self.wait(links, until, &start.place) {
                 Heard::Nothing => {}
                 Heard::Cancel(after) => watch.end(Reason::Cancelled, after),
                 Heard::Gone => {
                     links.connected = false;
                     // Watched before it is read, so that nothing is missed in between.
                     links.files = watch_files(&start.place.dir);
+                    watch.renew();
                     watch.read_files();
                 }
-                Heard::Files => watch.read_files(),
+                Heard::Files { renewed } => {
+                    if renewed {
+                        watch.renew();
+                    }
+                    watch.read_files();
+                }
             }
         }
         // Nobody is left who writes.
@@ -365,7 +380,7 @@ impl Launched {
     }
 
     /// Sleeps until something happens or it is time.
-    fn wait(&self, links: &mut Links, until: Instant) -> Heard {
+    fn wait(&self, links: &mut Links, until: Instant, place: &Place) -> Heard {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).ok();
         let mut heard = [false; 3];
@@ -405,8 +420,16 @@ impl Launched {
         {
             let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
             let mut reader = inotify::Reader::new(files, &mut buffer);
-            while reader.next().is_ok() {}
-            return Heard::Files;
+            // The directory is the job's as well, which writes its log there: only one name is a renewal.
+            let lease = place.lease();
+            let lease = lease.file_name();
+            let mut renewed = false;
+            while let Ok(event) = reader.next() {
+                let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+                let lost = event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW);
+                renewed |= lost || name.is_some() && name == lease;
+            }
+            return Heard::Files { renewed };
         }
         Heard::Nothing
     }
@@ -447,14 +470,18 @@ enum Heard {
     Nothing,
     Cancel(Duration),
     Gone,
-    Files,
+    /// A file came into the job's directory.
+    Files {
+        /// Whether it was the lease.
+        renewed: bool,
+    },
 }
 
 fn watch_files(dir: &Path) -> Option<OwnedFd> {
     let files =
         inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
-    let events = inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::MOVED_TO;
-    inotify::add_watch(&files, dir, events).ok()?;
+    // What is said there is moved there, whole.
+    inotify::add_watch(&files, dir, inotify::WatchFlags::MOVED_TO).ok()?;
     Some(files)
 }
 
