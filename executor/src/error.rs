@@ -138,6 +138,21 @@ pub enum Error {
         /// What the operating system says.
         error: std::io::Error,
     },
+    /// The user's cache directory cannot be used.
+    #[error("the cache directory `{path}`{}: {why}", named_by(.variable))]
+    Cache {
+        /// The directory.
+        path: String,
+        /// The variable that names it; none: nothing does.
+        variable: Option<&'static str>,
+        /// Why not.
+        why: String,
+        /// How it is mended.
+        mend: Option<String>,
+    },
+    /// Hosts whose directories others can change.
+    #[error("hosts are refused:{}", list(.0))]
+    Untrusted(Vec<String>),
     /// Things that could not be removed.
     #[error("could not be removed:{}", list(.0))]
     Leftovers(Vec<String>),
@@ -145,6 +160,10 @@ pub enum Error {
 
 fn meant(nearest: Option<&str>) -> String {
     nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
+}
+
+fn named_by(variable: &Option<&'static str>) -> String {
+    variable.map(|name| format!(" (by `{name}`)")).unwrap_or_default()
 }
 
 /// Lists what is wrong, at most fifty lines of it.
@@ -171,6 +190,7 @@ impl Error {
             | Self::Plan(_)
             | Self::NoSuchNode { .. }
             | Self::Secrets(_)
+            | Self::Cache { .. }
             | Self::Config(_)
             | Self::Repository(_)
             | Self::Ledger { .. }
@@ -188,6 +208,7 @@ impl Error {
             | Self::NoTree
             | Self::TreeMissing { .. }
             | Self::Stale { .. }
+            | Self::Untrusted(_)
             | Self::Refused(_) => Exit::Refused,
             Self::State(StateError::Busy { .. }) | Self::ElsewhereHeld { .. } => Exit::Busy,
             Self::State(StateError::Io { .. })
@@ -208,6 +229,14 @@ impl Error {
             Self::Passed { error, .. } => return Some(error.help()),
             Self::Repository(error) => return error.help(),
             Self::Machine(fault) => return fault.advice.clone(),
+            Self::Cache { mend, .. } => {
+                let other = "set `XDG_CACHE_HOME` to a directory of this user's own";
+                return Some(match mend {
+                    Some(mend) => format!("{mend}; or {other}"),
+                    None => other.to_owned(),
+                });
+            }
+            Self::Untrusted(_) => "`executor doctor PLAN` looks again once that is done",
             Self::NoPlan => "`executor apply PLAN --only NODE…`, or `-` for standard input",
             Self::OtherDigest { .. } => "apply the plan that was reviewed, or review this one",
             Self::NoSuchNode { .. } => "`planner show PLAN` lists the nodes",

@@ -30,6 +30,8 @@ pub enum FailureKind {
     HostKey,
     /// The machine refused the login.
     LoginRefused,
+    /// A directory that the machine keeps for us belongs to somebody else, or others may write there.
+    UntrustedDirectory,
     /// The source tree, or the repository it is made from, is not there any more.
     SourceMissing,
     /// The job could not be given its workspace: a mount or a copy failed.
@@ -76,6 +78,7 @@ impl FailureKind {
             Self::Unreachable => "unreachable",
             Self::HostKey => "host_key",
             Self::LoginRefused => "login_refused",
+            Self::UntrustedDirectory => "untrusted_directory",
             Self::SourceMissing => "source_missing",
             Self::Workspace => "workspace",
             Self::OutputMissing => "output_missing",
@@ -101,6 +104,7 @@ impl FailureKind {
             self,
             Self::HostKey
                 | Self::LoginRefused
+                | Self::UntrustedDirectory
                 | Self::ToolMissing
                 | Self::EngineRefused
                 | Self::ImageMissing

@@ -52,4 +52,5 @@ pub mod source;
 pub mod state;
 pub mod supervise;
 pub mod text;
+pub mod trust;
 pub mod workers;

@@ -5,6 +5,7 @@ use std::{
     io::Read as _,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -118,13 +119,19 @@ impl Ready {
         self.wanted.fail_fast || self.config.defaults.fail_fast
     }
 
+    /// Returns the plan's nodes as this site runs them, by position.
+    pub(super) fn sited(&self) -> Vec<Arc<plans::Node>> {
+        let hosts: BTreeMap<_, _> = self.wanted.hosts.iter().cloned().collect();
+        policy::sited(&self.plan, &self.config, &hosts)
+    }
+
     /// Makes it the run of a directory.
     pub(super) fn into_run(self, dir: RunDir) -> Run {
         let (jobs, fail_fast) = (self.jobs(), self.fail_fast());
-        let hosts: BTreeMap<_, _> = self.wanted.hosts.into_iter().collect();
+        let nodes = self.sited();
         let config = self.config;
         Run {
-            nodes: policy::sited(&self.plan, &config, &hosts),
+            nodes,
             plan: self.plan,
             selected: self.selected,
             dir,

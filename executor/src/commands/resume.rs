@@ -1,5 +1,7 @@
 //! `executor resume`: takes up a run whose process died, where its journal ends.
 
+use std::sync::Arc;
+
 use super::{
     Place,
     prepare::{self, Wanted},
@@ -12,6 +14,7 @@ use crate::{
     exit_code::Exit,
     journal::{self, Entry, Journal},
     ledger::Ledger,
+    placements::Machines,
     record::{RecordError, RunOutcome},
     state::{RunDir, StateDir},
 };
@@ -60,6 +63,7 @@ pub(super) fn take_up(
     let wanted =
         Wanted { jobs, fail_fast: started.fail_fast, only: started.only, hosts, allow_stale: true };
     let ready = prepare::check(plan, digest, selected, source, place.config()?, wanted)?;
+    let machines = Arc::new(Machines::new(running::machines_config(state)?));
     let journal = Journal::open(&dir.journal(), length)?;
     let mut note = |entry: Entry| -> Result<(), Error> {
         journal.write_through(&entry)?;
@@ -71,7 +75,7 @@ pub(super) fn take_up(
         note(Entry::Stopping { at: clock::now(), reason })?;
     }
     let run = ready.into_run(dir);
-    running::go_on(state, &run, &lock, journal, ledger, running, true)
+    running::go_on((state, machines), &run, &lock, journal, ledger, running, true)
 }
 
 /// Returns how a run stands that nobody holds, for messages.

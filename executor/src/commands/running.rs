@@ -2,10 +2,13 @@
 //! once they know what runs.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, mpsc},
+    time::{Duration, Instant},
 };
+
+use plans::Placement;
 
 use crate::{
     cli::{Output, Running},
@@ -14,6 +17,7 @@ use crate::{
     error::Error,
     event::{self, Event},
     exit_code::Exit,
+    fault::FailureKind,
     journal::{self, Entry, Journal, RunStarted},
     ledger::Ledger,
     neighbours,
@@ -22,6 +26,7 @@ use crate::{
     reporters::{self, GitHub, Human, JUnit, Jsonl, Reporter, Reporters},
     signals::{Asked, Listener},
     state::{RunId, RunLock, StateDir},
+    trust,
 };
 
 use super::prepare::Ready;
@@ -42,6 +47,8 @@ pub(super) fn begin(
     rerun_of: Option<Repeats>,
     running: &Running,
 ) -> Result<Exit, Error> {
+    let machines = Arc::new(Machines::new(machines_config(state)?));
+    trusted_hosts(&machines, &ready)?;
     let (rerun_of, passed_before) = match rerun_of {
         Some(Repeats { run, passed }) => (Some(run), passed),
         None => (None, BTreeSet::new()),
@@ -69,12 +76,12 @@ pub(super) fn begin(
     let mut ledger = Ledger::new(&ready.plan);
     ledger.apply(first).expect("it is about no node");
     let run = ready.into_run(dir);
-    go_on(state, &run, &lock, journal, ledger, running, false)
+    go_on((state, machines), &run, &lock, journal, ledger, running, false)
 }
 
 /// Runs what the ledger has no verdict for, and tells the whole.
 pub(super) fn go_on(
-    state: &StateDir,
+    (state, machines): (&StateDir, Arc<Machines>),
     run: &Run,
     _held: &RunLock,
     journal: Journal,
@@ -92,10 +99,8 @@ pub(super) fn go_on(
         directory: run.dir.path().display().to_string(),
     }));
     let journal = Arc::new(journal);
-    let here = machines_config(state)?;
     // Only a collection asks for it, and one that does not know it makes a tree anew at worst.
-    let _ = neighbours::note(&here.machine_dir, state);
-    let machines = Arc::new(Machines::new(here));
+    let _ = neighbours::note(machines.machine_dir(), state);
     let (sender, messages) = mpsc::channel();
     let asked = sender.clone();
     let _listener = Listener::start(move |by| {
@@ -212,7 +217,7 @@ pub(super) fn machines_config(state: &StateDir) -> Result<MachinesConfig, Error>
         .map_err(|error| Error::System { what: "this program's own file is not known", error })?;
     Ok(MachinesConfig {
         runs_dir: state.runs_dir(),
-        machine_dir: machine_dir(),
+        machine_dir: machine_dir()?,
         // A variable that is not UTF-8 means nothing to anybody here.
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -221,18 +226,72 @@ pub(super) fn machines_config(state: &StateDir) -> Result<MachinesConfig, Error>
     })
 }
 
-/// Returns the per-machine directory of this user: `$XDG_CACHE_HOME` or `~/.cache`, else a
-/// directory of the user's own below `/var/tmp`.
-fn machine_dir() -> PathBuf {
+/// Returns the per-machine directory of this user, and makes it if need be: below
+/// `$XDG_CACHE_HOME` or `~/.cache`, else a directory of the user's own below `/var/tmp`. A `HOME`
+/// that belongs to somebody else, as containers have it, is not used.
+fn machine_dir() -> Result<PathBuf, Error> {
     let set =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    set("XDG_CACHE_HOME")
-        .or_else(|| set("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("forge-lanes"))
-        .unwrap_or_else(|| {
-            let user = rustix::process::getuid().as_raw();
-            PathBuf::from(format!("/var/tmp/forge-lanes-{user}"))
-        })
+    let user = rustix::process::geteuid().as_raw();
+    let owned = |home: &PathBuf| {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(home).is_ok_and(|found| found.uid() == user)
+    };
+    let (variable, dir) = if let Some(cache) = set("XDG_CACHE_HOME") {
+        (Some("XDG_CACHE_HOME"), cache.join("forge-lanes"))
+    } else if let Some(home) = set("HOME").filter(owned) {
+        (Some("HOME"), home.join(".cache/forge-lanes"))
+    } else {
+        (None, PathBuf::from(format!("/var/tmp/forge-lanes-{user}")))
+    };
+    let (why, mend) = match trust::own_directory(&dir) {
+        Ok(None) => return Ok(dir),
+        Ok(Some(distrust)) => {
+            let name = std::env::var("USER").unwrap_or_else(|_| user.to_string());
+            (distrust.to_string(), Some(distrust.mend(&name)))
+        }
+        Err(error) => (error.to_string(), None),
+    };
+    Err(Error::Cache { path: dir.display().to_string(), variable, why, mend })
+}
+
+/// How long a run waits for its hosts to say whose their directories are. A host that takes longer
+/// is asked again by the first node that needs it, and no job of it starts before.
+const HOSTS_ANSWER: Duration = Duration::from_secs(20);
+
+/// Refuses hosts on which others could change what is run, before anything starts. A host that
+/// cannot be reached is no reason to refuse: its nodes say so.
+fn trusted_hosts(machines: &Arc<Machines>, ready: &Ready) -> Result<(), Error> {
+    let mut hosts = BTreeMap::new();
+    for (node, _) in ready.sited().iter().zip(&ready.selected).filter(|(_, asked)| **asked) {
+        if let Placement::RemoteSsh(host) = &node.spec.placement {
+            hosts.insert(host.host.clone(), node.spec.placement.clone());
+        }
+    }
+    let (sender, answers) = mpsc::channel();
+    for placement in hosts.into_values() {
+        let (machines, sender) = (Arc::clone(machines), sender.clone());
+        let ask = move || {
+            let found = machines.open(&placement).and_then(|machine| machine.facts());
+            // The run may go on without the answer.
+            let _ = sender.send(found.err());
+        };
+        std::thread::Builder::new()
+            .spawn(ask)
+            .map_err(|error| Error::System { what: "a thread to ask a host", error })?;
+    }
+    drop(sender);
+    let until = Instant::now() + HOSTS_ANSWER;
+    let mut refused = Vec::new();
+    while let Ok(answer) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        let Some(fault) = answer else { continue };
+        if fault.kind == FailureKind::UntrustedDirectory {
+            let advice = fault.advice.as_deref().unwrap_or_default();
+            refused.push(format!("{}\n    {advice}", fault.message));
+        }
+    }
+    refused.sort();
+    if refused.is_empty() { Ok(()) } else { Err(Error::Untrusted(refused)) }
 }
 
 /// Reads how a run stands, from its record or, while there is none, from its journal.

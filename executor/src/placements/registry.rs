@@ -49,6 +49,12 @@ impl Machines {
         Self { config, open: Mutex::default() }
     }
 
+    /// Returns the per-machine directory of this user.
+    #[must_use]
+    pub fn machine_dir(&self) -> &std::path::Path {
+        &self.config.machine_dir
+    }
+
     /// Returns the machine of a placement; the same one for the same host.
     ///
     /// # Errors

@@ -64,28 +64,33 @@ _fl_enter() {
 /// Returns the name under which the script is installed: it changes when the script does.
 #[must_use]
 pub fn file_name() -> String {
-    use std::fmt::Write as _;
-    let digest = Sha256::digest(SOURCE.as_bytes());
-    let mut name = "shim-".to_owned();
-    for byte in &digest[..8] {
-        let _ = write!(name, "{byte:02x}");
-    }
-    name + ".sh"
+    format!("shim-{}.sh", &digest()[..16])
 }
 
-/// Returns a script that puts the supervisor into `directory`, unless it is there; at any instant it is
-/// there whole or not at all.
+/// Returns the digest of the script, as `sha256sum` prints it.
+#[must_use]
+pub fn digest() -> String {
+    use std::fmt::Write as _;
+    let digest = Sha256::digest(SOURCE.as_bytes());
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Returns a script that puts the supervisor into `directory`, in place of whatever has its name; at any
+/// instant it is there whole or not at all, and a shell that reads the one before reads on.
 #[must_use]
 pub fn install(directory: &Path) -> Script {
-    Script::new("umask 022\nmkdir -p")
+    Script::new("umask 077\nmkdir -p")
         .word(directory)
         .text(" && cd")
         .word(directory)
         .text(" || exit 1\n")
         .set("f", file_name())
-        .text("[ -s \"$f\" ] || { printf '%s'")
+        .text("printf '%s'")
         .word(SOURCE)
-        .text(" >\".$f.$$\" && mv -f \".$f.$$\" \"$f\"; }\n")
+        .text(" >\".$f.$$\" && mv -f \".$f.$$\" \"$f\" || exit 1\n")
 }
 
 /// What `start` is told.

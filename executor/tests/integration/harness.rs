@@ -273,7 +273,7 @@ impl SmallDisk {
     pub(crate) fn at(directory: &Path, kib: u32) -> Option<Self> {
         std::fs::create_dir_all(directory).expect("a directory");
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &format!("size={kib}k,mode=755"), "tmpfs"])
             .arg(directory)
             .stderr(Stdio::null())
             .status()

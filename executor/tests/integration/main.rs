@@ -34,6 +34,7 @@ mod tart_faults;
 mod testbed;
 mod transfer;
 mod trees;
+mod trusted;
 mod two_hosts;
 mod unprivileged;
 

@@ -46,7 +46,7 @@ impl Far {
         Some(Self { world: World::new(), sshd })
     }
 
-    fn work_dir(&self) -> PathBuf {
+    pub(crate) fn work_dir(&self) -> PathBuf {
         self.sshd.root().join("work dir")
     }
 
@@ -71,11 +71,11 @@ impl Far {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         Ended::of(self.command(arguments).output().expect("the program starts"))
     }
 
-    fn start(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -83,19 +83,19 @@ impl Far {
             .expect("the program starts")
     }
 
-    fn log(&self, id: &str) -> String {
+    pub(crate) fn log(&self, id: &str) -> String {
         let Some(run) = self.world.runs().pop() else { return String::new() };
         fs::read_to_string(run.join("nodes").join(id).join("guest.log")).unwrap_or_default()
     }
 
-    fn node_record(&self, id: &str) -> Value {
+    pub(crate) fn node_record(&self, id: &str) -> Value {
         let record = self.world.record();
         let nodes = record["nodes"].as_array().expect("nodes");
         nodes.iter().find(|node| node["id"] == id).expect("a node").clone()
     }
 
     /// What is below a directory of the host's `work_dir`.
-    fn left(&self, below: &str) -> Vec<String> {
+    pub(crate) fn left(&self, below: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.work_dir().join(below)) else { return Vec::new() };
         let mut names: Vec<String> = entries
             .flatten()

@@ -18,7 +18,7 @@ has setsid || has perl || echo "missing setsid (or perl)"
 has flock || has perl || echo "missing flock (or perl)"
 [ "$(printf 'b\0a\0' | sort -z 2>/dev/null | tr '\0' ' ')" = 'a b ' ] || echo "missing sort -z"
 echo "clock $(date +%s)"
-mkdir -p "$work" 2>/dev/null && d=$(mktemp -d "$work/.look-XXXXXX" 2>/dev/null) && rmdir "$d" || echo "unwritable"
+umask 077; mkdir -p "$work" 2>/dev/null && d=$(mktemp -d "$work/.look-XXXXXX" 2>/dev/null) && rmdir "$d" || echo "unwritable"
 df -Pk "$work" 2>/dev/null | tail -n 1 | { read -r a b c free e; echo "free $free"; }
 "#;
 

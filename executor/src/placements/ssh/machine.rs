@@ -6,6 +6,7 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    fmt::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -42,6 +43,7 @@ use crate::{
         JobRef, JobStatus, Limits,
         shim::{self, Server},
     },
+    trust::{self, Distrust},
 };
 
 /// The way to a host, shared with the threads that keep something there.
@@ -67,13 +69,18 @@ struct Known {
     has_perl: bool,
     /// Whether the supervisor is there, and the directories it works with.
     is_furnished: bool,
+    /// What in its `work_dir`, or on the way to it, others may change.
+    distrusted: Vec<Distrust>,
 }
+
+/// How many of those are told.
+const MOST_TOLD: usize = 5;
 
 impl Known {
     /// Reads what the host answered, a line each: system and machine, `id`, which boot, three times yes or
-    /// no, the home directory.
+    /// no, what `fl_see` prints, the home directory.
     fn of(text: &str) -> Option<Self> {
-        let mut lines = text.splitn(7, '\n');
+        let mut lines = text.split('\n');
         let mut line = || lines.next();
         let (system, architecture) = line()?.split_once(' ')?;
         // uid=0(root) gid=0(root) groups=…
@@ -83,7 +90,11 @@ impl Known {
         let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
         let boot_id = line()?.to_owned();
         let (mounts, perl, furnished) = (line()?, line()?, line()?);
-        let home = line()?.trim_end_matches('\n').to_owned();
+        if !text.contains("\n.\n") {
+            return None;
+        }
+        let distrusted = trust::judge(&mut lines, uid);
+        let home = lines.collect::<Vec<_>>().join("\n").trim_end_matches('\n').to_owned();
         Some(Self {
             facts: MachineFacts {
                 boot_id,
@@ -97,6 +108,7 @@ impl Known {
             may_mount: mounts == "yes" && uid == 0,
             has_perl: perl == "yes",
             is_furnished: furnished == "yes",
+            distrusted,
         })
     }
 }
@@ -217,11 +229,16 @@ impl RemoteSsh {
             return Ok(path.clone());
         }
         let directory = Path::new(&self.work_dir).join("bin");
-        if !self.ask_facts()?.is_furnished {
+        let known = self.ask_facts()?;
+        if !known.is_furnished {
             let script = shim::install(&directory).text("mkdir -p").word(self.turns_dir());
-            let script = script.word(self.over_dir());
+            let script = script.word(self.over_dir()).text(" || exit 1\n").text(trust::SEE);
+            let script = script.text("fl_see").word(&self.work_dir).text("\n");
             let installed = self.host.check(&script, &self.host.patience());
-            installed.map_err(|error| fault(FailureKind::Supervisor, &error))?;
+            let seen = installed.map_err(|error| fault(FailureKind::Supervisor, &error))?;
+            // Nothing in it was run yet. Somebody may have made it first.
+            let seen = String::from_utf8_lossy(&seen).into_owned();
+            self.trust(&trust::judge(&mut seen.lines(), known.facts.uid), &known.facts.user)?;
         }
         Ok(self.shim.get_or_init(|| directory.join(shim::file_name())).clone())
     }
@@ -282,12 +299,15 @@ impl RemoteSsh {
              is unshare --mount --propagation private true\n\
              is command -v perl\n",
         );
+        let script = script.set("digest", shim::digest()).text(trust::SEE);
         let script = script.set("over", self.over_dir()).set("turns", self.turns_dir());
         let script = script.set("shim", shim).text(
-            "furnished() { [ -s \"$shim\" ] && [ -d \"$over\" ] && [ -d \"$turns\" ]; }\n\
-             is furnished\n\
-             printf '%s\\n' \"$HOME\"\n",
+            "digest_of() { sha256sum <\"$1\" || shasum -a 256 <\"$1\" || openssl dgst -sha256 <\"$1\"; }\n\
+             is_ours() { case $(digest_of \"$shim\") in *$digest*) ;; *) return 1 ;; esac; }\n\
+             furnished() { [ -s \"$shim\" ] && [ -d \"$over\" ] && [ -d \"$turns\" ] && is_ours; }\n\
+             is furnished\nfl_see",
         );
+        let script = script.word(&self.work_dir).text("\nprintf '%s\\n' \"$HOME\"\n");
         // Nothing is on its way for as long as a day.
         let script = script.text(
             "(find \"$over\" -type f -mtime +1 -exec rm -f {} + </dev/null >/dev/null 2>&1 &)",
@@ -296,7 +316,23 @@ impl RemoteSsh {
         let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
         let text = String::from_utf8_lossy(&output).into_owned();
         let known = Known::of(&text).ok_or_else(|| self.garbled(&text))?;
+        self.trust(&known.distrusted, &known.facts.user)?;
         Ok(self.facts.get_or_init(|| known))
+    }
+
+    /// Refuses a `work_dir` in which others may put what is run.
+    fn trust(&self, distrusted: &[Distrust], user: &str) -> Result<(), Fault> {
+        let Some(first) = distrusted.first() else { return Ok(()) };
+        let mut message = format!("host `{}`: {first}", self.name);
+        for other in &distrusted[1..distrusted.len().min(MOST_TOLD)] {
+            let _ = write!(message, "; {other}");
+        }
+        if distrusted.len() > MOST_TOLD {
+            let _ = write!(message, "; and {} more", distrusted.len() - MOST_TOLD);
+        }
+        let mend = first.mend(user);
+        let advice = format!("{mend}, there; or set another `work_dir` for this host");
+        Err(Fault::new(FailureKind::UntrustedDirectory, message).advice(advice))
     }
 
     fn garbled(&self, text: &str) -> Fault {
@@ -532,7 +568,7 @@ mod tests {
     #[test]
     fn what_a_host_says_of_itself_is_read_whole_or_not_at_all() {
         let said = "Linux x86_64\nuid=1000(ci (b)) gid=100(users) groups=100(users),27(sudo)\nb-1\nyes\nno\n\
-                    yes\n/home/a\nb\n";
+                    yes\nown\n.\n/home/a\nb\n";
         let known = Known::of(said).expect("facts");
         assert_eq!((known.facts.uid, known.facts.gid, &*known.facts.user), (1000, 100, "ci (b)"));
         assert_eq!((&*known.facts.system, &*known.facts.architecture), ("Linux", "x86_64"));
