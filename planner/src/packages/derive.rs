@@ -13,7 +13,7 @@ use lanes::{
 use super::{
     KINDS, Kind, UNKNOWN_PACKAGE,
     graph::{Packages, Problem, Reached, To},
-    kind_of,
+    kind_of, links,
     tree::Manifests,
 };
 use crate::{
@@ -107,7 +107,10 @@ fn read(
     names.sort_unstable();
     names.dedup();
     let ignored = &catalog.rules().ignore_manifests;
-    Ok((kind.read)(&Manifests::new(tree, ignored, &names))?)
+    let manifests = Manifests::new(tree, ignored, &names);
+    let mut packages = (kind.read)(&manifests)?;
+    links::add(&manifests, &mut packages, &names)?;
+    Ok(packages)
 }
 
 fn add(

@@ -13,6 +13,7 @@
 //! | --- | --- |
 //! | [`tree`] | what a tree answers; links followed, ignored manifests left out |
 //! | [`graph`] | packages, the things they depend on, what one reaches |
+//! | [`links`] | symbolic links in a package that lead out of it |
 //! | [`derive`] | lanes' `inputs` to paths, locks and entries; what is wrong with them |
 //! | [`lock`] | a lock file as a graph of entries; two of them compared |
 //! | [`changed`] | which lanes the entries that differ belong to |
@@ -52,6 +53,7 @@ mod dotnet;
 mod go;
 mod gradle;
 pub mod graph;
+mod links;
 pub(crate) mod lock;
 mod maven;
 pub(crate) mod npm;

@@ -284,3 +284,52 @@ fn a_lock_file_that_cannot_be_read_or_compared_selects_every_lane_of_it() {
     sandbox.commit("words");
     assert!(lanes(&planned(&sandbox, &[])).is_empty());
 }
+
+#[test]
+fn links_in_a_package_that_lead_out_of_it_bring_what_they_lead_to() {
+    let sandbox = repository();
+    let npm =
+        "[[branch.lanes]]\nid = \"web\"\ncommand = [\"true\"]\ninputs = { npm = [\"web\"] }\n";
+    let manifest = std::fs::read_to_string(sandbox.root().join("ci/forge-lanes.toml"));
+    sandbox.write("ci/forge-lanes.toml", manifest.expect("text") + npm);
+    sandbox.write("Cargo.toml", "[workspace]\nmembers = [\"app\", \"core\", \"low\"]\n");
+    package(&sandbox, "app", "app", "");
+    package(&sandbox, "core", "core", "[dependencies]\nlow = { path = \"../low\" }\n");
+    package(&sandbox, "low", "low", "");
+    sandbox.write("web/package.json", "{ \"name\": \"web\" }");
+    for file in ["shared/one.rs", "data/deep/a", "data/b", "more/c", "other/d"] {
+        sandbox.write(file, "1");
+    }
+    let links = [
+        ("app/src/one.rs", "../../shared/one.rs"),
+        ("app/data", "../data"),
+        ("app/core", "../core"),
+        ("app/self", "."),
+        // A link in what a link leads to, and two that lead in a circle.
+        ("data/more", "../more"),
+        ("more/back", "../data"),
+        ("app/later", "../not-yet"),
+        ("app/away", "/outside"),
+        ("web/assets", "../data"),
+    ];
+    for (link, target) in links {
+        symlink(target, sandbox.root().join(link)).expect("a link");
+    }
+    sandbox.commit("first");
+    let changed = |path: &str| {
+        sandbox.write(path, "2");
+        sandbox.commit(path);
+        let plan = planned(&sandbox, &[]);
+        let lanes = plan.lanes().iter().filter(|lane| lane.selected);
+        lanes.map(|lane| lane.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(changed("shared/one.rs"), ["app"]);
+    assert_eq!(changed("data/deep/a"), ["app", "web"]);
+    assert_eq!(changed("more/c"), ["app", "web"]);
+    assert_eq!(changed("low/src/lib.rs"), ["app"]);
+    assert_eq!(changed("other/d"), Vec::<String>::new());
+    assert_eq!(changed("not-yet"), ["app"]);
+    sandbox.write("core/src/lib.rs", "// changed");
+    sandbox.commit("core");
+    assert_eq!(selected(&planned(&sandbox, &[])), ["app: core/** via app -> core"]);
+}
