@@ -14,7 +14,8 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
     }
     // A name that nothing has makes the reader look below the root too.
     let everywhere = if tops == [""] { Vec::new() } else { vec!["\0"] };
-    let packages = Packages::drafted(&packages::cargo::KIND, project.tree, &everywhere)?;
+    let packages =
+        Packages::drafted(&packages::cargo::KIND, project.tree, &everywhere, &mut draft.closing)?;
     for top in tops {
         let below = |package: &&Package| {
             top.is_empty() || package.dir == top || package.dir.starts_with(&format!("{top}/"))

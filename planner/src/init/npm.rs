@@ -35,8 +35,13 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
         return Ok(());
     }
     let everywhere = if tops == [""] { Vec::new() } else { vec!["\0"] };
-    let packages = Packages::drafted(&packages::npm::KIND, project.tree, &everywhere)?;
+    let notes = &mut draft.closing;
+    let packages = Packages::drafted(&packages::npm::KIND, project.tree, &everywhere, notes)?;
+    let broken: Vec<&str> = packages.problems().map(|problem| problem.path.as_str()).collect();
     for top in tops {
+        if broken.contains(&in_dir(&top, "package.json").as_str()) {
+            continue;
+        }
         let below = |package: &&Package| {
             package.dir != top && (top.is_empty() || package.dir.starts_with(&format!("{top}/")))
         };

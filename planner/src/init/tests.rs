@@ -138,6 +138,22 @@ fn python_go_and_recipes_are_found() {
 }
 
 #[test]
+fn a_manifest_that_cannot_be_read_is_a_note_and_the_rest_is_drafted() {
+    let (lanes, manifest) = drafted(&[
+        ("tests/fixtures/empty/package.json", ""),
+        ("templates/new/Cargo.toml", "[package]\nname = {{name}}\n"),
+        ("go.mod", "module x"),
+        ("x.go", ""),
+        ("web/package.json", r#"{ "name": "web", "scripts": { "test": "node --test" } }"#),
+    ]);
+    assert!(lanes.iter().any(|lane| lane.contains("go")), "{lanes:?}");
+    assert!(lanes.iter().any(|lane| lane.contains("npm run test")), "{lanes:?}");
+    for path in ["tests/fixtures/empty/package.json", "templates/new/Cargo.toml"] {
+        assert!(manifest.contains(&format!("ignore_manifests = [\"{path}\"]")), "{manifest}");
+    }
+}
+
+#[test]
 fn nothing_recognised_still_makes_a_lane_that_runs() {
     let (lanes, manifest) = drafted(&[("notes.txt", "")]);
     assert_eq!(lanes, ["example: ls -la"]);

@@ -124,24 +124,27 @@ pub(crate) fn kind_of(kind: PackageKind) -> Option<&'static Kind> {
 }
 
 impl Packages {
-    /// Reads the packages of one kind for commands that draft definitions: there a manifest that
-    /// cannot be read is an error.
+    /// Reads the packages of one kind for commands that draft definitions. A manifest that cannot
+    /// be read stops nothing; `notes` says so.
     ///
     /// # Errors
     ///
-    /// [`PackagesError`] for the first such manifest.
+    /// [`TreeError`] when the tree cannot be read.
     pub(crate) fn drafted(
         kind: &Kind,
         tree: &dyn ManifestTree,
         wanted: &[&str],
-    ) -> Result<Self, PackagesError> {
+        notes: &mut Vec<String>,
+    ) -> Result<Self, TreeError> {
         let packages = (kind.read)(&Manifests::new(tree, &[], wanted))?;
-        let unreadable = packages.problems().find(|problem| problem.unreadable);
-        let failed = unreadable.map(|problem| PackagesError::Manifest {
-            path: problem.path.clone(),
-            detail: problem.detail.trim_start_matches("cannot be read: ").to_owned(),
-        });
-        failed.map_or(Ok(packages), Err)
+        for problem in packages.problems().filter(|problem| problem.unreadable) {
+            notes.push(format!(
+                "{} {}; no lane follows it. If it is a template or a fixture, say so:",
+                problem.path, problem.detail
+            ));
+            notes.push(format!("  ignore_manifests = [\"{}\"]", literal(&problem.path)));
+        }
+        Ok(packages)
     }
 }
 

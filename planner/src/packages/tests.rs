@@ -6,7 +6,7 @@ use lanes::glob::Glob;
 use super::*;
 
 /// A tree as a table of files.
-pub(crate) struct Tree(BTreeMap<&'static str, &'static str>);
+pub(crate) struct Tree(pub(crate) BTreeMap<&'static str, &'static str>);
 
 impl ManifestTree for Tree {
     fn text(&self, path: &str) -> Result<Option<String>, PackagesError> {
@@ -118,37 +118,6 @@ fn a_path_that_leaves_the_tree_is_no_directory_of_it() {
         "[package]\nname = 'a'\n[dependencies]\nout = { path = '../../out' }\nabs = { path = '/abs' }\n",
     )]);
     check(read(&cargo::KIND, &tree, &["a"]), "a", &["a: a"]);
-}
-
-#[test]
-fn npm_workspaces_name_each_other() {
-    let tree = tree([
-        (
-            "package.json",
-            r#"{ "name": "root", "workspaces": { "packages": ["packages/*", "./apps/web/"] } }"#,
-        ),
-        (
-            "apps/web/package.json",
-            r#"{ "name": "@x/web", "dependencies": { "@x/ui": "workspace:*", "react": "^19" }, "devDependencies": { "cfg": "file:../../packages/config", "renamed": "npm:@x/core@1" } }"#,
-        ),
-        (
-            "packages/ui/package.json",
-            r#"{ "name": "@x/ui", "peerDependencies": { "@x/core": "^1" } }"#,
-        ),
-        ("packages/core/package.json", r#"{ "name": "@x/core" }"#),
-        ("packages/config/package.json", r#"{ "name": "@x/config" }"#),
-        ("node_modules/react/package.json", r#"{ "name": "react" }"#),
-    ]);
-    check(
-        read(&npm::KIND, &tree, &["@x/web"]),
-        "@x/web",
-        &[
-            "apps/web: @x/web",
-            "packages/config: @x/web -> @x/config",
-            "packages/core: @x/web -> @x/core",
-            "packages/ui: @x/web -> @x/ui",
-        ],
-    );
 }
 
 #[test]

@@ -30,6 +30,18 @@ pub(super) enum NotUnderstood {
     TooLarge,
 }
 
+impl NotUnderstood {
+    /// The reason in words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Unclosed => "a bracket is not closed",
+            Self::SlashInGroup => "a slash stands in a parenthesis",
+            Self::Negations => "`!(…)` is nested, or stands more than three times in one name",
+            Self::TooLarge => "it is too long or too manifold",
+        }
+    }
+}
+
 /// A bound for what a hostile pattern can cost.
 const MOST_ALTERNATIVES: usize = 1_000;
 const MOST_NEGATIONS: usize = 3;
@@ -138,6 +150,19 @@ impl Glob {
         coarse.sort_unstable();
         coarse.dedup();
         coarse
+    }
+
+    /// Directories, named outright, whose entries may match.
+    pub(super) fn parents(&self) -> Vec<String> {
+        let parent = |segments: &Vec<Segment>| {
+            let (_, above) = segments.split_last()?;
+            let names = above.iter().map(|segment| match segment {
+                Segment::Name(parts) => plain(parts),
+                Segment::AnyDepth => None,
+            });
+            names.collect::<Option<Vec<String>>>().map(|names| names.join("/"))
+        };
+        self.alternatives.iter().filter_map(parent).collect()
     }
 
     /// Whether it names directories outright.
@@ -278,6 +303,15 @@ fn literal(parts: &[Part]) -> Option<String> {
         }
     }
     Some(name)
+}
+
+/// The same, not escaped.
+fn plain(parts: &[Part]) -> Option<String> {
+    let character = |part: &Part| match part {
+        Part::Literal(character) => Some(*character),
+        _ => None,
+    };
+    parts.iter().map(character).collect()
 }
 
 /// The texts that a pattern with braces stands for.

@@ -5,7 +5,11 @@
 
 use serde_json::Value;
 
-use crate::packages::{ManifestTree, PackagesError, file_in};
+use super::lock::is_yarn_classic;
+use crate::{
+    packages::{End, Manifests, Text, file_in},
+    planned_tree::TreeError,
+};
 
 /// A package manager, as far as managers differ here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,14 +33,16 @@ const OF_PACKAGE_JSON: [Manager; 4] =
 /// The managers that a directory's workspace may be of: one where its files agree, else every one
 /// that is possible.
 pub(super) fn possible(
-    tree: &dyn ManifestTree,
+    tree: &Manifests<'_>,
     dir: &str,
     manifest: &Value,
-) -> Result<Vec<Manager>, PackagesError> {
+) -> Result<Vec<Manager>, TreeError> {
     if let Some(named) = named(manifest) {
         return Ok(vec![named]);
     }
-    let has = |name: &str| tree.text(&file_in(dir, name)).map(|text| text.is_some());
+    let has = |name: &str| -> Result<bool, TreeError> {
+        Ok(matches!(tree.locate(&file_in(dir, name))?.end, End::File(_)))
+    };
     let mut found = Vec::new();
     if has("package-lock.json")? || has("npm-shrinkwrap.json")? {
         found.push(Manager::Npm);
@@ -44,17 +50,17 @@ pub(super) fn possible(
     if has("pnpm-lock.yaml")? {
         found.push(Manager::Pnpm);
     }
-    if has(".yarnrc.yml")? {
-        found.push(Manager::Yarn);
-    } else if let Some(lock) = tree.text(&file_in(dir, "yarn.lock"))? {
-        // yarn 2 and newer open an empty lock file too.
-        let newer = lock.contains("__metadata:") || lock.trim().is_empty();
-        found.push(if newer { Manager::Yarn } else { Manager::YarnClassic });
-        if lock.trim().is_empty() {
-            found.push(Manager::YarnClassic);
+    match tree.text(&file_in(dir, "yarn.lock"))? {
+        Text::Read(lock) if lock.trim().is_empty() => {
+            // Both open an empty one.
+            found.extend([Manager::Yarn, Manager::YarnClassic]);
         }
+        Text::Read(lock) if is_yarn_classic(&lock) => found.push(Manager::YarnClassic),
+        Text::Read(_) => found.push(Manager::Yarn),
+        Text::Absent | Text::Unreadable(_) if has(".yarnrc.yml")? => found.push(Manager::Yarn),
+        Text::Absent | Text::Unreadable(_) => {}
     }
-    if has("bun.lock")? {
+    if has("bun.lock")? || has("bun.lockb")? {
         found.push(Manager::Bun);
     }
     if found.is_empty() {

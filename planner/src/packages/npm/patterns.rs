@@ -89,7 +89,6 @@ impl Patterns {
         read
     }
 
-    #[cfg(test)]
     /// The patterns that are taken for more than they say, and why they are not understood.
     pub(super) fn not_understood(&self) -> impl Iterator<Item = (&str, NotUnderstood)> {
         self.not_understood.iter().map(|(pattern, why)| (pattern.as_str(), *why))
@@ -101,6 +100,14 @@ impl Patterns {
         globs.sort_unstable();
         globs.dedup();
         globs.into_iter().map(|glob| file_in(&glob, file)).collect()
+    }
+
+    /// Directories, named outright, whose entries may be members.
+    pub(super) fn parents(&self) -> Vec<String> {
+        let mut parents: Vec<String> = self.includes.iter().flat_map(Glob::parents).collect();
+        parents.sort_unstable();
+        parents.dedup();
+        parents
     }
 
     /// Whether a directory with a manifest is a member.
