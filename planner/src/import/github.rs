@@ -5,8 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr::{LoadableYamlNode as _, Yaml};
 
-use super::{ImportError, patterns::Patterns};
-use crate::init::draft::{CommandDraft, Draft, JobDraft, LaneDraft};
+use super::{
+    ImportError,
+    conditions::{self, Job, Workflow},
+    dialect::github,
+    filter::{self, Filter, Selects},
+    formula::{Atom, Clause, Formula},
+    lists, script,
+    yaml::{get, pairs, text, texts},
+};
+use crate::init::draft::{Draft, LaneDraft};
 
 /// Drafts lanes for workflows, given by name and text.
 ///
@@ -14,6 +22,15 @@ use crate::init::draft::{CommandDraft, Draft, JobDraft, LaneDraft};
 ///
 /// [`ImportError`] for the first file that is no workflow.
 pub fn import(files: &[(String, String)]) -> Result<Draft, ImportError> {
+    import_from(files, &Tree { read: &|_| None, has_file: &|_| false })
+}
+
+/// Drafts lanes for workflows of a tree, in which their lists and the workflows they call are.
+///
+/// # Errors
+///
+/// [`ImportError`] for the first file that is no workflow.
+pub fn import_from(files: &[(String, String)], tree: &Tree<'_>) -> Result<Draft, ImportError> {
     let mut draft = Draft {
         heading: vec![
             "When what runs. What can run is in catalog.toml.".to_owned(),
@@ -30,59 +47,50 @@ pub fn import(files: &[(String, String)]) -> Result<Draft, ImportError> {
         if get(root, "jobs").and_then(Yaml::as_mapping).is_none() {
             return Err(error("it has no `jobs`".to_owned()));
         }
-        workflow(file, root, &mut draft);
+        workflow(file, root, tree, &mut draft);
     }
     Ok(draft)
 }
-
-fn get<'a, 'i>(node: &'a Yaml<'i>, key: &str) -> Option<&'a Yaml<'i>> {
-    node.as_mapping_get(key)
-}
-
-/// A scalar as text, whatever its type.
-fn text(node: &Yaml<'_>) -> Option<String> {
-    if let Some(text) = node.as_str() {
-        return Some(text.to_owned());
-    }
-    let number = node.as_integer().map(|number| number.to_string());
-    let number = number.or_else(|| node.as_floating_point().map(|number| number.to_string()));
-    number.or_else(|| node.as_bool().map(|word| word.to_string()))
-}
-
-/// A list of texts, or one text.
-fn texts(node: Option<&Yaml<'_>>) -> Vec<String> {
-    let Some(node) = node else { return Vec::new() };
-    match node.as_sequence() {
-        Some(list) => list.iter().flat_map(|item| texts(Some(item))).collect(),
-        None => text(node).into_iter().collect(),
-    }
-}
-
-fn pairs(node: Option<&Yaml<'_>>) -> Vec<(String, String)> {
-    let mapping = node.and_then(Yaml::as_mapping);
-    mapping
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((text(key)?, text(value)?)))
-        .collect()
-}
-
-/// The lists that some jobs ask for, as (job of the step, name), and those jobs.
-type Group<'a> = (Vec<(String, String)>, Vec<(&'a str, &'a Yaml<'a>)>);
 
 /// Which changes start a workflow.
 enum Starts {
     Never,
     Always,
-    For(Patterns),
+    For(Selects),
 }
 
-fn workflow(file: &str, root: &Yaml<'_>, draft: &mut Draft) {
+/// The tree that the workflows are in.
+pub struct Tree<'a> {
+    /// Gives the text of a file.
+    pub read: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether a glob matches a file, a link or a submodule.
+    pub has_file: &'a dyn Fn(&str) -> bool,
+}
+
+/// When a lane is selected.
+#[derive(Clone, PartialEq, Eq)]
+enum When {
+    Always,
+    For(Vec<Filter>),
+}
+
+/// Jobs that share a lane.
+struct Group {
+    when: When,
+    /// Jobs whose lanes this one waits for, where they are selected.
+    after: Vec<usize>,
+    /// The lists that the lane is named after.
+    words: Vec<String>,
+    comment: Vec<String>,
+    jobs: Vec<(usize, Vec<String>)>,
+}
+
+fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
     let stem = file.rsplit('/').next().unwrap_or(file);
     let stem = stem.trim_end_matches(".yml").trim_end_matches(".yaml").to_owned();
     let name = get(root, "name").and_then(text).unwrap_or_else(|| stem.clone());
     let mut comment = vec![format!("{name} ({file})")];
-    let starts = starts(root, &mut comment);
+    let starts = starts(root, tree, &mut comment);
     let times = schedules(root);
     let by_change = !matches!(starts, Starts::Never);
     if !by_change && times.is_empty() {
@@ -99,76 +107,123 @@ fn workflow(file: &str, root: &Yaml<'_>, draft: &mut Draft) {
             comment.push(format!("Not carried over: {what} of the workflow."));
         }
     }
-    let jobs = get(root, "jobs").and_then(Yaml::as_mapping).into_iter().flatten();
-    let jobs: Vec<(String, &Yaml<'_>)> =
-        jobs.filter_map(|(id, job)| Some((text(id)?, job))).collect();
-    let filters: BTreeMap<&str, Filters> =
-        jobs.iter().filter_map(|(id, job)| Some((id.as_str(), Filters::of(job)?))).collect();
+    let called = called(root, tree);
+    let workflow = model(root, &called, tree);
     let env = pairs(get(root, "env"));
-
-    // Jobs with the same filters make a lane; in the order in which they are written.
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for (id, job) in &jobs {
-        if filters.get(id.as_str()).is_some_and(|filters| filters.nothing_else) {
+    let mut left_out: BTreeSet<usize> = BTreeSet::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for (at, job) in workflow.jobs.iter().enumerate() {
+        if !job.called.is_empty() || only_lists(job) {
+            left_out.insert(at);
             continue;
         }
-        let condition = get(job, "if").and_then(text).unwrap_or_default();
-        let key = if by_change { named_filters(&condition, &filters) } else { Vec::new() };
-        match groups.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, jobs)) => jobs.push((id, job)),
-            None => groups.push((key, vec![(id, job)])),
+        let runs = if by_change { workflow.runs(at) } else { Formula::Is(true) };
+        let clauses = runs.clauses();
+        if clauses.is_empty() {
+            left_out.insert(at);
+            draft
+                .closing
+                .push(format!("{file}: the job `{}` never runs and is left out.", job.key));
+            continue;
+        }
+        let needs = job.needs.iter().flat_map(|&need| workflow.runs(need).clauses());
+        let inherited: BTreeSet<Atom> = needs.flat_map(|clause| clause.matched).collect();
+        let (when, words, notes) = selection(&workflow, &starts, &clauses, &inherited);
+        let mut notes_of_job = Vec::new();
+        let open: BTreeSet<&String> = clauses.iter().flat_map(|clause| &clause.open).collect();
+        let condition = get(job.yaml, "if").and_then(text);
+        if let Some(condition) = &condition
+            && (!open.is_empty() || !by_change || clauses.iter().any(|it| it.matched.len() > 1))
+        {
+            let open: Vec<&str> = open.iter().map(|it| it.as_str()).collect();
+            let part = if open.is_empty() {
+                String::new()
+            } else {
+                format!(" Not decided: {}.", open.join(", "))
+            };
+            notes_of_job.push(format!(
+                "Ran only if `{}`; here it runs with its lane.{part}",
+                condition.trim()
+            ));
+        }
+        let always = workflow.jobs[at].needs.iter().copied().filter(|&need| {
+            by_change && !workflow.needs_success(at) && !implied(&workflow, need, &runs)
+        });
+        let after: Vec<usize> = always.collect();
+        let mut lane_notes = notes;
+        if !open.is_empty() {
+            let open: Vec<&str> = open.iter().map(|it| it.as_str()).collect();
+            lane_notes.push(format!("Not decided for the job `{}`: {}.", job.key, open.join(", ")));
+        }
+        let same = |it: &&mut Group| it.when == when && it.after == after;
+        match groups.iter_mut().find(same) {
+            Some(group) => {
+                group.jobs.push((at, notes_of_job));
+                group.comment =
+                    filter::distinct([std::mem::take(&mut group.comment), lane_notes].concat());
+            }
+            None => groups.push(Group {
+                when,
+                after,
+                words,
+                comment: lane_notes,
+                jobs: vec![(at, notes_of_job)],
+            }),
         }
     }
-    let mut ids: BTreeMap<String, String> = BTreeMap::new();
-    for (id, _) in groups.iter().flat_map(|(_, jobs)| jobs) {
+    let mut ids: BTreeMap<usize, String> = BTreeMap::new();
+    for (at, _) in groups.iter().flat_map(|group| &group.jobs) {
         let taken: BTreeSet<&String> = ids.values().collect();
-        let plain = draft.fresh_id(&format!("{stem}-{id}"));
+        let plain = draft.fresh_id(&format!("{stem}-{}", workflow.jobs[*at].key));
         let fresh = (2..).map(|n| format!("{plain}-{n}"));
         let ours = std::iter::once(plain.clone()).chain(fresh).find(|id| !taken.contains(id));
-        ids.insert((*id).to_owned(), ours.unwrap_or(plain));
+        ids.insert(*at, ours.unwrap_or(plain));
     }
-    for (names, jobs) in groups {
-        let mut comment = comment.clone();
+    let mut lane_of: BTreeMap<usize, String> = BTreeMap::new();
+    let mut waiting: Vec<(usize, Vec<usize>)> = Vec::new();
+    for group in groups {
         let mut lane = LaneDraft::default();
-        let mut patterns = Patterns::default();
-        for (job, name) in &names {
-            if let Some(filter) = filters.get(job.as_str()).and_then(|it| it.by_name.get(name)) {
-                patterns.join(filter.patterns.clone());
-                lane.statuses = if names.len() == 1 { filter.statuses.clone() } else { Vec::new() };
-            }
-        }
-        if names.is_empty() {
-            if let Starts::For(of_workflow) = &starts {
-                patterns = of_workflow.clone();
-                lane.paths = Some(Vec::new());
-            }
-        } else {
-            lane.paths = Some(Vec::new());
-            if matches!(starts, Starts::For(_)) {
-                comment.push(
-                    "The workflow's own `paths` narrowed this further; here they do not."
-                        .to_owned(),
-                );
-            }
-        }
-        comment.extend(patterns.notes);
-        if lane.paths.is_some() {
-            lane.paths = Some(patterns.paths);
-            lane.exclude = patterns.exclude;
-        }
-        let words: Vec<&str> = names.iter().map(|(_, name)| name.as_str()).collect();
-        let id =
-            if words.is_empty() { stem.clone() } else { format!("{stem}-{}", words.join("-")) };
-        lane.title = Some(if words.is_empty() {
-            name.clone()
-        } else {
-            format!("{name} ({})", words.join(", "))
+        let words = group.words.join("-");
+        let gate = !group.after.is_empty();
+        let first = &workflow.jobs[group.jobs[0].0].key;
+        let wanted = match (gate, words.is_empty()) {
+            (true, _) => format!("{stem}-{first}"),
+            (_, true) => stem.clone(),
+            (_, false) => format!("{stem}-{words}"),
+        };
+        lane.title = Some(match (gate, words.is_empty()) {
+            (true, _) => format!("{name} ({first})"),
+            (_, true) => name.clone(),
+            (_, false) => format!("{name} ({})", group.words.join(", ")),
         });
-        lane.description = name.clone();
-        lane.comment = comment;
-        lane.id = lane_id(draft, &id, &ids);
-        lane.jobs = jobs.iter().map(|(id, job)| self::job(id, job, &ids, &env, &filters)).collect();
+        lane.description.clone_from(&name);
+        lane.comment = [comment.clone(), group.comment].concat();
+        let taken: BTreeMap<String, String> =
+            ids.iter().map(|(at, id)| (at.to_string(), id.clone())).collect();
+        lane.id = lane_id(draft, &wanted, &taken);
         lane.nightly = !by_change;
+        for (at, notes) in &group.jobs {
+            let (mut job, placeholder) = script::job(&workflow, *at, &env, gate);
+            draft.placeholders += usize::from(placeholder);
+            job.comment = [notes.clone(), job.comment].concat();
+            job.id.clone_from(&ids[at]);
+            let needs = workflow.jobs[*at].needs.iter().filter(|need| !group.after.contains(need));
+            let needs = needs.flat_map(|&need| with_called(&workflow, need));
+            job.needs =
+                filter::distinct(needs.filter_map(|need| ids.get(&need).cloned()).collect());
+            lane_of.insert(*at, lane.id.clone());
+            lane.jobs.push(job);
+        }
+        let filters = match &group.when {
+            When::Always => Vec::new(),
+            When::For(filters) => filters.clone(),
+        };
+        let mut filters = filters.into_iter();
+        if let Some(first) = filters.next() {
+            lane.paths = Some(first.paths);
+            lane.exclude = first.exclude;
+            lane.statuses = first.statuses;
+        }
         let again = (by_change && !times.is_empty()).then(|| LaneDraft {
             title: lane.title.as_ref().map(|title| format!("{title} (nightly)")),
             nightly: true,
@@ -176,12 +231,279 @@ fn workflow(file: &str, root: &Yaml<'_>, draft: &mut Draft) {
             comment: vec![format!("The schedule of {name} ({file}).")],
             ..LaneDraft::default()
         });
-        let id = format!("{}-nightly", lane.id);
+        let (id, title) = (lane.id.clone(), lane.title.clone());
+        waiting.push((draft.lanes.len(), group.after.clone()));
         draft.lanes.push(lane);
+        // What one list of `paths` and `exclude` cannot say is another lane of the same target.
+        for (number, filter) in (2..).zip(filters) {
+            let more = LaneDraft {
+                id: draft.fresh_id(&format!("{id}-{number}")),
+                title: title.as_ref().map(|title| format!("{title} ({number})")),
+                target_of: Some(id.clone()),
+                comment: vec![format!("The same as `{id}`, for other changes.")],
+                paths: Some(filter.paths),
+                exclude: filter.exclude,
+                statuses: filter.statuses,
+                ..LaneDraft::default()
+            };
+            waiting.push((draft.lanes.len(), group.after.clone()));
+            draft.lanes.push(more);
+        }
         if let Some(again) = again {
-            let id = draft.fresh_id(&id);
+            let id = draft.fresh_id(&format!("{id}-nightly"));
             draft.lanes.push(LaneDraft { id, ..again });
         }
+    }
+    for (lane, after) in waiting {
+        let jobs = after.iter().flat_map(|&need| with_called(&workflow, need));
+        let mut lanes: Vec<String> = jobs.filter_map(|job| lane_of.get(&job).cloned()).collect();
+        let own = draft.lanes[lane].id.clone();
+        let mut more: Vec<String> = draft
+            .lanes
+            .iter()
+            .filter(|it| !it.nightly && it.target_of.as_ref().is_some_and(|of| lanes.contains(of)))
+            .map(|it| it.id.clone())
+            .collect();
+        lanes.append(&mut more);
+        draft.lanes[lane].after =
+            filter::distinct(lanes).into_iter().filter(|id| *id != own).collect();
+    }
+}
+
+/// A job, or the jobs that stand for the call it is.
+fn with_called(workflow: &Workflow<'_>, job: usize) -> Vec<usize> {
+    let called = &workflow.jobs[job].called;
+    if called.is_empty() {
+        vec![job]
+    } else {
+        called.iter().flat_map(|&it| with_called(workflow, it)).collect()
+    }
+}
+
+/// Whether a job certainly runs when another does.
+fn implied(workflow: &Workflow<'_>, need: usize, runs: &Formula) -> bool {
+    let certain = workflow.runs(need);
+    certain == Formula::Is(true) || certain == *runs
+}
+
+/// Whether a job does nothing but look for lists.
+fn only_lists(job: &Job<'_>) -> bool {
+    let steps = get(job.yaml, "steps").and_then(Yaml::as_sequence);
+    let checkout = |step: &Yaml<'_>| {
+        get(step, "uses").and_then(text).is_some_and(|uses| uses.starts_with("actions/checkout"))
+    };
+    !job.list_steps.is_empty()
+        && steps.into_iter().flatten().all(|step| lists::is_step(step) || checkout(step))
+}
+
+/// The lane of some clauses: of each, one list that has to match, without what must not.
+fn selection(
+    workflow: &Workflow<'_>,
+    starts: &Starts,
+    clauses: &[Clause],
+    inherited: &BTreeSet<Atom>,
+) -> (When, Vec<String>, Vec<String>) {
+    let mut filters: Vec<Filter> = Vec::new();
+    let (mut words, mut notes, mut always) = (Vec::new(), Vec::new(), false);
+    let own = match starts {
+        Starts::For(selects) => Some(selects.clone()),
+        _ => None,
+    };
+    for clause in clauses {
+        let (matched, unmatched) = (&clause.matched, &clause.unmatched);
+        let everything = |it: &&usize| {
+            workflow.lists[**it].1.filters.iter().any(|filter| filter.paths == ["**"])
+        };
+        let chosen = matched
+            .iter()
+            // Its own list says more than one that something before it asked for.
+            .find(|it| !everything(it) && !inherited.contains(it))
+            .or_else(|| matched.iter().find(|it| !everything(it)))
+            .or_else(|| matched.first());
+        let mut selects = match chosen {
+            Some(&list) => {
+                let (name, selects) = &workflow.lists[list];
+                words.push(name.clone());
+                if own.is_some() {
+                    notes.push(
+                        "The workflow's own `paths` narrowed this further; here they do not."
+                            .to_owned(),
+                    );
+                }
+                let others = matched.iter().filter(|it| **it != list);
+                notes.extend(others.map(|it| {
+                    format!(
+                        "The list `{}` had to match too; here it does not.",
+                        workflow.lists[*it].0
+                    )
+                }));
+                selects.clone()
+            }
+            None => match &own {
+                Some(own) => own.clone(),
+                None if unmatched.is_empty() => {
+                    always = true;
+                    Selects::default()
+                }
+                None => Selects {
+                    filters: vec![Filter { paths: vec!["**".to_owned()], ..Filter::default() }],
+                    ..Selects::default()
+                },
+            },
+        };
+        for list in unmatched {
+            let (name, of) = &workflow.lists[*list];
+            if chosen.is_none() {
+                words.push(format!("not-{name}"));
+            }
+            notes.push(format!(
+                "It ran when no change was in the list `{name}`; here it runs unless every change is."
+            ));
+            selects = selects.without(&of.surely);
+        }
+        notes.extend(selects.notes);
+        filters.extend(selects.filters);
+    }
+    let words = filter::distinct(words);
+    let notes = filter::distinct(notes);
+    if always {
+        return (When::Always, Vec::new(), notes);
+    }
+    filters.retain(|filter| !filter.paths.is_empty());
+    if filters.is_empty() {
+        filters.push(Filter::default());
+    }
+    (When::For(filter::merged(filters)), words, notes)
+}
+
+/// The workflows of the tree that some jobs call, by path.
+fn called(root: &Yaml<'_>, tree: &Tree<'_>) -> BTreeMap<String, Yaml<'static>> {
+    let mut found: BTreeMap<String, Yaml<'static>> = BTreeMap::new();
+    let mut open: Vec<String> = calls(root);
+    while let Some(path) = open.pop() {
+        if found.contains_key(&path) || found.len() > 200 {
+            continue;
+        }
+        let documents = (tree.read)(&path).and_then(|text| {
+            Yaml::load_from_str(&text)
+                .ok()
+                .map(|list| list.into_iter().map(own).collect::<Vec<Yaml<'static>>>())
+        });
+        if let Some(document) = documents.and_then(|list| list.into_iter().next()) {
+            open.extend(calls(&document));
+            found.insert(path, document);
+        }
+    }
+    found
+}
+
+/// A document that borrows nothing.
+fn own(node: Yaml<'_>) -> Yaml<'static> {
+    use saphyr::Scalar;
+    match node {
+        Yaml::Value(Scalar::String(text)) => Yaml::Value(Scalar::String(text.into_owned().into())),
+        Yaml::Value(Scalar::Null) => Yaml::Value(Scalar::Null),
+        Yaml::Value(Scalar::Boolean(value)) => Yaml::Value(Scalar::Boolean(value)),
+        Yaml::Value(Scalar::Integer(value)) => Yaml::Value(Scalar::Integer(value)),
+        Yaml::Value(Scalar::FloatingPoint(value)) => Yaml::Value(Scalar::FloatingPoint(value)),
+        Yaml::Sequence(list) => Yaml::Sequence(list.into_iter().map(own).collect()),
+        Yaml::Mapping(pairs) => {
+            Yaml::Mapping(pairs.into_iter().map(|(key, value)| (own(key), own(value))).collect())
+        }
+        Yaml::Tagged(_, inside) => own(*inside),
+        Yaml::Representation(text, ..) => Yaml::Value(Scalar::String(text.into_owned().into())),
+        Yaml::Alias(_) | Yaml::BadValue => Yaml::BadValue,
+    }
+}
+
+fn calls(root: &Yaml<'_>) -> Vec<String> {
+    let jobs = get(root, "jobs").and_then(Yaml::as_mapping).into_iter().flatten();
+    jobs.filter_map(|(_, job)| call_of(job)).collect()
+}
+
+fn call_of(job: &Yaml<'_>) -> Option<String> {
+    let uses = get(job, "uses").and_then(text)?;
+    uses.strip_prefix("./").map(str::to_owned)
+}
+
+/// The jobs of a workflow and of those it calls, with their lists.
+fn model<'a>(
+    root: &'a Yaml<'a>,
+    called: &'a BTreeMap<String, Yaml<'static>>,
+    tree: &Tree<'_>,
+) -> Workflow<'a> {
+    let mut jobs: Vec<Job<'a>> = Vec::new();
+    let mut all: Vec<(String, Selects)> = Vec::new();
+    collect(root, None, 0, called, tree, &mut jobs, &mut all);
+    let on = get(root, "on");
+    let events = on.map(|on| {
+        on.as_mapping()
+            .map_or_else(|| texts(Some(on)), |events| events.keys().filter_map(text).collect())
+    });
+    Workflow::new(jobs, all, events.unwrap_or_default())
+}
+
+fn collect<'a>(
+    root: &'a Yaml<'a>,
+    caller: Option<usize>,
+    depth: usize,
+    called: &'a BTreeMap<String, Yaml<'static>>,
+    tree: &Tree<'_>,
+    jobs: &mut Vec<Job<'a>>,
+    all: &mut Vec<(String, Selects)>,
+) {
+    let first = jobs.len();
+    let own = get(root, "jobs").and_then(Yaml::as_mapping).into_iter().flatten();
+    for (id, yaml) in own {
+        let Some(id) = text(id) else { continue };
+        let key = caller.map_or_else(|| id.clone(), |caller| format!("{}/{id}", jobs[caller].key));
+        let mut list_steps = BTreeMap::new();
+        let steps = get(yaml, "steps").and_then(Yaml::as_sequence).into_iter().flatten();
+        for (place, step) in steps.enumerate().filter(|(_, step)| lists::is_step(step)) {
+            let step = lists::read(step, tree.read, tree.has_file);
+            let start = all.len();
+            all.extend(step.lists.iter().cloned());
+            list_steps.insert(place, (step, start));
+        }
+        jobs.push(Job {
+            key,
+            yaml,
+            caller,
+            needs: Vec::new(),
+            called: Vec::new(),
+            called_outputs: Vec::new(),
+            list_steps,
+            inputs: BTreeMap::new(),
+        });
+    }
+    let last = jobs.len();
+    for at in first..last {
+        let names = conditions::need_names(jobs[at].yaml);
+        let by_name =
+            |job: &usize| names.iter().any(|name| jobs[*job].key.rsplit('/').next() == Some(name));
+        jobs[at].needs = (first..last).filter(by_name).collect();
+    }
+    for at in first..last {
+        let Some(other) =
+            call_of(jobs[at].yaml).and_then(|path| called.get(&path)).filter(|_| depth < 4)
+        else {
+            continue;
+        };
+        let start = jobs.len();
+        collect(other, Some(at), depth + 1, called, tree, jobs, all);
+        let own = (start..jobs.len()).filter(|&job| jobs[job].caller == Some(at)).collect();
+        jobs[at].called = own;
+        let call = get(other, "on").and_then(|on| get(on, "workflow_call"));
+        let values = |key: &str, of: &str| -> Vec<(String, Option<String>)> {
+            let list = call.and_then(|call| get(call, key)).and_then(Yaml::as_mapping);
+            list.into_iter()
+                .flatten()
+                .filter_map(|(name, it)| Some((text(name)?, get(it, of).and_then(text))))
+                .collect()
+        };
+        jobs[at].inputs = values("inputs", "default").into_iter().collect();
+        let outputs = values("outputs", "value").into_iter();
+        jobs[at].called_outputs = outputs.filter_map(|(name, it)| Some((name, it?))).collect();
     }
 }
 
@@ -227,20 +549,7 @@ fn when(times: &[String], draft: &mut Draft, comment: &mut Vec<String>) {
     }
 }
 
-/// What a matrix ran a job for, in words.
-fn matrix(job: &Yaml<'_>) -> Option<String> {
-    let matrix = get(get(job, "strategy")?, "matrix")?;
-    let Some(axes) = matrix.as_mapping() else { return text(matrix) };
-    let axis = |(name, values): (&Yaml<'_>, &Yaml<'_>)| {
-        let name = text(name)?;
-        let values = texts(Some(values));
-        let list = values.join(", ");
-        Some(if values.is_empty() { name } else { format!("{name}: {list}") })
-    };
-    Some(axes.iter().filter_map(axis).collect::<Vec<_>>().join("; "))
-}
-
-fn starts(root: &Yaml<'_>, comment: &mut Vec<String>) -> Starts {
+fn starts(root: &Yaml<'_>, tree: &Tree<'_>, comment: &mut Vec<String>) -> Starts {
     let Some(on) = get(root, "on") else { return Starts::Never };
     let names = on
         .as_mapping()
@@ -262,272 +571,19 @@ fn starts(root: &Yaml<'_>, comment: &mut Vec<String>) -> Starts {
         }
     }
     let list = |key: &str| filter.and_then(|filter| get(filter, key)).map(|list| texts(Some(list)));
-    match (list("paths"), list("paths-ignore")) {
-        (Some(paths), _) => Starts::For(Patterns::ordered(&paths)),
-        (None, Some(ignored)) => Starts::For(Patterns::everything_but(&ignored)),
-        (None, None) => Starts::Always,
-    }
-}
-
-/// The lists of one `dorny/paths-filter` step.
-struct Filters {
-    by_name: BTreeMap<String, Filter>,
-    /// Job outputs to names of lists.
-    outputs: BTreeMap<String, String>,
-    /// The job has no other work.
-    nothing_else: bool,
-}
-
-#[derive(Default)]
-struct Filter {
-    patterns: Patterns,
-    statuses: Vec<String>,
-}
-
-impl Filters {
-    fn of(job: &Yaml<'_>) -> Option<Self> {
-        let steps = get(job, "steps")?.as_sequence()?;
-        let uses = |step: &Yaml<'_>| get(step, "uses").and_then(text).unwrap_or_default();
-        let step = steps.iter().find(|step| uses(step).starts_with("dorny/paths-filter"))?;
-        let with = get(step, "with")?;
-        let lists = get(with, "filters").and_then(text)?;
-        let every =
-            get(with, "predicate-quantifier").and_then(text).is_some_and(|it| it == "every");
-        let documents = Yaml::load_from_str(&lists).ok()?;
-        let mapping = documents.first()?.as_mapping()?;
-        let by_name: BTreeMap<String, Filter> = mapping
-            .iter()
-            .filter_map(|(name, list)| Some((text(name)?, Filter::of(list, every))))
-            .collect();
-        let outputs = pairs(get(job, "outputs")).into_iter().filter_map(|(output, value)| {
-            let name = by_name.keys().find(|name| mentions(&value, name))?;
-            Some((output, name.clone()))
-        });
-        let outputs = outputs.collect();
-        let other = |step: &&Yaml<'_>| {
-            let uses = uses(step);
-            !uses.starts_with("dorny/paths-filter") && !uses.starts_with("actions/checkout")
-        };
-        let nothing_else = !steps.iter().any(|step| other(&step));
-        Some(Self { by_name, outputs, nothing_else })
-    }
-}
-
-impl Filter {
-    fn of(list: &Yaml<'_>, every: bool) -> Self {
-        let mut entries = Vec::new();
-        flatten(list, &mut entries);
-        let mut filter = Self::default();
-        let statuses: BTreeSet<&str> = entries.iter().map(|(status, _)| status.as_str()).collect();
-        let mut negated = false;
-        for (_, pattern) in &entries {
-            match pattern.strip_prefix('!') {
-                None => filter.patterns.include(pattern),
-                Some(_) => negated = true,
-            }
-        }
-        if negated || every {
-            // `!x` as one of several patterns is true for nearly every path.
-            let mut wide = Patterns { paths: vec!["**".to_owned()], ..Patterns::default() };
-            if every {
-                let list: Vec<String> =
-                    entries.iter().map(|(_, pattern)| pattern.clone()).collect();
-                let positive = list.iter().filter(|pattern| !pattern.starts_with('!')).count();
-                if positive <= 1 {
-                    wide = Patterns::ordered(&list);
-                    if wide.paths.is_empty() {
-                        wide.paths.push("**".to_owned());
-                    }
-                }
-            }
-            if wide.paths == ["**"] && wide.exclude.is_empty() {
-                wide.notes.push(
-                    "The list says `!…` or wants every pattern to match: `**` is wider.".to_owned(),
-                );
-            }
-            filter.patterns = wide;
-        }
-        let words: Vec<&str> = statuses.iter().flat_map(|status| status.split('|')).collect();
-        let known = |word: &&str| ["added", "modified", "deleted"].contains(&word.trim());
-        if statuses.len() == 1 && words.iter().all(known) {
-            filter.statuses = words.iter().map(|word| word.trim().to_owned()).collect();
-        } else if words.iter().any(|word| !word.is_empty()) {
-            filter
-                .patterns
-                .notes
-                .push("Kinds of change differ by pattern; here all of them count.".to_owned());
-        }
-        filter
-    }
-}
-
-/// The entries of a list, each with the kinds of change it counts for.
-fn flatten(node: &Yaml<'_>, entries: &mut Vec<(String, String)>) {
-    if let Some(list) = node.as_sequence() {
-        list.iter().for_each(|item| flatten(item, entries));
-    } else if let Some(mapping) = node.as_mapping() {
-        for (status, patterns) in mapping {
-            let status = text(status).unwrap_or_default();
-            entries.extend(texts(Some(patterns)).into_iter().map(|it| (status.clone(), it)));
-        }
-    } else if let Some(pattern) = text(node) {
-        entries.push((String::new(), pattern));
-    }
-}
-
-/// Whether an expression reads the output of that name.
-fn mentions(expression: &str, name: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    let dotted = format!(".{name}");
-    let by_dot = expression
-        .match_indices(&dotted)
-        .any(|(at, found)| !expression[at + found.len()..].starts_with(word));
-    by_dot || expression.contains(&format!("['{name}']"))
-}
-
-/// The lists that a job's condition asks for, as (job of the step, name).
-fn named_filters(condition: &str, filters: &BTreeMap<&str, Filters>) -> Vec<(String, String)> {
-    let mut named = BTreeSet::new();
-    for (job, filters) in filters {
-        if !condition.contains(&format!("needs.{job}.")) {
-            continue;
-        }
-        for (output, name) in &filters.outputs {
-            if mentions(condition, output) {
-                named.insert(((*job).to_owned(), name.clone()));
-            }
-        }
-    }
-    named.into_iter().collect()
-}
-
-/// Whether a condition says no more than that one or several lists matched.
-fn is_plain(condition: &str) -> bool {
-    let condition = condition.trim().trim_start_matches("${{").trim_end_matches("}}");
-    condition.split("||").all(|part| {
-        let part = part.trim().trim_start_matches('(').trim_end_matches(')');
-        let (name, value) = part.split_once("==").unwrap_or((part, "'true'"));
-        name.trim().starts_with("needs.")
-            && !name.contains(['&', '!'])
-            && ["'true'", "true"].contains(&value.trim())
-    })
-}
-
-fn job(
-    id: &str,
-    job: &Yaml<'_>,
-    ids: &BTreeMap<String, String>,
-    env: &[(String, String)],
-    filters: &BTreeMap<&str, Filters>,
-) -> JobDraft {
-    let name = get(job, "name").and_then(text).unwrap_or_else(|| id.to_owned());
-    let mut comment = Vec::new();
-    let condition = get(job, "if").and_then(text);
-    if let Some(condition) = &condition
-        && (!is_plain(condition) || named_filters(condition, filters).is_empty())
-    {
-        comment.push(format!("Ran only if `{}`; here it runs with its lane.", condition.trim()));
-    }
-    let machine = texts(get(job, "runs-on"));
-    if !machine.is_empty() && !machine.iter().all(|it| it.starts_with("ubuntu")) {
-        comment.push(format!("Ran on {}: give it a base with that placement.", machine.join(", ")));
-    }
-    if let Some(matrix) = matrix(job) {
-        comment.push(format!(
-            "Ran once for each of `{matrix}`; here it runs once: write a job for each, or a loop."
-        ));
-    } else if get(job, "strategy").is_some() {
-        comment.push("Not carried over: `strategy`.".to_owned());
-    }
-    for key in ["container", "services", "environment", "permissions", "concurrency"] {
-        if get(job, key).is_some() {
-            comment.push(format!("Not carried over: `{key}`."));
-        }
-    }
-    if let Some(other) = get(job, "uses").and_then(text) {
-        comment.push(format!("Not carried over: the reusable workflow `{other}`."));
-    }
-    let needs = texts(get(job, "needs")).iter().filter_map(|id| ids.get(id).cloned()).collect();
-    let mut script = String::new();
-    let mut clone = false;
-    for step in get(job, "steps").and_then(Yaml::as_sequence).into_iter().flatten() {
-        clone |= self::step(step, &mut script, &mut comment);
-    }
-    if script.contains("${{") {
-        comment.push("`${{ … }}` in the script is GitHub's; put the values there.".to_owned());
-    }
-    let command = if script.is_empty() {
-        comment.push(
-            "No step says what to run: put the command here. Until then it fails.".to_owned(),
-        );
-        CommandDraft::argv(&["false"])
-    } else {
-        CommandDraft::Shell(format!("set -eu\n{script}"))
+    let signed = |pattern: String| match pattern.strip_prefix('!') {
+        Some(rest) => (false, rest.to_owned()),
+        None => (true, pattern),
     };
-    let mut env: Vec<(String, String)> = [env, &pairs(get(job, "env"))].concat();
-    let secret = env.iter().any(|(_, value)| value.contains("${{"));
-    if secret {
-        comment.push(
-            "Variables with `${{ … }}` are left out; a secret goes into `secrets`.".to_owned(),
-        );
-        env.retain(|(_, value)| !value.contains("${{"));
-    }
-    let minutes = get(job, "timeout-minutes").and_then(Yaml::as_integer);
-    JobDraft {
-        id: ids.get(id).cloned().unwrap_or_else(|| id.to_owned()),
-        comment,
-        description: name,
-        command,
-        needs,
-        env: BTreeMap::from_iter(env).into_iter().collect(),
-        timeout_secs: minutes.and_then(|minutes| u64::try_from(minutes).ok()).map(|it| it * 60),
-        clone,
-        ..JobDraft::default()
-    }
-}
-
-/// Adds a step to the script; returns whether it is the checkout.
-fn step(step: &Yaml<'_>, script: &mut String, comment: &mut Vec<String>) -> bool {
-    if let Some(action) = get(step, "uses").and_then(text) {
-        if action.starts_with("actions/checkout") {
-            return true;
-        }
-        if !action.starts_with("dorny/paths-filter") {
-            comment.push(format!("Not carried over: the action `{action}`."));
-        }
-        return false;
-    }
-    let Some(run) = get(step, "run").and_then(text) else { return false };
-    let name = get(step, "name").and_then(text);
-    if let Some(name) = &name {
-        script.extend(["# ", &name.replace('\n', " "), "\n"]);
-    }
-    if let Some(condition) = get(step, "if").and_then(text) {
-        comment.push(format!("A step ran only if `{}`; here it always runs.", condition.trim()));
-    }
-    if let Some(shell) = get(step, "shell").and_then(text) {
-        comment.push(format!("A step ran in `{shell}`; here every step runs in /bin/sh."));
-    }
-    let dir = get(step, "working-directory").and_then(text);
-    let (known, other): (Vec<_>, Vec<_>) =
-        pairs(get(step, "env")).into_iter().partition(|(_, value)| !value.contains("${{"));
-    for (name, _) in other {
-        comment.push(format!("Not carried over: the variable `{name}` of a step."));
-    }
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
-    if dir.is_none() && known.is_empty() {
-        script.push_str(run.trim_end());
-    } else {
-        script.push_str("(\n");
-        if let Some(dir) = dir {
-            script.extend(["cd ", &quoted(&dir), "\n"]);
-        }
-        for (name, value) in known {
-            script.extend(["export ", &name, "=", &quoted(&value), "\n"]);
-        }
-        script.push_str(run.trim_end());
-        script.push_str("\n)");
-    }
-    script.push('\n');
-    false
+    let patterns: Vec<(bool, String)> = match (list("paths"), list("paths-ignore")) {
+        (Some(paths), _) => paths.into_iter().map(signed).collect(),
+        // What is ignored is everything taken back, in the same order.
+        (None, Some(ignored)) => std::iter::once((true, "**".to_owned()))
+            .chain(ignored.into_iter().map(signed).map(|(positive, it)| (!positive, it)))
+            .collect(),
+        (None, None) => return Starts::Always,
+    };
+    let selects = Selects::ordered(&patterns, &github::translate, tree.has_file);
+    comment.extend(selects.notes.clone());
+    Starts::For(Selects { notes: Vec::new(), ..selects })
 }

@@ -3,10 +3,18 @@
 //! What can be carried over is; what cannot is said in a comment at the lane or job it concerns.
 //! Where the other engine's meaning has no exact counterpart, the draft runs more, never less.
 
+mod conditions;
+mod dialect;
+mod evaluate;
+mod expression;
+mod filter;
+mod formula;
 pub mod github;
-mod patterns;
+mod lists;
+mod script;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 /// Why a file is no workflow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

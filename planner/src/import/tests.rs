@@ -142,7 +142,9 @@ jobs:
         ]
     );
     assert!(
-        drafted.manifest.contains("statuses = [\"added\", \"modified\"]"),
+        drafted
+            .manifest
+            .contains("statuses = [\"added\", \"modified\", \"type_changed\", \"submodule\"]"),
         "{}",
         drafted.manifest
     );
@@ -161,12 +163,12 @@ fn what_no_change_starts_is_named_and_left_out() {
         ("manual.yml", "on: workflow_dispatch\njobs: { a: { steps: [] } }\n"),
         (
             "docs.yml",
-            "on: { push: { paths-ignore: ['docs/**', 'x?.md'] } }\njobs: { b: { steps: [{ run: 'true' }] } }\n",
+            "on: { push: { paths-ignore: ['docs/**', '[^a].md'] } }\njobs: { b: { steps: [{ run: 'true' }] } }\n",
         ),
     ]);
     assert_eq!(shown(&catalog), [r#"docs Some({"**"}) -{"docs/**"} docs-b"#]);
     assert!(drafted.manifest.contains("manual.yml is started by no change and no schedule"));
-    assert!(drafted.manifest.contains("`!x?.md` has no counterpart and is left out."));
+    assert!(drafted.manifest.contains("`![^a].md` has no exact counterpart and is left out"));
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn what_every_pattern_must_match_and_what_none_may() {
         (lane("\"src/**\"", "\"**/*.md\", \"src/gen/**\""), false)
     );
     assert_eq!(list(every, "'!**/*.md'"), (lane("\"**\"", "\"**/*.md\""), false));
-    assert_eq!(list(every, "'src/**', '**/*.rs'"), (lane("\"**\"", ""), true));
+    assert_eq!(list(every, "'src/**', '**/*.rs'"), (lane("\"src/**/*.rs\"", ""), false));
     // With `some`, the default, `!…` is true for nearly every path.
     assert_eq!(list("base: main", "'src/**', '!**/*.md'"), (lane("\"**\"", ""), true));
 }
@@ -235,5 +237,182 @@ fn a_file_that_is_no_workflow_is_named() {
         let files = [("x.yml".to_owned(), text.to_owned())];
         let error = github::import(&files).expect_err("no workflow").to_string();
         assert!(error.starts_with("`x.yml` is not a workflow: "), "{error}");
+    }
+}
+
+/// The lanes of a workflow whose job `changes` has the lists, and whose job `it` has the condition.
+#[track_caller]
+fn by_condition(lists: &str, outputs: &str, condition: &str) -> Vec<String> {
+    let workflow = format!(
+        "on: [pull_request, push]\njobs:\n  changes:\n    outputs: {{ {outputs} }}\n    steps:\n      - id: f\n        \
+         uses: dorny/paths-filter@v3\n        with:\n          filters: |\n            {lists}\n      \
+         - id: decide\n        run: echo\n  it:\n    needs: changes\n    if: \"{condition}\"\n    \
+         steps: [{{ run: make }}]\n"
+    );
+    let (catalog, _) = imported(&[("ci.yml", &workflow)]);
+    let lanes = shown(&catalog)
+        .into_iter()
+        .map(|lane| lane.replace(" ci-changes,", " "))
+        .filter(|lane| lane.ends_with(" ci-it"));
+    lanes
+        .map(|lane| lane.split_once(' ').expect("an id").1.trim_end_matches(" ci-it").to_owned())
+        .collect()
+}
+
+#[test]
+fn conditions_are_evaluated_and_never_narrowed() {
+    let lists = "{ code: 'src/**', ci: 'Makefile', docs: 'docs/**' }";
+    let out = |name: &str| format!("{name}: '${{{{ steps.f.outputs.{name} }}}}'");
+    let plain =
+        [out("code"), out("ci"), out("docs"), "forced: '${{ steps.decide.outputs.code }}'".into()]
+            .join(", ");
+    let but_docs = [r#"Some({"**"}) -{"docs/**"}"#];
+    let always = ["None -{}"];
+    let code = [r#"Some({"src/**"}) -{}"#];
+    let both = [r#"Some({"Makefile", "src/**"}) -{}"#];
+    let cases: &[(&str, &[&str])] = &[
+        ("needs.changes.outputs.code == 'true'", &code),
+        ("needs.changes.outputs.code", &always),
+        ("fromJSON(needs.changes.outputs.code)", &code),
+        ("needs.changes.outputs.code == 'TRUE' || needs.changes.outputs.ci == 'true'", &both),
+        ("needs.changes.outputs.docs != 'true'", &but_docs),
+        ("needs.changes.outputs.docs == 'false'", &but_docs),
+        ("!(needs.changes.outputs.docs == 'true')", &but_docs),
+        ("!(needs.changes.outputs.code != 'true' && needs.changes.outputs.ci != 'true')", &both),
+        ("needs.changes.outputs.code == 'true' || needs.changes.outputs.forced == 'true'", &always),
+        ("needs.changes.outputs.code == 'true' || github.event_name == 'pull_request'", &always),
+        ("needs.changes.outputs.code == 'true' || github.event_name == 'schedule'", &code),
+        (
+            "needs.changes.outputs.code == 'true' || contains(github.event.pull_request.labels.*.name, 'ci')",
+            &always,
+        ),
+        ("needs.changes.outputs.code == 'true' && github.actor != 'bot'", &code),
+        ("needs.changes.outputs.forced == 'true'", &always),
+        ("always() && needs.changes.outputs.code == 'true'", &code),
+        (
+            "!cancelled() && needs.changes.result == 'success' && needs.changes.outputs.code == 'true'",
+            &code,
+        ),
+        ("success() && needs.changes.outputs.ci == 'true'", &[r#"Some({"Makefile"}) -{}"#]),
+        ("failure()", &always),
+        ("a ==== b", &always),
+    ];
+    for (condition, expected) in cases {
+        assert_eq!(by_condition(lists, &plain, condition), *expected, "{condition}");
+    }
+    let joined = "x: \"${{ steps.f.outputs.code == 'true' || steps.f.outputs.ci == 'true' }}\"";
+    assert_eq!(by_condition(lists, joined, "needs.changes.outputs.x == 'true'"), both);
+    let negated = "x: \"${{ steps.f.outputs.docs != 'true' }}\"";
+    assert_eq!(by_condition(lists, negated, "needs.changes.outputs.x == 'true'"), but_docs);
+    let changes = "x: '${{ steps.f.outputs.changes }}'";
+    assert_eq!(
+        by_condition(lists, changes, "contains(fromJSON(needs.changes.outputs.x), 'code')"),
+        code
+    );
+    assert_eq!(
+        by_condition(lists, changes, "needs.changes.outputs.x != '[]'"),
+        [r#"Some({"Makefile", "docs/**", "src/**"}) -{}"#]
+    );
+}
+
+#[test]
+fn a_gate_waits_for_what_runs_and_pulls_nothing_in() {
+    let (catalog, drafted) = imported(&[(
+        "ci.yml",
+        r#"
+on: pull_request
+jobs:
+  changes:
+    outputs: { heavy: "${{ steps.f.outputs.heavy }}" }
+    steps:
+      - { id: f, uses: dorny/paths-filter@v3, with: { filters: "heavy: ['src/**']\n" } }
+  heavy:
+    needs: changes
+    if: needs.changes.outputs.heavy == 'true'
+    steps: [{ run: make heavy }]
+  gate:
+    needs: [changes, heavy]
+    if: always()
+    steps:
+      - if: contains(needs.*.result, 'failure')
+        run: exit 1
+"#,
+    )]);
+    assert_eq!(
+        shown(&catalog),
+        [r#"ci-heavy-lane Some({"src/**"}) -{} ci-heavy"#, "ci-gate-lane None -{} ci-gate"]
+    );
+    assert!(drafted.manifest.contains("after = [\"ci-heavy-lane\"]"), "{}", drafted.manifest);
+    assert!(!drafted.catalog.contains("needs ="), "{}", drafted.catalog);
+    assert!(!drafted.catalog.contains("exit 1") && drafted.catalog.contains("argv = [\"true\"]"));
+}
+
+#[test]
+fn order_decides_in_paths_and_in_what_is_ignored() {
+    let lanes = |key: &str, list: &str| {
+        let workflow = format!(
+            "on: {{ push: {{ {key}: {list} }} }}\njobs: {{ j: {{ steps: [{{ run: make }}] }} }}\n"
+        );
+        let (catalog, _) = imported(&[("w.yml", &workflow)]);
+        let lane = |lane: String| {
+            lane.split_once(' ').expect("an id").1.trim_end_matches(" w-j").to_owned()
+        };
+        shown(&catalog).into_iter().map(lane).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lanes("paths", "['a/**', '!a/README.md', 'b/**']"),
+        [r#"Some({"a/**", "b/**"}) -{"a/README.md"}"#]
+    );
+    assert_eq!(
+        lanes("paths-ignore", "['docs/**', '!docs/requirements.txt']"),
+        [r#"Some({"**"}) -{"docs/**"}"#, r#"Some({"docs/requirements.txt"}) -{}"#]
+    );
+    for ignored in ["['/docs/**']", "['./docs/**']"] {
+        assert_eq!(lanes("paths-ignore", ignored), [r#"Some({"**"}) -{}"#]);
+    }
+    assert_eq!(lanes("paths", "['src/**', '!/src/gen/**']"), [r#"Some({"src/**"}) -{}"#]);
+    assert_eq!(
+        lanes("paths-ignore", "['{docs,src}/**']"),
+        [r#"Some({"**"}) -{"\\{docs,src\\}/**"}"#]
+    );
+}
+
+#[test]
+fn lists_may_stand_in_a_file_and_a_called_workflow_is_followed() {
+    let files = [(
+        "ci.yml".to_owned(),
+        r#"
+on: pull_request
+jobs:
+  changes:
+    outputs: { src: "${{ steps.f.outputs.src }}" }
+    steps: [{ id: f, uses: acme/paths-filter@v1, with: { filters: .github/filters.yml } }]
+  call:
+    needs: changes
+    uses: ./.github/workflows/unit.yml
+    with: { run: "${{ needs.changes.outputs.src == 'true' }}" }
+"#
+        .to_owned(),
+    )];
+    let read = |path: &str| match path {
+        ".github/filters.yml" => Some("src: ['src/[id]/**', 'f{1..3}.txt']\n".to_owned()),
+        ".github/workflows/unit.yml" => Some(
+            "on: { workflow_call: { inputs: { run: { type: boolean } } } }\n\
+             jobs: { unit: { if: inputs.run, steps: [{ run: make }] } }\n"
+                .to_owned(),
+        ),
+        _ => None,
+    };
+    let tree = github::Tree { read: &read, has_file: &|_| false };
+    let files = github::import_from(&files, &tree).expect("a workflow").files();
+    let drafted = Drafted { manifest: files.manifest, catalog: files.catalog };
+    let catalog = lanes::load(&drafted, "m", "c").expect("definitions");
+    let lane = &catalog[catalog.lane_indices().next().expect("a lane")];
+    assert_eq!(lane.id.as_str(), "ci-src");
+    let globs: Vec<_> =
+        lane.filter.paths.iter().flatten().map(|it| catalog.globs().text(it.glob)).collect();
+    for path in ["src/i/a", "src/[id]/p.ts", "f2.txt"] {
+        let hit = |glob: &&str| Glob::new(glob).expect("a glob").is_match(path.as_bytes());
+        assert!(globs.iter().any(hit), "{path}: {globs:?}");
     }
 }

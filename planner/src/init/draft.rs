@@ -23,6 +23,8 @@ pub struct Draft {
     pub lanes: Vec<LaneDraft>,
     /// What stands at the end of the manifest.
     pub closing: Vec<String>,
+    /// Jobs that stand for work that could not be carried over, and fail.
+    pub placeholders: usize,
     /// What a changed path selects that nothing covers; a comment says why.
     pub unmatched_runs_all: bool,
 }
@@ -50,6 +52,8 @@ pub struct LaneDraft {
     pub statuses: Vec<String>,
     /// The key of `inputs` and its packages.
     pub inputs: Option<(&'static str, Vec<String>)>,
+    /// Lanes that it waits for, where they are selected.
+    pub after: Vec<String>,
     /// At most one node of it at a time.
     pub concurrency_group: Option<String>,
     /// In order; at least one, unless it runs the target of another lane.
@@ -196,6 +200,9 @@ impl Draft {
             }
             if !lane.statuses.is_empty() {
                 out.list("statuses", &lane.statuses);
+            }
+            if !lane.after.is_empty() {
+                out.list("after", &lane.after);
             }
             if let Some(group) = &lane.concurrency_group {
                 out.pair("concurrency_group", group);
