@@ -132,7 +132,7 @@ impl<'a> Workflow<'a> {
                 Part::Plain(text) => out.push_str(text),
                 Part::Expression(inside) => {
                     let value =
-                        expression::parse(inside).map(|it| evaluate(&it, &context).as_text());
+                        expression::parse(inside).map(|it| evaluate(&it, &context).into_text());
                     match value {
                         Some(Value::Text(text)) => out.push_str(&text),
                         _ => out.extend(["${{", inside, "}}"]),
@@ -170,7 +170,7 @@ impl<'a> Workflow<'a> {
         let part = |part: &Part<'_>| match part {
             Part::Plain(text) => Value::text(text),
             Part::Expression(inside) => match expression::parse(inside) {
-                Some(parsed) => evaluate(&parsed, context).as_text(),
+                Some(parsed) => evaluate(&parsed, context).into_text(),
                 None => unknown(format!("`{}`", inside.trim())),
             },
         };

@@ -16,12 +16,12 @@ pub(super) enum Value {
     Bool(bool),
     Number(f64),
     Text(String),
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// The names of the lists that match, as JSON or as a list.
     Names(Vec<(String, Atom)>),
     Unknown(Unknown),
     /// The first when the condition holds, else the second.
-    Choice(Formula, Box<Value>, Box<Value>),
+    Choice(Formula, Box<Self>, Box<Self>),
 }
 
 /// A value that is not known.
@@ -104,7 +104,7 @@ impl Value {
     }
 
     /// The value where a text is expected, as in an output.
-    pub(super) fn as_text(self) -> Self {
+    pub(super) fn into_text(self) -> Self {
         self.map(&|leaf| match leaf {
             Self::Null => Self::text(""),
             Self::Bool(value) => Self::Text(value.to_string()),
@@ -275,9 +275,9 @@ fn call(
             evaluate(within, context).with(&item, &|within, item| contains(within, item, &why))
         }
         ("startswith" | "endswith", [text, part]) => {
-            let part = evaluate(part, context).as_text();
+            let part = evaluate(part, context).into_text();
             let starts = name == "startswith";
-            evaluate(text, context).as_text().with(&part, &|text, part| match (text, part) {
+            evaluate(text, context).into_text().with(&part, &|text, part| match (text, part) {
                 (Value::Text(text), Value::Text(part)) => {
                     let (text, part) = (text.to_lowercase(), part.to_lowercase());
                     Value::Bool(if starts {

@@ -16,15 +16,15 @@ pub(super) enum Expression {
     /// The name of a context.
     Context(String),
     /// `of.name`; `*` for all.
-    Field(Box<Expression>, String),
+    Field(Box<Self>, String),
     /// `of[index]`.
-    At(Box<Expression>, Box<Expression>),
+    At(Box<Self>, Box<Self>),
     /// A function, its name in lower case.
-    Call(String, Vec<Expression>),
+    Call(String, Vec<Self>),
     /// `!of`.
-    Not(Box<Expression>),
+    Not(Box<Self>),
     /// Two operands.
-    Both(Operator, Box<Expression>, Box<Expression>),
+    Both(Operator, Box<Self>, Box<Self>),
 }
 
 /// What stands between two operands, weakest first.

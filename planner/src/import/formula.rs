@@ -18,9 +18,9 @@ pub(super) enum Formula {
     Maybe(String),
     /// A changed path is in the list.
     List(Atom),
-    Not(Box<Formula>),
-    All(Vec<Formula>),
-    Any(Vec<Formula>),
+    Not(Box<Self>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
 }
 
 /// Lists that match and lists that do not, all of them.

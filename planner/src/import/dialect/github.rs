@@ -4,7 +4,7 @@
 //! text at all, `?` and `+` repeat the character before, `[…]` is one of some letters or digits,
 //! a backslash makes the next character plain. Everything else, braces too, is itself.
 
-use super::{MOST, Piece, Translation, globs_of, picomatch};
+use super::{MOST, Piece, Translation, globs_of, picomatch, single_stars};
 
 /// Translates one pattern; a `!` in front is the caller's.
 pub(in crate::import) fn translate(pattern: &str) -> Translation {
@@ -86,7 +86,12 @@ fn sequences(pattern: &str) -> Option<(Vec<Vec<Piece>>, bool)> {
             (None, _) => vec![vec![piece]],
             (Some(_), Piece::Char('/')) => return None,
             (Some(_), Piece::Star | Piece::Deep) => vec![vec![piece]],
-            (Some('?'), _) if letters.get(at - 1) == Some(&'?') => vec![vec![piece], Vec::new()],
+            (Some('?'), _) if letters.get(at - 1) == Some(&'?') => {
+                // Without it, a `**` beside it may stand alone, which is something else.
+                widened |= all.iter().any(|head| head.last() == Some(&Piece::Deep))
+                    || letters[at..].starts_with(&['*', '*']);
+                vec![vec![piece], Vec::new()]
+            }
             (Some(_), _) => {
                 widened = true;
                 vec![vec![piece, Piece::Star]]
@@ -181,17 +186,6 @@ fn whole(
     let below = [start.as_slice(), &between[..2]].concat();
     sequence.push(Piece::Either(vec![start, below]));
     Some(single_stars(&sequence))
-}
-
-fn single_stars(sequence: &[Piece]) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
-    for piece in sequence {
-        if *piece == Piece::Star && pieces.last() == Some(&Piece::Star) {
-            continue;
-        }
-        pieces.push(piece.clone());
-    }
-    pieces
 }
 
 fn class(items: &[char]) -> Option<Piece> {

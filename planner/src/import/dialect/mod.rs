@@ -5,6 +5,8 @@
 
 pub(super) mod github;
 pub(super) mod picomatch;
+#[cfg(test)]
+mod tests;
 
 use lanes::glob;
 
@@ -72,7 +74,7 @@ pub(super) enum Piece {
     /// What stands between the brackets of a class, as we write it.
     Class(String),
     /// Alternatives.
-    Either(Vec<Vec<Piece>>),
+    Either(Vec<Vec<Self>>),
 }
 
 /// Returns sequences without alternatives; nothing when there are too many.
@@ -172,4 +174,16 @@ fn globs_of(pieces: &[Piece]) -> Option<Vec<String>> {
 
 fn chars(text: &str) -> Vec<Piece> {
     text.chars().map(Piece::Char).collect()
+}
+
+/// A star beside a star says nothing.
+fn single_stars(sequence: &[Piece]) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for piece in sequence {
+        if *piece == Piece::Star && pieces.last() == Some(&Piece::Star) {
+            continue;
+        }
+        pieces.push(piece.clone());
+    }
+    pieces
 }

@@ -5,7 +5,7 @@
 //! alternative are two characters, `**` inside a name is `*`, `a/**` matches a file `a`, and a
 //! pattern always matches the path that is spelled like it.
 
-use super::{Piece, Translation, chars, globs_of};
+use super::{Piece, Translation, chars, globs_of, single_stars};
 
 /// What picomatch takes for part of a regular expression inside a class.
 const OF_REGEX: &str = "-*+?.^${}(|)[]\\";
@@ -34,11 +34,23 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
             ),
         );
     }
+    if text.starts_with('!') {
+        return Translation::cannot(pattern, "");
+    }
     let letters: Vec<char> = text.chars().collect();
+    // Its fast path for `**.ext`, which is what `**.md` in a directory is not.
+    if let Some(name) = text.strip_prefix("**.")
+        && name
+            .split('.')
+            .all(|it| !it.is_empty() && it.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+    {
+        return Translation::same(vec![format!("**/*.{name}")]);
+    }
     let read = Reader { letters: &letters }.sequence(0, letters.len(), true);
     let same = read.as_ref().and_then(|pieces| globs_of(pieces)).map(|mut globs| {
         // Whatever it means, it also matches the path that is spelled like it.
-        if let Some(mut spelled) = globs_of(&chars(text))
+        if text == pattern
+            && let Some(mut spelled) = globs_of(&chars(text))
             && !globs.iter().any(|glob| matches(glob, text))
         {
             globs.append(&mut spelled);
@@ -58,7 +70,45 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
         }
         _ => Vec::new(),
     };
-    Translation { same: Some(same), wider: None, itself }
+    // Here `?` and `[!…]` are one byte, there one character.
+    let wider = read.as_deref().filter(|pieces| pieces.iter().any(counts_bytes)).map(|pieces| {
+        let widened: Vec<Piece> = pieces.iter().map(widened).collect();
+        let widened = globs_of(&single_stars(&widened)).unwrap_or_else(|| vec!["**".to_owned()]);
+        let reason = format!(
+            "`{pattern}` counts characters, where a glob here counts bytes: `{}` is wider.",
+            widened.join("`, `")
+        );
+        ([widened, same.clone()].concat(), reason)
+    });
+    let itself = match (&wider, itself.is_empty()) {
+        (Some((globs, _)), false) => {
+            let above = globs.iter().filter_map(|glob| glob.strip_suffix("/**").map(str::to_owned));
+            above.collect()
+        }
+        _ => itself,
+    };
+    Translation { same: Some(same), wider, itself }
+}
+
+fn counts_bytes(piece: &Piece) -> bool {
+    match piece {
+        Piece::Any => true,
+        Piece::Class(items) => items.starts_with('!'),
+        Piece::Either(list) => list.iter().flatten().any(counts_bytes),
+        _ => false,
+    }
+}
+
+fn widened(piece: &Piece) -> Piece {
+    match piece {
+        Piece::Either(list) => Piece::Either(
+            list.iter()
+                .map(|one| single_stars(&one.iter().map(widened).collect::<Vec<_>>()))
+                .collect(),
+        ),
+        piece if counts_bytes(piece) => Piece::Star,
+        piece => piece.clone(),
+    }
 }
 
 fn matches(glob: &str, path: &str) -> bool {
@@ -78,10 +128,14 @@ impl Reader<'_> {
             let next = letters.get(at + 1).copied().filter(|_| at + 1 < end);
             match letters[at] {
                 '\\' => {
-                    pieces.push(Piece::Char(next.unwrap_or('\\')));
+                    // Before anything but a sign it is a regular expression's.
+                    pieces.push(Piece::Char(
+                        next.filter(|c| c.is_ascii_punctuation() && !"\\/".contains(*c))?,
+                    ));
                     at += 2;
                 }
                 '"' | '|' | ')' => return None,
+                '+' if next == Some('+') => return None,
                 '@' | '!' | '?' | '*' | '+' if next == Some('(') => {
                     let close = self.close(at + 1, end, '(', ')')?;
                     pieces.push(self.extended(letters[at], at + 2, close)?);
@@ -91,30 +145,16 @@ impl Reader<'_> {
                     at = close + 1;
                 }
                 '(' => return None,
-                '[' => match self.class(at, end) {
-                    Some(found) => {
-                        let (piece, behind) = found?;
-                        if letters.get(behind).is_some_and(|c| "+{".contains(*c)) {
-                            return None;
-                        }
-                        pieces.push(piece);
-                        at = behind;
+                '[' => {
+                    let (piece, behind) = self.class(at, end)?;
+                    if letters.get(behind).is_some_and(|c| "+{".contains(*c)) {
+                        return None;
                     }
-                    None => {
-                        pieces.push(Piece::Char('['));
-                        at += 1;
-                    }
-                },
+                    pieces.push(piece);
+                    at = behind;
+                }
                 '{' => {
-                    let Some(close) = self.close(at, end, '{', '}') else {
-                        let rest: String = letters[at..end].iter().collect();
-                        if rest.contains(',') || rest.contains("..") {
-                            return None;
-                        }
-                        pieces.push(Piece::Char('{'));
-                        at += 1;
-                        continue;
-                    };
+                    let close = self.close(at, end, '{', '}')?;
                     if letters.get(close + 1) == Some(&'+') {
                         return None;
                     }
@@ -134,7 +174,10 @@ impl Reader<'_> {
                         || (pieces.is_empty() && starts))
                         && letters[at + run..].first().is_none_or(|c| *c == '/')
                         && run >= 2;
-                    if run == 1 && matches!(pieces.last(), Some(Piece::Star)) {
+                    let opens = |c: &char| "{[@+!?\\".contains(*c);
+                    if (run > 1 && !whole && letters.get(at + run).is_some_and(opens))
+                        || matches!(pieces.last(), Some(Piece::Star))
+                    {
                         return None;
                     }
                     // Three stars are a name, however they stand.
@@ -229,27 +272,33 @@ impl Reader<'_> {
         Some(Piece::Either(list))
     }
 
-    /// Reads a class: nothing where `[` is a character; within, nothing where it is beyond us.
-    fn class(&self, at: usize, end: usize) -> Option<Option<(Piece, usize)>> {
+    /// Reads a class, which `^` alone negates; nothing where it is beyond us.
+    fn class(&self, at: usize, end: usize) -> Option<(Piece, usize)> {
         let behind = &self.letters[at + 1..end];
         let length = behind.iter().position(|c| *c == ']')?;
         let inside: String = behind[..length].iter().collect();
         let close = at + 1 + length + 1;
-        let negated = inside.starts_with(['!', '^']);
+        let negated = inside.starts_with('^');
         let items = inside.get(usize::from(negated)..).unwrap_or_default();
-        let letter = |c: char| c.is_ascii_graphic() && !"\\/[]^!".contains(c);
+        let letter = |c: char| c.is_ascii_graphic() && !"\\/[]^".contains(c);
         if items.is_empty() || !items.chars().all(letter) || !in_order(items) {
-            return Some(None);
+            return None;
         }
         if negated {
-            return Some(Some((Piece::Class(format!("!{items}")), close)));
+            return Some((Piece::Class(format!("!{items}")), close));
         }
-        let class = Piece::Class(items.to_owned());
+        // Here `!` would negate if it stood first.
+        let plain = items.trim_start_matches('!');
+        let class = match (plain.len() < items.len(), plain.is_empty()) {
+            (true, true) => Piece::Char('!'),
+            (true, false) => Piece::Class(format!("{plain}!")),
+            _ => Piece::Class(items.to_owned()),
+        };
         if items.contains(|c| OF_REGEX.contains(c)) {
-            return Some(Some((class, close)));
+            return Some((class, close));
         }
         let spelled = chars(&format!("[{items}]"));
-        Some(Some((Piece::Either(vec![vec![class], spelled]), close)))
+        Some((Piece::Either(vec![vec![class], spelled]), close))
     }
 }
 

@@ -1,0 +1,233 @@
+//! Random patterns of each dialect against random paths: nothing is ever narrower.
+
+#![expect(clippy::disallowed_methods, reason = "the real matcher is a program")]
+#![expect(clippy::print_stderr, reason = "a test that skips says why")]
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use lanes::glob::Glob;
+
+use super::{Translation, github, picomatch};
+
+/// Numbers that are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % limit
+    }
+
+    fn joined(&mut self, of: &[&str], most: usize) -> String {
+        (0..=self.below(most)).map(|_| of[self.below(of.len())]).collect()
+    }
+
+    fn path(&mut self) -> String {
+        let letters =
+            ["a", "b", "ab", "1", "2", ".", "-", "[ab]", "{a}", "{a,b}", "+", "@", "é", "aa"];
+        let mut path: Vec<String> = Vec::new();
+        for _ in 0..=self.below(3) {
+            let name = self.joined(&letters, 3);
+            path.push(if [".", ".."].contains(&name.as_str()) { "a".to_owned() } else { name });
+        }
+        path.join("/")
+    }
+}
+
+/// Paths that a pattern is likely to be about: its own text with the signs read in some way.
+fn near(pattern: &str, numbers: &mut Numbers) -> String {
+    let mut path = String::new();
+    for c in pattern.chars() {
+        match c {
+            '*' | '?' => path.push_str(["", "a", "b", "a/b", "ab"][numbers.below(5)]),
+            '[' | ']' | '{' | '}' | ',' | '!' | '\\' | '+' | '(' | ')' | '|'
+                if numbers.below(3) > 0 => {}
+            c => path.push(c),
+        }
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !["", ".", ".."].contains(part)).collect();
+    if parts.is_empty() { "a".to_owned() } else { parts.join("/") }
+}
+
+/// Pairs of a pattern and a path; a pattern comes with several.
+fn pairs(signs: &[&str], count: usize) -> Vec<(String, String)> {
+    let mut numbers = Numbers(7);
+    let mut pairs = Vec::with_capacity(count);
+    while pairs.len() < count {
+        let pattern = numbers.joined(signs, 6);
+        if pattern.starts_with('!') || pattern.trim_matches(['.', '/']).is_empty() {
+            continue;
+        }
+        for turn in 0..10 {
+            let path = if turn < 6 { near(&pattern, &mut numbers) } else { numbers.path() };
+            pairs.push((pattern.clone(), path));
+        }
+    }
+    pairs
+}
+
+/// Compares with the answers of a real matcher; returns how many it matched.
+#[track_caller]
+fn compare(
+    pairs: &[(String, String)],
+    answers: &[bool],
+    translate: fn(&str) -> Translation,
+) -> usize {
+    let mut narrower: Vec<String> = Vec::new();
+    let mut last: Option<(&str, Translation, Vec<Glob>, Vec<Glob>)> = None;
+    let globs = |list: &[String]| -> Vec<Glob> {
+        list.iter().map(|glob| Glob::new(glob).expect("a glob that loads")).collect()
+    };
+    for ((pattern, path), real) in pairs.iter().zip(answers) {
+        if last.as_ref().is_none_or(|(known, ..)| *known != pattern) {
+            let found = translate(pattern);
+            let include = globs(&[found.include(), &found.itself].concat());
+            let same = globs(found.same.as_deref().unwrap_or_default());
+            last = Some((pattern, found, include, same));
+        }
+        let (_, found, include, same) = last.as_ref().expect("just set");
+        let is = |list: &[Glob]| list.iter().any(|glob| glob.is_match(path.as_bytes()));
+        if *real && !is(include) {
+            narrower.push(format!("`{pattern}` matches `{path}`: {found:?}"));
+        }
+        // What is excluded must be excluded there, too.
+        if !*real && is(same) {
+            narrower.push(format!("`!{pattern}` does not exclude `{path}`: {found:?}"));
+        }
+    }
+    let shown = &narrower[..narrower.len().min(12)];
+    assert!(narrower.is_empty(), "{} narrower, such as\n{}", narrower.len(), shown.join("\n"));
+    answers.iter().filter(|answer| **answer).count()
+}
+
+/// Where `scripts/bootstrap validators` put it.
+fn real_picomatch() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let there = home.join(".cache/forge-lanes/validators/node_modules/picomatch");
+    if there.is_dir() {
+        return Some(there);
+    }
+    let why = format!("no picomatch in {}: run scripts/bootstrap validators", there.display());
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+    None
+}
+
+fn ask(picomatch: &Path, pairs: &[(String, String)]) -> Vec<bool> {
+    let program = format!(
+        "const match = require({:?}), known = new Map();\
+         const pairs = JSON.parse(require('fs').readFileSync(0, 'utf8'));\
+         console.log(JSON.stringify(pairs.map(([pattern, path]) => {{\
+         if (!known.has(pattern)) known.set(pattern, match(pattern, {{ dot: true }}));\
+         return known.get(pattern)(path) }})))",
+        picomatch.display().to_string()
+    );
+    let mut child = Command::new("node")
+        .args(["-e", &program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node starts");
+    let mut stdin = child.stdin.take().expect("it was piped");
+    let input = serde_json::to_vec(pairs).expect("texts");
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("node ends");
+    feeder.join().expect("no panic").expect("node reads its input");
+    serde_json::from_slice(&output.stdout).expect("a list of answers")
+}
+
+#[test]
+fn nothing_that_picomatch_matches_is_missed() {
+    let Some(there) = real_picomatch() else { return };
+    let signs = [
+        "a", "b", "ab", "1", "/", "/", "*", "**", "**/", "/**", "?", "[ab]", "[!a]", "[a-c]",
+        "[id]", "{a,b}", "{a,}", "{a}", "{1..3}", "{a/b,c}", "+", ".", "-", "!", "\\", "@(a|b)",
+        "./", "\\*", "é", "(a)", "|", ",", "[", "{", "}",
+    ];
+    let pairs = pairs(&signs, 100_000);
+    let matched = compare(&pairs, &ask(&there, &pairs), picomatch::translate);
+    assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+/// GitHub's documentation ("Filter pattern cheat sheet"), as a matcher that tries everything.
+fn documented(pattern: &[char], path: &[char]) -> bool {
+    let Some(&first) = pattern.first() else { return path.is_empty() };
+    if first == '*' {
+        let run = pattern.iter().take_while(|c| **c == '*').count();
+        let rest = &pattern[run..];
+        // `**/` is any number of directories, none too.
+        if run > 1 && rest.first() == Some(&'/') && documented(&rest[1..], path) {
+            return true;
+        }
+        for end in 0..=path.len() {
+            if run == 1 && end > 0 && path[end - 1] == '/' {
+                return false;
+            }
+            if documented(rest, &path[end..]) {
+                return true;
+            }
+        }
+        return false;
+    }
+    let (length, is): (usize, Box<dyn Fn(char) -> bool>) = match first {
+        '\\' if pattern.len() > 1 => {
+            let plain = pattern[1];
+            (2, Box::new(move |c| c == plain))
+        }
+        '[' => {
+            let Some(end) = pattern.iter().position(|c| *c == ']') else { return false };
+            let items: Vec<char> = pattern[1..end].to_vec();
+            let is = move |c: char| {
+                let range = |at: usize| items[at] <= c && c <= items[at + 2];
+                (c != '-' && items.contains(&c))
+                    || (0..items.len().saturating_sub(2))
+                        .any(|at| items[at + 1] == '-' && range(at))
+            };
+            (end + 1, Box::new(is))
+        }
+        plain => (1, Box::new(move |c| c == plain)),
+    };
+    let rest = &pattern[length..];
+    let one = |rest: &[char]| path.first().is_some_and(|c| is(*c)) && documented(rest, &path[1..]);
+    match rest.first() {
+        Some('?') => one(&rest[1..]) || documented(&rest[1..], path),
+        Some('+') => {
+            let many = path.iter().take_while(|c| is(**c)).count();
+            (1..=many).any(|count| documented(&rest[1..], &path[count..]))
+        }
+        _ => one(rest),
+    }
+}
+
+#[test]
+fn nothing_that_githubs_documentation_matches_is_missed() {
+    let matches = |pattern: &str, path: &str| {
+        let letters = |text: &str| text.chars().collect::<Vec<_>>();
+        documented(&letters(pattern), &letters(path))
+    };
+    // The examples of the documentation.
+    for (pattern, path) in [
+        ("*.jsx?", "page.js"),
+        ("**.js", "src/js/app.js"),
+        ("docs/**/*.md", "docs/README.md"),
+        ("**/docs/**", "dir/docs/my-file.txt"),
+        ("**/*src/**", "my-src/code/js/app.js"),
+        ("[CB]at", "Bat"),
+        ("**/README.md", "README.md"),
+    ] {
+        assert!(matches(pattern, path), "{pattern} {path}");
+    }
+    let signs = [
+        "a", "b", "ab", "1", "/", "/", "*", "**", "**/", "/**", "a?", "a+", "[ab]", "[a-c]",
+        "[0-9]?", "{a,b}", ".", "-", "@", "(a)", "\\*", "\\[", "\\?", "é",
+    ];
+    let pairs = pairs(&signs, 100_000);
+    let answers: Vec<bool> = pairs.iter().map(|(pattern, path)| matches(pattern, path)).collect();
+    let matched = compare(&pairs, &answers, github::translate);
+    assert!(matched > 5_000, "only {matched} pairs match");
+}
