@@ -21,6 +21,7 @@ mod list;
 mod naive;
 mod npm_packages;
 mod packages;
+mod passed_history;
 mod program;
 mod refusals;
 mod sandbox;
