@@ -6,7 +6,10 @@
 //! job: either it is planned, or what it is about is, to the byte, what it passed with at a commit
 //! that head builds upon. `FORGE_LANES_HISTORIES=10000` plays more of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use git2::{Oid, Time};
 use planner::{
@@ -265,10 +268,12 @@ fn tree_of(repository: &git2::Repository, state: &State) -> Oid {
     let command = |job: usize| format!("[\"run\", \"{}\"]", state[job].1);
     let mut manifest = "version = 1\n".to_owned();
     for (job, id) in JOBS.iter().enumerate().take(2) {
-        manifest += &format!(
+        write!(
+            manifest,
             "[[branch.lanes]]\nid = \"{id}\"\npaths = [\"{id}/**\"]\ncommand = {}\n",
             command(job)
-        );
+        )
+        .expect("a string takes it");
     }
     manifest +=
         "[[branch.lanes]]\nid = \"both\"\ntarget = \"t\"\npaths = [\"one/**\", \"two/**\"]\n";
@@ -277,11 +282,13 @@ fn tree_of(repository: &git2::Repository, state: &State) -> Oid {
         timeout_secs = 9\n[[targets]]\nid = \"t\"\ndescription = \"two\"\n"
             .to_owned();
     for (job, id) in JOBS.iter().enumerate().skip(2) {
-        catalog += &format!(
+        write!(
+            catalog,
             "[[targets.jobs]]\nid = \"{id}\"\nbase = \"host\"\npaths = [\"{id}/**\"]\n\
              command = {{ argv = {} }}\n",
             command(job)
-        );
+        )
+        .expect("a string takes it");
     }
     let directory = |files: &[(&str, String)]| {
         let mut tree = repository.treebuilder(None).expect("a tree");
