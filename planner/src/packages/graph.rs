@@ -80,7 +80,7 @@ impl Dependency {
 pub struct LockAt {
     /// The lock file; it need not be there.
     pub path: String,
-    /// How the lock file calls the package: see [`super::lock::Lock::package`].
+    /// How the lock file calls the package: see `super::lock::Lock::package`.
     pub key: String,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reads manifests of packages and lock files out of the tree being planned and nothing else: no
 //! package manager runs, nothing is downloaded, no registry is asked. [`derive`] turns a lane's
-//! `inputs` into path filters, and into the parts of shared files that count for it; [`changed`]
+//! `inputs` into path filters, and into the parts of shared files that count for it; `changed`
 //! says which of those parts differ between a base and head.
 //!
 //! Where manifests leave a doubt (two packages of one name, a dependency that a feature or a
@@ -13,27 +13,27 @@
 //! | --- | --- |
 //! | [`tree`] | what a tree answers; links followed, ignored manifests left out |
 //! | [`graph`] | packages, the things they depend on, what one reaches |
-//! | [`links`] | symbolic links in a package that lead out of it |
+//! | `links` | symbolic links in a package that lead out of it |
 //! | [`derive`] | lanes' `inputs` to paths, locks and entries; what is wrong with them |
-//! | [`lock`] | a lock file as a graph of entries; two of them compared |
-//! | [`changed`] | which lanes the entries that differ belong to |
-//! | [`cargo`], [`npm`] and one more per kind | the format of one kind's manifests and locks |
+//! | `lock` | a lock file as a graph of entries; two of them compared |
+//! | `changed` | which lanes the entries that differ belong to |
+//! | `cargo`, `npm` and one more per kind | the format of one kind's manifests and locks |
 //!
 //! # A further kind
 //!
-//! A file beside this one and a line in [`KINDS`]; the key of `inputs` is there for all seven. The
-//! file has two functions, which are the fields of [`Kind`]:
+//! A file beside this one and a line in `KINDS`; the key of `inputs` is there for all seven. The
+//! file has two functions, which are the fields of `Kind`:
 //!
 //! - `read(&Manifests) -> Result<Packages, TreeError>` inserts a [`Package`] for everything that a
-//!   lane may name. It reads by [`Manifests::text`] (which follows links and leaves out what
-//!   `ignore_manifests` names) and [`Manifests::list`] or [`Manifests::matching`], and starts at
-//!   the root; only when [`Packages::has`] does not find all [`Manifests::wanted`] names it looks
+//!   lane may name. It reads by `Manifests::text` (which follows links and leaves out what
+//!   `ignore_manifests` names) and `Manifests::list` or `Manifests::matching`, and starts at
+//!   the root; only when [`Packages::has`] does not find all `Manifests::wanted` names it looks
 //!   at every manifest of the tree. It fails only when the repository cannot be read: a manifest
 //!   that is broken is [`Packages::unreadable`], one that leads where nothing can be followed
 //!   [`Packages::unfollowed`] together with a dependency on [`To::Anything`] where something of the
 //!   tree may be behind it.
-//! - A path in a manifest goes through [`Manifests::lead`]: every link on the way and what is at
-//!   the end ([`End`]) become dependencies, a package where there is a manifest, else the
+//! - A path in a manifest goes through `Manifests::lead`: every link on the way and what is at
+//!   the end (`End`) become dependencies, a package where there is a manifest, else the
 //!   directory, file or submodule; a path that is missing is watched as a directory and is
 //!   `unfollowed`.
 //! - Versions that packages share (`[workspace.dependencies]`, catalogs) are [`Package::entries`]

@@ -1,6 +1,6 @@
 //! The tree as readers of packages see it: texts, directories, and where a path leads.
 //!
-//! [`ManifestTree`] is what a tree must answer; [`Manifests`] is what a kind of package reads
+//! [`ManifestTree`] is what a tree must answer; `Manifests` is what a kind of package reads
 //! from: links are followed, manifests of `ignore_manifests` are not there, and a file that cannot
 //! be read as text is told apart from one that is not there. Knows no format.
 
