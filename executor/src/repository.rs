@@ -123,7 +123,7 @@ impl Repository {
         let index = self.root.join(OsString::from_vec(index));
         // A copy beside it keeps the index's knowledge of what has not changed.
         let copy = index.with_file_name(format!("index.forge-lanes.{}", std::process::id()));
-        let made = match std::fs::copy(&index, &copy) {
+        let made = match copy_index(&index, &copy) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(RepositoryError::Index(error))
             }
@@ -141,6 +141,18 @@ impl Repository {
             why: error.to_string(),
         })
     }
+}
+
+/// Copies an index, with the time at which it was written.
+///
+/// git believes what an index says of a file only when the file is older than the index: one that
+/// was written in the same second may have changed without looking different ("racily clean",
+/// git's `Documentation/technical/racy-git.txt`). A copy that looks newer would vouch for them.
+fn copy_index(from: &Path, to: &Path) -> std::io::Result<()> {
+    // Read before the copy: if the index is written meanwhile, the copy looks older than it is.
+    let written = std::fs::metadata(from)?.modified()?;
+    std::fs::copy(from, to)?;
+    std::fs::File::options().write(true).open(to)?.set_modified(written)
 }
 
 /// Runs git and returns what it printed, without the newline at the end.
@@ -173,4 +185,44 @@ fn git(
         text.pop();
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn fraction_of_the_second() -> Duration {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+        Duration::from_nanos(since.subsec_nanos().into())
+    }
+
+    #[test]
+    fn a_change_in_the_second_of_the_last_commit_is_seen_in_any_later_second() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let run = |arguments: &[&str]| {
+            let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+            git(dir.path(), &arguments, &[]).expect("git works")
+        };
+        run(&["init", "-q"]);
+        let repository = Repository::discover(dir.path()).expect("a repository");
+        let file = dir.path().join("file");
+        // Of the same length, in the same second as the index: nothing but the text tells.
+        for _ in 0..20 {
+            // Some way into a second: time stamps of files lag behind the clock by a few ms.
+            std::thread::sleep(
+                Duration::from_millis(1050).saturating_sub(fraction_of_the_second()),
+            );
+            std::fs::write(&file, "1\n").expect("written");
+            run(&["add", "file"]);
+            std::fs::write(&file, "2\n").expect("written");
+            if fraction_of_the_second() < Duration::from_millis(900) {
+                break;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1100));
+        let tree = repository.work_tree().expect("a tree");
+        assert_eq!(run(&["cat-file", "blob", &format!("{tree}:file")]), b"2");
+    }
 }
