@@ -57,7 +57,18 @@ pub enum Command {
     },
     /// Write a plan as the pipeline of another engine.
     Export(ExportArgs),
-    /// Say why a path, a lane or a job is in the plan, or why not.
+    /// Say why a path, a lane or a job is in the plan, or why not; and which base, and why.
+    #[command(
+        mut_arg("base", |arg| arg
+            .num_args(0..=1)
+            .default_missing_value(WHICH_BASE)
+            .help(
+                "Say which commit head is compared with, from where, what else was considered and \
+                 why it was not taken; with REV: compare with the merge base of head and REV",
+            )
+            .long_help(None::<&str>)),
+        group(clap::ArgGroup::new("base_mode").multiple(true))
+    )]
     Explain(ExplainArgs),
     /// Find what is wrong with manifest, catalog and invariants.
     Check(CheckArgs),
@@ -394,12 +405,18 @@ pub enum ExplainFormat {
     Json,
 }
 
+/// What `planner explain --base` without a revision is read as; no argument can hold it.
+pub(crate) const WHICH_BASE: &str = "\0";
+
 /// Arguments of `planner explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     planner explain src/lib.rs docs/intro.md   as if these changed\n  \
     planner explain --lane rust                why this lane is in the plan, or not\n  \
-    planner explain --job unit-tests --json")]
+    planner explain --job unit-tests --json\n  \
+    planner explain --base                     which commit head is compared with, and why\n  \
+    planner explain --base-exact v1.2 --json   the same, with a flag of `planner plan`\n\n\
+    Exit codes: 0 done, 1 there is no base, 2 bad usage or input.")]
 pub struct ExplainArgs {
     /// Paths, from the repository's root: what would run if exactly these changed.
     #[arg(value_name = "PATH")]

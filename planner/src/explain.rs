@@ -1,12 +1,15 @@
-//! Why, and why not: for a path, a lane or a job, in words and as data.
+//! Why, and why not: for a path, a lane, a job or the base, in words and as data.
 //!
 //! Repeats no decision: it asks the same matches and shows the same reasons as a plan, with every
 //! path instead of the first ones.
+
+mod base;
 
 use lanes::{Catalog, GlobUse, JobIndex, LaneIndex, LaneTrigger, PathFilter, UnmatchedPaths};
 use plans::{Change, Reason, RepoPath, Since};
 use serde::Serialize;
 
+pub use self::base::{BaseAnswer, ErrorAnswer, EventAnswer, StepAnswer, explain_base};
 use crate::{Decision, matches::Matches, render::words, select::narrowed};
 
 /// What a change of one path does.

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{Catalog, JobIndex, LaneIndex};
 use plans::{
-    BaseMode, Change, DefinitionChanged, JobId, LaneHistory, LaneRun, ObjectId as PlanObjectId,
-    Owed, Passed, Since, Source, definition_digest,
+    BaseFrom, BaseMode, Change, DefinitionChanged, JobId, LaneHistory, LaneRun,
+    ObjectId as PlanObjectId, Owed, Passed, Since, Source, definition_digest,
 };
 
 use crate::{
@@ -191,6 +191,9 @@ impl Comparisons {
             Err(error) => {
                 let note = format!("no lane needs the base, which is not known: {error}");
                 let mut changed = situation.without_base(BaseMode::Unknown, Scope::Changes);
+                if let Source::Change(source) = &mut changed.source {
+                    source.base_from = BaseFrom::new("passed").ok();
+                }
                 changed.note = Some(note);
                 changed
             }

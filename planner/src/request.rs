@@ -7,7 +7,7 @@ use plans::{JobId, LaneId, TargetId, Trigger};
 
 use crate::{
     definition_changes::DefinitionChanges,
-    event::Event,
+    event::{Event, EventKind},
     git::BaseRequest,
     passed::PassedFile,
     select::{Question, Scope, TriggerOf, is_of},
@@ -141,6 +141,18 @@ pub(crate) fn missing<'a>(
 }
 
 impl Request {
+    /// Returns whether every nightly lane runs, because no flag names what to compare with.
+    pub(crate) fn is_nightly(&self) -> bool {
+        matches!(self.changes, ChangesFrom::Base(BaseRequest::Default))
+            && self.wanted.trigger == Trigger::Nightly
+    }
+
+    /// Returns the event of a clock, which leaves what runs to the trigger; a flag overrules it.
+    pub(crate) fn schedule(&self) -> Option<&Event> {
+        let no_flag = matches!(self.changes, ChangesFrom::Base(BaseRequest::Default));
+        self.event.as_ref().filter(|event| no_flag && event.kind == EventKind::Schedule)
+    }
+
     /// Resolves the names that flags gave, and puts the question.
     ///
     /// # Errors

@@ -29,6 +29,17 @@ pub enum SituationError {
     ChangedFiles(#[from] ChangedFilesError),
 }
 
+impl SituationError {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::Git(error) => error.help(),
+            Self::ChangedFiles(error) => error.help().to_owned(),
+        }
+    }
+}
+
 /// The repository or directory, and what of it is planned.
 pub struct Situation {
     repository: Option<Repository>,
@@ -176,9 +187,7 @@ impl Situation {
                 Ok(changed)
             }
             ChangesFrom::All => Ok(self.without_base(BaseMode::All, Scope::All)),
-            ChangesFrom::Base(git::BaseRequest::Default)
-                if request.wanted.trigger == Trigger::Nightly =>
-            {
+            ChangesFrom::Base(_) if request.is_nightly() => {
                 Ok(self.without_base(BaseMode::All, Scope::All))
             }
             ChangesFrom::Base(wanted) => {
@@ -187,14 +196,12 @@ impl Situation {
                 else {
                     unreachable!("only a list or a scenario stands without git");
                 };
-                let context = base_context(request, default_branch);
-                if let Some(event) = context.event
-                    && *wanted == git::BaseRequest::Default
-                    && git::has_no_base(event)
-                {
+                if let Some(event) = request.schedule() {
                     return Ok(self.scheduled(event));
                 }
-                let found = repository.base(head, wanted, &context).and_then(|base| {
+                let search =
+                    repository.find_base(head, wanted, &base_context(request, default_branch));
+                let found = search.found.and_then(|base| {
                     let changes = match base.mode {
                         BaseMode::Unknown => ChangeSet::default(),
                         _ => repository.changes(&base, tree)?,
@@ -208,6 +215,7 @@ impl Situation {
                         let because = format!("the base is not known: {error}");
                         let mut changed = self
                             .without_base(BaseMode::Unknown, Scope::UnknownBase(because.clone()));
+                        changed.notes = search.notes;
                         changed.notes.push(Note::Warning(format!("{because}; everything runs")));
                         changed.note = Some(because);
                         Ok(changed)
@@ -218,7 +226,8 @@ impl Situation {
         }
     }
 
-    /// Looks for the base alone, and says what was considered; nothing where none is looked for.
+    /// Looks for the base alone, and says what was considered; nothing without git, and where the
+    /// request brings its changes. A schedule and the nightly trigger are not asked about here.
     #[must_use]
     pub fn base_search(
         &self,
@@ -271,10 +280,7 @@ impl Situation {
         let mut changed = self.without_base(mode, Scope::Changes);
         if let Source::Change(source) = &mut changed.source {
             source.base = base.commit().map(plan_id);
-            // Without an event `base_mode` says it, and the plan keeps the bytes of 1.0.
-            let from = base.from.as_str();
-            source.base_from =
-                (from.starts_with("event:") || from == "unpushed").then_some(base.from);
+            source.base_from = Some(base.from);
         }
         if base.commits.len() > 1 {
             let commits: Vec<String> = base.commits.iter().map(ToString::to_string).collect();

@@ -11,10 +11,7 @@ use std::{
 
 use lanes::{Diagnostics, Style};
 
-use crate::{
-    PlanningError, SituationError, event::Event, exit_code::Exit, git::Note,
-    planned_tree::TreeError,
-};
+use crate::{PlanningError, event::Event, exit_code::Exit, git::Note, planned_tree::TreeError};
 
 /// The process's surroundings, read once.
 pub(super) struct Console {
@@ -50,6 +47,11 @@ impl Failure {
         Self { exit: Exit::Refused, ..Self::bad_input(message, help) }
     }
 
+    /// The answer is no, and it has been given.
+    pub(super) fn no(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { exit: Exit::No, ..Self::bad_input(message, help) }
+    }
+
     /// Says what the failure is about.
     pub(super) fn about(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
@@ -69,17 +71,19 @@ impl From<PlanningError> for Failure {
         let message = error.to_string();
         match error {
             PlanningError::Definitions(found) => Self::diagnosed(found),
-            PlanningError::Situation(SituationError::Git(error))
-            | PlanningError::Tree(TreeError::Git(error)) => Self::bad_input(message, error.help()),
-            PlanningError::Situation(SituationError::ChangedFiles(error)) => {
-                Self::bad_input(message, error.help())
-            }
+            PlanningError::Situation(error) => Self::bad_input(message, error.help()),
+            PlanningError::Tree(TreeError::Git(error)) => Self::bad_input(message, error.help()),
             PlanningError::Request(error) => Self::bad_input(message, error.help()),
             PlanningError::Tree(_) | PlanningError::Id(_) | PlanningError::Plan(_) => {
                 Self::bad_input(message, "")
             }
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "GitHub names its event by a file")]
+fn event_file(path: &str) -> Option<Vec<u8>> {
+    std::fs::read(path).ok()
 }
 
 impl Console {
@@ -122,9 +126,18 @@ impl Console {
     }
 
     /// Returns what the engine says about this run, if it runs under one.
-    #[expect(clippy::disallowed_methods, reason = "GitHub names its event by a file")]
     pub(super) fn event(&self) -> Option<Event> {
-        Event::from_environment(&self.variables, &|path| std::fs::read(path).ok())
+        Event::from_environment(&self.variables, &event_file)
+    }
+
+    /// Returns what each engine says whose variables are set; the first is the one that counts.
+    pub(super) fn every_event(&self) -> Vec<Event> {
+        Event::of_every_engine(&self.variables, &event_file).collect()
+    }
+
+    /// Returns the variables of this process.
+    pub(super) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
     }
 
     /// Reads a file, from the directory the command starts in; `-` is standard input.

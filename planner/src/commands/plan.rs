@@ -6,10 +6,10 @@ use plans::{Passed, ScenarioName, Trigger, digest_of};
 
 use super::{Answer, Console, Failure, show};
 use crate::{
-    ChangesFrom, DefinitionPaths, Request, Wanted,
+    ChangesFrom, DefinitionPaths, PlanningError, Request, Situation, Wanted,
     cli::{ChangeArgs, DefinitionArgs, OnUnknownBase, PassedElse, PlanArgs},
     exit_code::Exit,
-    git::BaseRequest,
+    git::{BaseRequest, Note},
     passed::{Otherwise, PassedFile},
     plan,
     scenario::Scenario,
@@ -17,7 +17,11 @@ use crate::{
 
 pub(super) fn run(console: &Console, args: PlanArgs) -> Answer {
     let request = request(console, args.definitions, args.change)?;
-    let planned = plan(&request)?;
+    let planned = plan(&request).inspect_err(|error| {
+        if matches!(error, PlanningError::Situation(_)) && console.verbose() {
+            console.notes(&steps(&request));
+        }
+    })?;
     let text = show::render(&planned.plan, args.format, &show::options(console));
     match &args.output {
         Some(file) => console.write_file(file, text.as_bytes())?,
@@ -25,6 +29,14 @@ pub(super) fn run(console: &Console, args: PlanArgs) -> Answer {
     }
     console.notes(&planned.notes);
     Ok(Exit::Done)
+}
+
+/// How the base was looked for, where it was.
+fn steps(request: &Request) -> Vec<Note> {
+    let Ok(situation) = Situation::open(request) else { return Vec::new() };
+    let Ok((catalog, _)) = situation.definitions(&request.definitions) else { return Vec::new() };
+    let search = situation.base_search(request, catalog.rules().default_branch.as_deref());
+    search.map_or_else(Vec::new, |search| search.notes)
 }
 
 impl From<DefinitionArgs> for DefinitionPaths {

@@ -169,6 +169,13 @@ impl Before {
     }
 }
 
+impl Engine {
+    /// Returns whether another engine is read from the same variables, as Gitea's are GitHub's.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        std::ptr::eq(self.variables, other.variables)
+    }
+}
+
 impl Event {
     /// Reads what the engine of this run says, if it runs under one. `read_file` is asked for the
     /// file that GitHub's `GITHUB_EVENT_PATH` names.
@@ -177,9 +184,24 @@ impl Event {
         variables: &BTreeMap<String, String>,
         read_file: &dyn Fn(&str) -> Option<Vec<u8>>,
     ) -> Option<Self> {
-        ENGINES.iter().find_map(|engine| {
+        Self::of_every_engine(variables, read_file).next()
+    }
+
+    /// Reads what each engine says whose variables are set, in the order in which they are asked:
+    /// the first one counts.
+    pub(crate) fn of_every_engine(
+        variables: &BTreeMap<String, String>,
+        read_file: &dyn Fn(&str) -> Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Self> {
+        ENGINES.iter().filter_map(move |engine| {
             (engine.read)(&Environment { variables, table: engine.variables, read_file })
         })
+    }
+
+    /// Returns the engine that says it; none for an event that was made by hand.
+    #[must_use]
+    pub fn source(&self) -> Option<&'static Engine> {
+        ENGINES.iter().copied().find(|engine| engine.word == self.engine)
     }
 
     /// Returns the engine's word for what happened, as `base_from` has it.

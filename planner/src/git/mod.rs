@@ -26,7 +26,6 @@ use std::{
 
 use git2::{ErrorClass, ErrorCode, Oid, RepositoryOpenFlags};
 
-pub(crate) use self::base::has_no_base;
 use self::objects::{Objects, Overlay, ReadError};
 pub use self::{
     ancestry::{Ancestry, Standing},

@@ -14,6 +14,7 @@ mod definitions;
 mod determinism;
 mod diff;
 mod events;
+mod explain_base;
 mod export_command;
 mod hostile;
 mod init;

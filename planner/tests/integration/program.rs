@@ -50,6 +50,19 @@ impl Sandbox {
         self.planner_in(&self.root(), args, b"")
     }
 
+    /// The same, with variables.
+    #[track_caller]
+    pub(crate) fn planner_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Said {
+        let mut command = self.planner_command(&self.root());
+        command.args(args).envs(variables.iter().copied()).stdin(Stdio::null());
+        let output = command.output().expect("planner runs");
+        Said {
+            code: output.status.code().expect("an exit code"),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
     #[track_caller]
     pub(crate) fn planner_in(&self, dir: &Path, args: &[&str], input: &[u8]) -> Said {
         let mut command = self.planner_command(dir);

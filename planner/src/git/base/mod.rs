@@ -15,7 +15,7 @@ use plans::{BaseFrom, BaseMode};
 use self::branch::Target;
 pub(super) use self::graph::has_parents;
 use super::{GitError, Head, Note, ObjectId, Repository};
-use crate::event::{Event, EventKind};
+use crate::event::Event;
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +81,15 @@ pub struct Considered {
     pub why: String,
 }
 
+impl Considered {
+    /// Returns the step as a note has it.
+    #[must_use]
+    pub fn note(&self) -> Note {
+        let taken = if self.taken { "taken" } else { "not taken" };
+        Note::Info(format!("base: {}: {}: {taken}, {}", self.step, self.what, self.why))
+    }
+}
+
 /// The search for a base: what was found or not, and every step on the way.
 #[derive(Debug)]
 pub struct BaseSearch {
@@ -88,6 +97,8 @@ pub struct BaseSearch {
     pub found: Result<Base, GitError>,
     /// Every step that was looked at, in order.
     pub trail: Vec<Considered>,
+    /// Everything worth saying about the search, the steps of the trail among it.
+    pub notes: Vec<Note>,
 }
 
 /// Commits, and how they came to be the base.
@@ -139,9 +150,9 @@ impl Repository {
             mode: answer.mode,
             from: BaseFrom::new(answer.step).expect("steps are plain words"),
             trail: trail.clone(),
-            notes,
+            notes: notes.clone(),
         });
-        BaseSearch { found, trail }
+        BaseSearch { found, trail, notes }
     }
 }
 
@@ -196,6 +207,8 @@ impl Search<'_> {
             (None, _) => contained,
         };
         if !on_it {
+            let what = format!("what `{}` does not have", target.name);
+            self.pass("unpushed", what, "head is not on that branch");
             let commits = self.merge_bases(head, &target)?;
             let what = format!("the merge base with `{}`", target.name);
             let why = if contained {
@@ -210,8 +223,7 @@ impl Search<'_> {
         if !contained {
             let commits = self.merge_bases(head, &target)?;
             let what = format!("the merge base with `{}`", target.name);
-            let why =
-                format!("head is on `{}` and has commits that the remote has not", target.name);
+            let why = format!("head has commits of the branch that `{}` has not", target.name);
             self.take("unpushed", what, &why);
             let step = "unpushed".to_owned();
             return Ok(Answer { commits, mode: BaseMode::MergeBase, step });
@@ -274,24 +286,21 @@ impl Search<'_> {
 
     /// Keeps a step that is taken.
     fn take(&mut self, step: &str, what: String, why: &str) {
-        self.notes.push(Note::Info(format!("base: {step}: {what}: taken, {why}")));
-        let (step, why) = (step.to_owned(), why.to_owned());
-        self.trail.push(Considered { step, what, taken: true, why });
+        self.consider(step, what, true, why);
     }
 
     /// Keeps a step that is not taken.
     fn pass(&mut self, step: &str, what: String, why: &str) {
-        self.notes.push(Note::Info(format!("base: {step}: {what}: not taken, {why}")));
-        let (step, why) = (step.to_owned(), why.to_owned());
-        self.trail.push(Considered { step, what, taken: false, why });
+        self.consider(step, what, false, why);
+    }
+
+    fn consider(&mut self, step: &str, what: String, taken: bool, why: &str) {
+        let considered = Considered { step: step.to_owned(), what, taken, why: why.to_owned() };
+        self.notes.push(considered.note());
+        self.trail.push(considered);
     }
 
     fn warn(&mut self, text: String) {
         self.notes.push(Note::Warning(text));
     }
-}
-
-/// Returns whether an event leaves the base to the trigger: every lane of it runs.
-pub(crate) fn has_no_base(event: &Event) -> bool {
-    event.kind == EventKind::Schedule
 }
