@@ -34,7 +34,8 @@ impl Site {
         Some(Self::on(TestBed::shared(engines)?))
     }
 
-    fn on(bed: TestBed) -> Self {
+    /// A site on a test bed that is up.
+    pub(crate) fn on(bed: TestBed) -> Self {
         let site = Self { bed, world: World::new(), member: None };
         if let Some(config) = site.bed.env.get("SSH_CONFIG") {
             // The test bed's hosts, for whoever runs `ssh`.

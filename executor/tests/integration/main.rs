@@ -5,6 +5,7 @@ mod apply;
 mod attempts;
 mod behaviour;
 mod bench;
+mod chaos;
 mod clocks;
 mod full_disk;
 mod harness;

@@ -345,3 +345,20 @@ fn a_window_that_is_closed_ends_the_run_in_order() {
     assert_eq!(world.record()["outcome"], "cancelled");
     until(|| processes_of(&world).is_empty());
 }
+
+#[test]
+fn a_job_whose_supervisor_was_killed_is_made_again_and_leaves_nothing_to_collect() {
+    let world = World::new();
+    let mark = world.path().join("mark");
+    // The supervisor is the job's parent.
+    let script = format!(
+        "[ -e {0} ] || {{ touch {0}; kill -9 $PPID; sleep 60; }}; echo again",
+        mark.display()
+    );
+    let plan = world.plan(vec![sh("execute-a", &script, &[])]);
+    world.run(&["apply", &plan]).code(0);
+    let node = &world.record()["nodes"][0];
+    assert_eq!(node["retried"][0]["failure_kind"], "lost", "{node:#}");
+    assert_eq!(processes_of(&world), Vec::<String>::new());
+    assert_eq!(world.run(&["gc", "--dry-run"]).code(0).out, "");
+}

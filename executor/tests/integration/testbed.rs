@@ -33,6 +33,11 @@ impl TestBed {
         Self::up(dir, engines, true)
     }
 
+    /// The same bed once more, which somebody else takes down.
+    pub(crate) fn borrowed(of: &Self) -> Self {
+        Self { dir: of.dir.clone(), env: of.env.clone(), own: false }
+    }
+
     #[expect(clippy::print_stderr, reason = "a skipped test says why")]
     fn up(dir: PathBuf, engines: &[&str], own: bool) -> Option<Self> {
         let output = script(&dir).arg("up").args(engines).output().expect("scripts/testbed starts");

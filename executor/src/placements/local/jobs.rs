@@ -283,15 +283,15 @@ pub(super) fn collected(local: &Local, job: &JobRef) -> Result<Collected, Fault>
     }
 }
 
-/// Removes a job with everything it has, ending it first if it runs; its record stays with the run.
+/// Removes a job with everything it has, ending it first if it runs. Its record stays with the run, but
+/// for one without a verdict: that would tell of a job which is still to be cleared.
 pub(super) fn remove(local: &Local, job: &JobRef) -> Result<(), Fault> {
     let place = local.place(job);
     if matches!(status(&place)?, JobStatus::Running) {
         cancel(&place, job, Duration::ZERO)?;
     }
-    if matches!(status(&place)?, JobStatus::Lost | JobStatus::HostRebooted)
-        && let Some(cookie) = cookie_of(&place, job)
-    {
+    let lost = matches!(status(&place)?, JobStatus::Lost | JobStatus::HostRebooted);
+    if lost && let Some(cookie) = cookie_of(&place, job) {
         end_cookie(&cookie)?;
         clear_abandoned(&local.slots(), &cookie).map_err(|error| {
             Fault::io(FailureKind::Cleanup, format!("clearing after {job}"), &error)
@@ -299,16 +299,20 @@ pub(super) fn remove(local: &Local, job: &JobRef) -> Result<(), Fault> {
     }
     local.recall(job);
     for file in [place.report(), place.cancel(), place.lease()] {
-        match fs::remove_file(&file) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                let what = format!("removing {}", file.display());
-                return Err(Fault::io(FailureKind::Cleanup, what, &error));
-            }
-        }
+        remove_file(&file)?;
     }
-    remove_dir(&local.dir(job))
+    remove_dir(&local.dir(job))?;
+    // The last thing to go: until then whoever comes again finds what is left by it.
+    if lost { remove_file(&place.job()) } else { Ok(()) }
+}
+
+fn remove_file(file: &Path) -> Result<(), Fault> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Fault::io(FailureKind::Cleanup, format!("removing {}", file.display()), &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Lists what is left of jobs below the runs of a state directory: running ones, directories of
