@@ -22,6 +22,10 @@ pub struct Cli {
     /// ~/.config/forge-lanes/executor.toml, /etc/forge-lanes/executor.toml].
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
+    /// Say on stderr what happens, step by step; twice: in detail. `FORGE_LANES_LOG=FILTER` says it
+    /// of single modules.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

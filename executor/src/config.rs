@@ -11,6 +11,7 @@ use std::{
 
 use plans::{EnvName, HostName, SshDestination};
 use serde::Deserialize;
+use tracing::info;
 
 use crate::text::push;
 
@@ -215,6 +216,7 @@ impl Config {
         let shown = || path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Io { path: shown(), error })?;
+        info!(path = shown(), "configuration read");
         Self::parse(&text).map_err(|why| ConfigError::Shape { path: shown(), why })
     }
 

@@ -23,6 +23,7 @@ use std::{
 };
 
 use plans::{EnvName, Node, NodeId, Placement, Plan};
+use tracing::info;
 
 use crate::{
     attempt::{AttemptRequest, AttemptResult},
@@ -281,6 +282,7 @@ impl<'a> Dispatch<'a> {
         self.asked += 1;
         let kill = self.asked > 1;
         let reason = stop_reason(&self.run.dir, by);
+        info!(reason, kill, "the run is to end");
         if !kill {
             self.note(Entry::Stopping { at: clock::now(), reason: reason.clone() });
         }
@@ -343,6 +345,7 @@ impl<'a> Dispatch<'a> {
                 // Who is to end does not listen any more.
                 Action::GoOn { task } => drop(self.returning.remove(&task)),
                 Action::Wait { task, delay, .. } => {
+                    info!(node = self.run.nodes[task].id.as_str(), ?delay, "tries again later");
                     self.due.push(Reverse((Instant::now() + delay, task)));
                     self.tell_retrying(task, delay);
                 }
@@ -434,6 +437,7 @@ impl<'a> Dispatch<'a> {
         };
         let because = because.map(|because| why(because, self.run, self.ledger));
         let node = self.run.nodes[task].id.as_str().to_owned();
+        info!(node, %outcome, "verdict");
         if self.note(Entry::NodeFinished { node, outcome, because, cause }) {
             self.tell_finished(task);
         }

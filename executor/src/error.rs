@@ -30,6 +30,9 @@ pub enum Error {
         /// What is wrong with it.
         error: PassedReadError,
     },
+    /// What is to be said of the program's own steps is no filter.
+    #[error("`FORGE_LANES_LOG`: {0}")]
+    Filter(tracing_subscriber::filter::ParseError),
     /// No plan was named.
     #[error("no plan is named")]
     NoPlan,
@@ -187,6 +190,7 @@ impl Error {
             Self::File { .. }
             | Self::Passed { .. }
             | Self::NoPlan
+            | Self::Filter(_)
             | Self::Plan(_)
             | Self::NoSuchNode { .. }
             | Self::Secrets(_)
@@ -237,6 +241,7 @@ impl Error {
                 });
             }
             Self::Untrusted(_) => "`executor doctor PLAN` looks again once that is done",
+            Self::Filter(_) => "`info`, `debug` or `trace`, or `MODULE=LEVEL` with commas between",
             Self::NoPlan => "`executor apply PLAN --only NODE…`, or `-` for standard input",
             Self::OtherDigest { .. } => "apply the plan that was reviewed, or review this one",
             Self::NoSuchNode { .. } => "`planner show PLAN` lists the nodes",

@@ -53,4 +53,5 @@ pub mod state;
 pub mod supervise;
 pub mod text;
 pub mod trust;
+pub mod verbosity;
 pub mod workers;

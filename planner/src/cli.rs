@@ -30,9 +30,10 @@ pub struct Cli {
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub dir: Option<PathBuf>,
 
-    /// Say on stderr how base and head were found.
-    #[arg(short, long, global = true)]
-    pub verbose: bool,
+    /// Say on stderr how base and head were found (`check` shows everything); twice: every step. `FORGE_LANES_LOG=FILTER` says
+    /// the steps of single modules.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
 
     /// What to do.
     #[command(subcommand)]

@@ -47,6 +47,7 @@ pub mod request;
 pub mod scenario;
 pub mod select;
 mod situation;
+pub mod verbosity;
 
 use std::collections::BTreeMap;
 
@@ -55,6 +56,7 @@ use plans::{
     InvalidId, PASSED_INPUT, Plan, PlanError, PlanLane, PlanParts, Reason, ScenarioName, Selection,
     SelectionMode, Source, Trigger,
 };
+use tracing::info;
 
 use crate::{
     ahead::look_ahead,
@@ -129,11 +131,13 @@ pub struct Decision {
 pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
     // 1. Where are we: repository, head, and the tree being planned.
     let situation = Situation::open(request)?;
+    info!(root = %situation.root().display(), worktree = request.worktree, "place found");
 
     // 2. What can run, and when: manifest and catalog of that tree.
     let (definitions, ahead) =
         look_ahead(&situation, request, || situation.definitions(&request.definitions));
     let (catalog, inputs) = definitions?;
+    info!(files = inputs.ids.len(), lanes = catalog.lanes().len(), "definitions read");
 
     // 3. What changed: the base, and the differences to it; most often that is found meanwhile.
     let default_branch = catalog.rules().default_branch.as_deref();
@@ -143,6 +147,12 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
     };
     let (changed, comparisons) =
         Comparisons::find(&situation, request, &catalog, &inputs, changed)?;
+    info!(
+        changes = changed.changes.len(),
+        scope = ?changed.scope,
+        by_lane = comparisons.by_lane(),
+        "changes found"
+    );
 
     // 4. What of it changes the definitions themselves.
     let definition_changes =
@@ -151,6 +161,11 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
     // 5. Which lanes, each with its reasons.
     let question = request.question(&catalog, &changed, definition_changes)?;
     let selected = select_among(&catalog, &comparisons, &changed, &question);
+    info!(
+        selected = selected.lanes.iter().filter(|lane| lane.selected).count(),
+        uncovered = selected.uncovered.len(),
+        "lanes selected"
+    );
 
     Ok(Decision { situation, catalog, inputs, changed, comparisons, question, selected })
 }
@@ -214,6 +229,7 @@ fn assemble(
 ) -> Result<Plan, PlanningError> {
     // 6. Which nodes, with which edges.
     let lowered = lower(catalog, selected)?;
+    info!(nodes = lowered.nodes.len(), "nodes made");
 
     // 7. The document.
     let scenario = matches!(changed.source, Source::Scenario(_));

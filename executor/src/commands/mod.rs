@@ -28,6 +28,7 @@ use crate::{
     reporters,
     repository::Repository,
     state::{self, StateDir},
+    verbosity,
 };
 
 /// Where a command works.
@@ -68,7 +69,10 @@ fn current_dir() -> Result<PathBuf, Error> {
 ///
 /// [`Error`] when it could not be done; a job that fails is no error.
 pub fn run(cli: Cli) -> Result<Exit, Error> {
-    let Cli { directory, state_dir, config, command } = cli;
+    let Cli { directory, state_dir, config, verbose, command } = cli;
+    let wanted = std::env::var_os(verbosity::VARIABLE);
+    let wanted = wanted.as_ref().map(|wanted| wanted.to_string_lossy());
+    verbosity::listen(verbose, wanted.as_deref()).map_err(Error::Filter)?;
     if let Some(directory) = directory {
         std::env::set_current_dir(&directory).map_err(|error| Error::File {
             what: "cannot work in",

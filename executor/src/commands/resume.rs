@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::info;
+
 use super::{
     Place,
     prepare::{self, Wanted},
@@ -70,6 +72,7 @@ pub(super) fn take_up(
         ledger.apply(entry).expect("it is about no node");
         Ok(())
     };
+    info!(run = %dir.id, "the run is taken up");
     note(Entry::RunResumed { at: clock::now(), pid: std::process::id() })?;
     if let Some(reason) = stop {
         note(Entry::Stopping { at: clock::now(), reason })?;

@@ -11,6 +11,8 @@ use std::{
     },
 };
 
+use tracing::{debug, info, info_span};
+
 use super::Message;
 use crate::{
     attempt::{self, AttemptOutcome, AttemptRequest, AttemptResult, Observer, Phase},
@@ -29,6 +31,28 @@ use crate::{
 /// Makes an attempt, or goes on with one that an earlier process began, on the machine its node
 /// names.
 pub(super) fn work(
+    request: &AttemptRequest,
+    machines: &Machines,
+    control: &Control,
+    observer: &JournalObserver,
+    begun: Option<Begun>,
+) -> AttemptResult {
+    let node = &request.node;
+    let host = node.spec.placement.host_name();
+    let _span =
+        info_span!("node", id = node.id.as_str(), attempt = request.attempt, host).entered();
+    info!(
+        runtime = node.spec.runtime.kind().as_str(),
+        taken_up = begun.is_some(),
+        "attempt begins"
+    );
+    let result = on_its_machine(request, machines, control, observer, begun);
+    let failure = result.failure_kind.map(FailureKind::as_str);
+    info!(outcome = ?result.outcome, exit_code = result.exit_code, failure, "attempt ended");
+    result
+}
+
+fn on_its_machine(
     request: &AttemptRequest,
     machines: &Machines,
     control: &Control,
@@ -102,6 +126,7 @@ impl Observer for JournalObserver {
         if intent.outlives_a_power_cut() {
             self.durable.store(true, Ordering::Relaxed);
         }
+        debug!(?intent, "about to make");
         self.write(&entry)
     }
 
@@ -110,10 +135,13 @@ impl Observer for JournalObserver {
         self.write(&Entry::AttemptJudged { node, attempt, result: Box::new(result.clone()) })
     }
 
-    fn phase(&self, _phase: Phase) {}
+    fn phase(&self, phase: Phase) {
+        debug!(phase = record::phase_name(phase), "phase begins");
+    }
 
     fn waits(&self) {
         let (task, run) = &self.run;
+        info!("waits for locks that another executor holds");
         // Nobody listens any more once the run was left.
         let _ = run.send(Message::Waits { task: *task });
     }

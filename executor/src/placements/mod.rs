@@ -252,6 +252,12 @@ pub struct ControlCommand {
 }
 
 impl ControlCommand {
+    /// Returns the program and what it is to do, for people; the rest may be anything.
+    #[must_use]
+    pub fn program(&self) -> String {
+        self.argv.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
     /// Makes a command with nothing on its stdin and half a minute to end.
     #[must_use]
     pub fn new<I>(argv: I) -> Self

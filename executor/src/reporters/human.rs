@@ -4,6 +4,8 @@
 
 use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 
+use tracing::level_filters::LevelFilter;
+
 use super::{Quiet, Reporter, progress::Progress, stderr, stdout, verdicts::verdicts};
 use crate::{
     event::{Event, NodeFinished},
@@ -60,7 +62,9 @@ impl Human {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let terminal = std::io::stderr().is_terminal();
-        let live = terminal && std::env::var_os("CI").is_none_or(|value| value.is_empty());
+        // Bars and the lines of `-v` do not go together.
+        let quiet = LevelFilter::current() == LevelFilter::OFF;
+        let live = terminal && quiet && std::env::var_os("CI").is_none_or(|value| value.is_empty());
         Self {
             err: stderr(),
             out: stdout(),

@@ -38,6 +38,7 @@ mod trees;
 mod trusted;
 mod two_hosts;
 mod unprivileged;
+mod verbose;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -20,6 +20,7 @@ use self::output::{Console, Failure};
 use crate::{
     cli::{Cli, Command},
     exit_code::Exit,
+    verbosity,
 };
 
 /// What a command leaves: its exit code, or what went wrong.
@@ -28,7 +29,12 @@ type Answer = Result<Exit, Failure>;
 /// Runs the command.
 #[must_use]
 pub fn run(cli: Cli) -> Exit {
-    let console = Console::of_process(cli.dir, cli.verbose);
+    let console = Console::of_process(cli.dir, cli.verbose > 0);
+    let wanted = console.variables().get(verbosity::VARIABLE).map(String::as_str);
+    if let Err(error) = verbosity::listen(cli.verbose, wanted) {
+        let help = "`info`, `debug` or `trace`, or `MODULE=LEVEL` with commas between";
+        return console.fail(&Failure::bad_input(format!("`FORGE_LANES_LOG`: {error}"), help));
+    }
     let answer = match cli.command {
         Command::Plan(args) => plan::run(&console, args),
         Command::Show(args) => show::run(&console, &args),

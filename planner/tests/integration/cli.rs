@@ -304,3 +304,24 @@ fn a_scenario_lists_what_runs_and_counts_the_rest() {
         assert!(said.contains("bad.toml"), "{said}");
     }
 }
+
+#[test]
+fn steps_are_told_on_stderr_when_asked_for_and_the_plan_is_the_same() {
+    let sandbox = changed();
+    let plain = sandbox.planner(&["plan"]);
+    assert!(!plain.err.contains("definitions read"), "{}", plain.err);
+    let once = sandbox.planner(&["plan", "-v"]);
+    assert!(once.err.contains("base") && !once.err.contains(" INFO "), "{}", once.err);
+    let twice = sandbox.planner(&["plan", "-vv"]);
+    for step in ["place found", "definitions read", "changes found", "lanes selected", "nodes made"]
+    {
+        assert!(twice.err.contains(step), "{step}: {}", twice.err);
+    }
+    let filtered = sandbox.planner_with(&["plan"], &[("FORGE_LANES_LOG", "planner=info")]);
+    assert!(filtered.err.contains("definitions read"), "{}", filtered.err);
+    for said in [once, twice, filtered] {
+        assert_eq!(said.out, plain.out);
+    }
+    let refused = sandbox.planner_with(&["plan"], &[("FORGE_LANES_LOG", "planner=loud")]).refused();
+    assert!(refused.contains("error: `FORGE_LANES_LOG`: "), "{refused}");
+}

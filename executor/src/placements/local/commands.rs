@@ -11,6 +11,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, Signal, kill_process_group},
 };
+use tracing::debug;
 
 use crate::{
     control::{Control, Level},
@@ -31,6 +32,7 @@ pub(super) fn stream(
     control: Option<&Control>,
 ) -> Result<Option<Answer>, Fault> {
     let program = command.argv.first().map_or("", String::as_str);
+    debug!(host = "local", program = command.program(), "runs a command");
     let mut child = spawn(command).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             Fault::new(FailureKind::ToolMissing, format!("there is no program `{program}`"))

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::debug;
+
 use super::{
     error::{SshError, SshFault},
     host::Patience,
@@ -29,6 +31,7 @@ pub(super) fn stream(
     sink: &mut dyn FnMut(&[u8]) -> Flow,
     control: Option<&Control>,
 ) -> Result<Option<Answer>, Fault> {
+    debug!(host = machine.name, program = command.program(), "runs a command");
     let mark = token();
     let ready = token();
     let name = token();

@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracing::info;
+
 use super::{
     error::{SshError, SshFault},
     master::Master,
@@ -190,6 +192,7 @@ impl Host {
             {
                 return Err(error);
             }
+            info!(destination = self.options.destination, %error, tries, ?wait, "tries again");
             let until = Instant::now() + wait;
             while Instant::now() < until && !(patience.give_up)() {
                 thread::sleep(Duration::from_millis(50).min(wait));

@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracing::{debug, info, info_span, warn};
+
 use super::{
     error::{SshError, SshFault},
     options::SshOptions,
@@ -53,6 +55,7 @@ impl Master {
             SshError::new(&options.destination, SshFault::Here, error.to_string())
         };
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        info!(destination = options.destination, "connecting");
         let socket = options.runtime_dir.join(format!("m-{}-{number}", std::process::id()));
         // ssh adds seventeen characters for a moment; the system allows some hundred.
         if socket.as_os_str().len() > 84 {
@@ -70,6 +73,7 @@ impl Master {
         let (stopped, stop) = io::pipe().map_err(|error| here(&error))?;
         let stopped = stopped.as_fd().try_clone_to_owned().map_err(|error| here(&error))?;
         wire.wake_on(Some(stopped));
+        info!(destination = options.destination, pid = wire.id(), "connected");
         let shared = Arc::new(Shared {
             host: options.destination.clone(),
             socket,
@@ -83,7 +87,10 @@ impl Master {
         let (every, silence) = (options.heartbeat, options.silence);
         let watch = thread::Builder::new()
             .name(format!("ssh {}", options.destination))
-            .spawn(move || watch(&watched, wire, every, silence))
+            .spawn(move || {
+                let _span = info_span!("host", destination = watched.host).entered();
+                watch(&watched, wire, every, silence);
+            })
             .map_err(|error| here(&error))?;
         Ok(Self { shared, stop: Some(stop), watch: Some(watch) })
     }
@@ -190,6 +197,10 @@ fn watch(shared: &Shared, mut wire: Wire, every: Duration, silence: Duration) {
         )),
         error => Some(explain(&shared.host, &mut wire, error)),
     };
+    match &reason {
+        None => debug!("connection closed"),
+        Some(error) => warn!(%error, "connection lost"),
+    }
     *shared.lost.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     wire.kill();
     let _ = fs::remove_file(&shared.socket);
