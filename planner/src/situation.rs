@@ -283,11 +283,15 @@ impl Situation {
             source.base_from = Some(base.from);
         }
         if base.commits.len() > 1 {
-            let commits: Vec<String> = base.commits.iter().map(ToString::to_string).collect();
+            const SHOWN: usize = 8;
+            let shown = base.commits.iter().take(SHOWN).map(ToString::to_string);
+            let mut commits = shown.collect::<Vec<String>>().join(", ");
+            if base.commits.len() > SHOWN {
+                commits.push_str(", …");
+            }
             changed.note = Some(format!(
-                "{} bases: the changes against each of {} are planned",
-                commits.len(),
-                commits.join(", ")
+                "{} bases: the changes against each of {commits} are planned",
+                base.commits.len(),
             ));
         }
         changed.base_is_empty = base.commits.is_empty();

@@ -22,12 +22,9 @@ pub(super) const CIRCLECI: Engine = Engine {
         let kind = if environment.has("CIRCLE_TAG") {
             EventKind::Tag { name: environment.owned("CIRCLE_TAG") }
         } else {
+            // A fork's request is the branch `pull/N`, which is never the default one.
             let branch = environment.branch("CIRCLE_BRANCH");
-            // `pull/N` is a fork's request: a branch of another repository.
-            EventKind::Push {
-                branch: branch.filter(|it| !it.starts_with("pull/")),
-                before: Before::Unsaid,
-            }
+            EventKind::Push { branch, before: Before::Unsaid }
         };
         let head = environment.claim("CIRCLE_SHA1");
         Some(Event { head, ..Event::new("circleci", kind) })

@@ -1,7 +1,7 @@
 //! Woodpecker: knows the previous pipeline of the branch instead of the push.
 //!
 //! The previous pipeline of a branch may have been one of a pull request that goes to it. Its commit
-//! is no commit the branch was at, so it is not taken, and the branch counts as new: more runs.
+//! is no commit the branch was at, so it is not taken, and where the branch was counts as unsaid.
 
 use super::{Before, Engine, Event, EventKind, variable};
 
@@ -39,7 +39,7 @@ pub(super) const WOODPECKER: Engine = Engine {
                 let same = environment.branch("CI_PREV_COMMIT_BRANCH");
                 let same = same.is_none() || branch.is_none() || same == branch;
                 let before = match environment.get("CI_PREV_COMMIT_SHA") {
-                    Some(_) if !(of_a_push && same) => Before::New("CI_PREV_PIPELINE_EVENT"),
+                    Some(_) if !(of_a_push && same) => Before::Unsaid,
                     None => Before::New("CI_PREV_COMMIT_SHA"),
                     previous => Before::new(previous, "CI_PREV_COMMIT_SHA"),
                 };

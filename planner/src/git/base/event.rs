@@ -14,6 +14,9 @@ use crate::{
     git::GitError,
 };
 
+/// How many commits of a branch are looked at one by one before everything runs.
+const MOST_COMMITS: usize = 200;
+
 impl Search<'_> {
     pub(super) fn of_event(&mut self, event: &Event) -> Result<Answer, GitError> {
         for note in &event.notes {
@@ -39,14 +42,14 @@ impl Search<'_> {
                     Before::Unsaid => {
                         let what = "where the branch was".to_owned();
                         self.pass(&step, what, "the engine does not say it");
-                        self.without_event(branch)
+                        self.of_branch(&step, branch)
                     }
                 }
             }
             EventKind::Tag { name } => self.of_tag(&step, name.as_deref()),
             EventKind::Schedule | EventKind::Manual { .. } => {
                 self.pass(&step, "the event".to_owned(), "it names nothing to compare with");
-                self.without_event(event.branch())
+                self.of_branch(&step, event.branch().or(self.head.branch.as_deref()))
             }
         }
     }
@@ -66,6 +69,9 @@ impl Search<'_> {
         let head = self.head.commit.0;
         if let Some(claim) = merge_base {
             match self.repository.known_commit(&claim.commit) {
+                Some(_) if !self.is_of_request(event)? => {
+                    self.broken(step, claim, "is about a request that head is not");
+                }
                 Some(commit) if commit != head && self.holds(head, commit, claim)? => {
                     self.take(step, format!("`{commit}`"), &format!("{claim}, and head has it"));
                     let (commits, mode) = (vec![commit], BaseMode::MergeBase);
@@ -181,11 +187,17 @@ impl Search<'_> {
                 return Err(self.missing(before));
             }
             self.broken(step, before, "is gone");
-            return self.new_branch(step, branch);
+            let remote = self.remote()?;
+            let because = format!(
+                "the push was forced, and where the branch was is not in this repository (`git \
+                 fetch {remote} {}` brings it while the remote keeps it)",
+                before.commit
+            );
+            return Ok(self.everything(step, &because));
         };
         if commit == head {
             self.broken(step, before, "is head itself");
-            return self.new_branch(step, branch);
+            return self.of_branch(step, branch);
         }
         if self.holds(head, commit, before)? {
             self.take(step, format!("`{commit}`"), &format!("{before}, and head has it"));
@@ -252,6 +264,48 @@ impl Search<'_> {
         }
     }
 
+    /// What may have been brought to a branch when nothing says where it was: it was at its beginning,
+    /// or at any commit since then, one of which may have been taken back by the next.
+    fn of_branch(&mut self, step: &str, branch: Option<&str>) -> Result<Answer, GitError> {
+        let head = self.head.commit.0;
+        let target = self.default_target()?;
+        let contained = self.repository.contains(target.commit, head, &target)?;
+        let on_it = branch.is_none_or(|branch| Some(branch) == target.branch.as_deref());
+        if contained && on_it {
+            self.notes.push(crate::git::Note::Info(
+                "`--passed FILE` plans what is owed, `--base-exact BEFORE` what was pushed, and \
+                 `--base-first-parent` the last commit or merge"
+                    .to_owned(),
+            ));
+            let why = format!("nothing says where `{}` was before", target.name);
+            return Ok(self.everything(step, &why));
+        }
+        if contained {
+            return self.arrived(step, &target);
+        }
+        let mut commits = match self.merge_bases(head, &target) {
+            Ok(commits) => commits,
+            Err(GitError::Unrelated { .. }) => {
+                let why = format!("the branch shares no history with `{}`", target.name);
+                return Ok(self.everything(step, &why));
+            }
+            Err(error) => return Err(error),
+        };
+        let own = self.repository.commits_between(target.commit, head)?;
+        if own.len() > MOST_COMMITS {
+            let why = format!("the branch has more than {MOST_COMMITS} commits of its own");
+            return Ok(self.everything(step, &why));
+        }
+        let since = own.iter().filter(|&&commit| commit != head).count();
+        let mut what = format!("the merge base with `{}`", target.name);
+        if since > 0 {
+            what = format!("{what}, and each of the {since} commits since");
+        }
+        commits.extend(own.into_iter().filter(|&commit| commit != head));
+        self.take(step, what, "the branch may have been at any of them");
+        Ok(Answer { commits, mode: BaseMode::MergeBase, step: step.to_owned() })
+    }
+
     /// What a tag brings: all since the newest earlier tag.
     fn of_tag(&mut self, step: &str, name: Option<&str>) -> Result<Answer, GitError> {
         let step = step.to_owned();
@@ -264,6 +318,19 @@ impl Search<'_> {
         let why = format!("no earlier tag is in the history of {built}");
         self.take(&step, "the empty tree".to_owned(), &why);
         Ok(Answer { commits: Vec::new(), mode: BaseMode::Empty, step })
+    }
+
+    /// Whether head is what the request brings, or has it; a `pull_request_target` is of the branch.
+    fn is_of_request(&self, event: &Event) -> Result<bool, GitError> {
+        let head = self.head.commit.0;
+        let Some(own) = &event.head else { return Ok(true) };
+        if head.to_string().starts_with(&own.commit) {
+            return Ok(true);
+        }
+        match self.repository.known_commit(&own.commit) {
+            Some(commit) => self.holds(head, commit, own),
+            None => Ok(false),
+        }
     }
 
     /// Head as a merge of the request into its target, made by the engine or the forge: the first
@@ -305,7 +372,20 @@ impl Search<'_> {
             self.pass(step, what, "it has every commit of head already");
             return self.arrived(step, target);
         }
-        let commits = self.merge_bases(head, target)?;
+        let mut commits = self.merge_bases(head, target)?;
+        let parents = self.repository.written_parents(head)?;
+        let mut merges_what_is_there = parents.len() > 1;
+        for parent in parents {
+            merges_what_is_there =
+                merges_what_is_there && self.repository.contains(target.commit, parent, target)?;
+        }
+        if merges_what_is_there {
+            // The merge of a request that has arrived since, or a merge of the branch into it.
+            let merged = format!("`{}` has what head merges", target.name);
+            self.pass(step, format!("the merge base with `{}`", target.name), &merged);
+            commits.extend(self.repository.first_parent(head)?);
+            return self.union(step, commits, "head's first parent, and that merge base");
+        }
         self.take(step, format!("the merge base with `{}`", target.name), said);
         Ok(Answer { commits, mode: BaseMode::MergeBase, step: step.to_owned() })
     }

@@ -160,6 +160,23 @@ impl Repository {
         Ok((line[has], line.get(has + 1).copied()))
     }
 
+    /// Returns the commits that `head` has and `without` has not, the newest first; `head` among them.
+    /// Both histories must be whole as far as where they meet.
+    pub(super) fn commits_between(&self, without: Oid, head: Oid) -> Result<Vec<Oid>, GitError> {
+        if self.inner.is_shallow() {
+            let theirs = self.ancestors(without)?.commits;
+            return Ok(self.ancestors(head)?.commits.difference(&theirs).copied().collect());
+        }
+        let walk = || {
+            let mut walk = self.inner.revwalk()?;
+            walk.set_sorting(git2::Sort::TOPOLOGICAL | git2::Sort::TIME)?;
+            walk.push(head)?;
+            walk.hide(without)?;
+            walk.collect::<Result<Vec<Oid>, git2::Error>>()
+        };
+        walk().map_err(|error| other("reading the history", &error))
+    }
+
     /// The newest tagged commit in the history of `head` that is not `head` itself, with the tag's
     /// name. A shallow clone has the tags it has: none may be found, which is wider.
     pub(super) fn earlier_tag(&self, head: Oid) -> Result<Option<(Oid, String)>, GitError> {

@@ -162,7 +162,7 @@ impl Search<'_> {
         match request {
             BaseRequest::Default => match self.context.event {
                 Some(event) => self.of_event(event),
-                None => self.without_event(None),
+                None => self.without_event(),
             },
             BaseRequest::MergeBase(revision) => {
                 let commit = self.repository.revision(revision)?.commit.0;
@@ -194,13 +194,12 @@ impl Search<'_> {
     }
 
     /// What head has that the default branch of the remote does not; on the default branch, when it
-    /// has everything, the last commit. `branch` is what the engine says is built.
-    fn without_event(&mut self, branch: Option<&str>) -> Result<Answer, GitError> {
+    /// has everything, the last commit.
+    fn without_event(&mut self) -> Result<Answer, GitError> {
         let head = self.head.commit.0;
         let target = self.default_target()?;
         let contained = self.repository.contains(target.commit, head, &target)?;
-        let branch = branch.or(self.head.branch.as_deref());
-        let on_it = match (branch, &target.branch) {
+        let on_it = match (self.head.branch.as_deref(), &target.branch) {
             (Some(branch), Some(target)) => branch == target,
             (Some(_), None) => false,
             // The commit that is built may have reached the branch already.
