@@ -25,6 +25,7 @@ struct Tally {
 }
 
 /// Runs plans and breaks things until there were as many faults of this kind, or the time is over.
+#[expect(clippy::print_stderr, reason = "what is wrong is said at once")]
 fn rounds(chaos: &Chaos, kind: Kind, wanted: usize, seed: u64, until: Instant) -> Tally {
     let mut tally = Tally::default();
     while tally.faults < wanted && Instant::now() < until {
@@ -41,10 +42,13 @@ fn rounds(chaos: &Chaos, kind: Kind, wanted: usize, seed: u64, until: Instant) -
             }
             Err(wrong) => {
                 let kept = run.keep();
-                tally.wrong.push(format!(
+                chaos.clear(&run);
+                let wrong = format!(
                     "{kind:?}, {flavour:?}, seed {seed}, kept in {kept}: {wrong}\nfaults: {}",
                     run.struck.join("; ")
-                ));
+                );
+                eprintln!("{wrong}\n");
+                tally.wrong.push(wrong);
             }
         }
     }

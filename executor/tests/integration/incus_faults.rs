@@ -96,3 +96,32 @@ fn a_daemon_of_a_host_that_is_restarted_under_a_job_ends_nothing() {
     assert_eq!(site.node()["attempts"], 1);
     assert_eq!(site.instances(), Vec::<String>::new());
 }
+
+/// The daemon goes on making and starting what the killed one asked for.
+#[test]
+fn an_executor_that_dies_while_its_instance_is_made_or_started_costs_no_attempt() {
+    let Some(site) = Site::new() else { return };
+    let mut site = site;
+    for moment in ["intended", "made", "started"] {
+        site.world = crate::harness::World::new();
+        let plan = site.world.plan(vec![contained("echo up")]);
+        let child = site.command(&["apply", &plan]).spawn().expect("starts");
+        let journal = || {
+            let run = site.world.runs().pop()?;
+            fs::read_to_string(run.join("journal.jsonl")).ok()
+        };
+        until(|| journal().is_some_and(|journal| journal.contains("\"instance\"")));
+        if moment != "intended" {
+            until(|| !site.instances().is_empty());
+        }
+        if moment == "started" {
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        kill(child);
+        site.run(&["resume", "latest"]).code(0);
+        let node = site.node();
+        assert_eq!(node["attempts"], 1, "{moment}: {node:#}");
+        assert_eq!(site.log("execute-a", "guest.log"), "up\n", "{moment}");
+        assert_eq!(site.instances(), Vec::<String>::new(), "{moment}");
+    }
+}

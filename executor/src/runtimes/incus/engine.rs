@@ -6,14 +6,13 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::instance::LABEL;
 use crate::{
-    batch::Batch,
     fault::{FailureKind, Fault},
     placements::{Answer, ControlCommand, Machine},
 };
@@ -21,9 +20,7 @@ use crate::{
 /// How long the engine may think about a question.
 const QUESTION: Duration = Duration::from_secs(20);
 /// How long it may take to make or remove an instance.
-const ACT: Duration = Duration::from_secs(180);
-/// How long a daemon that is restarted may stay away.
-const RESTART: Duration = Duration::from_secs(60);
+pub(super) const ACT: Duration = Duration::from_secs(180);
 
 /// The Incus of a machine, seen through one project.
 pub(super) struct Engine<'a> {
@@ -276,7 +273,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Returns what the engine answers to a path, if it has that.
-    fn read<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Fault> {
+    pub(super) fn read<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Fault> {
         let answer = self.ask(&ControlCommand::new(["incus", "query", path]).deadline(QUESTION))?;
         Ok(answer.success().then(|| serde_json::from_slice(&answer.stdout).ok()).flatten())
     }
@@ -337,27 +334,6 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Returns whether an instance is there; asked together with all who ask at the same time.
-    fn is_there(&self, name: &str) -> Result<bool, Fault> {
-        let key = [self.machine.name(), self.project].map(str::to_owned);
-        let looks = {
-            let mut all = LOOKS.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(all.entry(key).or_default())
-        };
-        looks.ask(name.to_owned(), |names| {
-            let which: Vec<String> =
-                names.iter().map(|name| format!("name%20eq%20{name}")).collect();
-            match self.query(&format!("filter={}", which.join("%20or%20"))) {
-                Ok(found) => {
-                    let is_there =
-                        |name: &String| Ok(found.iter().any(|instance| instance.name == *name));
-                    names.iter().map(is_there).collect()
-                }
-                Err(fault) => names.iter().map(|_| Err(fault.clone())).collect(),
-            }
-        })
-    }
-
     /// Lists the instances of every project that this user may see.
     pub(super) fn list_everywhere(&self) -> Result<Vec<Instance>, Fault> {
         self.query("all-projects=true")
@@ -365,7 +341,7 @@ impl<'a> Engine<'a> {
 
     /// Asks for instances as the engine's books have them. `incus list` would look at each one's
     /// processes, disks and networks as well, which takes longer than to delete one.
-    fn query(&self, which: &str) -> Result<Vec<Instance>, Fault> {
+    pub(super) fn query(&self, which: &str) -> Result<Vec<Instance>, Fault> {
         let mut path = format!("/1.0/instances?recursion=1&{which}");
         if !which.starts_with("all-projects") {
             path.push_str("&project=");
@@ -403,34 +379,6 @@ impl<'a> Engine<'a> {
         let member: Option<Member> = serde_json::from_slice(&answer.stdout).ok();
         member.is_some_and(|member| member.status == "Offline")
     }
-
-    /// Deletes an instance, and checks that it is gone. Judged by its state, not by exit codes. A
-    /// daemon that is being restarted is waited for.
-    pub(super) fn delete(&self, name: &str) -> Result<(), Fault> {
-        let until = Instant::now() + RESTART;
-        let mut tries = 0;
-        let mut said = String::new();
-        while tries < 3 {
-            let answer = self.ask(&self.command(["delete", "--force", name]).deadline(ACT / 3))?;
-            said = answer.complaint();
-            // What is there at the first look may just be going.
-            let left = self.is_there(name);
-            match left.and_then(|left| if left { self.instance(name) } else { Ok(None) }) {
-                Ok(None) => return Ok(()),
-                Ok(Some(_)) => tries += 1,
-                Err(fault) if fault.kind != FailureKind::EngineDown || Instant::now() >= until => {
-                    return Err(fault);
-                }
-                Err(_) => std::thread::sleep(Duration::from_secs(1)),
-            }
-        }
-        let machine = self.machine.name();
-        Err(Fault::new(
-            FailureKind::Cleanup,
-            format!("instance `{name}` on `{machine}` cannot be deleted: {said}"),
-        )
-        .advice("`executor gc` tries again"))
-    }
 }
 
 /// What to do about an instance that does not start.
@@ -446,12 +394,6 @@ static IMAGES: Mutex<BTreeMap<[String; 3], Known>> = Mutex::new(BTreeMap::new())
 
 /// What is known of one; locked by who asks.
 type Known = Arc<Mutex<Option<String>>>;
-
-/// Looks for instances, by machine and project.
-static LOOKS: Mutex<BTreeMap<[String; 2], Looks>> = Mutex::new(BTreeMap::new());
-
-/// Those of one project.
-type Looks = Arc<Batch<Result<bool, Fault>>>;
 
 /// How many are being made by this process, by machine.
 static AT_WORK: (Mutex<BTreeMap<String, u32>>, Condvar) =

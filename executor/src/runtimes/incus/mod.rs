@@ -7,6 +7,7 @@
 //! A member of a cluster sees no directory of ours: there, everything is sent and fetched
 //! (`delivery`). `engine` speaks to `incus`, `instance` says what is asked for, `guest` follows the job.
 
+mod deletion;
 mod delivery;
 mod engine;
 mod guest;

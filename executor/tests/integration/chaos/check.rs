@@ -111,6 +111,17 @@ impl Chaos {
         Ok(Checked { jobs: nodes.values().filter(|node| node.ran).count(), retried })
     }
 
+    /// Removes what a run left in which something is wrong, so that the next one does not meet it.
+    pub(super) fn clear(&self, run: &Run) {
+        let _ = run.command(&["gc", "--keep", "0"]).output();
+        if self.has("incus") {
+            let (_, names) = self.bed().incus(&["list", "--format", "csv", "-c", "n"]);
+            for name in names.lines() {
+                let _ = self.bed().incus(&["delete", "--force", name]);
+            }
+        }
+    }
+
     /// Collects, and looks for whatever may still be there.
     fn nothing_is_left(&self, run: &Run) -> Result<(), String> {
         for arguments in [&["gc"][..], &["gc", "--dry-run"]] {
