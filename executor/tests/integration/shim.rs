@@ -244,7 +244,17 @@ fn own_output(bench: &Bench) {
     job.start(&[]);
     assert_eq!(field(&job.ended(), "code"), "1");
     let numbers: String = (1..=2000).map(|number| format!("{number}\n")).collect();
-    assert_eq!(job.log(), format!("first\nsecond\nthird\n{numbers}end"));
+    let whole = format!("first\nsecond\nthird\n{numbers}end");
+    assert_eq!(job.log(), whole);
+    // The same of a server, whose followers see it all.
+    let [_, system] = systems();
+    let cmd = fs::read_to_string(job.directory.join("cmd")).expect("the job");
+    let directory = bench.root.path().join("a run/n.1");
+    let text = said(&mut call_run(bench, &directory, &system, &cmd, &[]));
+    let (_, rest) = text[1..].split_once('\n').expect("an answer");
+    let (log, end) = frames(format!("\n{rest}").as_bytes(), 0);
+    assert_eq!((field(&end, "code"), field(&end, "reason")), ("1", "exited"));
+    assert_eq!(String::from_utf8_lossy(&log), whole);
 }
 
 fn signals(bench: &Bench) {

@@ -23,7 +23,7 @@ sub record { line("$_[0]/exit") =~ /^1 (.*?) *END\.$/ ? $1 : undef }
 sub judge { put("exit", sprintf("%-251sEND.\n", "1 $_[0]"), "+<") }
 
 # The supervisor of one job.
-my ($d, %q, $h, $watcher, $due, @at);
+my ($d, %q, $h, $watcher, $told, $due, @at, $from, $log, $bell);
 sub leave { syscall($n[4], 0) } # perl tidies up, in pages that it shares with its parent
 sub nay { syswrite $_[0], "$_[1]\n"; leave() }
 sub stop { put("$d/why", sprintf "%-31s\n", $_[0]); syswrite STDOUT, "$_[1]\n"; exit 126 }
@@ -50,21 +50,57 @@ sub become {
     %ENV = %e; exec { $x } @w;
     stop("not_executable", "$x: $!");
 }
-# Has a shell watch, and wakes it every second.
+# Has a shell watch, and wakes it every second. It closes what it says when nobody of the job is left.
 sub wake {
     if (!$watcher) {
         pipe my $in, $h;
+        pipe $told, my $says;
         $watcher = fork;
         if (defined $watcher && !$watcher) {
             open STDIN, "<&", $in;
-            open STDOUT, ">", "/dev/null";
-            open STDERR, ">&STDOUT"; # which was the log of the job
+            open STDOUT, ">&", $says;
+            open STDERR, ">", "/dev/null";
             exec "sh", $shim, "watch", $d, "timeout=$q{timeout}", "grace=$q{grace}", "began=$at[1]", "started=$at[2]";
             exit 71;
         }
     }
     syswrite $h, "\n";
     alarm 1;
+}
+# The output of the job is a pipe, of which this is the reader, who owns the log: a job that opens its output anew
+# cannot shorten that. Takes one piece; false: there is none. A log that takes no more is a closed pipe to the job.
+sub take {
+    $from or return 0;
+    my $v = "";
+    vec($v, fileno $from, 1) = 1;
+    select($v, undef, undef, 0) > 0 or return 0;
+    my $l = sysread($from, my $b, 131072) // return 1;
+    my $o = 0;
+    while ($o < $l) {
+        my $w = syswrite $log, $b, $l - $o, $o;
+        if (!$w) { $l = 0; last }
+        $o += $w;
+    }
+    undef $from if !$l;
+    1;
+}
+# Takes what is in the pipe when nobody of the job is left to write; somebody else may have it open for ever.
+sub drain { for (1 .. 64) { take() or last } }
+# Sleeps until there is output, a child ended, the watcher closed what it says, or a signal came.
+sub attend {
+    my $v = "";
+    for ($from, $bell, $told) { vec($v, fileno $_, 1) = 1 if $_ }
+    return if select($v, undef, undef, undef) < 0;
+    sysread $bell, my $rung, 4096 if vec($v, fileno $bell, 1);
+    undef $told if $told && vec($v, fileno $told, 1) && !sysread $told, my $said, 4096;
+    take();
+}
+sub output {
+    my $ring;
+    open($log, ">>", "log") && pipe($from, my $to) && pipe($bell, $ring) or return 0;
+    fcntl($to, 1031, 1 << 20); # F_SETPIPE_SZ: more is only faster
+    $SIG{CHLD} = sub { syswrite $ring, "." };
+    open(STDOUT, ">&", $to) && open STDERR, ">&", $to;
 }
 sub supervise {
     my ($t, @job) = @_;
@@ -108,20 +144,28 @@ sub supervise {
         }
     }
     @at[1, 2] = (centis(), time);
+    output() or nay($t, "error no_supervisor");
     syswrite $t, "started\n";
-    open STDOUT, ">>", "log";
-    open STDERR, ">&STDOUT";
     become(@job) if begin();
+    open STDOUT, ">", "/dev/null";
+    open STDERR, ">", "/dev/null";
     $SIG{USR1} = $SIG{ALRM} = \&wake;
     alarm 1;
     wake() if $due;
-    while ((my $w = waitpid(-1, 0)) != $p) { last if $w < 0; $watcher = 0 if $w == ($watcher // 0) }
-    my $s = $?;
+    my $s;
+    until (defined $s) {
+        while ((my $w = waitpid(-1, 1)) > 0) {
+            if ($w == $p) { $s = $? } elsif ($w == ($watcher // 0)) { $watcher = 0; undef $told }
+        }
+        attend() if !defined $s;
+    }
     $SIG{USR1} = $SIG{ALRM} = "IGNORE";
     my $l = ended($s);
     if ($s || $l ne "alone" || $watcher || -s "why") {
         for (1 .. 9) {
-            wake() if !$watcher;
+            wake();
+            attend() while $told;
+            drain();
             close $h;
             waitpid $watcher, 0 if $watcher;
             last if defined record(".");
@@ -130,6 +174,7 @@ sub supervise {
         }
         leave();
     }
+    drain();
     my $ms = (centis() - $at[1]) * 10;
     my $end = $at[2] + int($ms / 1000);
     judge("code=0 signal=- reason=exited evidence=none killed=0 started=$at[2] ended=$end elapsed_ms=$ms");

@@ -194,6 +194,11 @@ watch_over() {
     leader_ended || CODE=- SIGNAL=- OOM_KILLED=- ALONE=-
     [ $reason = exited ] && [ "$ALONE" = alone ] || kill_tree
     [ -z "$pump" ] || drain "$pump"
+    # Who started it has the pipe: it is told that nobody is left who writes, and ends when everything is in the log.
+    [ $ticks != read ] || {
+        exec >/dev/null
+        while read -r w_rest; do :; done
+    }
     # The supervisor itself is gone: nobody answers for a verdict.
     [ $reason = broken ] && [ $ticks = read ] && return
     evidence=none
