@@ -143,6 +143,7 @@ pub enum ConfigError {
         /// The file.
         path: String,
         /// What the operating system says.
+        #[source]
         error: std::io::Error,
     },
     /// It is not what is expected; says where, and shows the line.

@@ -20,6 +20,7 @@ pub enum Error {
         /// Its path.
         path: String,
         /// What the operating system says.
+        #[source]
         error: std::io::Error,
     },
     /// A file of what passed is none.
@@ -28,11 +29,12 @@ pub enum Error {
         /// The file.
         path: String,
         /// What is wrong with it.
+        #[source]
         error: PassedReadError,
     },
     /// What is to be said of the program's own steps is no filter.
     #[error("`FORGE_LANES_LOG`: {0}")]
-    Filter(tracing_subscriber::filter::ParseError),
+    Filter(#[source] tracing_subscriber::filter::ParseError),
     /// No plan was named.
     #[error("no plan is named")]
     NoPlan,
@@ -101,6 +103,7 @@ pub enum Error {
         /// The run.
         run: String,
         /// Why.
+        #[source]
         error: LedgerError,
     },
     /// A record cannot be read.
@@ -112,6 +115,7 @@ pub enum Error {
         /// The run.
         run: String,
         /// What the operating system says.
+        #[source]
         error: std::io::Error,
     },
     /// The journal of a run could not be written any more.
@@ -120,6 +124,7 @@ pub enum Error {
         /// The run.
         run: String,
         /// Why.
+        #[source]
         error: JournalError,
     },
     /// A machine failed outside of any node.
@@ -139,6 +144,7 @@ pub enum Error {
         /// What was tried.
         what: &'static str,
         /// What the operating system says.
+        #[source]
         error: std::io::Error,
     },
     /// The user's cache directory cannot be used.

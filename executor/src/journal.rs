@@ -223,6 +223,7 @@ pub enum JournalError {
         /// What was tried.
         verb: &'static str,
         /// What the operating system says.
+        #[source]
         error: io::Error,
     },
     /// It was written by a later release.

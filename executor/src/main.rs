@@ -28,6 +28,9 @@ fn main() -> ExitCode {
         Err(error) => {
             let mut err = reporters::stderr();
             err.text(&format!("error: {error}\n"));
+            for cause in plans::causes(&error) {
+                err.text(&format!("caused by: {cause}\n"));
+            }
             if let Some(help) = error.help() {
                 err.text(&format!("help: {help}\n"));
             }

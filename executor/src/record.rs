@@ -226,6 +226,7 @@ pub enum RecordError {
         /// The file.
         path: String,
         /// What the operating system says.
+        #[source]
         error: std::io::Error,
     },
     /// It is no record.

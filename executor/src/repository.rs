@@ -23,7 +23,7 @@ pub enum RepositoryError {
     },
     /// git cannot be started.
     #[error("`git` cannot be started: {0}")]
-    NoGit(std::io::Error),
+    NoGit(#[source] std::io::Error),
     /// git failed.
     #[error("`git {command}` failed: {why}")]
     Git {
@@ -34,7 +34,7 @@ pub enum RepositoryError {
     },
     /// The index of the work tree cannot be copied.
     #[error("the work tree cannot be read: {0}")]
-    Index(std::io::Error),
+    Index(#[source] std::io::Error),
 }
 
 impl RepositoryError {

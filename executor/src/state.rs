@@ -110,6 +110,7 @@ pub enum StateError {
         /// With what.
         path: String,
         /// What the operating system says.
+        #[source]
         error: io::Error,
     },
     /// Another process is at the run.

@@ -18,6 +18,7 @@
 //! member of the workspace. It knows no glob semantics, no git and no transport.
 
 mod base_from;
+mod causes;
 mod command;
 mod document;
 mod graph;
@@ -33,6 +34,7 @@ mod runtime;
 mod version;
 
 pub use base_from::{BaseFrom, InvalidBaseFrom};
+pub use causes::causes;
 pub use command::{Command, InvalidCommand};
 pub use document::{PlanReadError, PlanText, digest_of, plan_schema};
 pub use graph::{Graph, GraphError};

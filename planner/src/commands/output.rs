@@ -27,6 +27,8 @@ pub(super) struct Console {
 pub(super) struct Failure {
     exit: Exit,
     message: String,
+    /// What stands behind it, as far as the message does not say so.
+    causes: Vec<String>,
     help: Option<String>,
     diagnostics: Option<Box<Diagnostics>>,
 }
@@ -37,6 +39,7 @@ impl Failure {
         Self {
             exit: Exit::BadInput,
             message: message.into(),
+            causes: Vec::new(),
             help: Some(help.into()).filter(|help: &String| !help.is_empty()),
             diagnostics: None,
         }
@@ -68,8 +71,8 @@ impl Failure {
 
 impl From<PlanningError> for Failure {
     fn from(error: PlanningError) -> Self {
-        let message = error.to_string();
-        match error {
+        let (message, causes) = (error.to_string(), plans::causes(&error));
+        let failure = match error {
             PlanningError::Definitions(found) => Self::diagnosed(found),
             PlanningError::Situation(error) => Self::bad_input(message, error.help()),
             PlanningError::Tree(TreeError::Git(error)) => Self::bad_input(message, error.help()),
@@ -77,7 +80,8 @@ impl From<PlanningError> for Failure {
             PlanningError::Tree(_) | PlanningError::Id(_) | PlanningError::Plan(_) => {
                 Self::bad_input(message, "")
             }
-        }
+        };
+        Self { causes, ..failure }
     }
 }
 
@@ -286,6 +290,9 @@ impl Console {
             self.say("");
         }
         self.say(&format!("{}: {}", self.word("error", 31), failure.message));
+        for cause in &failure.causes {
+            self.say(&format!("{}: {cause}", self.word("caused by", 31)));
+        }
         if let Some(help) = &failure.help {
             self.say(&format!("{}: {help}", self.word("help", 36)));
         }

@@ -55,11 +55,12 @@ pub enum FetchError {
         /// The destination.
         path: PathBuf,
         /// What the system says.
+        #[source]
         error: io::Error,
     },
     /// What came is no archive.
     #[error("the archive that came back cannot be read: {0}")]
-    Archive(io::Error),
+    Archive(#[source] io::Error),
 }
 
 /// Returns the files and links that `globs` may mean below `directory` over there, as relative paths: all

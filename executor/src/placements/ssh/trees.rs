@@ -53,7 +53,7 @@ pub enum SendError {
     #[error(transparent)]
     Ssh(#[from] SshError),
     /// There is no tree here to send.
-    #[error("{0}")]
+    #[error(transparent)]
     Source(Box<Fault>),
     /// The tree here cannot be read.
     #[error("the source tree `{}` cannot be read: {error}", path.display())]
@@ -61,6 +61,7 @@ pub enum SendError {
         /// The tree.
         path: PathBuf,
         /// What the system says.
+        #[source]
         error: io::Error,
     },
     /// What arrived is not what was sent, twice.
