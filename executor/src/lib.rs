@@ -32,6 +32,7 @@ pub mod exit_code;
 pub mod fault;
 pub mod files;
 pub mod guest_command;
+pub mod inherited;
 pub mod intent;
 pub mod journal;
 pub mod ledger;

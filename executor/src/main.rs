@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use executor::{cli::Cli, commands, exit_code::Exit, reporters, supervise::native};
+use executor::{cli::Cli, commands, exit_code::Exit, inherited, reporters, supervise::native};
 
 fn main() -> ExitCode {
+    inherited::close_open_files();
     // The supervisor of a local job is this program under another name; it reads no command line.
     let arguments: Vec<String> = std::env::args_os()
         .skip(1)

@@ -7,6 +7,7 @@ mod behaviour;
 mod bench;
 mod chaos;
 mod clocks;
+mod environment;
 mod errors;
 mod full_disk;
 mod harness;

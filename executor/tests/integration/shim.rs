@@ -1028,9 +1028,18 @@ fn without_perl_it_is_the_shell_that_waits() {
     assert_eq!((field(&status, "code"), field(&status, "signal")), ("7", "-"));
     assert_eq!(job.log(), "a b\n");
     assert_eq!(alive_with(&mark), 0);
-    let job = bench.job("s", "kill -SEGV $$; sleep 5");
-    job.start(&[]);
-    assert_eq!(field(&job.ended(), "signal"), "11");
+    let script = "trap 'echo caught; exit 5' INT; kill -INT $$; sleep 1; exit 6";
+    for (name, script, code, signal) in [
+        ("s", "kill -SEGV $$; sleep 5", "-", "11"),
+        ("i", "kill -INT $$; sleep 5", "-", "2"),
+        ("c", "exit 137", "137", "-"),
+        ("t", script, "5", "-"),
+    ] {
+        let job = bench.job(name, script);
+        job.start(&[]);
+        let status = job.ended();
+        assert_eq!((field(&status, "code"), field(&status, "signal")), (code, signal), "{script}");
+    }
 }
 
 #[test]

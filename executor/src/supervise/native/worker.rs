@@ -14,7 +14,10 @@ use super::{
     protocol::{Reply, Report, Request, receive, send},
     record::{Claim, write_report},
 };
-use crate::fault::{FailureKind, Fault};
+use crate::{
+    fault::{FailureKind, Fault},
+    inherited,
+};
 
 /// Runs the supervisor; `arguments` come after the hidden subcommand. Started by the executor with
 /// a socket as its stdin and nothing else.
@@ -43,6 +46,7 @@ fn serve(wants_mounts: bool) -> std::io::Result<()> {
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let _ = inherited::reset_signals();
     let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
     let null: OwnedFd = std::fs::File::open("/dev/null")?.into();
     rustix::stdio::dup2_stdin(&null)?;

@@ -1,6 +1,7 @@
 # Starts the job's own processes, and the two that wait for them: perl, or a shell and its ticks.
 
-# The same without perl. The words: NAME=VALUE of its environment, --, what starts it.
+# The same without perl. The words: NAME=VALUE of its environment, --, what starts it. Who has descriptor 6 open tells
+# the supervisor that the job is not over: no process of the job has it.
 wait_for_leader() {
     # env wants its command where the -- stands.
     w_env=
@@ -12,18 +13,47 @@ wait_for_leader() {
         esac
         shift
     done
-    if env --default-signal=INT,QUIT true 2>/dev/null; then
-        set -- --default-signal=INT,QUIT -i "$@"
+    w_said=
+    if env time -f %x -o /proc/self/fd/4 true 4>/dev/null 2>/dev/null; then
+        # It tells a signal from 128+n, which a shell does not. It has not the cookie of the job.
+        {
+            w_said=$(LC_ALL=C exec env time -f %x -o /proc/self/fd/4 \
+                /bin/sh -c 'exec 4>&-; exec env -i "$@"' sh "$@" 4>&1 >&3 3>&- 6>&-)
+            w_code=$?
+        } 3>&1
     else
-        set -- -i "$@"
+        env -i "$@" 6>&-
+        w_code=$?
     fi
-    env "$@"
-    w_code=$?
     w_result="$w_code -"
-    if [ $w_code -gt 128 ] && [ $w_code -le 192 ]; then
-        w_result="- $((w_code - 128))"
-    fi
+    case $w_said in
+    *'by signal '*)
+        w_said=${w_said##*'by signal '}
+        w_result="- ${w_said%%[!0-9]*}"
+        ;;
+    '')
+        if [ $w_code -gt 128 ] && [ $w_code -le 192 ]; then
+            w_result="- $((w_code - 128))"
+        fi
+        ;;
+    esac
     in_second_place pid '%-28s.\n' "$w_result - -"
+}
+
+# Runs "$@" in a process that nobody here waits for. Not in the background: a shell has SIGINT and SIGQUIT ignored in
+# what it starts there, and no shell can undo that. The last of a pipeline kills the shell in between instead.
+apart() {
+    (
+        myself
+        { "$@" >&7 7>&- | kill -KILL "$PID" 7>&-; } 7>&1
+    )
+}
+
+# What a job of a shell begins with, apart from its supervisor.
+begin_apart() {
+    exec >&5 2>&1 5>&- </dev/null
+    trap - USR1 HUP PIPE
+    launch
 }
 
 # kept names.

@@ -99,11 +99,19 @@ supervise() {
     trap : USR1
     trap '' HUP
     output
-    (
-        trap - USR1 HUP PIPE
-        launch
-    ) >&5 2>&1 5>&- </dev/null &
-    waiter=$!
+    if [ $ticks = sleep ] && mkfifo -m 600 .waiter 2>/dev/null; then
+        # What is waited for in its place: it ends with the last who has descriptor 6 open.
+        (read -r w_rest) <.waiter >/dev/null 2>&1 5>&- &
+        waiter=$!
+        exec 6>.waiter
+        rm -f .waiter
+        apart begin_apart
+        exec 6>&-
+    else
+        # perl puts the signals right.
+        (begin_apart) &
+        waiter=$!
+    fi
     exec 5>&-
     watch_over
 }

@@ -28,7 +28,7 @@ start() {
     set -- sh "$SHIM" supervise . "$@"
     answer=$(
         if has setsid; then
-            setsid "$@" </dev/null 2>/dev/null &
+            apart setsid "$@" </dev/null 2>/dev/null
         elif has perl; then
             perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@" </dev/null 2>/dev/null &
         else
@@ -60,7 +60,7 @@ run() {
         linger=1
         # A shell of its own, in the background of nobody: it ends with the job, whatever becomes of this one.
         # It has the session of this shell, and nothing else of it.
-        answer=$( (supervise) </dev/null 2>/dev/null &)
+        answer=$(apart supervise </dev/null 2>/dev/null)
         answer=${answer:-error no_supervisor}
     fi
     cd "$directory" 2>/dev/null || answer=${answer#already}

@@ -284,7 +284,9 @@ fn one_boot(
 }
 
 fn start_guest(listener: &UnixListener, boot: &Boot) -> std::io::Result<Child> {
-    let mut command = Command::new("unshare");
+    // Signals that the host ignores mean nothing to a virtual machine.
+    let mut command = Command::new("env");
+    command.args(["--default-signal", "unshare"]);
     if !rustix::process::geteuid().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
