@@ -67,6 +67,15 @@ fn literal_base(glob: &str) -> PathBuf {
         .collect()
 }
 
+/// Makes a directory ready for what is about to be collected: a collection that was cut short by the end of its executor
+/// may have left half a file there, and begins anew.
+pub(crate) fn begin(into: &Path) -> Result<(), Fault> {
+    crate::directory::remove(into).map_err(|error| {
+        let what = format!("removing what was collected before, {}", into.display());
+        Fault::io(FailureKind::Collect, what, &error)
+    })
+}
+
 /// Copies the files below `root` that match into `into`, at the same relative paths; a path that is
 /// taken already stays as it is.
 pub(crate) fn keep(

@@ -7,6 +7,7 @@ mod behaviour;
 mod bench;
 mod chaos;
 mod clocks;
+mod cut_short;
 mod environment;
 mod errors;
 mod full_disk;

@@ -483,6 +483,7 @@ impl Machine for RemoteSsh {
         let places = self.places(job);
         let mut collected = Collected::default();
         if !keep.artifacts.is_empty() {
+            crate::artifacts::begin(into)?;
             // What a job puts into its own artifacts directory goes before a file of that name in
             // its workspace.
             let first = format!("{}/artifacts", places.state);

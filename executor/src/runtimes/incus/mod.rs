@@ -422,6 +422,7 @@ impl Runtime for Incus {
             String::new()
         };
         if !work.keep.artifacts.is_empty() {
+            crate::artifacts::begin(&request.artifacts)?;
             // What a job puts into its own artifacts directory goes before a file of that name in
             // its workspace.
             for from in [&format!("{}/artifacts", site.shared), &workspace] {

@@ -44,6 +44,7 @@ pub(super) fn collect(guest: &Guest<'_>, work: &Work) -> Result<Collected, Fault
     let job = request.job();
     let mut collected = Collected::default();
     if !work.keep.artifacts.is_empty() {
+        crate::artifacts::begin(&request.artifacts)?;
         let globs = Globs::new(&work.keep.artifacts)?;
         let into = format!("{}/collected", machine.attempt_dir(&job));
         // What a job puts into its own artifacts directory goes before a file of that name in its
