@@ -3,31 +3,25 @@
 use super::{
     MOST_LANES, Project,
     draft::{CommandDraft, Draft, JobDraft, LaneDraft},
-    in_dir, named, working_dir,
+    glob_in, in_dir, modules, named, working_dir,
 };
-use crate::packages::{self, Package, Packages, PackagesError};
+use crate::packages::{Package, PackagesError, cargo};
 
 pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), PackagesError> {
-    let tops = project.tops("Cargo.toml");
+    let tops = project.tops(&["Cargo.toml"]);
     if tops.is_empty() {
         return Ok(());
     }
-    // A name that nothing has makes the reader look below the root too.
-    let everywhere = if tops == [""] { Vec::new() } else { vec!["\0"] };
-    let packages =
-        Packages::drafted(&packages::cargo::KIND, project.tree, &everywhere, &mut draft.closing)?;
-    for top in tops {
-        let below = |package: &&Package| {
-            top.is_empty() || package.dir == top || package.dir.starts_with(&format!("{top}/"))
-        };
-        let packages: Vec<&Package> = packages.iter().filter(below).collect();
+    let packages = modules::read(&cargo::KIND, project, &tops, draft)?;
+    for top in tops.into_iter().filter(|top| !modules::is_broken(&packages, top)) {
+        let packages = modules::below(&packages, &top);
         workspace(project, draft, &top, &packages);
     }
     Ok(())
 }
 
 fn workspace(project: &Project<'_>, draft: &mut Draft, top: &str, packages: &[&Package]) {
-    let set = named("cargo", top);
+    let set = draft.fresh_set(&named("cargo", top));
     let mut shared = project.existing(
         top,
         &["Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", ".cargo/**"],
@@ -59,9 +53,7 @@ fn workspace(project: &Project<'_>, draft: &mut Draft, top: &str, packages: &[&P
                 (Vec::new(), Some(("cargo", vec![package.name.clone()])))
             };
             let lane = LaneDraft {
-                comment: vec![
-                    "Its own directory and those of the packages it depends on.".to_owned(),
-                ],
+                comment: vec![modules::FOLLOWED.to_owned()],
                 description: format!("Tests of the package {}", package.name),
                 paths: Some([paths, vec![shared.clone()]].concat()),
                 inputs,
@@ -74,7 +66,7 @@ fn workspace(project: &Project<'_>, draft: &mut Draft, top: &str, packages: &[&P
                 id,
                 ..LaneDraft::default()
             };
-            draft.lanes.push(lane);
+            draft.push(lane);
         }
     } else {
         let id = draft.fresh_id(&named("rust", top));
@@ -82,7 +74,7 @@ fn workspace(project: &Project<'_>, draft: &mut Draft, top: &str, packages: &[&P
         for package in packages {
             paths.extend(own_files(project, &package.dir));
         }
-        draft.lanes.push(LaneDraft {
+        draft.push(LaneDraft {
             description: "Tests of every package".to_owned(),
             paths: Some(paths),
             jobs: vec![job(&format!("{id}-tests"), "cargo test", test(None), top)],
@@ -90,19 +82,14 @@ fn workspace(project: &Project<'_>, draft: &mut Draft, top: &str, packages: &[&P
             ..LaneDraft::default()
         });
     }
-    let rust = in_dir(top, "**/*.rs");
+    let rust = glob_in(top, "**/*.rs");
     let format = project.existing(top, &["rustfmt.toml", ".rustfmt.toml"]);
     if !format.is_empty() {
         let command = CommandDraft::argv(&["cargo", "fmt", "--all", "--", "--check"]);
         let paths = [vec![rust.clone(), shared.clone()], format].concat();
-        draft.lanes.push(lane(
-            draft,
-            &named("rust-format", top),
-            "Sources are formatted",
-            paths,
-            command,
-            top,
-        ));
+        let lane =
+            lane(draft, &named("rust-format", top), "Sources are formatted", paths, command, top);
+        draft.push(lane);
     }
     let lints = project.existing(top, &["clippy.toml", ".clippy.toml"]);
     if !lints.is_empty() {
@@ -116,7 +103,8 @@ fn workspace(project: &Project<'_>, draft: &mut Draft, top: &str, packages: &[&P
             "warnings",
         ]);
         let paths = [vec![rust, shared], lints].concat();
-        draft.lanes.push(lane(draft, &named("rust-lint", top), "Lints", paths, command, top));
+        let lane = lane(draft, &named("rust-lint", top), "Lints", paths, command, top);
+        draft.push(lane);
     }
 }
 

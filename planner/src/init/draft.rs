@@ -121,12 +121,7 @@ impl Draft {
     /// Returns an id made of a name that no lane and no job of the draft has.
     #[must_use]
     pub fn fresh_id(&self, name: &str) -> String {
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let words: Vec<&str> = name.split(|c| !word(c)).filter(|word| !word.is_empty()).collect();
-        let plain = words.join("-");
-        let plain = plain.trim_matches('_');
-        let mut plain = if plain.is_empty() { "lane".to_owned() } else { plain.to_owned() };
-        plain.truncate(48);
+        let plain = plain_id(name);
         let lanes = self.lanes.iter().map(|lane| lane.id.as_str());
         let jobs = self.lanes.iter().flat_map(|lane| &lane.jobs).map(|job| job.id.as_str());
         let taken: BTreeSet<&str> = lanes.chain(jobs).collect();
@@ -137,6 +132,39 @@ impl Draft {
             .map(|n| format!("{plain}-{n}"))
             .find(|id| !taken.contains(id.as_str()))
             .unwrap_or(plain)
+    }
+
+    /// Returns a name of a set that no set of the draft has.
+    #[must_use]
+    pub fn fresh_set(&self, name: &str) -> String {
+        let plain = plain_id(name);
+        let taken = |name: &String| self.sets.iter().any(|(known, _)| known == name);
+        let more = (2..).map(|number| format!("{plain}-{number}"));
+        std::iter::once(plain.clone()).chain(more).find(|name| !taken(name)).unwrap_or(plain)
+    }
+
+    /// Adds a lane; jobs of it that are called like something of the draft get another name.
+    pub fn push(&mut self, mut lane: LaneDraft) {
+        let lanes = self.lanes.iter().map(|lane| lane.id.clone());
+        let jobs = self.lanes.iter().flat_map(|lane| &lane.jobs).map(|job| job.id.clone());
+        let mut taken: BTreeSet<String> = lanes.chain(jobs).chain([lane.id.clone()]).collect();
+        let mut renamed: Vec<(String, String)> = Vec::new();
+        for job in &mut lane.jobs {
+            let own = job.id.clone();
+            let more = (2..).map(|number| format!("{own}-{number}"));
+            let fresh = std::iter::once(own.clone()).chain(more).find(|id| !taken.contains(id));
+            job.id = fresh.unwrap_or_else(|| own.clone());
+            taken.insert(job.id.clone());
+            if job.id != own {
+                renamed.push((own, job.id.clone()));
+            }
+        }
+        for need in lane.jobs.iter_mut().flat_map(|job| &mut job.needs) {
+            if let Some((_, now)) = renamed.iter().find(|(before, _)| before == need) {
+                need.clone_from(now);
+            }
+        }
+        self.lanes.push(lane);
     }
 
     /// Writes the files.
@@ -285,6 +313,16 @@ impl JobDraft {
     }
 }
 
+/// An id made of a name, short enough for what is put behind it.
+fn plain_id(name: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words: Vec<&str> = name.split(|c| !word(c)).filter(|word| !word.is_empty()).collect();
+    let mut plain = words.join("-").trim_matches('_').to_owned();
+    plain.truncate(48);
+    let plain = plain.trim_matches(['-', '_']);
+    if plain.is_empty() { "lane".to_owned() } else { plain.to_owned() }
+}
+
 const INVARIANTS: &str = "\
 # What `planner check` expects of the two files beside this one, and how bad each finding is.
 version = 1
@@ -362,6 +400,10 @@ impl Lines {
     }
 
     fn pair(&mut self, name: &str, value: &str) {
+        // No text of one line has a control character.
+        let plain = value.split(char::is_control).filter(|part| !part.is_empty());
+        let value = plain.collect::<Vec<_>>().join(" ");
+        let value = value.trim();
         self.line(&format!("{name} = {}", quoted(value)));
     }
 

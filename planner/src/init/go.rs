@@ -1,22 +1,23 @@
 //! Go modules: vet and test, module by module.
 
 use super::{
-    Project,
+    MOST_LANES, Project,
     draft::{CommandDraft, Draft, JobDraft, LaneDraft},
-    in_dir, named, working_dir,
+    glob_in, modules, named, working_dir,
 };
-use crate::packages::PackagesError;
+use crate::packages::{Packages, PackagesError, To, go};
 
-#[expect(clippy::unnecessary_wraps, reason = "every detector has the same shape")]
 pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), PackagesError> {
-    let modules: Vec<String> = project
-        .paths
-        .iter()
-        .filter_map(|path| match path.as_str() {
-            "go.mod" => Some(String::new()),
-            path => path.strip_suffix("/go.mod").map(str::to_owned),
-        })
-        .collect();
+    let mut modules = project.dirs("go.mod");
+    if modules.is_empty() {
+        return Ok(());
+    }
+    let packages = modules::read(&go::KIND, project, &modules, draft)?;
+    modules.retain(|module| !modules::is_broken(&packages, module));
+    if modules.len() > MOST_LANES {
+        draft_all(project, &modules, draft);
+        return Ok(());
+    }
     for module in modules {
         let id = draft.fresh_id(&named("go", &module));
         let job = |name: &str, words: &[&str]| JobDraft {
@@ -26,33 +27,76 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
             working_dir: working_dir(&module),
             ..JobDraft::default()
         };
-        let mut paths = Vec::new();
-        if project.any_with_suffix(&module, ".go") {
-            paths.push(in_dir(&module, "**/*.go"));
-        }
-        paths.extend(project.existing(&module, &["go.mod", "go.sum"]));
-        paths.extend(project.existing("", &["go.work", "go.work.sum"]));
         let jobs =
             vec![job("vet", &["go", "vet", "./..."]), job("tests", &["go", "test", "./..."])];
-        let comment = if project.has("go.work") {
-            vec![
-                "Modules of go.work that import each other: add their directories to `paths`."
-                    .to_owned(),
-            ]
-        } else {
-            Vec::new()
+        // The root's own directory is everything; its sources are not.
+        let package = packages.at(&module).filter(|package| !package.dir.is_empty());
+        let (comment, inputs, paths) = match package {
+            Some(package) => {
+                (vec![modules::FOLLOWED.to_owned()], Some(("go", vec![package.name.clone()])), None)
+            }
+            None => (Vec::new(), None, Some(paths(project, &module, &packages))),
         };
-        draft.lanes.push(LaneDraft {
+        draft.push(LaneDraft {
             comment,
             description: format!(
                 "The Go module {}",
                 if module.is_empty() { "of the root" } else { &module }
             ),
-            paths: Some(paths),
+            inputs,
+            paths,
             jobs,
             id,
             ..LaneDraft::default()
         });
     }
     Ok(())
+}
+
+/// What a module is made of, and the directories that it is built with.
+fn paths(project: &Project<'_>, module: &str, packages: &Packages) -> Vec<String> {
+    let mut paths = project.existing_suffixes(module, &[".go"]);
+    paths.extend(project.existing(module, &["go.mod", "go.sum"]));
+    paths.extend(project.existing("", &["go.work", "go.work.sum"]));
+    if let Some(package) = packages.at(module) {
+        for reached in packages.reach(&package.name) {
+            if let To::Package(dir) | To::Directory(dir) = &reached.to
+                && !dir.is_empty()
+                && project.has_below(dir)
+            {
+                paths.push(glob_in(dir, "**"));
+            }
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// One lane for many modules.
+fn draft_all(project: &Project<'_>, modules: &[String], draft: &mut Draft) {
+    let id = draft.fresh_id("go");
+    let quoted = |dir: &String| {
+        let dir = if dir.is_empty() { "." } else { dir };
+        format!("'{}'", dir.replace('\'', "'\\''"))
+    };
+    let dirs: Vec<String> = modules.iter().map(quoted).collect();
+    let script = format!(
+        "set -eu\nfor dir in {}; do\n  (cd \"$dir\" && go vet ./... && go test ./...)\ndone",
+        dirs.join(" ")
+    );
+    let mut paths = project.existing_suffixes("", &[".go", "go.mod", "go.sum"]);
+    paths.extend(project.existing("", &["go.work", "go.work.sum"]));
+    draft.push(LaneDraft {
+        description: "Every Go module".to_owned(),
+        paths: Some(paths),
+        jobs: vec![JobDraft {
+            id: format!("{id}-tests"),
+            description: "go vet and go test, module by module".to_owned(),
+            command: CommandDraft::Shell(script),
+            ..JobDraft::default()
+        }],
+        id,
+        ..LaneDraft::default()
+    });
 }

@@ -33,7 +33,7 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
             ..JobDraft::default()
         });
         let id = draft.fresh_id(tool);
-        draft.lanes.push(LaneDraft {
+        draft.push(LaneDraft {
             comment: vec![
                 "A recipe does not say which files it depends on, so this lane always runs; `paths`".to_owned(),
                 "narrows it to the changes that matter.".to_owned(),

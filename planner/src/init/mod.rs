@@ -5,10 +5,18 @@
 //! files name, globs that match files there are, and every change that no lane knows runs all of
 //! them.
 
+mod bazel;
 mod cargo;
+mod cmake;
+mod deno;
+mod dotnet;
 pub mod draft;
+mod fixtures;
 mod go;
+mod gradle;
 mod make;
+mod maven;
+mod modules;
 mod npm;
 mod python;
 
@@ -16,12 +24,38 @@ use std::collections::BTreeSet;
 
 use self::draft::{CommandDraft, Draft, JobDraft, LaneDraft};
 use crate::{
-    packages::{ManifestTree, PackagesError},
+    packages::{ManifestTree, PackagesError, literal},
     planned_tree::PlannedTree,
 };
 
 /// More packages than this share a lane.
 const MOST_LANES: usize = 12;
+
+/// The files that say how something is built.
+const MANIFESTS: [&str; 22] = [
+    "Cargo.toml",
+    "package.json",
+    "go.mod",
+    "pom.xml",
+    "settings.gradle",
+    "settings.gradle.kts",
+    "build.gradle",
+    "build.gradle.kts",
+    "CMakeLists.txt",
+    "MODULE.bazel",
+    "WORKSPACE",
+    "WORKSPACE.bazel",
+    "deno.json",
+    "deno.jsonc",
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    "tox.ini",
+    "noxfile.py",
+    "requirements.txt",
+    "bun.lock",
+    "bun.lockb",
+];
 
 /// Directories of installed or built things; in a repository nobody tracks them.
 const NOT_SOURCES: [&str; 6] = ["node_modules", "target", ".venv", "venv", "vendor", "__pycache__"];
@@ -29,13 +63,28 @@ const NOT_SOURCES: [&str; 6] = ["node_modules", "target", ".venv", "venv", "vend
 /// A repository as detectors see it.
 pub(crate) struct Project<'a> {
     tree: &'a dyn ManifestTree,
+    /// Files of the tree, without installed and built ones.
     paths: BTreeSet<String>,
+    /// Manifests of which some may say how the project is built.
+    manifests: BTreeSet<String>,
+    /// Manifests that belong to tests.
+    fixtures: Vec<String>,
 }
 
 impl<'a> Project<'a> {
     pub(crate) fn new(tree: &'a dyn ManifestTree, paths: impl Iterator<Item = String>) -> Self {
-        let source = |path: &String| !path.split('/').any(|part| NOT_SOURCES.contains(&part));
-        Self { tree, paths: paths.filter(source).collect() }
+        // A path with a control character is nothing to write into a definition.
+        let source = |path: &String| {
+            !path.contains(char::is_control)
+                && !path.split('/').any(|part| NOT_SOURCES.contains(&part))
+        };
+        let paths: BTreeSet<String> = paths.filter(source).collect();
+        let manifests = paths.iter().filter(|path| is_manifest(path));
+        let (fixtures, manifests): (Vec<_>, Vec<_>) =
+            manifests.partition(|path| fixtures::is_fixture(directory_of(path)));
+        let manifests = manifests.into_iter().cloned().collect();
+        let fixtures = fixtures.into_iter().cloned().collect();
+        Self { tree, paths, manifests, fixtures }
     }
 
     fn has(&self, path: &str) -> bool {
@@ -51,40 +100,78 @@ impl<'a> Project<'a> {
         if self.has(path) { self.tree.text(path) } else { Ok(None) }
     }
 
-    /// Those of some paths below a directory that there are; `name/**` stands for a directory.
+    /// Globs for those of some paths below a directory that there are; `name/**` stands for a
+    /// directory.
     fn existing(&self, dir: &str, wanted: &[&str]) -> Vec<String> {
-        let full = wanted.iter().map(|name| in_dir(dir, name));
-        full.filter(|path| match path.strip_suffix("/**") {
-            Some(dir) => self.has_below(dir),
-            None => self.has(path),
-        })
-        .collect()
+        let there = |name: &&&str| match name.strip_suffix("/**") {
+            Some(name) => self.has_below(&in_dir(dir, name)),
+            None => self.has(&in_dir(dir, name)),
+        };
+        wanted.iter().filter(there).map(|name| glob_in(dir, name)).collect()
+    }
+
+    /// Globs for the endings that files below a directory have, at any depth.
+    fn existing_suffixes(&self, dir: &str, suffixes: &[&str]) -> Vec<String> {
+        let there = suffixes.iter().filter(|suffix| self.any_with_suffix(dir, suffix));
+        there.map(|suffix| glob_in(dir, &format!("**/*{suffix}"))).collect()
     }
 
     /// Whether a file that ends so is below a directory.
     fn any_with_suffix(&self, dir: &str, suffix: &str) -> bool {
-        let prefix = in_dir(dir, "");
+        let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
         self.paths.iter().any(|path| path.starts_with(&prefix) && path.ends_with(suffix))
     }
 
-    /// The topmost directories that have a file of this name.
-    fn tops(&self, name: &str) -> Vec<String> {
+    /// The directories that have a file of this name.
+    fn dirs(&self, name: &str) -> Vec<String> {
+        let named = self.manifests.iter().filter(|path| name_of(path) == name);
+        let mut dirs: Vec<String> = named.map(|path| directory_of(path).to_owned()).collect();
+        dirs.sort_unstable();
+        dirs
+    }
+
+    /// The topmost directories that have a file of one of these names.
+    fn tops(&self, names: &[&str]) -> Vec<String> {
         let mut tops: Vec<String> = Vec::new();
-        let mut dirs: Vec<&str> = self
-            .paths
-            .iter()
-            .filter(|path| path.rsplit('/').next() == Some(name))
-            .map(|path| path.rsplit_once('/').map_or("", |(dir, _)| dir))
-            .collect();
+        let mut dirs: Vec<String> = names.iter().flat_map(|name| self.dirs(name)).collect();
         dirs.sort_unstable();
         for dir in dirs {
-            let below = |top: &String| top.is_empty() || dir.starts_with(&format!("{top}/"));
-            if !tops.iter().any(below) {
-                tops.push(dir.to_owned());
+            if !tops.iter().any(|top| is_below(&dir, top)) {
+                tops.push(dir);
             }
         }
         tops
     }
+}
+
+/// Whether detectors start from files of this name.
+fn is_manifest(path: &str) -> bool {
+    let name = name_of(path);
+    MANIFESTS.contains(&name) || dotnet::is_project(name)
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn directory_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(dir, _)| dir)
+}
+
+/// Whether a directory is another one or below it.
+fn is_below(dir: &str, top: &str) -> bool {
+    top.is_empty() || dir == top || dir.strip_prefix(top).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// A glob, `name`, below a directory, which may have any name.
+fn glob_in(dir: &str, name: &str) -> String {
+    if dir.is_empty() {
+        return name.to_owned();
+    }
+    let dir = literal(dir);
+    // In front, it names a set.
+    let escape = if dir.starts_with('@') { "\\" } else { "" };
+    format!("{escape}{dir}/{name}")
 }
 
 /// `name` below `dir`, which may be the root.
@@ -139,13 +226,20 @@ fn draft_of(project: &Project<'_>) -> Result<Draft, PackagesError> {
     draft.ignore = project.existing("", &known);
     // Written beside the draft; it says what `check` expects and changes no plan.
     draft.ignore.push("ci/invariants.toml".to_owned());
+    bazel::draft(project, &mut draft);
     cargo::draft(project, &mut draft)?;
     npm::draft(project, &mut draft)?;
+    deno::draft(project, &mut draft)?;
     python::draft(project, &mut draft)?;
     go::draft(project, &mut draft)?;
+    maven::draft(project, &mut draft)?;
+    gradle::draft(project, &mut draft)?;
+    dotnet::draft(project, &mut draft)?;
+    cmake::draft(project, &mut draft);
     make::draft(project, &mut draft)?;
+    fixtures::note(project, &mut draft);
     if draft.lanes.is_empty() {
-        draft.lanes.push(placeholder());
+        draft.push(placeholder());
     }
     draft.closing.extend([
         "More that a lane can say: `exclude`, `statuses`, `concurrency_group`, `after`; nightly work".to_owned(),

@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::{
     MOST_LANES, Project,
     draft::{CommandDraft, Draft, JobDraft, LaneDraft},
-    in_dir, named, working_dir,
+    glob_in, in_dir, is_below, modules, named, working_dir,
 };
-use crate::packages::{self, Package, Packages, PackagesError, glob_of};
+use crate::packages::{self, Package, PackagesError};
 
 /// The scripts worth running for a change, in this order.
-const SCRIPTS: [&str; 5] = ["lint", "typecheck", "check", "test", "build"];
+pub(super) const SCRIPTS: [&str; 5] = ["lint", "typecheck", "check", "test", "build"];
 
 /// How a project installs and runs.
 struct Manager {
@@ -19,10 +19,11 @@ struct Manager {
     lock: &'static str,
 }
 
-const MANAGERS: [Manager; 5] = [
+const MANAGERS: [Manager; 6] = [
     Manager { lock: "pnpm-lock.yaml", install: "pnpm install --frozen-lockfile", run: "pnpm" },
     Manager { lock: "yarn.lock", install: "yarn install --frozen-lockfile", run: "yarn" },
     Manager { lock: "bun.lock", install: "bun install --frozen-lockfile", run: "bun" },
+    Manager { lock: "bun.lockb", install: "bun install --frozen-lockfile", run: "bun" },
     Manager { lock: "package-lock.json", install: "npm ci", run: "npm" },
     Manager { lock: "npm-shrinkwrap.json", install: "npm ci", run: "npm" },
 ];
@@ -30,22 +31,20 @@ const WITHOUT_LOCK: Manager =
     Manager { lock: "", install: "npm install --no-package-lock", run: "npm" };
 
 pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), PackagesError> {
-    let tops = project.tops("package.json");
+    let tops = project.tops(&["package.json"]);
     if tops.is_empty() {
         return Ok(());
     }
-    let everywhere = if tops == [""] { Vec::new() } else { vec!["\0"] };
-    let notes = &mut draft.closing;
-    let packages = Packages::drafted(&packages::npm::KIND, project.tree, &everywhere, notes)?;
+    let packages = modules::read(&packages::npm::KIND, project, &tops, draft)?;
     let broken: Vec<&str> = packages.problems().map(|problem| problem.path.as_str()).collect();
     for top in tops {
         if broken.contains(&in_dir(&top, "package.json").as_str()) {
             continue;
         }
-        let below = |package: &&Package| {
-            package.dir != top && (top.is_empty() || package.dir.starts_with(&format!("{top}/")))
-        };
-        let packages: Vec<&Package> = packages.iter().filter(below).collect();
+        let mut packages = modules::below(&packages, &top);
+        packages.retain(|package| {
+            package.dir != top && !broken.contains(&in_dir(&package.dir, "package.json").as_str())
+        });
         workspace(project, draft, &top, &packages)?;
     }
     Ok(())
@@ -59,7 +58,7 @@ fn workspace(
 ) -> Result<(), PackagesError> {
     let manager =
         MANAGERS.iter().find(|it| project.has(&in_dir(top, it.lock))).unwrap_or(&WITHOUT_LOCK);
-    let set = named("npm", top);
+    let set = draft.fresh_set(&named("npm", top));
     let names = [
         "package.json",
         "pnpm-workspace.yaml",
@@ -77,8 +76,9 @@ fn workspace(
         installs |= self::installs(&self::manifest(project, &package.dir)?);
     }
     let install = if installs { format!("{} && ", manager.install) } else { String::new() };
-    let mut lanes = Vec::new();
+    let before = draft.lanes.len();
     let own = scripts(&manifest);
+    let bun_test = manager.run == "bun" && packages.is_empty() && has_tests(project, top);
     if !own.is_empty() {
         let id = draft.fresh_id(&named("node", top));
         let jobs = own.iter().map(|script| JobDraft {
@@ -88,8 +88,8 @@ fn workspace(
             working_dir: working_dir(top),
             ..JobDraft::default()
         });
-        let all = if top.is_empty() { sources(project) } else { vec![glob_of(top)] };
-        lanes.push(LaneDraft {
+        let all = if top.is_empty() { sources(project) } else { vec![glob_in(top, "**")] };
+        draft.push(LaneDraft {
             comment: vec![format!("The scripts of {}.", in_dir(top, "package.json"))],
             description: "Scripts of the JavaScript project".to_owned(),
             paths: Some([vec![format!("@{set}")], all].concat()),
@@ -99,10 +99,28 @@ fn workspace(
         });
     } else if packages.len() <= MOST_LANES {
         for package in packages {
-            lanes.extend(of_package(project, draft, package, (top, manager, &install, &set))?);
+            let lane = of_package(project, draft, package, (top, manager, &install, &set))?;
+            lane.into_iter().for_each(|lane| draft.push(lane));
         }
     }
-    if lanes.is_empty() {
+    if draft.lanes.len() == before && bun_test {
+        let id = draft.fresh_id(&named("bun", top));
+        let all = if top.is_empty() { sources(project) } else { vec![glob_in(top, "**")] };
+        draft.push(LaneDraft {
+            description: "Tests of the Bun project".to_owned(),
+            paths: Some([vec![format!("@{set}")], all].concat()),
+            jobs: vec![JobDraft {
+                id: format!("{id}-tests"),
+                description: "bun test".to_owned(),
+                command: CommandDraft::Shell(format!("{install}bun test")),
+                working_dir: working_dir(top),
+                ..JobDraft::default()
+            }],
+            id,
+            ..LaneDraft::default()
+        });
+    }
+    if draft.lanes.len() == before {
         draft.closing.push(format!(
             "{} names no script to check a change with (lint, typecheck, check, test, build).",
             in_dir(top, "package.json")
@@ -110,7 +128,6 @@ fn workspace(
         return Ok(());
     }
     draft.sets.push((set, shared));
-    draft.lanes.extend(lanes);
     Ok(())
 }
 
@@ -140,7 +157,7 @@ fn of_package(
         ..JobDraft::default()
     });
     Ok(Some(LaneDraft {
-        comment: vec!["Its own directory and those of the packages it depends on.".to_owned()],
+        comment: vec![modules::FOLLOWED.to_owned()],
         description: format!("Scripts of the package {}", package.name),
         paths: Some(vec![format!("@{set}")]),
         inputs: Some(("npm", vec![package.name.clone()])),
@@ -170,6 +187,14 @@ fn scripts(manifest: &Value) -> Vec<&'static str> {
         text.is_some_and(|text| !text.contains("no test specified"))
     };
     SCRIPTS.iter().filter(script).copied().collect()
+}
+
+/// Whether there are files that `bun test` runs.
+fn has_tests(project: &Project<'_>, top: &str) -> bool {
+    project.paths.iter().filter(|path| is_below(path, top)).any(|path| {
+        let stem = path.rsplit_once('.').map_or("", |(stem, _)| stem);
+        [".test", "_test", ".spec", "_spec"].iter().any(|end| stem.ends_with(end))
+    })
 }
 
 /// Where the sources of a project at the root usually are; what else there is runs every lane.

@@ -1,29 +1,103 @@
 //! Python projects: tests with the tool that the project's files name.
 
 use super::{
-    Project,
+    MOST_LANES, Project,
     draft::{CommandDraft, Draft, JobDraft, LaneDraft},
-    in_dir, named, working_dir,
+    glob_in, in_dir,
+    modules::{self, Build},
+    named, working_dir,
 };
-use crate::packages::PackagesError;
+use crate::packages::{Package, PackagesError, uv};
 
 const MARKS: [&str; 6] =
     ["pyproject.toml", "setup.py", "setup.cfg", "tox.ini", "noxfile.py", "requirements.txt"];
 
 pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), PackagesError> {
-    let mut tops: Vec<String> = MARKS.iter().flat_map(|mark| project.tops(mark)).collect();
-    tops.sort();
-    tops.dedup();
-    let nested = |top: &&String, all: &[String]| {
-        !all.iter().any(|other| {
-            *top != other && (other.is_empty() || top.starts_with(&format!("{other}/")))
-        })
-    };
-    let outermost: Vec<&String> = tops.iter().filter(|top| nested(top, &tops)).collect();
-    for top in outermost {
-        project_at(project, draft, top)?;
+    let tops = project.tops(&MARKS);
+    if tops.is_empty() {
+        return Ok(());
+    }
+    // Only where uv locks are its workspaces looked at.
+    let uv = tops.iter().any(|top| project.has(&in_dir(top, "uv.lock")));
+    let packages = if uv { Some(modules::read(&uv::KIND, project, &tops, draft)?) } else { None };
+    for top in &tops {
+        let mut members = packages.as_ref().map_or_else(Vec::new, |it| modules::below(it, top));
+        members.retain(|it| it.dir != *top);
+        if project.has(&in_dir(top, "uv.lock")) && (1..=MOST_LANES).contains(&members.len()) {
+            workspace(project, draft, top, &members)?;
+        } else {
+            project_at(project, draft, top)?;
+        }
     }
     Ok(())
+}
+
+/// A workspace of uv: a lane for each member that has Python files, and one for what the root has.
+fn workspace(
+    project: &Project<'_>,
+    draft: &mut Draft,
+    top: &str,
+    members: &[&Package],
+) -> Result<(), PackagesError> {
+    let mut pytest: Vec<&str> = Vec::new();
+    for dir in members.iter().map(|it| it.dir.as_str()).chain([top]) {
+        if uses_pytest(project, dir)? {
+            pytest.push(dir);
+        }
+    }
+    let runner = |dir: &str| runner(project, dir, pytest.contains(&dir) || pytest.contains(&top));
+    let run = |dir: &str, package: &[&str]| JobDraft {
+        id: "tests".to_owned(),
+        description: "Python tests, with uv".to_owned(),
+        command: CommandDraft::argv(
+            &[&["uv", "run", "--frozen"], package, &words(runner(dir))].concat(),
+        ),
+        working_dir: working_dir(dir),
+        ..JobDraft::default()
+    };
+    let jobs = |member: Option<&Package>| match member {
+        Some(member) => vec![run(&member.dir, &["--package", &member.name])],
+        None => vec![run(top, &[])],
+    };
+    let build = Build {
+        kind: &uv::KIND,
+        word: "python",
+        title: "Python project",
+        top,
+        own: project.existing(top, &["pyproject.toml", "uv.lock", "src/**", "tests/**"]),
+        shared: Vec::new(),
+        jobs: &jobs,
+    };
+    let mut members = members.to_vec();
+    members.retain(|it| project.any_with_suffix(&it.dir, ".py"));
+    if !members.is_empty() {
+        modules::draft(&build, &members, draft);
+    }
+    if build.own.iter().any(|glob| glob.ends_with("/**")) {
+        let id = draft.fresh_id(&named("python", top));
+        draft.push(LaneDraft {
+            description: "Tests of the Python project".to_owned(),
+            paths: Some(build.own.clone()),
+            jobs: vec![JobDraft { id: format!("{id}-tests"), ..run(top, &[]) }],
+            id,
+            ..LaneDraft::default()
+        });
+    }
+    Ok(())
+}
+
+fn words(text: &'static str) -> Vec<&'static str> {
+    text.split(' ').collect()
+}
+
+fn uses_pytest(project: &Project<'_>, dir: &str) -> Result<bool, PackagesError> {
+    let mentions = |name: &str| -> Result<bool, PackagesError> {
+        Ok(project.text(&in_dir(dir, name))?.is_some_and(|text| text.contains("pytest")))
+    };
+    let there = ["pytest.ini", "conftest.py", "tests/conftest.py"];
+    Ok(mentions("pyproject.toml")?
+        || mentions("requirements.txt")?
+        || there.iter().any(|name| project.has(&in_dir(dir, name))))
 }
 
 /// What runs the tests. unittest finds files by the pattern `test*.py`, and goes from its start into
@@ -54,13 +128,8 @@ fn project_at(project: &Project<'_>, draft: &mut Draft, top: &str) -> Result<(),
         return Ok(());
     }
     let pyproject = project.text(&in_dir(top, "pyproject.toml"))?.unwrap_or_default();
-    let requirements = project.text(&in_dir(top, "requirements.txt"))?.unwrap_or_default();
     let has = |name: &str| project.has(&in_dir(top, name));
-    let pytest = pyproject.contains("pytest")
-        || requirements.contains("pytest")
-        || has("pytest.ini")
-        || has("conftest.py")
-        || has("tests/conftest.py");
+    let pytest = uses_pytest(project, top)?;
     let runner = runner(project, top, pytest);
     let (what, script) = if has("uv.lock") {
         ("uv", format!("uv run --frozen {runner}"))
@@ -90,11 +159,11 @@ fn project_at(project: &Project<'_>, draft: &mut Draft, top: &str) -> Result<(),
         }
     };
     let id = draft.fresh_id(&named("python", top));
-    let mut paths = vec![in_dir(top, "**/*.py")];
+    let mut paths = vec![glob_in(top, "**/*.py")];
     let names = ["uv.lock", "poetry.lock", "pytest.ini", "conftest.py"];
     paths.extend(project.existing(top, &MARKS));
     paths.extend(project.existing(top, &names).into_iter().filter(|path| !path.ends_with(".py")));
-    draft.lanes.push(LaneDraft {
+    draft.push(LaneDraft {
         comment: vec![format!("Python tests, with {what}.")],
         description: "Tests of the Python project".to_owned(),
         paths: Some(

@@ -124,8 +124,12 @@ fn python_go_and_recipes_are_found() {
     assert_eq!(lanes, ["python: sh: tox"]);
     let (lanes, _) = drafted(&[("tests/test_x.py", ""), ("requirements.txt", "pytest\n")]);
     assert!(lanes[0].contains("pip install --quiet -r requirements.txt pytest"), "{lanes:?}");
-    let (lanes, _) =
-        drafted(&[("go.mod", "module x"), ("x.go", ""), ("sub/go.mod", ""), ("sub/y.go", "")]);
+    let (lanes, _) = drafted(&[
+        ("go.mod", "module x"),
+        ("x.go", ""),
+        ("sub/go.mod", "module x/sub"),
+        ("sub/y.go", ""),
+    ]);
     assert_eq!(
         lanes,
         ["go: go vet ./...; go test ./...", "go-sub: sub: go vet ./...; sub: go test ./..."]

@@ -265,8 +265,12 @@ pub fn glob_of(dir: &str) -> String {
 #[must_use]
 pub fn literal(path: &str) -> String {
     let mut glob = String::with_capacity(path.len() + 3);
-    for character in path.chars() {
-        if "*?[{}\\".contains(character) {
+    for (at, character) in path.chars().enumerate() {
+        if at == 0 && character == '!' {
+            glob.push('\\');
+        }
+        let extended = character == '(' && glob.ends_with(['@', '+', '!']);
+        if "*?[{}\\".contains(character) || extended {
             glob.extend(['[', character, ']']);
         } else {
             glob.push(character);

@@ -49,19 +49,19 @@ pub(crate) mod cargo;
 pub(crate) mod changed;
 mod derive;
 mod directory;
-mod dotnet;
-mod go;
-mod gradle;
+pub(crate) mod dotnet;
+pub(crate) mod go;
+pub(crate) mod gradle;
 pub mod graph;
 mod links;
 pub(crate) mod lock;
-mod maven;
+pub(crate) mod maven;
 pub(crate) mod npm;
 mod places;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tree;
-mod uv;
+pub(crate) mod uv;
 
 use lanes::{PackageKind, codes::Code};
 

@@ -20,6 +20,7 @@ mod export_command;
 mod forge;
 mod hostile;
 mod init;
+mod init_ecosystems;
 mod list;
 mod naive;
 mod npm_packages;

@@ -27,6 +27,7 @@ mod workspace;
 
 use lanes::PackageKind;
 
+pub(crate) use self::lock::plain_json;
 use super::Kind;
 
 /// A package's manifest.

@@ -124,7 +124,7 @@ fn parent(path: &str) -> &str {
 }
 
 /// The same without comments and trailing commas.
-fn plain_json(text: &str) -> String {
+pub(crate) fn plain_json(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {

@@ -25,6 +25,7 @@ mod yarn_classic;
 use saphyr::{LoadableYamlNode as _, Yaml};
 use serde_json::Value;
 
+pub(crate) use self::bun::plain_json;
 use crate::packages::Lock;
 
 /// The name of what the root installs for itself.
