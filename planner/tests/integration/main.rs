@@ -31,6 +31,7 @@ mod refusals;
 mod sandbox;
 mod schemas;
 mod selection;
+mod surroundings;
 mod worktree;
 
 #[test]

@@ -25,6 +25,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/recipes/buildkite.md", "planner ", "needs Buildkite; the schema is asked below"),
     ("docs/recipes/buildkite.md", "executor ", "needs Buildkite; the schema is asked below"),
     ("docs/recipes/buildkite.md", "buildkite-agent ", "needs Buildkite"),
+    ("docs/recipes/buildkite.md", "git fetch", "needs Buildkite"),
     ("docs/recipes/github.md", "planner ", "needs GitHub; actionlint is asked below"),
     ("docs/recipes/github.md", "executor ", "needs GitHub; actionlint is asked below"),
     ("docs/recipes/github.md", "gh ", "needs GitHub"),

@@ -179,8 +179,7 @@ impl Search<'_> {
         if let Some(after) = &event.head
             && !head.to_string().starts_with(&after.commit)
         {
-            let note = format!("head is `{head}`, and the event is about {after}");
-            self.notes.push(crate::git::Note::Info(note));
+            self.warn(format!("head is `{head}`, and the event is about {after}"));
         }
         let Some(commit) = self.repository.known_commit(&before.commit) else {
             if self.repository.inner.is_shallow() {
