@@ -209,3 +209,42 @@ fn the_engines_default_branch_counts_before_a_usual_name() {
         assert_eq!(changes, ["added two"]);
     }
 }
+
+#[test]
+fn a_forced_push_that_was_merged_since_brought_what_the_default_branch_did_not_have_then() {
+    let (sandbox, _, before) = feature();
+    sandbox.git(&["checkout", "-q", "-b", "forced", "feature~1"]);
+    sandbox.commit_file("three");
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.git(&["merge", "-q", "--no-ff", "-m", "Merge pull request 1", "forced"]);
+    sandbox.git(&["checkout", "-q", "--detach", "forced"]);
+    let file = format!(r#"{{"before":"{before}"}}"#);
+    let variables = [
+        ("GITHUB_EVENT_NAME", "push"),
+        ("GITHUB_REF", "refs/heads/feature"),
+        ("GITHUB_EVENT_PATH", "/e"),
+    ];
+    let (_, changes) = found(&sandbox, &variables, &file).expect("a base");
+    assert_eq!(changes, ["added one", "added three"]);
+    // Moved forward, the default branch does not say what it had.
+    sandbox.git(&["branch", "-f", "main", "forced"]);
+    let (base, _) = found(&sandbox, &variables, &file).expect("a base");
+    assert_eq!(base.mode, BaseMode::Unknown);
+}
+
+#[test]
+fn a_push_of_the_default_branch_that_was_set_back_since_runs_everything_if_nothing_says_before() {
+    let (sandbox, first, _) = feature();
+    sandbox.git(&["checkout", "-q", "--detach", "feature"]);
+    // What was pushed was `one` and `two`; then the branch was set back to between them.
+    sandbox.git(&["branch", "-f", "main", "feature~1"]);
+    for variables in [
+        [("CIRCLECI", "true"), ("CIRCLE_BRANCH", "main")],
+        [("BITBUCKET_BUILD_NUMBER", "1"), ("BITBUCKET_BRANCH", "main")],
+        [("BUILD_REASON", "IndividualCI"), ("BUILD_SOURCEBRANCH", "refs/heads/main")],
+        [("BUILDKITE_SOURCE", "webhook"), ("BUILDKITE_BRANCH", "main")],
+    ] {
+        let (base, _) = found(&sandbox, &variables, "").expect("a base");
+        assert_eq!((base.commit(), base.mode), (None, BaseMode::Unknown), "not since {first}");
+    }
+}

@@ -223,10 +223,21 @@ impl Search<'_> {
         };
         let default = self.default_target()?;
         if branch.is_none() || branch != default.branch.as_deref() {
-            match self.merge_bases(head, &default) {
+            // Where the default branch was before it merged head, when it has since then.
+            let mut tip = default.commit;
+            if self.repository.contains(tip, head, &default)? {
+                let (at, before) = self.repository.arrival(tip, head, &default)?;
+                let Some(before) = before.filter(|_| at != head) else {
+                    let why = format!("`{}` was moved forward to head since", default.name);
+                    return Ok(self.everything(step, &why));
+                };
+                tip = before;
+            }
+            let name = default.name.clone();
+            match self.merge_bases(head, &Target { commit: tip, ..default }) {
                 Ok(found) => commits.extend(found),
                 Err(GitError::Unrelated { .. }) => {
-                    let why = format!("head shares no history with `{}`", default.name);
+                    let why = format!("head shares no history with `{name}`");
                     return Ok(self.everything(step, &why));
                 }
                 Err(error) => return Err(error),
@@ -269,8 +280,9 @@ impl Search<'_> {
         let head = self.head.commit.0;
         let target = self.default_target()?;
         let contained = self.repository.contains(target.commit, head, &target)?;
-        let on_it = branch.is_none_or(|branch| Some(branch) == target.branch.as_deref());
-        if contained && on_it {
+        let is_default = branch.is_some() && branch == target.branch.as_deref();
+        // The default branch may also have been set back behind head since the push.
+        if is_default || (contained && branch.is_none()) {
             self.notes.push(crate::git::Note::Info(
                 "`--passed FILE` plans what is owed, `--base-exact BEFORE` what was pushed, and \
                  `--base-first-parent` the last commit or merge"
