@@ -59,6 +59,30 @@ pub enum TreeError {
     Path(#[from] plans::InvalidPath),
 }
 
+/// An error about a file of the definitions, with the command that mends it.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}{}", .error.help())]
+struct Unread {
+    #[source]
+    error: TreeError,
+}
+
+impl TreeError {
+    /// What to do about it, to stand behind the error itself.
+    fn help(&self) -> String {
+        match self {
+            Self::Git(error) => format!("; {}", error.help()),
+            Self::Directory { .. } | Self::Path(_) => String::new(),
+        }
+    }
+}
+
+impl From<TreeError> for Unread {
+    fn from(error: TreeError) -> Self {
+        Self { error }
+    }
+}
+
 /// A file's bytes and the id of its content.
 pub struct Content {
     /// The bytes.
@@ -230,7 +254,8 @@ impl Files for DefinitionFiles<'_> {
         if let Some((_, bytes)) = self.replaced.as_ref().filter(|(name, _)| name == path) {
             return Ok(Some(bytes.clone()));
         }
-        let Some(content) = self.tree.content(path)? else { return Ok(None) };
+        let content = self.tree.content(path).map_err(Unread::from)?;
+        let Some(content) = content else { return Ok(None) };
         self.inputs.borrow_mut().ids.insert(path.to_owned(), content.id);
         Ok(Some(content.bytes))
     }
@@ -240,11 +265,11 @@ impl Files for DefinitionFiles<'_> {
         let paths = match self.tree {
             PlannedTree::Git { repository, tree } => repository
                 .files_matching(*tree, &[glob.as_str()])
-                .map_err(TreeError::from)?
+                .map_err(|error| Unread { error: error.into() })?
                 .into_iter()
                 .map(|file| file.path)
                 .collect(),
-            PlannedTree::Directory(_) => self.tree.paths()?,
+            PlannedTree::Directory(_) => self.tree.paths().map_err(Unread::from)?,
         };
         let matching = |path: &RepoPath| {
             path.as_str().filter(|_| glob.is_match(path.as_bytes())).map(str::to_owned)

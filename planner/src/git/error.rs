@@ -58,6 +58,8 @@ pub enum GitError {
         revision: String,
         /// Whether history was cut off, and the commit may lie behind the cut.
         shallow: bool,
+        /// The remotes there are; the first is the one to ask.
+        remotes: Vec<String>,
     },
     /// None of the branches that could be the default branch exists.
     #[error("no base to compare with: none of {} exists", backticked(.tried))]
@@ -204,13 +206,9 @@ impl GitError {
                     .to_owned()
             }
             Self::UnbornBranch { .. } => "commit first: `git add -A && git commit`".to_owned(),
-            Self::UnknownRevision { shallow: true, .. } => {
-                format!("fetch the rest of history: `{UNSHALLOW}`")
+            Self::UnknownRevision { revision, shallow, remotes } => {
+                unknown_revision(revision, *shallow, remotes)
             }
-            Self::UnknownRevision { revision, shallow: false } => format!(
-                "check it with `git rev-parse --verify {revision}^{{commit}}`; if it is on the \
-                 remote: `git fetch origin {revision}`"
-            ),
             Self::NoDefaultBranch { remote: None, .. } => {
                 "there is no remote to fetch it from: name the base with `--base REV`, or set \
                  `default_branch` in the manifest"
@@ -287,6 +285,36 @@ impl GitError {
 
 /// Brings the commits and trees that a shallow clone lacks, but no file contents.
 const UNSHALLOW: &str = "git fetch --filter=blob:none --unshallow";
+
+/// Brings a revision that is not here, as far as its name says what it is.
+fn unknown_revision(revision: &str, shallow: bool, remotes: &[String]) -> String {
+    let fetch = if shallow { UNSHALLOW } else { "git fetch" };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    let is_name = !revision.starts_with('-') && revision.chars().all(plain);
+    let Some(remote) = remotes.first().filter(|_| is_name && !revision.is_empty()) else {
+        return if shallow {
+            format!("fetch the rest of history: `{UNSHALLOW}`")
+        } else {
+            let revision = format!("{revision}^{{commit}}");
+            let revision = quoted(Path::new(&revision));
+            format!("check it: `git rev-parse --verify {revision}`")
+        };
+    };
+    if let Some((first, branch)) = revision.split_once('/')
+        && remotes.iter().any(|it| it == first)
+    {
+        return format!("fetch it: `{}`", fetch_branch(first, branch, shallow));
+    }
+    let commit = revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if commit {
+        return format!("fetch it, if the remote has it: `{fetch} {remote} {revision}`");
+    }
+    let here = format!("{fetch} {remote} +refs/heads/{revision}:refs/heads/{revision}");
+    format!(
+        "a branch that only the remote has: `{here}`; `git branch --all` and `git tag` list the \
+         names there are"
+    )
+}
 
 fn fetch_branch(remote: &str, branch: &str, shallow: bool) -> String {
     let fetch = if shallow { UNSHALLOW } else { "git fetch" };

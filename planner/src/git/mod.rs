@@ -206,6 +206,7 @@ impl Repository {
         let unknown = || GitError::UnknownRevision {
             revision: revision.to_owned(),
             shallow: self.inner.is_shallow(),
+            remotes: self.remotes_to_ask(),
         };
         let object = self.inner.revparse_single(revision).map_err(|_| unknown())?;
         let commit = object.peel_to_commit().map_err(|_| unknown())?;

@@ -23,6 +23,7 @@ mod hostile;
 mod init;
 mod init_ecosystems;
 mod list;
+mod mends;
 mod naive;
 mod npm_packages;
 mod oracle;

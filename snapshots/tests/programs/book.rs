@@ -273,6 +273,74 @@ fn a_command_named_in_text_is_one_that_there_is() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The sources of the programs, without their tests.
+fn sources(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(dir).expect("sources") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() && name != "tests" {
+            sources(&path, found);
+        } else if name.ends_with(".rs") && name != "tests.rs" {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn a_command_named_in_a_message_is_one_that_there_is() {
+    let programs = [planner::cli::Cli::command(), executor::cli::Cli::command()];
+    let git = std::process::Command::new("git").arg("--list-cmds=main,others").output();
+    let git = String::from_utf8(git.expect("git starts").stdout).expect("text");
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    let mut files = Vec::new();
+    for part in ["planner/src", "lanes/src", "executor/src", "plans/src"] {
+        sources(&root().join(part), &mut files);
+    }
+    for path in files {
+        let text = fs::read_to_string(&path).expect("a source");
+        // A string goes on behind a backslash at the end of its line.
+        let mut joined = String::new();
+        for line in text.split_inclusive('\n') {
+            match line.trim_end().strip_suffix('\\') {
+                Some(start) if joined.ends_with('\u{1}') => {
+                    joined.pop();
+                    joined.push_str(start.trim_start());
+                    joined.push('\u{1}');
+                }
+                Some(start) => {
+                    joined.push_str(start);
+                    joined.push('\u{1}');
+                }
+                None if joined.ends_with('\u{1}') => {
+                    joined.pop();
+                    joined.push_str(line.trim_start());
+                }
+                None => joined.push_str(line),
+            }
+        }
+        let said = joined.lines().filter(|line| line.contains('"'));
+        for code in said.flat_map(|line| line.split('`').skip(1).step_by(2)) {
+            // What is only known when it is said.
+            let words = || code.split_whitespace().take_while(|word| !word.contains(['{', '}']));
+            let name = words().next();
+            if name == Some("git") {
+                seen += 1;
+                let word = words().skip(1).find(|word| !word.starts_with('-'));
+                if word.is_some_and(|word| !git.lines().any(|known| known == word)) {
+                    wrong.push(format!("{}: `{code}`", path.display()));
+                }
+            } else if let Some(program) = programs.iter().find(|p| Some(p.get_name()) == name) {
+                seen += 1;
+                if let Err(word) = known(program, words().skip(1)) {
+                    wrong.push(format!("{}: `{code}`: no `{word}`", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 40, "only {seen} commands were found");
+}
+
 /// Follows words down the subcommands; says which subcommand or flag there is not.
 fn known<'a>(program: &clap::Command, words: impl Iterator<Item = &'a str>) -> Result<(), &'a str> {
     let (mut command, mut deeper) = (program, true);

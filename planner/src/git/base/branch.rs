@@ -32,6 +32,18 @@ impl Repository {
         names.sort();
         names
     }
+
+    /// The same, `origin` first: the one to fetch from when nobody says which.
+    pub(in crate::git) fn remotes_to_ask(&self) -> Vec<String> {
+        let mut names = self.remotes();
+        names.sort_by_key(|name| name != "origin");
+        names
+    }
+
+    /// The remote to fetch what is missing from.
+    pub(super) fn remote_to_ask(&self) -> String {
+        self.remotes_to_ask().into_iter().next().unwrap_or_else(|| "origin".to_owned())
+    }
 }
 
 impl Search<'_> {

@@ -23,7 +23,7 @@ impl Repository {
             return Err(GitError::Shallow {
                 looked_for: format!("a parent of `{commit}`"),
                 branch: None,
-                remote: "origin".to_owned(),
+                remote: self.remote_to_ask(),
             });
         }
         Ok(found)
@@ -44,7 +44,7 @@ impl Repository {
             return Err(GitError::Shallow {
                 looked_for: format!("the first parent of `{head}`"),
                 branch: None,
-                remote: "origin".to_owned(),
+                remote: self.remote_to_ask(),
             });
         }
         Ok(first.into_iter().collect())

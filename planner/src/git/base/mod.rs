@@ -166,7 +166,8 @@ impl Search<'_> {
             },
             BaseRequest::MergeBase(revision) => {
                 let commit = self.repository.revision(revision)?.commit.0;
-                let target = Target::commit(revision.clone(), commit);
+                let fetch = self.repository.remote_to_ask();
+                let target = Target { fetch, ..Target::commit(revision.clone(), commit) };
                 let commits = self.merge_bases(head, &target)?;
                 self.take("flag", format!("the merge base with `{revision}`"), "--base names it");
                 Ok(Answer { commits, mode: BaseMode::MergeBase, step: "flag".to_owned() })
