@@ -145,7 +145,11 @@ pub struct AttemptResult {
     pub output: Option<PreparedOutput>,
     /// Files kept, and what was refused.
     pub artifacts: u64,
-    /// Things worth knowing that changed no verdict: refused artifacts, leftovers.
+    /// How many files were left out of the artifacts.
+    pub artifacts_left_out: u64,
+    /// Those, each with its reason, for `host.log`.
+    pub left_out: Vec<String>,
+    /// Things worth knowing that changed no verdict: missing artifacts, leftovers.
     pub warnings: Vec<String>,
     /// What the runtime tells the record.
     pub details: Details,
@@ -358,6 +362,8 @@ impl AttemptResult {
             killed_processes: 0,
             output: None,
             artifacts: 0,
+            artifacts_left_out: 0,
+            left_out: Vec::new(),
             warnings: Vec::new(),
             details: Details::default(),
         }

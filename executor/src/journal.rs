@@ -199,6 +199,9 @@ pub struct AttemptFacts {
     /// How many files were kept.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub artifacts: u64,
+    /// How many files were left out of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub artifacts_left_out: u64,
     /// Things worth knowing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

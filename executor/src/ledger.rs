@@ -221,6 +221,7 @@ impl Ledger {
             record.duration_ms = Some(ended.duration_ms);
             record.killed_processes = last.killed_processes;
             record.artifacts = last.artifacts;
+            record.artifacts_left_out = last.artifacts_left_out;
             record.warnings.clone_from(&last.warnings);
             record.details.clone_from(&last.details);
         }

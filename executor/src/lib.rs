@@ -15,7 +15,7 @@
 //!
 //! Knows no lane, glob, target or base commit: whatever it needs is in the plan.
 
-mod artifacts;
+pub mod artifacts;
 pub mod attempt;
 mod batch;
 pub mod cli;

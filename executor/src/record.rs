@@ -3,7 +3,7 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
-//! | 1.1 | a lane's `outcome` may be `incomplete` |
+//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out` of a node |
 //!
 //! A record that needs nothing of a later version is still written as the earlier one.
 //! A record is written once, when the run is over; until then the journal is the truth and a record
@@ -180,6 +180,10 @@ pub struct NodeRecord {
     /// How many files were kept.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub artifacts: u64,
+    /// How many files were left out of them: those that no glob names in the job's own directory, links that lead
+    /// nowhere, sockets. `host.log` names them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub artifacts_left_out: u64,
     /// Things worth knowing that changed no verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -293,7 +297,8 @@ impl Record {
     #[must_use]
     pub fn versioned(mut self) -> Self {
         let incomplete = self.lanes.iter().any(|lane| lane.outcome == LaneOutcome::Incomplete);
-        let version = if incomplete { VERSION } else { FIRST };
+        let left_out = self.nodes.iter().any(|node| node.artifacts_left_out > 0);
+        let version = if incomplete || left_out { VERSION } else { FIRST };
         self.format_version = version.to_string();
         self
     }
@@ -346,6 +351,7 @@ impl NodeRecord {
             duration_ms: None,
             killed_processes: 0,
             artifacts: 0,
+            artifacts_left_out: 0,
             warnings: Vec::new(),
             details: BTreeMap::new(),
         }

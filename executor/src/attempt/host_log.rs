@@ -52,6 +52,7 @@ impl HostLog {
             lines.push(format!("  {} processes had to be killed", result.killed_processes));
         }
         lines.extend(result.warnings.iter().map(|warning| format!("  {warning}")));
+        lines.extend(result.left_out.iter().map(|file| format!("  left out: {file}")));
         lines.push(String::new());
         self.write(&lines.join("\n"));
     }

@@ -35,9 +35,16 @@ impl AttemptResult {
             }
             None => Collected::default(),
         };
-        let Collected { files, bytes: _, refused, output, mut notes } = collected;
+        let Collected { files, bytes: _, left_out, left, unmatched, output, mut notes } = collected;
         self.artifacts = files;
-        self.warnings.extend(refused.into_iter().map(|what| format!("artifact refused: {what}")));
+        self.artifacts_left_out = left_out;
+        self.left_out = left;
+        let unmatched = unmatched.into_iter();
+        self.warnings.extend(unmatched.map(|glob| format!("`artifacts`: `{glob}` names no file")));
+        if left_out > 0 {
+            let files = crate::text::count(usize::try_from(left_out).unwrap_or(usize::MAX), "file");
+            self.warnings.push(format!("{files} left out of the artifacts: host.log says which"));
+        }
         self.killed_processes = ended.killed;
         self.exit_code = ended.code;
         let Ended { code, signal, reason, evidence, .. } = ended;

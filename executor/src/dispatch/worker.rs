@@ -193,6 +193,8 @@ fn nothing_happened() -> AttemptResult {
         killed_processes: 0,
         output: None,
         artifacts: 0,
+        artifacts_left_out: 0,
+        left_out: Vec::new(),
         warnings: Vec::new(),
         details: attempt::Details::default(),
     }
@@ -241,6 +243,7 @@ pub(super) fn facts_of(result: &AttemptResult) -> AttemptFacts {
             .collect(),
         killed_processes: result.killed_processes,
         artifacts: result.artifacts,
+        artifacts_left_out: result.artifacts_left_out,
         warnings: result.warnings.clone(),
         details,
     }

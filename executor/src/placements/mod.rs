@@ -15,6 +15,7 @@ use plans::{Output, PlacementKind, WorkspacePath};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    artifacts::Tree,
     control::Control,
     fault::Fault,
     source::{PlacedSource, SourceRequest},
@@ -158,12 +159,8 @@ pub trait Machine: Send + Sync {
     /// points out of its directory is refused and named in the answer.
     fn collect(&self, job: &JobRef, keep: &Keep, into: &Path) -> Result<Collected, Fault>;
 
-    /// Brings back files below `from` there that match `globs`, symlinks out of it refused.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Machine::collect`].
-    fn fetch(&self, from: &str, globs: &[String], into: &Path) -> Result<Collected, Fault>;
+    /// Returns a directory of that machine as something that artifacts are kept of.
+    fn tree<'a>(&'a self, root: &str) -> Box<dyn Tree + 'a>;
 
     /// Removes everything of one attempt there: processes, mounts, directories; checks that it is
     /// gone. An output that dependents use lives elsewhere and stays.
@@ -413,8 +410,15 @@ pub struct Collected {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Entries that were refused, each with the reason, escaped for one line.
-    pub refused: Vec<String>,
+    /// How many files were left out: of the job's own artifacts directory, or named by a glob.
+    #[serde(default)]
+    pub left_out: u64,
+    /// Those, each with the reason, escaped for one line; not all of very many.
+    #[serde(default)]
+    pub left: Vec<String>,
+    /// The globs that named nothing.
+    #[serde(default)]
+    pub unmatched: Vec<String>,
     /// Where the output is, on that machine.
     pub output: Option<String>,
     /// What the supervisor has to say besides, a line each.

@@ -3,14 +3,11 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use plans::Node;
+use crate::pairs::{Pair, in_all_pairs};
 
-use crate::{
-    harness::{World, node_id, sh},
-    incus::{Site, contained, remote},
-    remote::Far,
-    tart::{Mac, guest},
-};
+in_all_pairs! {
+    a_job_starts_with_what_the_page_says => super::check;
+}
 
 /// Prints what its first process started with, a line `WHAT: VALUE` for each row of the table. For POSIX sh.
 const PROBE: &str = r#"
@@ -62,13 +59,13 @@ fn table() -> BTreeMap<String, String> {
     rows.collect()
 }
 
-/// Runs the probe and the ends in one pair. `pair` gives a node its placement and runtime, `command` is the
-/// program with what it needs to get there.
-fn check(world: &World, pair: impl Fn(&str, &str) -> Node, command: impl Fn(&[&str]) -> Command) {
-    let mut nodes = vec![pair("execute-probe", PROBE)];
-    nodes.extend(ENDS.iter().map(|(id, script, ..)| pair(id, script)));
+/// Runs the probe and the ends in one pair.
+fn check(pair: &Pair) {
+    let world = pair.world();
+    let mut nodes = vec![pair.node("execute-probe", PROBE)];
+    nodes.extend(ENDS.iter().map(|(id, script, ..)| pair.node(id, script)));
     let plan = world.plan(nodes);
-    let executor = command(&["apply", &plan, "--jobs", "2"]);
+    let executor = pair.command(&["apply", &plan, "--jobs", "2"]);
     // Whoever starts it may have left anything behind.
     let mut spoiled = Command::new("sh");
     spoiled.args([
@@ -103,49 +100,4 @@ fn check(world: &World, pair: impl Fn(&str, &str) -> Node, command: impl Fn(&[&s
         let log = std::fs::read_to_string(run.join("nodes").join(id).join("guest.log"));
         assert_eq!(log.unwrap_or_default(), "", "{script}");
     }
-}
-
-fn instance(id: &str, script: &str) -> Node {
-    Node { id: node_id(id), ..contained(script) }
-}
-
-#[test]
-fn a_process_here_starts_with_what_the_page_says() {
-    let world = World::new();
-    check(&world, |id, script| sh(id, script, &[]), |words| world.command(words));
-}
-
-#[test]
-fn a_process_of_a_host_starts_with_what_the_page_says() {
-    let Some(far) = Far::new("") else { return };
-    check(&far.world, |id, script| far.node(id, script, &[]), |words| far.command(words));
-}
-
-#[test]
-fn a_process_of_an_instance_starts_with_what_the_page_says() {
-    let Some(site) = Site::new() else { return };
-    check(&site.world, instance, |words| site.command(words));
-}
-
-#[test]
-fn a_process_of_an_instance_of_a_host_starts_with_what_the_page_says() {
-    let Some(site) = Site::with(&["incus", "sshd"]) else { return };
-    let node = |id: &str, script: &str| {
-        let mut node = instance(id, script);
-        node.spec.placement = remote(&site, "testbed-host");
-        node
-    };
-    check(&site.world, node, |words| site.command(words));
-}
-
-#[test]
-fn a_process_of_a_virtual_machine_starts_with_what_the_page_says() {
-    let Some(mac) = Mac::new() else { return };
-    check(&mac.world, |id, script| guest(id, script, &[]), |words| mac.command(words));
-}
-
-#[test]
-fn a_process_of_a_virtual_machine_of_a_host_starts_with_what_the_page_says() {
-    let Some(mac) = Mac::far() else { return };
-    check(&mac.world, |id, script| mac.at(guest(id, script, &[])), |words| mac.command(words));
 }

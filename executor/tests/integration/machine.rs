@@ -117,12 +117,8 @@ fn artifacts_come_back_and_hostile_ones_are_refused() {
     assert_eq!(read("c.xml"), "3\n");
     assert_eq!(read("out/a\nb.xml"), "x");
     assert_eq!(result.artifacts, 5, "{result:?}");
-    let refused: Vec<&str> = result
-        .warnings
-        .iter()
-        .filter_map(|warning| warning.strip_prefix("artifact refused: "))
-        .map(|text| text.split(':').next().expect("a name"))
-        .collect();
+    let refused: Vec<&str> =
+        result.left_out.iter().map(|text| text.split(':').next().expect("a name")).collect();
     assert_eq!(refused, ["out/absolute.xml", "out/dangling.xml", "out/dotdot.xml", "out/pipe.xml"]);
 }
 

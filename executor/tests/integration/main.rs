@@ -2,6 +2,7 @@
 //! machines and engines too; `tart` alone has a stand-in.
 
 mod apply;
+mod artifacts;
 mod attempts;
 mod behaviour;
 mod bench;
@@ -23,6 +24,7 @@ mod machine;
 mod nodes;
 mod oom;
 mod output;
+mod pairs;
 mod records;
 mod refusals;
 mod remote;

@@ -16,7 +16,7 @@ use std::{
 
 use executor::{
     command_line::Script,
-    placements::ssh::{Manifest, SendError, Sent, fetch, list, send},
+    placements::ssh::{Manifest, SendError, Sent, fetch, send},
 };
 
 use crate::{harness::SmallDisk, sshd::Sshd};
@@ -206,27 +206,36 @@ fn artifacts_come_back_whatever_they_are_called() {
     make_tree(&remote, 40);
     fs::write(remote.join("big"), vec![7; 3 << 20]).expect("a file");
     fs::hard_link(remote.join("big"), remote.join("same")).expect("a link");
-    let names = list(&host, &remote, &everything(), &host.patience()).expect("a list");
-    assert_eq!(names.len(), Manifest::of_directory(&remote).expect("a tree").entries().len());
+    let names = names(&remote);
     let destination = bench.sshd.root().join("here");
     let scratch = bench.sshd.root();
     let fetched =
         fetch(&host, &remote, &names, scratch, &destination, &host.patience()).expect("fetched");
-    // One link of the tree leads to an absolute path.
-    assert_eq!(fetched.refused.len(), 1, "{:?}", fetched.refused);
-    assert_eq!(fetched.refused[0].path, Path::new("dangling"));
-    fs::remove_file(remote.join("dangling")).expect("a link");
-    assert_same(&remote, &destination);
+    assert_eq!(fetched.refused, []);
+    assert_eq!(fetched.files.len(), names.len());
+    for name in &names {
+        let name = OsStr::from_bytes(name);
+        let read = |root: &Path| fs::read(root.join(name)).expect("a file");
+        assert_eq!(read(&remote), read(&destination), "{name:?}");
+    }
     let outgoing = fs::read_dir(scratch).expect("a directory").flatten();
     let left =
         outgoing.filter(|entry| entry.file_name().to_string_lossy().starts_with(".outgoing"));
     assert_eq!(left.count(), 0);
-    // A directory that is not there has no files; a file that is not there is an error.
-    let none =
-        list(&host, &remote.join("missing"), &everything(), &host.patience()).expect("a list");
-    assert!(none.is_empty());
+    // What is not there, or no file, does not come.
     let missing = [b"missing".to_vec()];
-    assert!(fetch(&host, &remote, &missing, scratch, &destination, &host.patience()).is_err());
+    let fetched = fetch(&host, &remote, &missing, scratch, &destination, &host.patience());
+    assert_eq!(fetched.expect("an archive of nothing").files, Vec::<std::path::PathBuf>::new());
+}
+
+/// The regular files of a tree.
+fn names(tree: &Path) -> Vec<Vec<u8>> {
+    let manifest = Manifest::of_directory(tree).expect("a tree");
+    let is_file = |path: &[u8]| {
+        fs::symlink_metadata(tree.join(OsStr::from_bytes(path))).is_ok_and(|found| found.is_file())
+    };
+    let names = manifest.entries().iter().map(|entry| entry.path.clone());
+    names.filter(|path| is_file(path)).collect()
 }
 
 #[test]
@@ -259,39 +268,8 @@ fn busybox_over_there_will_do() {
     let sent = bench.send("two", &tree).expect("sent");
     assert!(matches!(sent, Sent::Difference { .. }), "{sent:?}");
     assert_same(&tree, &bench.remote("two"));
-    let names = list(&host, &tree, &everything(), &host.patience()).expect("a list");
+    let names = names(&tree);
     let destination = bench.sshd.root().join("here");
     fetch(&host, &tree, &names, bench.sshd.root(), &destination, &host.patience())
         .expect("fetched");
-}
-
-/// The glob of everything.
-fn everything() -> Vec<String> {
-    vec!["**".to_owned()]
-}
-
-#[test]
-fn artifacts_are_looked_for_where_their_globs_begin_and_never_behind_a_link() {
-    let bench = Bench::new(sshd!());
-    let host = bench.sshd.host();
-    let remote = bench.sshd.root().join("far");
-    let outside = bench.sshd.root().join("outside");
-    for file in ["out/deep/a b.xml", "out/c.txt", "other/d.xml", "top.xml"] {
-        let path = remote.join(file);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-        fs::write(path, file).expect("a file");
-    }
-    fs::create_dir_all(&outside).expect("a directory");
-    fs::write(outside.join("secret.xml"), "secret").expect("a file");
-    std::os::unix::fs::symlink(&outside, remote.join("door")).expect("a link");
-    let found = |globs: &[&str]| {
-        let globs: Vec<String> = globs.iter().map(|&glob| glob.to_owned()).collect();
-        let names = list(&host, &remote, &globs, &host.patience()).expect("a list");
-        names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(found(&["out/**/*.xml"]), ["out/c.txt", "out/deep/a b.xml"]);
-    assert_eq!(found(&["out/**", "out/deep/*", "top.xml"]).len(), 3, "nothing twice");
-    assert_eq!(found(&["missing/*", "out/deep/a b.xml"]), ["out/deep/a b.xml"]);
-    assert_eq!(found(&["door/secret.xml"]), Vec::<String>::new());
-    assert_eq!(found(&["door/*.xml"]), ["door"], "the link, not what is behind it");
 }

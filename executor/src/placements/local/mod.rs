@@ -22,6 +22,7 @@ use super::{
     MachineFacts, MachinesConfig, Turn,
 };
 use crate::{
+    artifacts::{Tree, local::LocalTree},
     control::Control,
     directory,
     fault::{FailureKind, Fault},
@@ -195,10 +196,8 @@ impl Machine for Local {
         jobs::collected(self, job)
     }
 
-    fn fetch(&self, from: &str, globs: &[String], into: &Path) -> Result<Collected, Fault> {
-        let mut collected = Collected::default();
-        crate::artifacts::keep(Path::new(from), globs, into, &mut collected)?;
-        Ok(collected)
+    fn tree<'a>(&'a self, root: &str) -> Box<dyn Tree + 'a> {
+        Box::new(LocalTree::open(Path::new(root)))
     }
 
     fn remove(&self, job: &JobRef) -> Result<(), Fault> {

@@ -23,7 +23,7 @@ use super::{
     session::Kind,
     token::token,
 };
-use crate::command_line::Script;
+use crate::{artifacts::local::kept_mode, command_line::Script};
 
 /// What was brought back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,56 +61,6 @@ pub enum FetchError {
     /// What came is no archive.
     #[error("the archive that came back cannot be read: {0}")]
     Archive(#[source] io::Error),
-}
-
-/// Returns the files and links that `globs` may mean below `directory` over there, as relative paths: all
-/// that are below the plain directories the globs start with. None if it is not there.
-///
-/// # Errors
-///
-/// When the host cannot be asked.
-pub fn list(
-    host: &Host,
-    directory: &Path,
-    globs: &[String],
-    patience: &Patience<'_>,
-) -> Result<Vec<Vec<u8>>, SshError> {
-    let mut starts: Vec<String> = globs.iter().map(|glob| start(glob)).collect();
-    starts.sort();
-    starts.dedup();
-    // Below another one it would be told twice.
-    let all = starts.clone();
-    starts.retain(|start| {
-        !all.iter().any(|other| {
-            start != other && (other == "." || start.starts_with(&format!("{other}/")))
-        })
-    });
-    let script = Script::new("cd").word(directory).text(
-        " 2>/dev/null || exit 0\n\
-         # Not through a link: what is behind it is not below the directory.\n\
-         reached() { p=$1; while :; do case $p in */*) p=${p%/*} ;; *) return 0 ;; esac; \
-         [ ! -L \"$p\" ] || return 1; done; }\nfor start in",
-    );
-    let script = script.words(&starts).text(
-        "; do\n{ [ -e \"$start\" ] || [ -L \"$start\" ]; } && reached \"$start\" || continue\n\
-         find \"$start\" '(' -type f -o -type l ')' -print0\ndone\ntrue",
-    );
-    let output = host.check(&script, patience)?;
-    let names = output.split(|&byte| byte == 0).filter_map(|name| name.strip_prefix(b"./"));
-    let mut names: Vec<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
-    names.sort();
-    Ok(names)
-}
-
-/// Returns where to look for what a glob means: its components up to the first that is more than text.
-fn start(glob: &str) -> String {
-    let plain = |component: &&str| !component.contains(['*', '?', '[', ']', '{', '}', '\\', '!']);
-    let mut start = ".".to_owned();
-    for component in glob.split('/').take_while(plain).filter(|component| !component.is_empty()) {
-        start.push('/');
-        start.push_str(component);
-    }
-    start
 }
 
 /// Brings `paths`, relative to `directory` over there, into `destination`, which is made for them.
@@ -152,18 +102,21 @@ fn bring(
 ) -> Result<(), FetchError> {
     let mut script = Script::new("umask 077\ncd").word(directory).text(" || exit 1\n");
     script = script.set("t", scratch.join(format!(".outgoing-{}.tar", token())));
-    script = script.text("names() { printf '%s\\0'");
+    script = script.text("set --");
     for path in paths {
         let mut name = std::ffi::OsString::from("./");
         name.push(std::ffi::OsStr::from_bytes(path));
         script = script.word(name);
     }
-    // 1 is "a file changed while it was read", which is no news here. busybox tar knows no --null.
+    // What cannot be read does not come. 1 is "a file changed while it was read", which is no news here.
+    // busybox tar knows no --null.
     script = script.text(
-        "; }\ntrap 'rm -f \"$t\"' EXIT\n\
-         pack() { if tar --version 2>/dev/null | grep -q -e GNU -e bsdtar; then \
-         names | tar --null -T - -cf \"$t\"; else names | xargs -0 -x -n 50000 tar -cf \"$t\" --; fi; }\n\
-         said=$(pack 2>&1); status=$?\n\
+        "\nfor p; do shift; { [ ! -f \"$p\" ] || [ ! -r \"$p\" ]; } || set -- \"$@\" \"$p\"; done\n\
+         names() { printf '%s\\0' \"$@\"; }\n\
+         trap 'rm -f \"$t\"' EXIT\n\
+         pack() { if [ $# -eq 0 ]; then : >\"$t\"; elif tar --version 2>/dev/null | grep -q -e GNU -e bsdtar; then \
+         names \"$@\" | tar --null -T - -cf \"$t\"; else names \"$@\" | xargs -0 -x -n 50000 tar -cf \"$t\" --; fi; }\n\
+         said=$(pack \"$@\" 2>&1); status=$?\n\
          [ $status -le 1 ] || { printf '%s\\n' \"$said\" | tail -n 5; exit $status; }\n\
          if command -v sha256sum >/dev/null 2>&1; then sum=$(sha256sum <\"$t\")\n\
          elif command -v shasum >/dev/null 2>&1; then sum=$(shasum -a 256 <\"$t\")\n\
@@ -284,11 +237,9 @@ pub fn unpack(archive: impl Read, destination: &Path) -> Result<Fetched, FetchEr
                     }
                 };
                 io::copy(&mut entry, &mut file).map_err(here)?;
-                if entry.header().mode().is_ok_and(|mode| mode & 0o100 != 0) {
-                    use std::os::unix::fs::PermissionsExt as _;
-                    fs::set_permissions(&target, fs::Permissions::from_mode(0o755))
-                        .map_err(here)?;
-                }
+                use std::os::unix::fs::PermissionsExt as _;
+                let mode = kept_mode(entry.header().mode().unwrap_or(0o600));
+                fs::set_permissions(&target, fs::Permissions::from_mode(mode)).map_err(here)?;
                 written.insert(path);
             }
             tar::EntryType::Symlink => match entry.link_name_bytes() {
@@ -513,20 +464,6 @@ mod tests {
         assert_eq!(fetched.files.len(), 3);
         assert_eq!(fs::read(outer.path().join("same")).expect("a file"), b"odd");
         assert!(outer.path().join("up/link").is_dir());
-    }
-
-    #[test]
-    fn a_glob_is_looked_for_below_its_plain_directories_only() {
-        for (glob, expected) in [
-            ("target/nextest/**/junit.xml", "./target/nextest"),
-            ("**/x", "."),
-            ("a b/c.txt", "./a b/c.txt"),
-            ("out/{a,b}/c", "./out"),
-            ("{a/b,c}/d", "."),
-            ("out/\\*/c", "./out"),
-        ] {
-            assert_eq!(start(glob), expected, "{glob}");
-        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What a job leaves on a host: artifacts brought here, outputs kept there.
 
-use std::path::Path;
+use std::{
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use plans::Output;
 
 use super::{
@@ -10,51 +12,56 @@ use super::{
     machine::{RemoteSsh, fault},
 };
 use crate::{
+    artifacts::{Entry, Seen, Tree, shell},
     command_line::Script,
     fault::{FailureKind, Fault},
-    placements::Collected,
     supervise::JobRef,
 };
 
-impl RemoteSsh {
-    /// Brings back the files below `root` that match, but for those whose names are in `except`; returns the
-    /// names of those it found.
-    pub(super) fn bring(
-        &self,
-        root: &str,
-        globs: &[String],
-        into: &Path,
-        except: &[Vec<u8>],
-        collected: &mut Collected,
-    ) -> Result<Vec<Vec<u8>>, Fault> {
-        let patience = self.host.patience();
-        let names = artifacts::list(&self.host, Path::new(root), globs, &patience);
-        let globs = compile(globs)?;
-        let mut names = names.map_err(|error| fault(FailureKind::Collect, &error))?;
-        names.retain(|name| {
-            use std::os::unix::ffi::OsStrExt as _;
-            globs.is_match(std::ffi::OsStr::from_bytes(name)) && !except.contains(name)
-        });
-        let scratch = Path::new(&self.work_dir);
-        let fetched =
-            artifacts::fetch(&self.host, Path::new(root), &names, scratch, into, &patience);
-        let fetched = fetched.map_err(|error| match &error {
+/// A directory of a host, of which artifacts are kept.
+pub(super) struct FarTree<'a> {
+    pub(super) remote: &'a RemoteSsh,
+    pub(super) root: String,
+}
+
+impl Tree for FarTree<'_> {
+    fn list(&self, below: &[PathBuf]) -> Result<Vec<Entry>, Fault> {
+        let answer = self.ask(&shell::list(&self.root, below))?;
+        shell::read_list(&answer).ok_or_else(|| self.unread())
+    }
+
+    fn look(&self, paths: &[PathBuf]) -> Result<Vec<Seen>, Fault> {
+        let answer = self.ask(&shell::look(&self.root, paths))?;
+        shell::read_look(&answer, paths.len()).ok_or_else(|| self.unread())
+    }
+
+    fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault> {
+        let host = &self.remote.host;
+        let names: Vec<Vec<u8>> =
+            files.iter().map(|file| file.as_os_str().as_bytes().to_vec()).collect();
+        let (root, scratch) = (Path::new(&self.root), Path::new(&self.remote.work_dir));
+        let fetched = artifacts::fetch(host, root, &names, scratch, into, &host.patience());
+        fetched.map(drop).map_err(|error| match &error {
             FetchError::Ssh(ssh) => fault(FailureKind::Collect, ssh),
             FetchError::Unwritable { error: io, .. } => Fault::io(FailureKind::Collect, &error, io),
             FetchError::Archive(_) => Fault::new(FailureKind::Collect, error.to_string()),
-        })?;
-        for file in &fetched.files {
-            collected.files += 1;
-            collected.bytes += into.join(file).symlink_metadata().map_or(0, |found| found.len());
-        }
-        for refused in fetched.refused {
-            let name: String =
-                refused.path.to_string_lossy().chars().flat_map(char::escape_debug).collect();
-            collected.refused.push(format!("{name}: {}", refused.why));
-        }
-        Ok(names)
+        })
+    }
+}
+
+impl FarTree<'_> {
+    fn ask(&self, script: &Script) -> Result<Vec<u8>, Fault> {
+        let host = &self.remote.host;
+        host.check(script, &host.patience()).map_err(|error| fault(FailureKind::Collect, &error))
     }
 
+    fn unread(&self) -> Fault {
+        let what = format!("host `{}`: {} cannot be listed", self.remote.name, self.root);
+        Fault::new(FailureKind::Collect, what)
+    }
+}
+
+impl RemoteSsh {
     /// Returns where an output is, after a check that it is there and stays where it should.
     pub(super) fn output(&self, job: &JobRef, output: &Output) -> Result<Option<String>, Fault> {
         let places = self.places(job);
@@ -94,17 +101,4 @@ impl RemoteSsh {
             _ => Ok(None),
         }
     }
-}
-
-/// Compiles the globs of a plan: `*` and `?` stay inside a component.
-fn compile(globs: &[String]) -> Result<GlobSet, Fault> {
-    let broken = |error: &globset::Error| {
-        Fault::new(FailureKind::Collect, format!("the plan has a broken glob: {error}"))
-    };
-    let mut set = GlobSetBuilder::new();
-    for glob in globs {
-        let built = GlobBuilder::new(glob).literal_separator(true).build();
-        set.add(built.map_err(|error| broken(&error))?);
-    }
-    set.build().map_err(|error| broken(&error))
 }

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     attachment::Attachment,
+    collect::FarTree,
     commands,
     error::{SshError, SshFault},
     examine,
@@ -31,6 +32,7 @@ use super::{
     workspace::Places,
 };
 use crate::{
+    artifacts::{self, Tree},
     command_line::Script,
     control::Control,
     fault::{FailureKind, Fault},
@@ -481,26 +483,17 @@ impl Machine for RemoteSsh {
 
     fn collect(&self, job: &JobRef, keep: &Keep, into: &Path) -> Result<Collected, Fault> {
         let places = self.places(job);
-        let mut collected = Collected::default();
-        if !keep.artifacts.is_empty() {
-            crate::artifacts::begin(into)?;
-            // What a job puts into its own artifacts directory goes before a file of that name in
-            // its workspace.
-            let first = format!("{}/artifacts", places.state);
-            let taken = self.bring(&first, &keep.artifacts, into, &[], &mut collected)?;
-            let workspace = places.copy(keep.output == Some(Output::Workspace));
-            self.bring(&workspace, &keep.artifacts, into, &taken, &mut collected)?;
-        }
+        let own = self.tree(&format!("{}/artifacts", places.state));
+        let workspace = self.tree(&places.copy(keep.output == Some(Output::Workspace)));
+        let mut collected = artifacts::keep(&*own, &*workspace, &keep.artifacts, into)?;
         if let Some(output) = &keep.output {
             collected.output = self.output(job, output)?;
         }
         Ok(collected)
     }
 
-    fn fetch(&self, from: &str, globs: &[String], into: &Path) -> Result<Collected, Fault> {
-        let mut collected = Collected::default();
-        self.bring(from, globs, into, &[], &mut collected)?;
-        Ok(collected)
+    fn tree<'a>(&'a self, root: &str) -> Box<dyn Tree + 'a> {
+        Box::new(FarTree { remote: self, root: root.to_owned() })
     }
 
     fn remove(&self, job: &JobRef) -> Result<(), Fault> {

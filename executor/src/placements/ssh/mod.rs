@@ -25,7 +25,7 @@ mod turns;
 mod wire;
 mod workspace;
 
-pub use artifacts::{FetchError, Fetched, Refused, fetch, list, unpack};
+pub use artifacts::{FetchError, Fetched, Refused, fetch, unpack};
 pub use attachment::{Attachment, LogEvent};
 pub use error::{SshError, SshFault};
 pub use host::{Host, Patience};

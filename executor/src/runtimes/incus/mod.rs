@@ -31,6 +31,7 @@ use self::{
 };
 use super::{Context, Runtime, Work, follow::Start};
 use crate::{
+    artifacts,
     attempt::{AttemptRequest, Details, Phase},
     command_line::Script,
     control::Level,
@@ -406,11 +407,10 @@ impl Runtime for Incus {
         let work = Work::of(request, machine.name())?;
         self.give_back(context, &site);
         let keeps = !work.keep.artifacts.is_empty() || work.keep.output.is_some();
-        if self.is_clustered() && keeps {
+        if self.is_clustered() {
             let engine = self.engine(context);
-            delivery::fetch(&engine, &site.name, &site.shared, work.writable)?;
+            delivery::fetch(&engine, &site.name, &site.shared, work.writable && keeps)?;
         }
-        let mut collected = Collected::default();
         let workspace = if work.writable {
             format!("{}/ws", site.shared)
         } else if keeps {
@@ -421,17 +421,13 @@ impl Runtime for Incus {
         } else {
             String::new()
         };
-        if !work.keep.artifacts.is_empty() {
-            crate::artifacts::begin(&request.artifacts)?;
-            // What a job puts into its own artifacts directory goes before a file of that name in
-            // its workspace.
-            for from in [&format!("{}/artifacts", site.shared), &workspace] {
-                let more = machine.fetch(from, &work.keep.artifacts, &request.artifacts)?;
-                collected.files += more.files;
-                collected.bytes += more.bytes;
-                collected.refused.extend(more.refused);
-            }
-        }
+        let own = machine.tree(&format!("{}/artifacts", site.shared));
+        let mut collected = artifacts::keep(
+            &*own,
+            &*machine.tree(&workspace),
+            &work.keep.artifacts,
+            &request.artifacts,
+        )?;
         if let Some(output) = &work.keep.output {
             collected.output = setup::keep_output(context, output, &workspace)?;
         }

@@ -217,7 +217,9 @@ pub(super) fn keep_output(
         .set("out", machine.output_dir(&request.job()))
         .set("name", name)
         .text(
-            "real=$(cd \"$ws\" && pwd -P) && from=$(cd \"$ws/$below\" && pwd -P) || exit 3\n\
+            // A job may have put a link in its place.
+            "[ ! -L \"$ws\" ] || exit 3\n\
+             real=$(cd \"$ws\" && pwd -P) && from=$(cd \"$ws/$below\" && pwd -P) || exit 3\n\
              case $from/ in \"$real\"/*) ;; *) exit 3 ;; esac\n\
              mkdir -p \"$out\" && rm -rf \"$out/.new\" \"$out/$name\" &&\n\
              cp -Rp \"$from\" \"$out/.new\" && mv \"$out/.new\" \"$out/$name\" || exit 1\n\

@@ -2,7 +2,9 @@
 //! machine, unpacked in a directory of the attempt, and from there on not trusted.
 
 use std::{
-    collections::BTreeSet, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path, time::Duration,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use plans::Output;
@@ -13,7 +15,8 @@ use super::{
     setup::{ARTIFACTS, HOME, WORKSPACE},
 };
 use crate::{
-    artifacts::Globs,
+    artifacts::{self, Entry, Seen, Tree, shell},
+    command_line::Script,
     fault::{FailureKind, Fault},
     placements::{Answer, Collected},
     runtimes::Work,
@@ -24,12 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// A stream that ended early is tried again this often.
 const TRIES: u32 = 3;
 
-/// Lists what is below `$1`, each name after `./`, ended by a NUL; then a last word.
-const LIST: &str =
-    "cd \"$1/.\" 2>/dev/null && find . \\( -type f -o -type l \\) -print0\nprintf end";
-
 /// Packs the names on stdin, of directory `$1`, into `$2`; answers with its sum.
-const PACK: &str = "cd \"$1/.\" && umask 022 && tar -cf \"$2\" --null -T - >/dev/null && \
+const PACK: &str = "cd \"$1/.\" && umask 022 && xargs -0 sh -c 'for p; do [ ! -f \"$p\" ] || [ ! -r \"$p\" ] || \
+                    printf \"%s\\\\0\" \"$p\"; done' sh | tar -cf \"$2\" --null -T - >/dev/null && \
                     printf 'sum %s\\n' \"$(cksum <\"$2\")\"";
 
 /// Packs directory `$2` of the workspace `$1`, unless it leads out of it, into `$3`.
@@ -42,38 +42,10 @@ pub(super) fn collect(guest: &Guest<'_>, work: &Work) -> Result<Collected, Fault
     let request = guest.context.request;
     let machine = guest.host.machine;
     let job = request.job();
-    let mut collected = Collected::default();
-    if !work.keep.artifacts.is_empty() {
-        crate::artifacts::begin(&request.artifacts)?;
-        let globs = Globs::new(&work.keep.artifacts)?;
-        let into = format!("{}/collected", machine.attempt_dir(&job));
-        // What a job puts into its own artifacts directory goes before a file of that name in its
-        // workspace.
-        for from in [ARTIFACTS, WORKSPACE] {
-            let names: BTreeSet<Vec<u8>> = list(guest, from)?
-                .into_iter()
-                .filter(|name| globs.matches(Path::new(OsStr::from_bytes(name))))
-                .collect();
-            if names.is_empty() {
-                continue;
-            }
-            let mut stdin = Vec::new();
-            for name in &names {
-                stdin.extend_from_slice(b"./");
-                stdin.extend_from_slice(name);
-                stdin.push(0);
-            }
-            let archive = format!("{HOME}/collected.tar");
-            let argv = guest.words(&["sh", "-c", PACK, "sh", from, &archive]);
-            let pack = Host::exec(guest.name, true, &argv).stdin(stdin).deadline(PATIENCE);
-            let sum = said(guest, || machine.run(&pack), "sum ")?;
-            guest.host.fetch(guest.name, &archive, &sum, &into)?;
-            let more = machine.fetch(&into, &work.keep.artifacts, &request.artifacts)?;
-            collected.files += more.files;
-            collected.bytes += more.bytes;
-            collected.refused.extend(more.refused);
-        }
-    }
+    let tree = |root: &'static str| GuestTree { guest, root };
+    let (own, workspace) = (tree(ARTIFACTS), tree(WORKSPACE));
+    let mut collected =
+        artifacts::keep(&own, &workspace, &work.keep.artifacts, &request.artifacts)?;
     let (below, what) = match &work.keep.output {
         // The guest's own store goes with it.
         None | Some(Output::StorePath) => return Ok(collected),
@@ -92,17 +64,56 @@ pub(super) fn collect(guest: &Guest<'_>, work: &Work) -> Result<Collected, Fault
     Ok(collected)
 }
 
-/// Returns the names of files below a directory of the guest.
-fn list(guest: &Guest<'_>, directory: &str) -> Result<Vec<Vec<u8>>, Fault> {
-    let argv = guest.words(&["sh", "-c", LIST, "sh", directory]);
-    let command = Host::exec(guest.name, false, &argv).deadline(PATIENCE);
+/// A directory of a guest, of which artifacts are kept.
+struct GuestTree<'a> {
+    guest: &'a Guest<'a>,
+    root: &'static str,
+}
+
+impl Tree for GuestTree<'_> {
+    fn list(&self, below: &[PathBuf]) -> Result<Vec<Entry>, Fault> {
+        ask(self.guest, &shell::list(self.root, below), shell::read_list)
+    }
+
+    fn look(&self, paths: &[PathBuf]) -> Result<Vec<Seen>, Fault> {
+        let script = shell::look(self.root, paths);
+        ask(self.guest, &script, |said| shell::read_look(said, paths.len()))
+    }
+
+    fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault> {
+        let Self { guest, root } = self;
+        let machine = guest.host.machine;
+        let mut stdin = Vec::new();
+        for name in files {
+            stdin.extend_from_slice(b"./");
+            stdin.extend_from_slice(name.as_os_str().as_bytes());
+            stdin.push(0);
+        }
+        let there = format!("{}/collected", machine.attempt_dir(&guest.context.request.job()));
+        let archive = format!("{HOME}/collected.tar");
+        let argv = guest.words(&["sh", "-c", PACK, "sh", root, &archive]);
+        let pack = Host::exec(guest.name, true, &argv).stdin(stdin).deadline(PATIENCE);
+        let sum = said(guest, || machine.run(&pack), "sum ")?;
+        guest.host.fetch(guest.name, &archive, &sum, &there)?;
+        machine.tree(&there).bring(files, into)
+    }
+}
+
+/// Asks a guest's shell until its answer is whole.
+fn ask<T>(
+    guest: &Guest<'_>,
+    script: &Script,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<T, Fault> {
+    // Names are bytes, and more than an argument holds.
+    let argv = guest.words(&["sh", "-s"]);
+    let stdin = script.as_bytes().to_vec();
+    let command = Host::exec(guest.name, true, &argv).stdin(stdin).deadline(PATIENCE);
     let mut last = String::new();
     for _ in 0..TRIES {
         let answer = guest.host.machine.run(&command)?;
-        // Without the last word it is not known whether that was all.
-        if let Some(all) = answer.stdout.strip_suffix(b"end") {
-            let names = all.split(|byte| *byte == 0).filter_map(|name| name.strip_prefix(b"./"));
-            return Ok(names.map(<[u8]>::to_vec).collect());
+        if let Some(read) = read(&answer.stdout) {
+            return Ok(read);
         }
         last = answer.complaint();
     }

@@ -6,7 +6,11 @@ use plans::Output;
 
 use super::{protocol::Start, slot::Slot, view::Seen};
 use crate::{
-    artifacts, directory,
+    artifacts::{
+        self,
+        local::{self, LocalTree},
+    },
+    directory,
     fault::{FailureKind, Fault},
     placements::Collected,
     supervise::{Ended, Reason},
@@ -19,14 +23,9 @@ pub(super) fn keep(
     seen: &Seen,
     ended: &Ended,
 ) -> Result<Collected, Fault> {
-    let mut collected = Collected::default();
-    if !start.keep.artifacts.is_empty() {
-        // What a job puts into its own artifacts directory goes before a file of that name in the
-        // workspace.
-        for root in [slot.artifacts(), seen.workspace.clone()] {
-            artifacts::keep(&root, &start.keep.artifacts, &start.artifacts, &mut collected)?;
-        }
-    }
+    let own = LocalTree::open(&slot.artifacts());
+    let workspace = LocalTree::open(&seen.workspace);
+    let mut collected = artifacts::keep(&own, &workspace, &start.keep.artifacts, &start.artifacts)?;
     if let Some(output) = &start.keep.output {
         if ended.reason == Reason::Exited && ended.code == Some(0) {
             collected.output = keep_output(start, seen, output)?;
@@ -49,7 +48,7 @@ fn keep_output(start: &Start, seen: &Seen, output: &Output) -> Result<Option<Str
             Err(_) => return Ok(None),
         },
         Output::Directory(below) => {
-            let Some(from) = artifacts::below(&seen.workspace, below.as_str()) else {
+            let Some(from) = local::below(&seen.workspace, below.as_str()) else {
                 return Ok(None);
             };
             let to = start.output.join("directory");

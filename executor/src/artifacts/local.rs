@@ -1,0 +1,147 @@
+//! A tree of artifacts on this machine, read through handles that no link leads out of.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+
+use super::{Entry, Kind, Seen, Tree};
+use crate::fault::{FailureKind, Fault};
+
+/// A directory of this machine. `None` in it: it is not there, or is a link.
+#[derive(Debug)]
+pub(crate) struct LocalTree(Option<OwnedFd>);
+
+impl LocalTree {
+    /// Opens a directory. A job may have put a link in its place: that is not followed.
+    pub(crate) fn open(root: &Path) -> Self {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Self(openat(CWD, root, flags, Mode::empty()).ok())
+    }
+
+    /// The tree as a path, which stays with the directory whatever is put in its place.
+    fn root(&self) -> Option<PathBuf> {
+        self.0.as_ref().map(|handle| PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd())))
+    }
+}
+
+impl Tree for LocalTree {
+    fn list(&self, below: &[PathBuf]) -> Result<Vec<Entry>, Fault> {
+        let mut entries = Vec::new();
+        let Some(root) = self.root() else { return Ok(entries) };
+        for base in below {
+            let mut ancestors: Vec<&Path> = base.ancestors().skip(1).collect();
+            ancestors.retain(|ancestor| !ancestor.as_os_str().is_empty());
+            let is_plain = |path: &&Path| {
+                fs::symlink_metadata(root.join(path)).is_ok_and(|found| found.is_dir())
+            };
+            if !ancestors.iter().all(is_plain) {
+                continue;
+            }
+            let kind = match base.as_os_str().is_empty() {
+                true => fs::metadata(&root),
+                false => fs::symlink_metadata(root.join(base)),
+            };
+            if let Ok(found) = kind {
+                walk(&root, base, found.file_type(), &mut entries);
+            }
+        }
+        Ok(entries)
+    }
+
+    fn look(&self, paths: &[PathBuf]) -> Result<Vec<Seen>, Fault> {
+        let root = self.root();
+        let look = |path: &PathBuf| {
+            let path = root.as_ref()?.join(path);
+            let kind = fs::symlink_metadata(&path).ok()?.file_type();
+            Some(match kind.is_symlink() {
+                true => Seen::Link(fs::read_link(&path).ok()?),
+                false if kind.is_dir() => Seen::Directory,
+                false => Seen::Other(kind_of(kind)),
+            })
+        };
+        Ok(paths.iter().map(|path| look(path).unwrap_or(Seen::Nothing)).collect())
+    }
+
+    fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault> {
+        let Some(handle) = &self.0 else { return Ok(()) };
+        for path in files {
+            // The kernel itself refuses links, and a pipe that was put there since does not block.
+            let opened = openat2(
+                handle,
+                path,
+                OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
+                Mode::empty(),
+                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+            );
+            let Ok(source) = opened.map(File::from) else { continue };
+            copy(source, &into.join(path)).map_err(|error| {
+                let what = format!("keeping artifact {}", crate::directory::for_people(path));
+                Fault::io(FailureKind::Collect, what, &error)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn walk(root: &Path, path: &Path, kind: fs::FileType, entries: &mut Vec<Entry>) {
+    if !kind.is_dir() {
+        entries.push(Entry { path: path.to_owned(), kind: kind_of(kind) });
+        return;
+    }
+    let Ok(found) = fs::read_dir(root.join(path)) else {
+        entries.push(Entry { path: path.to_owned(), kind: Kind::Closed });
+        return;
+    };
+    for entry in found.flatten() {
+        if let Ok(kind) = entry.file_type() {
+            walk(root, &path.join(entry.file_name()), kind, entries);
+        }
+    }
+}
+
+fn kind_of(kind: fs::FileType) -> Kind {
+    if kind.is_file() {
+        Kind::File
+    } else if kind.is_symlink() {
+        Kind::Link
+    } else if kind.is_socket() {
+        Kind::Socket
+    } else if kind.is_fifo() {
+        Kind::Pipe
+    } else {
+        Kind::Device
+    }
+}
+
+fn copy(mut source: File, to: &Path) -> io::Result<()> {
+    let metadata = source.metadata()?;
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut target = File::options().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut source, &mut target)?;
+    target.set_permissions(fs::Permissions::from_mode(kept_mode(metadata.mode())))
+}
+
+/// No set-user-id bit comes back, and the owner can always read and remove what came.
+pub(crate) fn kept_mode(mode: u32) -> u32 {
+    (mode & 0o755) | 0o600
+}
+
+/// Returns the directory `below` a root, if it is there and no link leads out of the root.
+pub(crate) fn below(root: &Path, below: &str) -> Option<PathBuf> {
+    let root = fs::canonicalize(root).ok()?;
+    let path = fs::canonicalize(root.join(below)).ok()?;
+    (path.starts_with(&root) && path.is_dir()).then_some(path)
+}
