@@ -98,6 +98,35 @@ fn a_patched_dependency_is_a_directory_of_the_tree() {
 }
 
 #[test]
+fn a_package_outside_a_workspace_has_its_patches_where_a_member_needs_it() {
+    let lock = "version = 4\n\
+                [[package]]\nname = 'app'\nversion = '0.1.0'\ndependencies = ['tool']\n\
+                [[package]]\nname = 'codec'\nversion = '2.0.0'\n\
+                [[package]]\nname = 'mid'\nversion = '1.0.0'\nsource = 'registry+x'\n\
+                dependencies = ['codec']\n\
+                [[package]]\nname = 'tool'\nversion = '0.1.0'\ndependencies = ['mid']\n";
+    let tree = tree([
+        (
+            "Cargo.toml",
+            "[workspace]\nmembers = ['app']\nexclude = ['tool', 'vendor']\n[patch.crates-io]\ncodec = { path = 'vendor/codec' }\n",
+        ),
+        ("Cargo.lock", lock),
+        (
+            "app/Cargo.toml",
+            "[package]\nname = 'app'\n[dependencies]\ntool = { path = '../tool' }\n",
+        ),
+        ("tool/Cargo.toml", "[package]\nname = 'tool'\n[dependencies]\nmid = '1'\n"),
+        ("vendor/codec/Cargo.toml", "[package]\nname = 'codec'\n"),
+    ]);
+    let packages = read(&cargo::KIND, &tree, &["tool"]);
+    check(packages, "tool", &["tool: tool", "vendor/codec: tool -> codec"]);
+    let packages = read(&cargo::KIND, &tree, &["tool"]).expect("good manifests");
+    let locks = &packages.named("tool").next().expect("there").locks;
+    let paths: Vec<&str> = locks.iter().map(|at| at.path.as_str()).collect();
+    assert_eq!(paths, ["Cargo.lock", "tool/Cargo.lock"]);
+}
+
+#[test]
 fn a_workspace_below_the_root_is_found_by_the_name_of_its_package() {
     let tree = tree([
         (

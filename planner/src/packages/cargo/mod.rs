@@ -307,8 +307,12 @@ impl Reader<'_> {
     fn overrides(&mut self) -> Result<(), TreeError> {
         let mut done = BTreeSet::new();
         loop {
+            let workspaces = self.workspaces.iter();
+            let built = |(root, members): (&String, &BTreeSet<String>)| {
+                (root.clone(), self.built_in(members))
+            };
             let workspaces: Vec<(String, BTreeSet<String>)> =
-                self.workspaces.clone().into_iter().filter(|it| !done.contains(it)).collect();
+                workspaces.map(built).filter(|it| !done.contains(it)).collect();
             if workspaces.is_empty() {
                 return Ok(());
             }
@@ -319,21 +323,44 @@ impl Reader<'_> {
         }
     }
 
-    fn overrides_of(&mut self, root: &str, members: &BTreeSet<String>) -> Result<(), TreeError> {
+    /// The packages that may be built in a workspace: its members, and packages of other workspaces,
+    /// or of none, that they reach. Those have the overrides and locked versions of this one there.
+    fn built_in(&self, members: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut built = members.clone();
+        let mut queue: Vec<&str> = members.iter().map(String::as_str).collect();
+        while let Some(dir) = queue.pop() {
+            let dependencies = self.packages.at(dir).into_iter().flat_map(|it| &it.dependencies);
+            for dependency in dependencies {
+                if let To::Package(dir) = &dependency.to
+                    && built.insert(dir.clone())
+                {
+                    queue.push(dir);
+                }
+            }
+        }
+        built
+    }
+
+    fn overrides_of(&mut self, root: &str, built: &BTreeSet<String>) -> Result<(), TreeError> {
         let mut overrides: Vec<Override> = match self.manifest(root)? {
             Parsed::Table(table) => overrides::of_manifest(root, &table),
             Parsed::Absent | Parsed::Broken => Vec::new(),
         };
         overrides.extend(config::overrides(self.manifests, root)?);
-        if overrides.is_empty() {
+        let own = self.workspaces.get(root).cloned().unwrap_or_default();
+        if overrides.is_empty() && own == *built {
             return Ok(());
         }
         let locked = match self.manifests.text(&file_in(root, "Cargo.lock"))? {
             Text::Read(text) => lock::read(&text).ok(),
             Text::Absent | Text::Unreadable(_) => None,
         };
-        for dir in members {
+        for dir in built {
             let Some(mut package) = self.packages.at(dir).cloned() else { continue };
+            if !own.contains(dir) && locked.as_ref().is_some_and(|it| it.has(&package.name)) {
+                let path = file_in(root, "Cargo.lock");
+                package.locks.insert(LockAt { path, key: package.name.clone() });
+            }
             let closure = locked.as_ref().and_then(|lock| lock.names_of(&package.name));
             let named: BTreeSet<String> = match self.manifest(dir)? {
                 Parsed::Table(table) => {

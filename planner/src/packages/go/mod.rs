@@ -1,7 +1,9 @@
 //! Go modules: workspaces (`go.work`) and replacements by directories.
 //!
-//! Source: the Go Modules Reference. A module that others of the workspace require, and every
-//! directory that a `replace` names, counts. The go command reads `vendor` beside `go.work` too.
+//! Source: the Go Modules Reference. A module that others of the workspace require or import, and
+//! every directory that a `replace` names, counts. In a workspace an import needs no `require`, so
+//! the sources of its modules are looked at for the names of the others. The go command reads
+//! `vendor` beside `go.work` too.
 //! What comes from the module proxy is no directory of the tree; `go.sum` lies in the module's own
 //! directory, so a change of it selects that module.
 
@@ -11,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::directives::{Directives, directives};
 use super::{
-    Kind, Manifests, Package, Packages, Text, To, directory_of, file_in, join, places::depend,
+    End, Kind, Manifests, Package, Packages, Text, To, directory_of, file_in, join,
+    places::{depend, is_below},
 };
 use crate::planned_tree::TreeError;
 
@@ -37,6 +40,7 @@ fn read(manifests: &Manifests<'_>) -> Result<Packages, TreeError> {
         modules: BTreeMap::new(),
         workspaces: BTreeMap::new(),
         packages: Packages::default(),
+        imported: BTreeMap::new(),
     };
     let mut start = vec![String::new()];
     start.extend(reader.workspace("")?.into_iter().flat_map(|it| it.used));
@@ -53,6 +57,8 @@ struct Reader<'a> {
     modules: BTreeMap<String, Option<Directives>>,
     workspaces: BTreeMap<String, Option<Workspace>>,
     packages: Packages,
+    /// By a module's directory and its workspace's: the modules that its sources name.
+    imported: BTreeMap<(String, String), BTreeSet<String>>,
 }
 
 impl Reader<'_> {
@@ -119,10 +125,16 @@ impl Reader<'_> {
     }
 
     /// Reads the modules of some directories and all that they lead to.
-    fn read_from(&mut self, mut queue: Vec<String>) -> Result<(), TreeError> {
+    fn read_from(&mut self, start: Vec<String>) -> Result<(), TreeError> {
         let mut seen = BTreeSet::new();
-        while let Some(dir) = queue.pop() {
-            if !seen.insert(dir.clone()) {
+        let mut queue: Vec<(String, Option<Workspace>)> =
+            start.into_iter().map(|dir| (dir, None)).collect();
+        while let Some((dir, outer)) = queue.pop() {
+            // What a module of a workspace is replaced by is built in that workspace.
+            let own = self.workspace_of(&dir)?;
+            let workspaces: Vec<Workspace> = own.into_iter().chain(outer).collect();
+            let of = workspaces.last().map(|it| it.dir.clone());
+            if !seen.insert((dir.clone(), of)) {
                 continue;
             }
             let Some(says) = self.module(&dir)? else { continue };
@@ -131,18 +143,73 @@ impl Reader<'_> {
                 self.packages.unreadable(&path, &dir, "it has no `module`", None);
                 continue;
             };
-            let mut package = Package::new(name, dir.clone());
+            let known = self.packages.at(&dir).cloned();
+            let mut package = known.unwrap_or_else(|| Package::new(name, dir.clone()));
             for (_, target) in &says.replaced {
                 self.replacement(&mut package, &dir, target)?;
             }
-            if let Some(workspace) = self.workspace_of(&dir)? {
-                self.in_workspace(&mut package, &says, &workspace)?;
+            for workspace in &workspaces {
+                self.in_workspace(&mut package, &says, workspace)?;
             }
             let needed = package.dependencies.iter().filter_map(|it| it.to.directory());
-            queue.extend(needed.map(str::to_owned));
+            let workspace = workspaces.last();
+            queue.extend(needed.map(|dir| (dir.to_owned(), workspace.cloned())));
             self.packages.insert(package);
         }
         Ok(())
+    }
+
+    /// The modules of a workspace that the sources of a module name.
+    fn imports(
+        &mut self,
+        module: &str,
+        workspace: &Workspace,
+    ) -> Result<BTreeSet<String>, TreeError> {
+        let key = (module.to_owned(), workspace.dir.clone());
+        if let Some(known) = self.imported.get(&key) {
+            return Ok(known.clone());
+        }
+        let mut modules = Vec::new();
+        for used in workspace.used.iter().filter(|used| *used != module) {
+            let path = self.module(used)?.and_then(|it| it.module);
+            modules.extend(path.map(|path| (path, used.clone())));
+        }
+        // The module with the longest name that has the package.
+        modules.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        let below = |pattern: &str| file_in(&globset::escape(module), pattern);
+        let inner = self.manifests.matching(&below("**/go.mod"))?;
+        let inner: Vec<&str> = inner.iter().map(|path| directory_of(path)).collect();
+        let is_inner = |path: &str| inner.iter().any(|dir| *dir != module && is_below(path, dir));
+        let mut wanted = BTreeSet::new();
+        let mut found = BTreeSet::new();
+        for file in self.manifests.matching(&below("**/*.go"))? {
+            if is_inner(&file) {
+                continue;
+            }
+            match self.manifests.text(&file)? {
+                Text::Absent => {}
+                Text::Unreadable(_) => found.extend(modules.iter().map(|(path, _)| path.clone())),
+                Text::Read(text) => {
+                    for (path, _) in &modules {
+                        wanted.extend(imports(&text, path).map(str::to_owned));
+                    }
+                }
+            }
+        }
+        for import in wanted {
+            let mut has_it = false;
+            for (path, dir) in &modules {
+                let Some(rest) = import.strip_prefix(path.as_str()) else { continue };
+                if has_it || !(rest.is_empty() || rest.starts_with('/')) {
+                    continue;
+                }
+                let place = self.manifests.lead(dir, rest.trim_start_matches('/'))?;
+                has_it = matches!(place.end, End::Directory(_));
+                found.insert(path.clone());
+            }
+        }
+        self.imported.insert(key, found.clone());
+        Ok(found)
     }
 
     fn in_workspace(
@@ -152,8 +219,12 @@ impl Reader<'_> {
         workspace: &Workspace,
     ) -> Result<(), TreeError> {
         // Before Go 1.17 a module does not list what its requirements require.
-        let requires =
-            |path: &str| !says.lists_indirect() || says.requires.iter().any(|it| it == path);
+        let imported = self.imports(&package.dir, workspace)?;
+        let requires = |path: &str| {
+            !says.lists_indirect()
+                || says.requires.iter().any(|it| it == path)
+                || imported.contains(path)
+        };
         for file in ["go.work", "go.work.sum"] {
             package.uses(To::File(file_in(&workspace.dir, file)), file);
         }
@@ -204,6 +275,17 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// What a source names of a module in quotes, as imports do.
+fn imports<'t>(text: &'t str, module: &'t str) -> impl Iterator<Item = &'t str> {
+    text.match_indices(module).filter_map(move |(at, _)| {
+        let quoted = text[..at].ends_with(['"', '`']);
+        let end = text[at..].find(['"', '`', '\n'])?;
+        let import = &text[at..at + end];
+        let rest = &import[module.len()..];
+        (quoted && (rest.is_empty() || rest.starts_with('/'))).then_some(import)
+    })
 }
 
 #[cfg(test)]

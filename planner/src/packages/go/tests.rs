@@ -77,3 +77,39 @@ fn a_replacement_that_is_not_in_the_tree_is_said_and_watched() {
     let gone = To::Directory("gone".to_owned());
     assert!(packages.reach("example.org/a").iter().any(|it| it.to == gone));
 }
+
+#[test]
+fn an_import_in_a_workspace_needs_no_requirement() {
+    let tree = tree([
+        ("go.work", "go 1.22\nuse (\n ./app\n ./lib\n ./low\n ./other\n)\n"),
+        ("app/go.mod", "module example.org/app\ngo 1.22\n"),
+        ("app/main.go", "package main\nimport \"example.org/lib/sub\"\n"),
+        ("app/inner/go.mod", "module example.org/inner\ngo 1.22\n"),
+        ("app/inner/a.go", "package inner\nimport \"example.org/other\"\n"),
+        (
+            "lib/go.mod",
+            "module example.org/lib\ngo 1.22\nreplace example.org/fork => ../fork\nrequire example.org/fork v1.0.0\n",
+        ),
+        ("fork/go.mod", "module example.org/fork\ngo 1.22\n"),
+        ("fork/a_test.go", "package fork\nimport (\n\tx `example.org/low`\n)\n"),
+        ("low/go.mod", "module example.org/low\ngo 1.22\n"),
+        ("other/go.mod", "module example.org/other\ngo 1.22\n"),
+    ]);
+    let packages = read(&KIND, &tree, &["example.org/app"]).expect("the tree can be read");
+    let reached = packages.reach("example.org/app");
+    let dirs: Vec<&str> = reached.iter().filter_map(|it| it.to.directory()).collect();
+    assert_eq!(dirs, ["app", "lib", "vendor", "fork", "low"]);
+}
+
+#[test]
+fn a_name_counts_only_where_an_import_may_be() {
+    for (text, expected) in [
+        ("import \"example.org/a\"", Some("example.org/a")),
+        ("import `example.org/a/b`", Some("example.org/a/b")),
+        ("import \"example.org/ab\"", None),
+        ("// example.org/a", None),
+        ("import \"x/example.org/a\"", None),
+    ] {
+        assert_eq!(super::imports(text, "example.org/a").next(), expected, "{text}");
+    }
+}
