@@ -433,6 +433,24 @@ impl Building<'_> {
                 place = other;
             }
         }
+        // npm reads the paths of a member that is a link from where the link is.
+        for link in self.reader.links.get(base).into_iter().flatten() {
+            let from_link = tree.lead(link, path)?;
+            if from_link != place && !matches!(from_link.end, End::Missing(_) | End::Outside) {
+                self.place(from_link, key, path, by)?;
+            }
+        }
+        self.place(place, key, path, by)
+    }
+
+    /// Depends on what is at a place that a path leads to.
+    fn place(
+        &mut self,
+        place: Place,
+        key: &str,
+        path: &str,
+        by: Option<&str>,
+    ) -> Result<(), TreeError> {
         let label = |path: &str| match by {
             None => format!("{key} ({path})"),
             Some(by) => format!("{key} ({path}, by {by})"),

@@ -78,7 +78,7 @@ fn manifest(sandbox: &Sandbox, dir: &str, name: &str, lines: &[Line], more: &str
         format!("[package]\nname = \"{name}\"\nversion = \"{version}\"\nedition = \"2021\"\n");
     for (table, lines) in tables {
         let lines: String = lines.into_iter().collect();
-        text += &format!("[{table}]\n{lines}");
+        text.extend([format!("[{table}]\n{lines}")]);
     }
     let below = |file: &str| if dir.is_empty() { file.to_owned() } else { format!("{dir}/{file}") };
     sandbox.write(below("Cargo.toml"), text + more);

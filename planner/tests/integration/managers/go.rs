@@ -29,11 +29,11 @@ fn build(numbers: &mut Numbers) -> World {
         if used[at] {
             let way = if numbers.below(3) == 0 { "./" } else { "" };
             let dir = format!("./{way}{}", package.dir);
-            work += &if numbers.below(2) == 0 {
+            work.extend([if numbers.below(2) == 0 {
                 format!("use {dir}\n")
             } else {
                 format!("use (\n\t{dir} // comment\n)\n")
-            };
+            }]);
         }
         let mut text = format!("module {}\n\ngo 1.18\n", package.name);
         for dir in closure(&edges, &package.dir).iter().filter(|dir| **dir != package.dir) {
@@ -45,7 +45,7 @@ fn build(numbers: &mut Numbers) -> World {
                 continue;
             }
             let other = &shape.packages[to].name;
-            text += &format!("require {other} v0.0.0\n");
+            text.extend([format!("require {other} v0.0.0\n")]);
             let replaces = if numbers.below(2) == 0 {
                 format!("replace {other} => {path}\n")
             } else {

@@ -6,9 +6,13 @@
 //! says why. `FORGE_LANES_WORKSPACES=500` builds that many per manager instead of a few, and
 //! `FORGE_LANES_SEED=7` builds the one that failed and leaves it to be looked at.
 
+#![expect(clippy::print_stderr, reason = "a test says what it compared and what it skipped")]
+
 mod cargo;
 mod go;
+mod js;
 mod shape;
+mod uv;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
