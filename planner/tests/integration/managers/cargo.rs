@@ -6,12 +6,13 @@ use std::{
 };
 
 use lanes::glob::Glob;
+use planner::{Request, plan};
 use serde_json::Value;
 
 use super::{
     Trial, Truth, World, closure, in_tree, relative, run,
     shape::{Shape, quoted, some},
-    written,
+    write_lanes, written,
 };
 use crate::sandbox::{Numbers, Sandbox};
 
@@ -263,4 +264,63 @@ fn more(world: &World, own: &str, dir: &str) -> bool {
 #[test]
 fn lanes_have_what_cargo_resolves() {
     Trial { key: "cargo", count: 10, build, ask, more }.compare();
+}
+
+/// Packages of the tree that have a vendored package of these ids in their closure, by name.
+fn holders(nodes: &BTreeMap<String, Node>, changed: &BTreeSet<String>) -> BTreeSet<String> {
+    let edges: BTreeMap<String, BTreeSet<String>> =
+        nodes.iter().map(|(id, node)| (id.clone(), node.needs.clone())).collect();
+    let holds = |id: &str| !closure(&edges, id).is_disjoint(changed);
+    let of_tree = nodes.iter();
+    let of_tree = of_tree.filter(|(_, node)| node.dir.as_ref().is_some_and(|dir| !dir.is_empty()));
+    of_tree.filter(|(id, _)| holds(id)).map(|(_, node)| node.name.clone()).collect()
+}
+
+#[test]
+fn a_changed_lock_file_selects_exactly_whose_closure_changed() {
+    let mut compared = 0;
+    for seed in super::seeds(8) {
+        let world = build(&mut Numbers(seed));
+        // `cargo update --precise` changes nothing for a directory of vendored packages, so the newer
+        // ones come into it later.
+        let newer = ["low-1.1.0", "mid-1.1.0"];
+        let newer = newer.map(|it| {
+            (world.sandbox.root().join("third-party").join(it), world.sandbox.beside(it))
+        });
+        for (there, away) in newer.iter().filter(|_| seed % 3 > 0).chain(&newer[..1]) {
+            let _ = std::fs::rename(there, away);
+        }
+        let before = metadata(&world, "Cargo.toml");
+        for (there, away) in &newer {
+            let _ = std::fs::rename(away, there);
+        }
+        let Ok(before) = before else { continue };
+        let names: BTreeSet<String> = before
+            .values()
+            // The lock file is in the directory of a package at the root.
+            .filter(|node| node.dir.as_ref().is_some_and(|dir| !dir.is_empty()))
+            .map(|node| node.name.clone())
+            .collect();
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        write_lanes(&world.sandbox, "cargo", &names);
+        world.sandbox.commit("before");
+        std::fs::remove_file(world.sandbox.root().join("Cargo.lock")).expect("it was written");
+        let after = metadata(&world, "Cargo.toml").expect("it was good before");
+        world.sandbox.commit("after");
+        let ids = |nodes: &BTreeMap<String, Node>| nodes.keys().cloned().collect::<BTreeSet<_>>();
+        let changed: BTreeSet<String> =
+            ids(&before).symmetric_difference(&ids(&after)).cloned().collect();
+        let mut expected = holders(&before, &changed);
+        expected.extend(holders(&after, &changed));
+        let request = Request { dir: world.sandbox.root(), ..Request::default() };
+        let plan = plan(&request).expect("a plan").plan;
+        let selected = names.iter().enumerate().filter(|(at, _)| {
+            let id = format!("p{at}");
+            plan.lanes().iter().any(|lane| lane.id.as_str() == id && lane.selected)
+        });
+        let selected: BTreeSet<String> = selected.map(|(_, name)| (*name).to_owned()).collect();
+        assert_eq!(selected, expected, "seed {seed}, changed {changed:?}");
+        compared += usize::from(!expected.is_empty());
+    }
+    assert!(compared > 1, "only {compared} lock files changed for anybody");
 }
