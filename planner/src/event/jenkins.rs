@@ -10,10 +10,16 @@ pub(super) const JENKINS: Engine = Engine {
         "https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables",
         "https://plugins.jenkins.io/git/#plugin-content-environment-variables",
         "https://plugins.jenkins.io/branch-api/",
+        "https://plugins.jenkins.io/ghprb/",
+        "https://plugins.jenkins.io/gitlab-plugin/",
     ],
     variables: &[
         variable("JENKINS_URL", "the server's address"),
         variable("CHANGE_TARGET", "the branch the change goes to"),
+        variable("ghprbTargetBranch", "the same, from the plugin GitHub Pull Request Builder"),
+        variable("ghprbActualCommit", "the head of that request"),
+        variable("gitlabMergeRequestIid", "the number of a merge request, from the GitLab plugin"),
+        variable("gitlabTargetBranch", "the branch that merge request goes to"),
         variable("TAG_NAME", "the tag"),
         variable("BRANCH_NAME", "the branch; of a change, `PR-N`"),
         variable("BRANCH_IS_PRIMARY", "`true` on the default branch"),
@@ -31,9 +37,16 @@ pub(super) const JENKINS: Engine = Engine {
         });
         let primary = environment.get("BRANCH_IS_PRIMARY") == Some("true");
         let default_branch = branch.clone().filter(|_| primary);
-        let kind = if environment.has("CHANGE_TARGET") {
-            let branch = environment.branch("CHANGE_TARGET");
-            EventKind::Request { branch, base: None, merge_base: None }
+        let of_gitlab = || {
+            environment.get("gitlabMergeRequestIid")?;
+            environment.branch("gitlabTargetBranch")
+        };
+        let target = environment
+            .branch("CHANGE_TARGET")
+            .or_else(|| environment.branch("ghprbTargetBranch"))
+            .or_else(of_gitlab);
+        let kind = if target.is_some() {
+            EventKind::Request { branch: target, base: None, merge_base: None }
         } else if environment.has("TAG_NAME") {
             EventKind::Tag { name: environment.owned("TAG_NAME") }
         } else {
@@ -48,6 +61,7 @@ pub(super) const JENKINS: Engine = Engine {
             };
             EventKind::Push { branch, before }
         };
-        Some(Event { default_branch, ..Event::new("jenkins", kind) })
+        let head = environment.claim("ghprbActualCommit");
+        Some(Event { default_branch, head, ..Event::new("jenkins", kind) })
     },
 };

@@ -1,6 +1,6 @@
 //! Travis CI: the range of commits says where a branch was; it is empty for a new branch.
 
-use super::{Before, Claim, Engine, Event, EventKind, variable};
+use super::{Before, Engine, Event, EventKind, variable};
 
 pub(super) const TRAVIS: Engine = Engine {
     word: "travis",
@@ -10,7 +10,7 @@ pub(super) const TRAVIS: Engine = Engine {
         variable("TRAVIS", "`true`"),
         variable("TRAVIS_EVENT_TYPE", "`push`, `pull_request`, `api` or `cron`"),
         variable("TRAVIS_BRANCH", "the branch; of a request, the one it goes to"),
-        variable("TRAVIS_COMMIT_RANGE", "`BEFORE...AFTER`; empty for a new branch"),
+        variable("TRAVIS_COMMIT_RANGE", "`BEFORE...AFTER` of a push; empty for a new branch"),
         variable("TRAVIS_COMMIT", "the commit that is built"),
         variable("TRAVIS_PULL_REQUEST", "the request's number, or `false`"),
         variable("TRAVIS_PULL_REQUEST_SHA", "the request's head"),
@@ -29,8 +29,9 @@ pub(super) const TRAVIS: Engine = Engine {
             Some("cron") => EventKind::Schedule,
             _ if request => {
                 head = environment.claim("TRAVIS_PULL_REQUEST_SHA");
-                let base = from.and_then(|it| Claim::new(it, "TRAVIS_COMMIT_RANGE"));
-                EventKind::Request { branch, base, merge_base: None }
+                // The range of a request may begin at its base or at what was pushed before: the branch
+                // it goes to is asked instead.
+                EventKind::Request { branch, base: None, merge_base: None }
             }
             _ if environment.has("TRAVIS_TAG") => {
                 EventKind::Tag { name: environment.owned("TRAVIS_TAG") }

@@ -194,7 +194,7 @@ fn requests(own: &str, target: &str, at: &str, merge_base: &str, built: &str) ->
         ),
         run(
             "travis",
-            Says::Base,
+            Says::Own,
             &[
                 ("TRAVIS", "true"),
                 ("TRAVIS_EVENT_TYPE", "pull_request"),
@@ -229,6 +229,29 @@ fn requests(own: &str, target: &str, at: &str, merge_base: &str, built: &str) ->
             "",
         ),
     ]);
+    runs.push(run(
+        "jenkins",
+        Says::Own,
+        &[
+            ("JENKINS_URL", "https://ci.example/"),
+            ("GIT_BRANCH", "detached"),
+            ("GIT_PREVIOUS_SUCCESSFUL_COMMIT", merge_base),
+            ("ghprbTargetBranch", target),
+            ("ghprbActualCommit", own),
+        ],
+        "",
+    ));
+    runs.push(run(
+        "jenkins",
+        Says::Branch,
+        &[
+            ("JENKINS_URL", "https://ci.example/"),
+            ("GIT_BRANCH", "origin/feature"),
+            ("gitlabMergeRequestIid", "1"),
+            ("gitlabTargetBranch", target),
+        ],
+        "",
+    ));
     if own == built {
         runs.push(run(
             "gitlab",
