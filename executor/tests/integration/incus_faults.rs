@@ -125,3 +125,22 @@ fn an_executor_that_dies_while_its_instance_is_made_or_started_costs_no_attempt(
         assert_eq!(site.instances(), Vec::<String>::new(), "{moment}");
     }
 }
+
+/// The daemon was away when it was asked to make the instance, and is back when it is asked why not.
+#[test]
+fn a_daemon_that_is_away_for_a_moment_refuses_nothing() {
+    let Some(site) = Site::new() else { return };
+    let tools = site.world.path().join("bin");
+    fs::create_dir_all(&tools).expect("made");
+    let script = "#!/bin/sh\nfor real in /usr/bin/incus /usr/local/bin/incus /opt/incus/bin/incus; do\n\
+                  [ ! -x $real ] || break\ndone\ncase $1 in launch | query)\n\
+                  [ -e \"$0.$1\" ] || { : >\"$0.$1\"; echo 'the daemon is away' >&2; exit 1; } ;;\nesac\n\
+                  exec $real \"$@\"\n";
+    fs::write(tools.join("incus"), script).expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(tools.join("incus"), mode).expect("its mode");
+    let plan = site.world.plan(vec![contained("echo up")]);
+    site.run(&["apply", &plan]).code(0);
+    assert!(tools.join("incus.launch").exists() && tools.join("incus.query").exists());
+    assert_eq!(site.node()["attempts"], 1, "{:#}", site.node());
+}

@@ -17,6 +17,8 @@ use crate::{
     placements::{Answer, ControlCommand, Machine},
 };
 
+/// How often a refusal is asked for again before it is believed.
+const REFUSALS: u32 = 2;
 /// How long the engine may think about a question.
 const QUESTION: Duration = Duration::from_secs(20);
 /// How long it may take to make or remove an instance.
@@ -172,9 +174,22 @@ impl<'a> Engine<'a> {
         if answer.success() {
             return Ok(fingerprint);
         }
+        let mut why = self.why_not(image, name, &answer);
+        // A daemon that was away for a moment refused nothing; one that refuses does so again.
+        for _ in 0..REFUSALS {
+            if why.kind.is_retryable() || why.kind == FailureKind::ToolMissing {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+            let answer = self.ask(&command)?;
+            if answer.success() {
+                return Ok(fingerprint);
+            }
+            why = self.why_not(image, name, &answer);
+        }
         // The image may have been replaced meanwhile; the next try asks again.
         *self.known_image(image).lock().unwrap_or_else(PoisonError::into_inner) = None;
-        Err(self.why_not(image, name, &answer))
+        Err(why)
     }
 
     /// Returns the fingerprint of an image, asked for once by a process: all jobs of a run start from
@@ -347,11 +362,18 @@ impl<'a> Engine<'a> {
             path.push_str("&project=");
             path.push_str(self.project);
         }
-        let answer =
-            self.ask(&ControlCommand::new(["incus", "query", &path]).deadline(QUESTION))?;
+        let command = ControlCommand::new(["incus", "query", &path]).deadline(QUESTION);
+        let mut answer = self.ask(&command)?;
         let machine = self.machine.name();
-        if !answer.success() {
+        for _ in 0..REFUSALS {
+            if answer.success() {
+                break;
+            }
             self.reachable()?;
+            // It may have been away for a moment only.
+            answer = self.ask(&command)?;
+        }
+        if !answer.success() {
             return Err(Fault::new(
                 FailureKind::EngineRefused,
                 format!("Incus on `{machine}` does not list instances: {}", answer.complaint()),
