@@ -362,3 +362,26 @@ fn a_job_whose_supervisor_was_killed_is_made_again_and_leaves_nothing_to_collect
     assert_eq!(processes_of(&world), Vec::<String>::new());
     assert_eq!(world.run(&["gc", "--dry-run"]).code(0).out, "");
 }
+
+#[test]
+fn a_slot_whose_supervisor_was_killed_after_the_verdict_is_collected() {
+    let world = World::new();
+    let plan = world.plan(vec![sh("execute-a", "true", &[])]);
+    world.run(&["apply", &plan]).code(0);
+    // What such a supervisor leaves: the record with its verdict, and its name in the slot.
+    let run = &world.runs()[0];
+    let record = std::fs::read_to_string(run.join("nodes/execute-a/job.1")).expect("a record");
+    let word = |name: &str| {
+        let word = record.split(' ').find_map(|word| word.strip_prefix(&format!("{name}=")));
+        word.expect("it is there").to_owned()
+    };
+    let id = run.file_name().expect("named").to_string_lossy();
+    let cookie = format!("{id}/execute-a.1@{}-{}", word("pid"), word("start"));
+    let slot = world.path().join("home/.cache/forge-lanes/slots/0/lock");
+    std::fs::write(&slot, cookie).expect("a slot");
+    let offered = world.run(&["gc", "--dry-run"]).code(0);
+    assert!(offered.out.contains("execute-a.1"), "{}", offered.out);
+    world.run(&["gc"]).code(0);
+    assert_eq!(std::fs::read_to_string(&slot).expect("a slot"), "");
+    assert_eq!(world.run(&["gc", "--dry-run"]).code(0).out, "");
+}

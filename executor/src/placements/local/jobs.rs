@@ -291,7 +291,9 @@ pub(super) fn remove(local: &Local, job: &JobRef) -> Result<(), Fault> {
         cancel(&place, job, Duration::ZERO)?;
     }
     let lost = matches!(status(&place)?, JobStatus::Lost | JobStatus::HostRebooted);
-    if lost && let Some(cookie) = cookie_of(&place, job) {
+    // A supervisor may also have been killed between the verdict and the end of what it does for the job.
+    let unattended = lost || supervisor_of(&place)?.is_none();
+    if unattended && let Some(cookie) = cookie_of(&place, job) {
         end_cookie(&cookie)?;
         clear_abandoned(&local.slots(), &cookie).map_err(|error| {
             Fault::io(FailureKind::Cleanup, format!("clearing after {job}"), &error)
