@@ -72,7 +72,7 @@ impl AttemptResult {
                     // Whoever sent it, the kernel counted nobody it killed for want of memory.
                     (None, Some(9)) => "it was ended by signal 9, not by the executor".to_owned(),
                     (None, Some(signal)) => format!("it was ended by signal {signal}"),
-                    (None, None) => "it ended, nobody knows how".to_owned(),
+                    (None, None) => "no exit status was recorded".to_owned(),
                 };
                 (AttemptOutcome::Failed, Some(how))
             }
@@ -89,7 +89,7 @@ impl AttemptResult {
             (Reason::LeaseExpired, _) => {
                 return self.fault(Fault::new(
                     FailureKind::LeaseExpired,
-                    "nobody asked for it any more, so its supervisor ended it",
+                    "its lease expired: no executor renewed it, so its supervisor ended it",
                 ));
             }
             (Reason::Broken, _) => {

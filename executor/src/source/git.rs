@@ -182,10 +182,7 @@ fn not_started(error: &io::Error) -> Fault {
 fn entry(line: &[u8]) -> Result<Entry, Fault> {
     let broken = || {
         let line = String::from_utf8_lossy(line).escape_debug().to_string();
-        Fault::new(
-            FailureKind::SourceMissing,
-            format!("the tree has an entry that is none: {line}"),
-        )
+        Fault::new(FailureKind::SourceMissing, format!("unreadable tree entry: {line}"))
     };
     let tab = line.iter().position(|byte| *byte == b'\t').ok_or_else(broken)?;
     let mut words = std::str::from_utf8(&line[..tab]).map_err(|_| broken())?.split(' ');

@@ -134,7 +134,10 @@ impl Machine for Local {
             None,
         )?;
         answer.map(|answer| Answer { stdout, ..answer }).ok_or_else(|| {
-            Fault::new(FailureKind::Protocol, "a command was stopped that nobody stops")
+            Fault::new(
+                FailureKind::Protocol,
+                "internal error: a command was cancelled without a request",
+            )
         })
     }
 

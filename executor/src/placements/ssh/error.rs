@@ -134,8 +134,7 @@ impl SshFault {
             }
             Self::SessionRefused => "raise MaxSessions in the host's sshd_config".into(),
             Self::Lost | Self::Deadline => {
-                "jobs that were started go on over there; resume the run when the host is back"
-                    .into()
+                "jobs that were started go on there; resume the run when the host is back".into()
             }
             Self::NoSpace => "make room there: `executor gc`, or a larger `work_dir`".into(),
             Self::Remote => {

@@ -376,7 +376,10 @@ impl Machine for RemoteSsh {
         };
         let answer = commands::stream(self, command, &mut sink, None)?;
         answer.map(|answer| Answer { stdout, ..answer }).ok_or_else(|| {
-            Fault::new(FailureKind::Protocol, "a command was stopped that nobody stops")
+            Fault::new(
+                FailureKind::Protocol,
+                "internal error: a command was cancelled without a request",
+            )
         })
     }
 

@@ -166,7 +166,7 @@ impl Host<'_> {
                 FailureKind::DiskFull,
                 format!("`{machine}` has {} MiB left where tart keeps its guests", free >> 20),
             )
-            .advice("make room there: tart prune, or delete guests that nobody needs"));
+            .advice("make room there: tart prune, or delete guests that are not needed"));
         }
         Ok(Examined { version, free })
     }
