@@ -1,8 +1,9 @@
 //! What `scripts/bench/planner` stands on: repositories of any size, and a stop-watch.
 //!
 //! `repository` prints a stream for `git fast-import`: the branch `main`, and for each number of
-//! `--changes` a branch `change-N` that differs from it in N files, evenly spread. The same
-//! arguments give the same objects. `measure` runs commands by turns and prints the median, the
+//! `--changes` a branch `change-N` that differs from it in N files, evenly spread, and with `--steps`
+//! a branch of so many commits. The same arguments give the same objects. `passed` writes what
+//! `executor history --passed` would, had each lane of a plan passed at one of some commits. `measure` runs commands by turns and prints the median, the
 //! shortest time, the peak memory of each and its ratio to the first.
 
 #![expect(clippy::disallowed_methods, reason = "a stop-watch starts processes and reads the clock")]
@@ -10,17 +11,25 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use clap::Parser;
+use plans::{LaneRun, ObjectId, Passed, Plan, lane_runs};
 
 #[derive(Parser)]
 enum Task {
     /// Print a repository for `git fast-import`.
     Repository(Shape),
+    /// Print what passed: the lanes of a plan by turns at the commits on standard input.
+    Passed {
+        /// A plan of every lane.
+        plan: PathBuf,
+    },
     /// Run commands by turns, each line of standard input one (words between blanks, a name and
     /// a colon in front).
     Measure {
@@ -49,6 +58,9 @@ struct Shape {
     /// How many files the branches change.
     #[arg(long, value_delimiter = ',', default_value = "100")]
     changes: Vec<usize>,
+    /// How many commits the branch `steps` has, of five files each.
+    #[arg(long, default_value_t = 0)]
+    steps: usize,
     #[arg(long, default_value = "projects")]
     kind: Kind,
 }
@@ -70,6 +82,7 @@ enum Kind {
 fn main() -> io::Result<()> {
     match Task::parse() {
         Task::Repository(shape) => repository(&shape, &mut BufWriter::new(io::stdout().lock())),
+        Task::Passed { plan } => passed(&plan),
         Task::Measure { runs } => measure(runs),
     }
 }
@@ -93,7 +106,28 @@ fn repository(shape: &Shape, out: &mut impl Write) -> io::Result<()> {
             content(out, &file(shape, position * shape.files / count), "after")?;
         }
     }
+    for step in 0..shape.steps {
+        commit(out, "steps", (step == 0).then_some("main"))?;
+        for number in 0..5 {
+            let position = (step * 5 + number) * shape.files / (shape.steps * 5);
+            content(out, &file(shape, position), "after")?;
+        }
+    }
     out.flush()
+}
+
+fn passed(plan: &Path) -> io::Result<()> {
+    let commits: Vec<ObjectId> = io::stdin()
+        .lines()
+        .map(|line| ObjectId::new(line?).map_err(io::Error::other))
+        .collect::<io::Result<_>>()?;
+    let (plan, digest) = Plan::from_json(&fs::read(plan)?).map_err(io::Error::other)?;
+    let mut document = Passed::default();
+    for (at, (lane, run)) in lane_runs(&plan, &digest, "1", |_| true).into_iter().enumerate() {
+        document.add(&lane, LaneRun { commit: commits[at % commits.len()].clone(), ..run });
+    }
+    print!("{}", document.to_json());
+    Ok(())
 }
 
 /// A file of its own content, so that no two directories are the same tree.

@@ -320,8 +320,12 @@ impl Search<'_> {
         let (mut of_base, mut owing) = (BTreeSet::new(), BTreeSet::new());
         let mut not_passed = None;
         for job in rest {
-            let known = self.not_passed(history, &self.catalog[job].id)?;
-            if run || known.is_some() || history.forgotten {
+            let id = &self.catalog[job].id;
+            let known = self.not_passed(history, id)?;
+            // A pass behind the cut of a shallow clone is one, but what came since is not here.
+            let cut_off = self.ancestry.is_shallow()
+                && history.passed.iter().any(|pass| pass.jobs.contains(id));
+            if run || known.is_some() || history.forgotten || cut_off {
                 owing.insert(job);
                 not_passed = not_passed.or(known);
             } else {

@@ -91,8 +91,10 @@ fn truth(forge: &Forge<'_>, happened: &Happened, run: &Run) -> Truth {
             let forced = !forge.is_below(*before, *after);
             let mut jobs = if forced { forge.brings(*after, *before) } else { differ(*before) };
             if forced && !on_default {
-                // What the branch has now and had not, and what the default branch has not.
-                jobs |= brought(default, *after, happened.moment);
+                // What the branch has now and had not, and what the default branch has not: it may
+                // have been set back since, and is taken as it is then.
+                let then = brought(default, *after, happened.moment);
+                jobs |= then & brought(default, *after, now);
             }
             let tip = forge.moments[now].branches[default];
             // Where nobody says what was before, it is taken for one of the commits that the

@@ -1,5 +1,6 @@
 //! What `gc` keeps of the runs it removes: one line of JSON for each in `history.jsonl` of the state
-//! directory, how long each node took and how it ended, and which lanes passed at which commit. When the file is large the older half goes.
+//! directory, how long each node took and how it ended, and which lanes passed at which commit. When the
+//! file is large the older half goes, but for which lanes it spoke of.
 
 use std::{
     collections::BTreeSet,
@@ -38,6 +39,10 @@ pub(super) struct Run {
     /// The lanes it was to run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lanes: Vec<Lane>,
+    /// Of a line that stands for older ones, which are gone: the lanes they spoke of. It is no run,
+    /// and has no id.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    forgotten: BTreeSet<LaneId>,
 }
 
 /// What is remembered of one lane.
@@ -82,6 +87,7 @@ impl Run {
             commit: None,
             definition: None,
             lanes: Vec::new(),
+            forgotten: BTreeSet::new(),
         }
     }
 
@@ -123,11 +129,20 @@ fn file(state: &StateDir) -> PathBuf {
 /// Returns the runs that are remembered, the newest first. A line that cannot be read says nothing.
 pub(super) fn runs(state: &StateDir) -> Vec<Run> {
     let text = fs::read_to_string(file(state)).unwrap_or_default();
-    let mut runs: Vec<Run> =
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mut runs: Vec<Run> = lines(&text).filter(|run| !run.run_id.is_empty()).collect();
     runs.sort_by(|a, b| b.run_id.cmp(&a.run_id));
     runs.dedup_by(|a, b| a.run_id == b.run_id);
     runs
+}
+
+/// Returns the lanes of which runs are no longer remembered.
+pub(super) fn forgotten(state: &StateDir) -> BTreeSet<LaneId> {
+    let text = fs::read_to_string(file(state)).unwrap_or_default();
+    lines(&text).flat_map(|run| run.forgotten).collect()
+}
+
+fn lines(text: &str) -> impl Iterator<Item = Run> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok())
 }
 
 /// Remembers a run that is about to be removed.
@@ -144,15 +159,63 @@ pub(super) fn remember(state: &StateDir, run: &Run) -> io::Result<()> {
     if file.metadata()?.len() <= BYTES as u64 {
         return Ok(());
     }
-    let text = fs::read_to_string(&path)?;
-    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-    let mut room = BYTES / 2;
-    let newest = lines.iter().rev().take_while(|line| {
+    let kept = newest(&fs::read_to_string(&path)?, BYTES / 2);
+    let beside = path.with_extension("jsonl.new");
+    fs::write(&beside, kept).and_then(|()| fs::rename(&beside, &path))
+}
+
+/// Returns the newest lines that have so many bytes, after one that says which lanes the others
+/// spoke of: what those lanes owe is not known any more.
+fn newest(text: &str, mut room: usize) -> String {
+    let all: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    let fit = all.iter().rev().take_while(|line| {
         room = room.saturating_sub(line.len() + 1);
         room > 0
     });
-    let newest: Vec<&str> = newest.copied().collect();
-    let kept: String = newest.iter().rev().flat_map(|line| [*line, "\n"]).collect();
-    let beside = path.with_extension("jsonl.new");
-    fs::write(&beside, kept).and_then(|()| fs::rename(&beside, &path))
+    let (gone, kept) = all.split_at(all.len() - fit.count());
+    let mut forgotten = BTreeSet::new();
+    for run in lines(&gone.join("\n")) {
+        forgotten.extend(run.forgotten);
+        forgotten.extend(run.lanes.into_iter().map(|lane| lane.id));
+    }
+    let first = Run {
+        run_id: String::new(),
+        plan_digest: String::new(),
+        nodes: Vec::new(),
+        commit: None,
+        definition: None,
+        lanes: Vec::new(),
+        forgotten,
+    };
+    let first = serde_json::to_string(&first).expect("plain data");
+    std::iter::once(first.as_str()).chain(kept.iter().copied()).flat_map(|it| [it, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(run: &str, lane: &str) -> String {
+        format!(
+            "{{\"run_id\":\"{run}\",\"plan_digest\":\"d\",\"nodes\":[],\"lanes\":[{{\"id\":\"{lane}\",\"jobs\":[]}}]}}\n"
+        )
+    }
+
+    #[test]
+    fn lanes_of_runs_that_are_no_longer_kept_are_remembered_as_forgotten() {
+        let text = [line("1", "old"), line("2", "older"), line("3", "new")].concat();
+        let room = line("3", "new").len() + 10;
+        let once = newest(&text, room);
+        let twice = newest(&(once.clone() + &line("4", "newest")), room);
+        let told = |text: &str| -> (Vec<String>, Vec<String>) {
+            let forgotten = lines(text).flat_map(|run| run.forgotten);
+            let runs = lines(text).map(|run| run.run_id).filter(|id| !id.is_empty());
+            (forgotten.map(|lane| lane.to_string()).collect(), runs.collect())
+        };
+        let texts = |of: &[&str]| of.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
+        assert_eq!(told(&once), (texts(&["old", "older"]), texts(&["3"])));
+        assert_eq!(told(&twice), (texts(&["new", "old", "older"]), texts(&["4"])));
+        // What fits is kept, and nothing is forgotten.
+        assert_eq!(told(&newest(&text, 10_000)), (texts(&[]), texts(&["1", "2", "3"])));
+    }
 }

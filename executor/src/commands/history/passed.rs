@@ -80,6 +80,9 @@ fn of_state(state: &StateDir, passed: &mut Passed) -> Result<(), Error> {
             passed.add(&lane, run);
         }
     }
+    for lane in kept::forgotten(state) {
+        passed.lanes.entry(lane).or_default().forgotten = true;
+    }
     for dir in state.runs()? {
         for (lane, run) in of_run(&dir) {
             passed.add(&lane, run);
