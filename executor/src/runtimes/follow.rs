@@ -219,8 +219,12 @@ impl Follower<'_> {
                         }
                         Frame::Word(word) if word.starts_with("error ") => refused = Some(word),
                         Frame::Word(_) | Frame::Idle => {}
-                        Frame::Log(bytes) => {
-                            if let Err(error) = log.take(&bytes) {
+                        Frame::Log(_) | Frame::Cut => {
+                            let written = match &frame {
+                                Frame::Log(bytes) => log.take(bytes),
+                                _ => log.begin_anew(),
+                            };
+                            if let Err(error) = written {
                                 unwritten = Some(error);
                                 return Flow::Stop;
                             }

@@ -10,6 +10,8 @@ pub(crate) enum Frame {
     Word(String),
     /// The next bytes of the log.
     Log(Vec<u8>),
+    /// The log is shorter than what was taken of it; its bytes follow from the first one that is there.
+    Cut,
     /// Nothing new; the path is alive.
     Idle,
     /// The log is drained: the status line.
@@ -84,6 +86,10 @@ impl Frames {
         let words: Vec<&str> = frame.split_ascii_whitespace().collect();
         match words[..] {
             ["idle"] => Ok(Some(Frame::Idle)),
+            ["cut"] => {
+                self.offset = 0;
+                Ok(Some(Frame::Cut))
+            }
             ["end", ..] => Ok(Some(Frame::End(frame["end".len()..].trim().to_owned()))),
             ["log", offset, length] => match (offset.parse::<u64>(), length.parse()) {
                 (Ok(offset), Ok(length)) if offset == self.offset => {
@@ -125,6 +131,13 @@ mod tests {
             assert!(all.contains(&Frame::Idle));
             assert_eq!(all.last(), Some(&Frame::End("state=exited log=8".to_owned())));
         }
+    }
+
+    #[test]
+    fn a_log_that_was_cut_begins_anew() {
+        let mut frames = Frames::new("M", 3);
+        let all = frames.push(b"M log 3 1\naM cut\nM log 0 2\nbc").expect("frames");
+        assert_eq!(all, [Frame::Log(b"a".into()), Frame::Cut, Frame::Log(b"bc".into())]);
     }
 
     #[test]

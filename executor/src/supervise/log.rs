@@ -2,7 +2,8 @@
 //!
 //! Without secrets the file is the far log, byte for byte, and its length is the offset to go on from. With
 //! secrets it is masked on its way, so the two have no length in common; a small file beside it then says
-//! which length belongs to which offset.
+//! which length belongs to which offset. So it does when the far log was cut by somebody: what came of it
+//! before stays, a line says so, and what is there now follows.
 
 use std::{
     fs::{self, File},
@@ -13,15 +14,19 @@ use std::{
 
 use crate::redact::{Masks, Redactor, Standing};
 
+/// What the log says of itself when the far one was cut.
+const CUT: &[u8] =
+    b"\n[forge-lanes] somebody cut this log short where the job runs; what is there now follows\n";
+
 /// A log that is being brought back.
 pub(crate) struct Log {
     file: File,
+    offsets: PathBuf,
     masked: Option<Masked>,
 }
 
 struct Masked {
     masks: Arc<Masks>,
-    offsets: PathBuf,
     redactor: Redactor,
     /// How many bytes of the far log were taken.
     taken: u64,
@@ -36,19 +41,19 @@ impl Log {
     /// When the file cannot be opened, or what is to be withheld cannot be masked.
     pub(crate) fn open(path: &Path, withheld: &[String]) -> io::Result<Self> {
         let file = File::options().append(true).create(true).open(path)?;
-        if withheld.is_empty() {
-            return Ok(Self { file, masked: None });
-        }
         let offsets = offsets_of(path);
         if file.metadata()?.len() == 0 {
             // Whatever was written down is about another log that stood here.
             remove(&offsets)?;
         }
+        if withheld.is_empty() {
+            return Ok(Self { file, offsets, masked: None });
+        }
         let masks = Masks::new(withheld.iter().map(String::as_str)).map_err(io::Error::other)?;
         let masks = Arc::new(masks);
         let redactor = Redactor::new(Arc::clone(&masks), Standing::default());
-        let masked = Masked { masks, offsets, redactor, taken: 0, out: Vec::new() };
-        let mut log = Self { file, masked: Some(masked) };
+        let masked = Masked { masks, redactor, taken: 0, out: Vec::new() };
+        let mut log = Self { file, offsets, masked: Some(masked) };
         log.rewind()?;
         Ok(log)
     }
@@ -63,18 +68,57 @@ impl Log {
         self.rewind()?;
         match &self.masked {
             Some(masked) => Ok(masked.taken),
-            None => Ok(self.file.metadata()?.len()),
+            None => {
+                let there = self.file.metadata()?.len();
+                Ok(match self.written_down()[..] {
+                    // The far log was cut when this one had that length.
+                    [taken, length, ..] if length <= there => taken + (there - length),
+                    _ => there,
+                })
+            }
         }
+    }
+
+    fn written_down(&self) -> Vec<u64> {
+        let text = fs::read_to_string(&self.offsets).unwrap_or_default();
+        text.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect()
+    }
+
+    fn write_down(&self, text: &str) -> io::Result<()> {
+        let new = self.offsets.with_extension("offset-new");
+        fs::write(&new, text)?;
+        fs::rename(new, &self.offsets)
+    }
+
+    /// The far log is shorter than what was taken of it: what follows is what is there now.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be written.
+    pub(crate) fn begin_anew(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.file.write_all(CUT)?;
+        if let Some(masked) = &mut self.masked {
+            masked.taken = 0;
+            masked.redactor = Redactor::new(Arc::clone(&masked.masks), Standing::default());
+        }
+        self.write_down(&format!("0 {}\n", self.file.metadata()?.len()))
+    }
+
+    /// Writes what was held back.
+    fn flush(&mut self) -> io::Result<()> {
+        let Some(masked) = &mut self.masked else { return Ok(()) };
+        masked.out.clear();
+        masked.redactor.finish(&mut masked.out);
+        self.file.write_all(&masked.out)
     }
 
     /// Goes back to the last state that was written down.
     fn rewind(&mut self) -> io::Result<()> {
+        let numbers = self.written_down();
         let Some(masked) = &mut self.masked else { return Ok(()) };
-        let text = fs::read_to_string(&masked.offsets).unwrap_or_default();
-        let numbers: Vec<u64> =
-            text.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
         let (taken, length, standing) = match numbers[..] {
-            // As written before a run of secrets was one mask.
+            // As written of a log that was cut, and before a run of secrets was one mask.
             [taken, length] => (taken, length, Standing::default()),
             [taken, length, covered, is_masked] => {
                 let covered = usize::try_from(covered).unwrap_or(0);
@@ -102,18 +146,13 @@ impl Log {
         let decided = masked.taken - masked.redactor.held() as u64;
         let length = self.file.metadata()?.len();
         let Standing { covered, masked: is_masked } = masked.redactor.standing();
-        let new = masked.offsets.with_extension("offset-new");
-        fs::write(&new, format!("{decided} {length} {covered} {}\n", u8::from(is_masked)))?;
-        fs::rename(new, &masked.offsets)
+        self.write_down(&format!("{decided} {length} {covered} {}\n", u8::from(is_masked)))
     }
 
     /// Nothing more comes.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        let Some(masked) = &mut self.masked else { return Ok(()) };
-        masked.out.clear();
-        masked.redactor.finish(&mut masked.out);
-        self.file.write_all(&masked.out)?;
-        remove(&masked.offsets)
+        self.flush()?;
+        remove(&self.offsets)
     }
 }
 
@@ -159,6 +198,27 @@ mod tests {
         let mut log = Log::open(&path, &withheld).expect("a log");
         assert_eq!(log.resume().expect("an offset"), 0);
         assert_eq!(fs::read(&path).expect("a log"), b"");
+    }
+
+    #[test]
+    fn a_far_log_that_was_cut_takes_nothing_of_what_came() {
+        for withheld in [vec![], vec!["hunter2hunter2".to_owned()]] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let path = dir.path().join("log");
+            let mut log = Log::open(&path, &withheld).expect("a log");
+            log.take(b"first hunter").expect("written");
+            log.begin_anew().expect("written");
+            log.take(b"second").expect("written");
+            // Another process goes on where this one was.
+            drop(log);
+            let mut log = Log::open(&path, &withheld).expect("a log");
+            assert_eq!(log.resume().expect("an offset"), 6);
+            log.take(b" third").expect("written");
+            log.finish().expect("over");
+            let text = fs::read(&path).expect("a log");
+            assert_eq!(text, [b"first hunter".as_slice(), CUT, b"second third"].concat());
+            assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 1);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod behaviour;
 mod bench;
 mod chaos;
 mod clocks;
+mod contract;
 mod cut_short;
 mod environment;
 mod errors;

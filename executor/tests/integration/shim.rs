@@ -17,18 +17,18 @@ use executor::supervise::shim::{self, Request, Server};
 use crate::harness::SmallDisk;
 
 /// Longer than anything here takes; never a measure of anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One shell, one directory with blanks in its name, the script in it.
-struct Bench {
+pub(crate) struct Bench {
     shell: Vec<&'static str>,
-    root: tempfile::TempDir,
+    pub(crate) root: tempfile::TempDir,
     /// Another PATH than the test's own.
     path: Option<std::ffi::OsString>,
 }
 
 impl Bench {
-    fn new(shell: &[&'static str]) -> Option<Self> {
+    pub(crate) fn new(shell: &[&'static str]) -> Option<Self> {
         let found = Command::new(shell[0])
             .args(&shell[1..])
             .args(["-c", "exit 0"])
@@ -45,6 +45,15 @@ impl Bench {
         Some(Self { shell: shell.to_vec(), root, path: None })
     }
 
+    /// Has nothing on its PATH but busybox, which has no perl.
+    pub(crate) fn use_busybox_alone(&mut self) {
+        let bin = self.root.path().join("bin");
+        fs::create_dir_all(&bin).expect("a directory");
+        let installed = Command::new("busybox").args(["--install", "-s"]).arg(&bin).status();
+        assert!(installed.is_ok_and(|status| status.success()));
+        self.path = Some(bin.into());
+    }
+
     /// Makes a state directory with a job in it.
     fn job(&self, name: &str, cmd: &str) -> Job<'_> {
         let directory = self.root.path().join("state of a run").join(format!("{name}.1"));
@@ -53,7 +62,7 @@ impl Bench {
         Job { bench: self, directory }
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(self.shell[0]);
         command
             .args(&self.shell[1..])
@@ -66,13 +75,13 @@ impl Bench {
     }
 }
 
-struct Job<'a> {
-    bench: &'a Bench,
-    directory: PathBuf,
+pub(crate) struct Job<'a> {
+    pub(crate) bench: &'a Bench,
+    pub(crate) directory: PathBuf,
 }
 
 impl Job<'_> {
-    fn verb(&self, verb: &str, words: &[&str]) -> String {
+    pub(crate) fn verb(&self, verb: &str, words: &[&str]) -> String {
         let output = self.output(verb, words);
         assert!(output.stderr.is_empty(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -89,7 +98,7 @@ impl Job<'_> {
 
     /// Waits for the exit record and returns the status line.
     #[track_caller]
-    fn ended(&self) -> String {
+    pub(crate) fn ended(&self) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             let status = self.verb("status", &[]);
@@ -111,7 +120,7 @@ impl Job<'_> {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         let until = Instant::now() + PATIENCE;
         loop {
             let text = fs::read_to_string(self.directory.join("claim")).unwrap_or_default();
@@ -131,7 +140,7 @@ impl Drop for Job<'_> {
 }
 
 #[track_caller]
-fn wait_for(path: &Path) -> PathBuf {
+pub(crate) fn wait_for(path: &Path) -> PathBuf {
     let until = Instant::now() + PATIENCE;
     while !path.exists() {
         assert!(Instant::now() < until, "{} did not appear", path.display());
@@ -148,7 +157,7 @@ fn field<'a>(status: &'a str, name: &str) -> &'a str {
 }
 
 /// How many processes of this machine have `mark` among their arguments.
-fn alive_with(mark: &str) -> usize {
+pub(crate) fn alive_with(mark: &str) -> usize {
     let processes = fs::read_dir("/proc").expect("a /proc").flatten();
     processes
         .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
@@ -156,13 +165,13 @@ fn alive_with(mark: &str) -> usize {
         .count()
 }
 
-fn kill(pid: u32, signal: rustix::process::Signal) {
+pub(crate) fn kill(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
     let _ = rustix::process::kill_process(pid, signal);
 }
 
 /// A number of seconds that no other test sleeps for: it marks the processes of one job.
-fn mark() -> String {
+pub(crate) fn mark() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{}.{}", 100_000 + std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed) + 1)
@@ -483,7 +492,7 @@ fn attach(bench: &Bench) {
 
 /// Reads the frames of an attachment: the log's bytes and the status line at the end.
 #[track_caller]
-fn frames(stream: &[u8], mut offset: usize) -> (Vec<u8>, String) {
+pub(crate) fn frames(stream: &[u8], mut offset: usize) -> (Vec<u8>, String) {
     let mut rest = stream.strip_prefix(b"\n").expect("a newline first");
     let mut log = Vec::new();
     loop {
@@ -495,8 +504,13 @@ fn frames(stream: &[u8], mut offset: usize) -> (Vec<u8>, String) {
             assert!(rest.is_empty());
             return (log, status.to_owned());
         }
-        if frame == "idle" {
-            continue;
+        match frame {
+            "idle" => continue,
+            "cut" => {
+                offset = 0;
+                continue;
+            }
+            _ => {}
         }
         let words: Vec<usize> =
             frame.split(' ').skip(1).map(|word| word.parse().expect("a number")).collect();
@@ -683,12 +697,18 @@ fn library(bench: &Bench) {
 }
 
 /// Without a server, and where one knows system calls by their numbers, with it.
-fn systems() -> [String; 2] {
+pub(crate) fn systems() -> [String; 2] {
     [String::new(), format!("Linux/{}", std::env::consts::ARCH)]
 }
 
 /// Starts a job in a directory that is not there yet, by a shell or, on a known system, by a server.
-fn call_run(bench: &Bench, directory: &Path, system: &str, cmd: &str, words: &[String]) -> Command {
+pub(crate) fn call_run(
+    bench: &Bench,
+    directory: &Path,
+    system: &str,
+    cmd: &str,
+    words: &[String],
+) -> Command {
     let directory = directory.display().to_string();
     if !system.is_empty() {
         let request = Request::new("run").words([&directory, "MARK"]).words(words);
@@ -724,15 +744,16 @@ fn said(command: &mut Command) -> String {
 
 /// Returns what it printed, without a server's greeting and its last word.
 fn answer(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    match text.strip_prefix("\nHELLO\n") {
-        Some(text) => {
-            let (answer, status) = text.rsplit_once("\nEND ").expect("it answers");
-            assert!(matches!(status, "0\n" | "1\n"), "{text}");
-            answer.to_owned()
-        }
-        None => text,
-    }
+    String::from_utf8_lossy(&answer_of(&output.stdout)).into_owned()
+}
+
+pub(crate) fn answer_of(printed: &[u8]) -> Vec<u8> {
+    let Some(text) = printed.strip_prefix(b"\nHELLO\n") else { return printed.to_vec() };
+    let end = b"\nEND ";
+    let at = text.windows(end.len()).rposition(|window| window == end).expect("it answers");
+    let status = &text[at + end.len()..];
+    assert!(matches!(status, b"0\n" | b"1\n"), "{}", String::from_utf8_lossy(text));
+    text[..at].to_vec()
 }
 
 fn rooms(bench: &Bench) {
@@ -1015,11 +1036,7 @@ fn interrupts(bench: &Bench) {
 #[test]
 fn without_perl_it_is_the_shell_that_waits() {
     let Some(mut bench) = Bench::new(&["busybox", "sh"]) else { return };
-    let bin = bench.root.path().join("bin");
-    fs::create_dir_all(&bin).expect("a directory");
-    let installed = Command::new("busybox").args(["--install", "-s"]).arg(&bin).status();
-    assert!(installed.is_ok_and(|status| status.success()));
-    bench.path = Some(bin.into());
+    bench.use_busybox_alone();
     let mark = mark();
     let job = bench.job("n", &format!("echo \"$GIVEN\"; setsid sleep {mark} & exit 7"));
     fs::write(job.directory.join("env"), "export GIVEN='a b'\n").expect("the environment");

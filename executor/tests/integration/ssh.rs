@@ -337,6 +337,7 @@ fn a_log_is_byte_identical_after_every_kind_of_cut() {
             match attachment.next(Instant::now() + Duration::from_secs(20), None) {
                 Ok(LogEvent::Bytes(bytes)) => log.extend(bytes),
                 Ok(LogEvent::Idle | LogEvent::Woken) => {}
+                Ok(LogEvent::Cut) => panic!("nobody cut it"),
                 Ok(LogEvent::End(status)) => {
                     attachment.close(&host, Instant::now() + PATIENCE);
                     break 'attach status;

@@ -18,6 +18,8 @@ use crate::command_line::Script;
 pub enum LogEvent {
     /// The next bytes of the log.
     Bytes(Vec<u8>),
+    /// The log is shorter than what was taken of it; its bytes follow from the first one that is there.
+    Cut,
     /// Nothing new, and the path is alive.
     Idle,
     /// Somebody wants our attention ([`Attachment::open`]'s `wake`); nothing is lost by it.
@@ -171,6 +173,10 @@ impl Attachment {
             let words: Vec<&str> = frame.split_ascii_whitespace().collect();
             match words[..] {
                 ["idle"] => return Ok(LogEvent::Idle),
+                ["cut"] => {
+                    self.offset = 0;
+                    return Ok(LogEvent::Cut);
+                }
                 ["end", ..] => {
                     let status = frame.trim().strip_prefix("end").unwrap_or_default().trim();
                     return Ok(LogEvent::End(status.to_owned()));

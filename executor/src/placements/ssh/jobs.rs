@@ -216,6 +216,11 @@ impl Following<'_> {
                         return Ok(Err(error));
                     }
                 }
+                LogEvent::Cut => {
+                    if let Err(error) = log.begin_anew() {
+                        return Ok(Err(error));
+                    }
+                }
                 LogEvent::Idle | LogEvent::Woken => {}
                 LogEvent::End(status) => {
                     attachment.close(host, Instant::now() + Duration::from_secs(10));

@@ -69,10 +69,18 @@ impl Guest<'_> {
         let line = format!("state=exited {}", fields.trim());
         let Some(status) = JobStatus::parse(&line) else { return Ok(None) };
         let offset = log.resume().map_err(|error| unwritable(&error))?;
-        let from = format!("+{}", offset + 1);
-        let rest = ControlCommand::new(["tail", "-c", &from, &format!("{shared}/job/log")]);
-        let rest = machine.run(&rest)?;
-        log.take(&rest.stdout).map_err(|error| unwritable(&error))?;
+        let path = format!("{shared}/job/log");
+        let script = "[ \"$(wc -c <\"$1\")\" -ge \"$2\" ] || { echo cut >&2; exit 75; }; \
+                      exec tail -c \"+$(($2 + 1))\" \"$1\"";
+        let rest = |offset: u64| {
+            ControlCommand::new(["sh", "-c", script, "sh", &path, &offset.to_string()])
+        };
+        let mut answer = machine.run(&rest(offset))?;
+        if answer.code == Some(75) {
+            log.begin_anew().map_err(|error| unwritable(&error))?;
+            answer = machine.run(&rest(0))?;
+        }
+        log.take(&answer.stdout).map_err(|error| unwritable(&error))?;
         Ok(Some(status))
     }
 

@@ -220,6 +220,10 @@ sub follow {
         my $gone = select $v, undef, undef, $pause;
         $pause = $pause < 0.05 ? 0.05 : $pause < 0.3 ? $pause * 2 : 1;
         $quiet++ if $pause == 1;
+        if (-s $log < $at) { # somebody cut it: what is there now may all be new
+            $head .= "$m cut\n";
+            sysseek $log, $at = 0, 0;
+        }
         while (my $l = sysread $log, my $b, 262144) {
             out("$head$m log $at $l\n$b");
             ($head, $at, $quiet, $pause) = ("", $at + $l, 0, 0.05);

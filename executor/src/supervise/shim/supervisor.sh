@@ -154,7 +154,7 @@ watch() {
 watch_over() {
     # 4. What is awaited is the waiter.
     until=0
-    [ "$timeout" -eq 0 ] || until=$((began / 100 + timeout))
+    [ "$timeout" -eq 0 ] || until=$((began + timeout * 100))
     KILLED=0
     reason=exited
     ticker=
@@ -164,7 +164,7 @@ watch_over() {
         if is_cancelled; then
             reason=cancelled
             end_tree "$VALUE"
-        elif [ $until -ne 0 ] && [ "$NOW" -ge $until ]; then
+        elif [ $until -ne 0 ] && [ $CENTIS -ge $until ]; then
             reason=timed_out
             end_tree "$grace"
         elif value lease && [ "$NOW" -ge "$VALUE" ]; then

@@ -142,7 +142,12 @@ follow() {
         fi
         log_size
         length=$((SIZE - offset))
-        if [ $length -gt 0 ]; then
+        if [ $length -lt 0 ] && [ -f log ]; then
+            # Somebody cut it: what is there now may all be new.
+            printf '%s cut\n' "$marker"
+            exec 3<log
+            offset=0 at=0
+        elif [ $length -gt 0 ]; then
             [ $length -le 4194304 ] || length=4194304
             printf '%s log %s %s\n' "$marker" "$offset" $length
             if [ "$at" = "$offset" ]; then
