@@ -16,6 +16,8 @@ pub enum FailureKind {
     Lost,
     /// The machine was restarted under the job.
     HostRebooted,
+    /// A lock that the job needs was lost before it started: it may not run without.
+    LockLost,
     /// Nobody renewed the lease, so the supervisor ended the job.
     LeaseExpired,
     /// A file system that the job or its supervisor needed has no room.
@@ -71,6 +73,7 @@ impl FailureKind {
         match self {
             Self::Lost => "lost",
             Self::HostRebooted => "host_rebooted",
+            Self::LockLost => "lock_lost",
             Self::LeaseExpired => "lease_expired",
             Self::DiskFull => "disk_full",
             Self::Oom => "oom",

@@ -9,6 +9,9 @@
 //! In each of them the same kind of search runs ([`needles`]) for the forms that belong to it
 //! ([`forms`]). What any of them finds is replaced: a run of secret bytes becomes one `***`.
 //!
+//! A supervisor elsewhere looks for the plainest of these before anything is on its disk ([`Masks::plain`]); whatever
+//! else is a secret is replaced when its log comes back.
+//!
 //! The cost is linear in the output and in the secrets: needles are at most [`LONGEST`] bytes, longer
 //! forms are cut into parts of which each is hidden wherever it stands. At most that much is held back, and only
 //! while it may still become a secret. The result does not depend on how the output is cut into chunks.
@@ -68,6 +71,24 @@ impl Masks {
             readings.push((reading, needles));
         }
         Ok(Self { readings, too_short })
+    }
+
+    /// Returns the forms that are sought in output as it is, and lines of base64 and hexadecimal, for a supervisor that
+    /// knows no other reading: in hexadecimal, a comma between. It is as secret as the values.
+    pub(crate) fn plain(&self) -> String {
+        use std::fmt::Write as _;
+        let plain = [Reading::AsItIs, Reading::Unfolded];
+        let all = self.readings.iter().filter(|(reading, _)| plain.contains(reading));
+        let mut text = String::new();
+        for needle in all.flat_map(|(_, needles)| needles.iter()) {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            for byte in needle {
+                let _ = write!(text, "{byte:02x}");
+            }
+        }
+        text
     }
 
     /// Returns how many bytes of values are cheap to make masks of: a matter of a moment.

@@ -54,6 +54,11 @@ impl Needles {
         Ok(Self { sorted, within, heads, begins, longest })
     }
 
+    /// Returns them, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.sorted.iter().map(Vec::as_slice)
+    }
+
     /// Returns how many there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

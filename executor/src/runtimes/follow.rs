@@ -12,7 +12,7 @@ use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{ControlCommand, Flow, ssh::token},
-    supervise::{Frame, Frames, JobStatus, Limits, Log, Renewal},
+    supervise::{Frame, Frames, JobStatus, Limits, Log, Renewal, masks_of},
 };
 
 /// For how long a supervisor may say nothing: it says something every five seconds.
@@ -133,6 +133,7 @@ impl Follower<'_> {
         let request = self.context.request;
         let withheld: Vec<String> =
             request.secrets.values().map(|value| value.reveal().to_owned()).collect();
+        masks_of(withheld.iter().map(String::as_str))?;
         let mut log =
             Log::open(&request.guest_log, &withheld).map_err(|error| unwritable(&error))?;
         let control = self.context.control;

@@ -63,6 +63,13 @@ impl<'a> Context<'a> {
         Self { request, machine, control, observer, clock: RefCell::default() }
     }
 
+    /// Returns what the supervisor in a guest is to keep out of its log. Where no masks can be made the job is not
+    /// started: `Follower::run` sees to that.
+    pub(crate) fn masks(&self) -> String {
+        let values = self.request.secrets.values().map(|value| value.reveal());
+        crate::supervise::masks_of(values).unwrap_or_default()
+    }
+
     /// Says what is about to be made; the act may happen only after `Ok`.
     ///
     /// # Errors

@@ -12,7 +12,23 @@ use std::{
     sync::Arc,
 };
 
-use crate::redact::{Masks, Redactor, Standing};
+use crate::{
+    fault::{FailureKind, Fault},
+    redact::{Masks, Redactor, Standing},
+};
+
+/// Returns what a supervisor elsewhere is to keep out of its log; empty where there are no secrets.
+///
+/// # Errors
+///
+/// When they cannot be masked: the job must not start then.
+pub(crate) fn masks_of<'a>(values: impl Iterator<Item = &'a str>) -> Result<String, Fault> {
+    let masks = Masks::new(values).map_err(|error| {
+        Fault::new(FailureKind::Supervisor, error.to_string())
+            .advice("give the job fewer or shorter secrets")
+    })?;
+    Ok(masks.plain())
+}
 
 /// What the log says of itself when the far one was cut.
 const CUT: &[u8] =

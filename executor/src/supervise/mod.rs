@@ -16,7 +16,7 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use frames::{Frame, Frames};
-pub(crate) use log::Log;
+pub(crate) use log::{Log, masks_of};
 pub(crate) use renewal::Renewal;
 pub use status::{Ended, Evidence, JobStatus, Reason};
 

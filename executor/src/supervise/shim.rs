@@ -18,7 +18,11 @@ pub const SOURCE: &str = concat!(
     include_str!("shim/head.sh"),
     "\nPERL_SYSTEM='",
     include_str!("shim/system.pl"),
-    "'\nPERL_SERVER=$PERL_SYSTEM'",
+    "'\nPERL_REDACT='",
+    include_str!("shim/redact.pl"),
+    "'\nPERL_PUMP=$PERL_REDACT'",
+    include_str!("shim/pump.pl"),
+    "'\nPERL_SERVER=$PERL_SYSTEM$PERL_REDACT'",
     include_str!("shim/server.pl"),
     "'\nPERL_WAIT=$PERL_SYSTEM'",
     include_str!("shim/wait.pl"),
@@ -218,6 +222,8 @@ mod tests {
     fn what_the_script_quotes_holds_no_quote() {
         for part in [
             include_str!("shim/system.pl"),
+            include_str!("shim/redact.pl"),
+            include_str!("shim/pump.pl"),
             include_str!("shim/server.pl"),
             include_str!("shim/wait.pl"),
             include_str!("shim/become.sh"),

@@ -489,9 +489,16 @@ fn places_and_groups_of_a_host_hold_over_executors() {
 #[test]
 fn a_secret_reaches_the_job_and_nothing_else() {
     let far = far!();
-    // While it runs, no file over there holds it, but what the job itself writes.
+    // While it runs, no file over there holds it, nor does any process say it, not even when it was printed.
     let nowhere = format!("! grep -rqF \"$TOKEN\" '{}'", far.work_dir().display());
-    let says = "echo \"value: $TOKEN\"; [ ${#TOKEN} = 21 ]";
+    let says = format!(
+        "echo \"value: $TOKEN\"; printf %s \"$TOKEN\"; printf %s \"$TOKEN\" | base64
+         sleep 0.5; [ ${{#TOKEN}} = 21 ] && cat /proc/[0-9]*/cmdline 2>/dev/null | grep -q '[h]unter2 hunter' && exit 8
+         grep -r '[h]unter2' '{0}' && exit 9; grep -rF \"$(printf %s \"$TOKEN\" | base64)\" '{0}' && exit 10
+         grep -qF '***' '{0}'/runs/*/*/log",
+        far.work_dir().display()
+    );
+    let says = says.as_str();
     let mut nodes = vec![far.node("execute-a", says, &["execute-b"])];
     nodes.push(far.node("execute-b", &nowhere, &[]));
     for node in &mut nodes {
@@ -500,7 +507,7 @@ fn a_secret_reaches_the_job_and_nothing_else() {
     let plan = far.world.plan(nodes);
     let output = far.command(&["apply", &plan]).env("TOKEN", "hunter2 hunter2'$HOME").output();
     Ended::of(output.expect("the program starts")).code(0);
-    assert_eq!(far.log("execute-a"), "value: ***\n");
+    assert_eq!(far.log("execute-a"), "value: ***\n***\n");
     for root in [far.world.state_dir(), far.work_dir()] {
         let found =
             Command::new("grep").args(["-rlF", "hunter2"]).arg(root).output().expect("grep");

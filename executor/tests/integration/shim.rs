@@ -222,6 +222,8 @@ scenarios! {
     a_full_disk_has_no_room_for_a_job => super::full_room;
     a_long_job_of_a_server_outlives_it_and_whoever_watches => super::watched;
     a_server_answers_until_it_becomes_a_shell_again => super::served;
+    a_job_whose_lock_was_lost_does_not_start => super::lost_locks;
+    a_slow_engine_keeps_nobody_from_another_lock => super::slow_lives;
 }
 
 fn code_and_log(bench: &Bench) {
@@ -950,6 +952,87 @@ fn watched(bench: &Bench) {
     let text = answer(&server.wait_with_output().expect("it ends"));
     assert_eq!(field(text.lines().last().expect("an end"), "code"), "0", "{text}");
     assert_eq!(job.log(), "mine\n");
+}
+
+fn lost_locks(bench: &Bench) {
+    let root = bench.root.path();
+    for (number, system) in systems().into_iter().enumerate() {
+        let locks = root.join(format!("locks {number}"));
+        fs::create_dir(&locks).expect("a directory");
+        let take = |token: &str, seconds: &str| {
+            let mut command = bench.command();
+            command.arg("take").arg(&locks).args([token, seconds, "-", "1", "g"]);
+            said(&mut command)
+        };
+        let words = |token: &str| {
+            let held = format!("held={token}/place.0,{token}/group.g");
+            [held, format!("turns={}", locks.display())]
+        };
+        let counter = root.join(format!("count {number}"));
+        let cmd = format!("echo x >>'{}'", counter.display());
+        let directory = root.join(format!("r/{number}.1"));
+        let run =
+            |token: &str| said(&mut call_run(bench, &directory, &system, &cmd, &words(token)));
+        assert_eq!(take("a", "0"), "taken group.g place.0\n");
+        assert_eq!(take("b", "60"), "taken group.g place.0\n");
+        assert_eq!(run("a"), "\nMARK error lost place.0\n");
+        assert!(!directory.exists() && !counter.exists(), "it began without its lock");
+        // A group alone is as good a reason.
+        fs::remove_file(locks.join("group.g")).expect("removed");
+        assert_eq!(run("b"), "\nMARK error lost group.g\n");
+        fs::write(locks.join("group.g"), fs::read(locks.join("place.0")).expect("a lock"))
+            .expect("written");
+        let text = run("b");
+        assert!(text.starts_with("\nMARK started\n"), "{text}");
+        for file in ["place.0", "group.g"] {
+            let text = fs::read_to_string(locks.join(file)).expect("a lock");
+            assert!(text.contains(&directory.display().to_string()), "{text}");
+        }
+        // What began is not lost by it.
+        let text = run("a");
+        assert!(text.starts_with("\nMARK already\n"), "{text}");
+        assert_eq!(fs::read_to_string(&counter).expect("it ran"), "x\n");
+    }
+}
+
+fn slow_lives(bench: &Bench) {
+    let root = bench.root.path();
+    let locks = root.join("locks");
+    let (guest, asked, go) = (root.join("guest.1"), root.join("asked"), root.join("go"));
+    for directory in [&locks, &guest] {
+        fs::create_dir(directory).expect("a directory");
+    }
+    let lives = format!(
+        "touch '{}'; until [ -e '{}' ]; do sleep 0.02; done; exit 1",
+        asked.display(),
+        go.display()
+    );
+    fs::write(guest.join("lives"), lives).expect("a script");
+    let take = |token: &str, seconds: &str, job: &Path, group: &str| {
+        let mut command = bench.command();
+        command.arg("take").arg(&locks).args([token, seconds]).arg(job).args(["1", group]);
+        command
+    };
+    let none = Path::new("-");
+    assert_eq!(said(&mut take("a", "0", &guest, "g")), "taken group.g place.0\n");
+    let mut slow = take("b", "60", none, "g");
+    let slow = slow.stdout(Stdio::piped()).spawn().expect("the shell runs");
+    wait_for(&asked);
+    let mut other = bench.command();
+    other.arg("take").arg(&locks).args(["c", "60", "-", "0", "other"]);
+    assert_eq!(said(&mut other), "taken group.other\n");
+    fs::write(&go, "").expect("written");
+    let text = answer(&slow.wait_with_output().expect("it ends"));
+    assert_eq!(text, "taken group.g place.0\n");
+    // One that lives keeps its locks.
+    fs::write(guest.join("lives"), "exit 0").expect("a script");
+    assert_eq!(said(&mut take("d", "0", &guest, "h")), "busy place\n");
+    let mut with_two = bench.command();
+    with_two.arg("take").arg(&locks).args(["d", "0"]).arg(&guest).args(["2", "h"]);
+    assert_eq!(said(&mut with_two), "taken group.h place.1\n");
+    let mut third = bench.command();
+    third.arg("take").arg(&locks).args(["e", "60", "-", "2"]);
+    assert_eq!(said(&mut third), "busy place\n");
 }
 
 fn served(bench: &Bench) {

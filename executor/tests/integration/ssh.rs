@@ -508,6 +508,40 @@ fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
 }
 
 #[test]
+fn a_lost_lock_starts_nothing_and_the_next_attempt_has_its_own() {
+    let sshd = sshd!("");
+    let machine = machine(&sshd);
+    let control = Control::new().expect("a control");
+    let mut job = job(&sshd, "n", &["touch", "ran"], Way::Copied);
+    let ran = sshd.root().join("ran");
+    job.argv = vec!["touch".to_owned(), ran.display().to_string()];
+    let turn = Turn {
+        holder: Some((job.job.clone(), machine.attempt_dir(&job.job))),
+        max_jobs: Some(1),
+        groups: vec!["g".to_owned()],
+        in_guest: false,
+    };
+    let take = || machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("a lock");
+    for file in ["place.0", "group.g"] {
+        let held = take();
+        // Another executor has it since, and gives it back.
+        let lock = sshd.root().join("work/turns").join(file);
+        let mine = fs::read_to_string(&lock).expect("a lock");
+        fs::write(&lock, format!("other{mine}")).expect("written");
+        let fault = machine.start(&job).expect_err("not without its lock");
+        assert_eq!(fault.kind, FailureKind::LockLost, "{fault:?}");
+        assert!(fault.kind.is_retryable() && fault.message.contains(file), "{fault:?}");
+        assert!(!ran.exists());
+        drop(held);
+        fs::remove_file(&lock).expect("removed");
+    }
+    let held = take();
+    machine.start(&job).expect("started");
+    drop(held);
+    machine.leave();
+}
+
+#[test]
 fn turns_that_a_full_disk_takes_are_no_misunderstanding() {
     let sshd = sshd!("");
     let turns = sshd.root().join("work/turns");

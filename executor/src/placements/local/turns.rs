@@ -363,6 +363,38 @@ mod tests {
     }
 
     #[test]
+    fn probes_make_nobody_sleep_for_good() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let is_over = || over.load(std::sync::atomic::Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_over() {
+                        let _ = look(dir.path(), &wants(&["a"]), &unknown);
+                    }
+                });
+            }
+            let waiters: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        for _ in 0..20 {
+                            let control = Control::new().expect("a control");
+                            let wants = wants(&["a"]);
+                            let held = acquire(dir.path(), &wants, &control, &|| {}, unknown);
+                            drop(held.expect("an answer").expect("nobody cancels"));
+                        }
+                    })
+                })
+                .collect();
+            for waiter in waiters {
+                waiter.join().expect("no panic");
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+
+    #[test]
     fn those_who_want_the_same_two_in_either_order_all_have_them_in_the_end() {
         let dir = tempfile::tempdir().expect("a directory");
         let control = Control::new().expect("a control");

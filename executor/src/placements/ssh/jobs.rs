@@ -18,9 +18,9 @@ use crate::{
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    placements::{Job, Leftover, LeftoverKind, Machine as _},
+    placements::{Job, Leftover, LeftoverKind, Machine as _, Secret},
     supervise::{
-        JobRef, JobStatus, Limits, Log, Renewal,
+        JobRef, JobStatus, Limits, Log, Renewal, masks_of,
         shim::{self, Request},
     },
 };
@@ -58,10 +58,15 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
     if let Some(tree) = shown(job, may_mount) {
         words.push(format!("view={tree}"));
     }
-    let turn = machine.turns.of(&places.state);
-    if let Some(turn) = &turn {
-        words.push(format!("turn={}", turn.file));
-        words.push(format!("token={}", turn.token));
+    let masks = masks_of(job.secrets.values().map(Secret::reveal))?;
+    if !masks.is_empty() {
+        words.push(format!("masks={masks}"));
+    }
+    let held = machine.turns.of(&places.state);
+    if !held.is_empty() {
+        let all: Vec<String> =
+            held.iter().map(|lock| format!("{}/{}", lock.token, lock.file)).collect();
+        words.push(format!("held={}", all.join(",")));
         words.push(format!("turns={}", machine.turns_dir()));
     }
     let quick = machine.server()?.zip(without_shell(job, &places, &owner, may_mount));
@@ -86,8 +91,8 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
         .map_err(|error| fault(FailureKind::Supervisor, &error))?;
     match started {
         Started::Attached { attachment, wanted } => {
-            if let (Some(turn), true) = (turn, wanted) {
-                machine.turns.give_up(&turn);
+            if wanted {
+                machine.turns.give_up(&held);
             }
             machine.keep_attachment(&job.job, *attachment);
             Ok(())
@@ -95,6 +100,19 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
         Started::Refused(why) if why.contains("no_space") || why.contains("No space left") => {
             let full = SshError::new(&machine.name, SshFault::NoSpace, why);
             Err(fault(FailureKind::Supervisor, &full))
+        }
+        Started::Refused(why) if why.starts_with("lost ") => {
+            // Whoever has it now keeps it; the next attempt takes its own.
+            machine.turns.give_up(&held);
+            Err(Fault::new(
+                FailureKind::LockLost,
+                format!(
+                    "host `{}`: another executor took its lock (`{}`) before it started",
+                    machine.name,
+                    why.trim_start_matches("lost ")
+                ),
+            )
+            .advice("the connection was away for longer than a lock lasts; it is tried again"))
         }
         Started::Refused(why) => Err(Fault::new(
             FailureKind::Supervisor,

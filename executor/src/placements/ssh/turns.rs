@@ -82,18 +82,16 @@ struct Ours {
 }
 
 impl Turns {
-    /// Returns the place of the attempt in that directory.
-    pub(super) fn of(&self, directory: &str) -> Option<Taken> {
+    /// Returns the locks of the attempt in that directory.
+    pub(super) fn of(&self, directory: &str) -> Vec<Taken> {
         let ours = self.shared.ours();
-        let mut used = ours.used.iter();
-        let (_, place) =
-            used.find(|(user, turn)| user == directory && turn.file.starts_with("place."))?;
-        Some(place.clone())
+        let used = ours.used.iter().filter(|(user, _)| user == directory);
+        used.map(|(_, lock)| lock.clone()).collect()
     }
 
-    /// Lets a place go once its attempt is over: another executor waits for it.
-    pub(super) fn give_up(&self, place: &Taken) {
-        self.shared.ours().wanted.push(place.clone());
+    /// Lets places go once their attempt is over: another executor waits for one, or has it.
+    pub(super) fn give_up(&self, locks: &[Taken]) {
+        self.shared.ours().give_up(locks);
     }
 
     /// Lets everything go and waits until that is said over there, or cannot be.
@@ -130,6 +128,24 @@ impl Turns {
     }
 }
 
+impl Ours {
+    fn give_up(&mut self, locks: &[Taken]) {
+        self.wanted.extend(locks.iter().filter(|lock| lock.is_place()).cloned());
+    }
+
+    /// Nothing of these is kept: somebody else has them.
+    fn lose(&mut self, lost: &[Taken]) {
+        self.idle.retain(|(_, place)| !lost.contains(place));
+        self.give_up(lost);
+    }
+}
+
+impl Taken {
+    fn is_place(&self) -> bool {
+        self.file.starts_with("place.")
+    }
+}
+
 impl Shared {
     fn ours(&self) -> MutexGuard<'_, Ours> {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner)
@@ -155,7 +171,7 @@ impl Drop for Holding {
             if let Some(wanted) = wanted {
                 ours.wanted.swap_remove(wanted);
             }
-            if self.keep && wanted.is_none() && turn.file.starts_with("place.") {
+            if self.keep && wanted.is_none() && turn.is_place() {
                 ours.idle.push((Instant::now(), turn));
             } else {
                 ours.over.push(turn);
@@ -240,21 +256,40 @@ fn take(machine: &RemoteSsh, all: &[Vec<String>]) -> Vec<Result<String, Fault>> 
         Ok(shim) => shim,
         Err(fault) => return vec![Err(fault); all.len()],
     };
-    let script = all.iter().fold(Script::default(), |script, words| {
-        let call = shim::call(&shim, "take", machine.turns_dir().as_ref()).words(words);
-        script.text("(").then(&call).text(")\n")
-    });
+    let calls = all
+        .iter()
+        .map(|words| shim::call(&shim, "take", machine.turns_dir().as_ref()).words(words));
+    let (script, mark) = numbered(calls);
     match machine.answer(&Ask::Shell(Cow::Owned(script))) {
         Err(fault) => vec![Err(fault); all.len()],
-        Ok(answer) => {
-            // Each says one of these; whatever else there is, is a shell's complaint.
-            let said = |line: &&str| {
-                ["taken", "busy ", "error "].iter().any(|word| line.starts_with(word))
-            };
-            let mut lines = answer.lines().filter(said);
-            all.iter().map(|_| Ok(lines.next().unwrap_or(&answer).trim().to_owned())).collect()
-        }
+        Ok(text) => answers(&text, &mark, all.len(), &["taken", "busy ", "error "])
+            .into_iter()
+            .map(Ok)
+            .collect(),
     }
+}
+
+/// Returns a script that makes the calls one after the other and says before each which one it is.
+fn numbered(calls: impl Iterator<Item = Script>) -> (Script, String) {
+    let mark = token();
+    let script = calls.enumerate().fold(Script::default(), |script, (number, call)| {
+        script.text(&format!("printf '\\n%s ' {mark}{number}\n(")).then(&call).text(")\n")
+    });
+    (script, mark)
+}
+
+/// Returns what each call said: the line that begins with one of these words, or else all that a shell complained of.
+fn answers(text: &str, mark: &str, count: usize, words: &[&str]) -> Vec<String> {
+    let mut all = vec![String::new(); count];
+    for part in text.split(mark) {
+        let Some((number, said)) = part.split_once(' ') else { continue };
+        let Some(answer) = number.parse::<usize>().ok().and_then(|at| all.get_mut(at)) else {
+            continue;
+        };
+        let line = said.lines().find(|line| words.iter().any(|word| line.starts_with(word)));
+        line.unwrap_or(said).trim().clone_into(answer);
+    }
+    all
 }
 
 /// Where the keeper finds the turns.
@@ -278,25 +313,27 @@ impl There {
         self.tell(5, &Ask::verb(self.server.as_ref(), &self.shim, "drop", &self.directory, words));
     }
 
-    /// Keeps turns for another while.
-    fn hold(&self, turns: &[Taken]) {
-        let script = turns.iter().fold(Script::default(), |script, turn| {
+    /// Keeps turns for another while; returns those that somebody else has by now.
+    fn hold(&self, turns: &[Taken]) -> Vec<Taken> {
+        let (script, mark) = numbered(turns.iter().map(|turn| {
             let call = shim::call(&self.shim, "hold", self.directory.as_ref()).word(&turn.token);
-            let call = call.word(SECONDS.to_string()).word(&turn.file);
-            script.text("(").then(&call).text(")\n")
-        });
-        self.tell(10, &Ask::Shell(Cow::Owned(script)));
+            call.word(SECONDS.to_string()).word(&turn.file)
+        }));
+        let Some(text) = self.tell(10, &Ask::Shell(Cow::Owned(script))) else { return Vec::new() };
+        let said = answers(&text, &mark, turns.len(), &["held", "lost ", "error "]);
+        let lost = turns.iter().zip(said).filter(|(_, said)| said.starts_with("lost "));
+        lost.map(|(turn, _)| turn.clone()).collect()
     }
 
     /// Says something within so many seconds. A job holds its own turns as well, once it runs; what is not let go in
     /// time is free by itself within a minute.
-    fn tell(&self, budget: u64, ask: &Ask<'_>) {
+    fn tell(&self, budget: u64, ask: &Ask<'_>) -> Option<String> {
         let patience = Patience {
             each: Duration::from_secs(15),
             budget: Duration::from_secs(budget),
             give_up: &|| false,
         };
-        let _ = self.host.ask(ask, &patience);
+        self.host.ask(ask, &patience).ok().map(|answer| answer.text())
     }
 }
 
@@ -329,15 +366,33 @@ fn keep(shared: &Shared, there: &There) {
             let all: Vec<Taken> =
                 used.chain(ours.idle.iter().map(|(_, turn)| turn)).cloned().collect();
             drop(ours);
-            if !all.is_empty() {
-                there.hold(&all);
-            }
+            let lost = if all.is_empty() { Vec::new() } else { there.hold(&all) };
             ours = shared.ours();
+            ours.lose(&lost);
             continue;
         }
         let next = ours.idle.iter().map(|(since, _)| *since + KEPT_IDLE).min();
         let until = next.map_or(renew_at, |next| next.min(renew_at));
         let wait = until.saturating_duration_since(now);
         ours = shared.changed.wait_timeout(ours, wait).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_belongs_to_its_request_whatever_others_say() {
+        let (script, mark) = numbered((0..4).map(|_| Script::new("true")));
+        assert!(script.as_bytes().windows(mark.len()).any(|part| part == mark.as_bytes()));
+        // The first says nothing, the second complains, the third as well and then has its word.
+        let text = format!(
+            "\n{mark}0 \n{mark}1 sh: flock: not found\n\n{mark}2 sh: odd\ntaken place.1\n\n{mark}3 busy place\n"
+        );
+        assert_eq!(
+            answers(&text, &mark, 4, &["taken", "busy ", "error "]),
+            ["", "sh: flock: not found", "taken place.1", "busy place"]
+        );
     }
 }

@@ -330,8 +330,8 @@ impl Runtime for Incus {
             let scratch = setup::scratch(&site, &work);
             delivery::send(&engine, &site.name, site.user, &parcels, &scratch)?;
             // It is there now; nothing here needs its secrets any more.
-            let env = format!("{}/job/env", site.shared);
-            machine.run(&ControlCommand::new(["rm", "-f", &env]))?;
+            let of = |name: &str| format!("{}/job/{name}", site.shared);
+            machine.run(&ControlCommand::new(["rm", "-f", &of("env"), &of("masks")]))?;
         }
         Ok(())
     }

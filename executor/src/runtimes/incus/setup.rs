@@ -84,6 +84,10 @@ pub(super) fn directories(
     };
     script = file(script, "job/cmd", command(work).as_bytes());
     script = file(script, "job/env", environment(context, work, site).as_bytes());
+    script = match context.masks() {
+        masks if masks.is_empty() => script,
+        masks => file(script, "job/masks", masks.as_bytes()),
+    };
     // Beside what the guest sees.
     script = file(script, &format!("../{LIVES}"), lives.as_bytes());
     script = file(script.text("umask 022\n"), "supervisor.sh", shim::SOURCE.as_bytes());

@@ -163,6 +163,10 @@ pub(super) fn script(context: &Context<'_>, work: &Work, shares: &Shares) -> Scr
     script = file(script, "job/cmd", command(work).as_bytes());
     script = script.text("umask 077\n");
     script = file(script, "job/env", environment(context, work, shares).as_bytes());
+    script = match context.masks() {
+        masks if masks.is_empty() => script,
+        masks => file(script, "job/masks", masks.as_bytes()),
+    };
     script.text("echo ready\n")
 }
 

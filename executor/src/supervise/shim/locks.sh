@@ -11,8 +11,9 @@ locked() {
     fi
 }
 
-# Whether turn file $1 is nobody's, or ours.
+# Whether lock $1 is nobody's, or ours. If a script has to be asked that may take its time: ASK, and it is neither.
 is_free() {
+    ASK=
     [ -s "$1" ] || return 0
     { read -r f_token f_boot f_until && IFS= read -r f_job; } <"$1" || return 0
     # Padded, so that it can be written anew in its place.
@@ -23,32 +24,61 @@ is_free() {
     # After another boot nothing of it runs.
     [ "$f_boot" = "$BOOT" ] || return 0
     is_number "$f_until" && [ "$NOW" -lt "$f_until" ] && return 1
+    # Of nobody; and `cd -` would go anywhere.
+    [ "$f_job" != - ] || return 0
     (cd "$f_job" 2>/dev/null && ! verdict && alive claim) && return 1
     # A job in a guest is seen by whoever made that.
-    [ -f "$f_job/lives" ] && sh "$f_job/lives" </dev/null >/dev/null 2>&1 9>&- && return 1
-    return 0
+    [ -f "$f_job/lives" ] || return 0
+    case $gone in *"$NL$f_token$NL"*) return 0 ;; esac
+    case $living in *"$NL$f_token$NL"*) ;; *) ASK="$f_token $f_job" ;; esac
+    return 1
 }
 
 write_turn() {
     printf '%s %s %-15s\n%-511s\n' "$token" "$BOOT" $((NOW + $2)) "$3" >".new.$1" && mv -f ".new.$1" "$1"
 }
 
-# A turn that is ours is now for the job here, too. Says in `wanted` whether somebody waits for a place.
-take_over() {
-    case $turn in '' | */* | .*) fail bad_file ;; esac
-    # The first line only: a shell reads byte by byte.
-    { read -r f_token f_boot f_until <"$turns/$turn"; } 2>/dev/null || return 0
-    [ "$f_token" = "$token" ] || return 0
+# The locks that the job here is started with are its own from now on: all of them, or none and which one is lost. Says
+# `wanted` if somebody waits for a place. Under the lock: nobody may take one between the look and the word.
+own_locks() {
     now
-    [ ${#directory} -gt 511 ] ||
-        printf '%s %s %-15s\n%-511s\n' "$token" "$f_boot" $((NOW + 60)) "$directory" 1<>"$turns/$turn"
-    ! { value "$turns/wanted" && [ "$NOW" -lt "$VALUE" ]; } || wanted=' wanted'
+    wanted=
+    for lock; do
+        file=${lock#*/}
+        case $file in '' | */* | .*) fail bad_file ;; esac
+        # The first line only: a shell reads byte by byte.
+        { read -r f_token f_boot f_until <"$file"; } 2>/dev/null && [ "$f_token" = "${lock%%/*}" ] || {
+            echo "lost $file"
+            return 0
+        }
+        case $file in place.*) ! { value wanted && [ "$NOW" -lt "$VALUE" ]; } || wanted=wanted ;; esac
+    done
+    [ ${#directory} -gt 511 ] || for lock; do
+        read -r f_token f_boot f_until <"${lock#*/}"
+        printf '%s %s %-15s\n%-511s\n' "$f_token" "$f_boot" $((NOW + 60)) "$directory" 1<>"${lock#*/}"
+    done
+    echo "$wanted"
 }
 
+# Asks a job that only its own engine sees without the lock held: one that is slow keeps nobody else from theirs.
 take() {
     token=$1
     is_number "$2" && is_number "$4" || fail bad_number
-    locked take_locked "$2" "$3" "$4" "$@"
+    gone=$NL living=$NL
+    while :; do
+        t_said=$(locked take_locked "$2" "$3" "$4" "$@")
+        case $t_said in 'ask '*) ;; *)
+            printf '%s\n' "$t_said"
+            return
+            ;;
+        esac
+        t_said=${t_said#ask }
+        if sh "${t_said#* }/lives" </dev/null >/dev/null 2>&1; then
+            living=$living${t_said%% *}$NL
+        else
+            gone=$gone${t_said%% *}$NL
+        fi
+    done
 }
 
 take_locked() {
@@ -59,15 +89,20 @@ take_locked() {
     for group; do
         case $group in '' | */* | .*) fail bad_group ;; esac
         is_free "group.$group" || {
-            echo "busy group.$group"
+            if [ -n "$ASK" ]; then echo "ask $ASK"; else echo "busy group.$group"; fi
             return 0
         }
     done
-    place=
+    place='' ask=''
     if [ "$places" -gt 0 ]; then
         place=0
         until is_free "place.$place"; do
+            ask=${ask:-$ASK}
             place=$((place + 1))
+            [ $place -lt "$places" ] || [ -z "$ask" ] || {
+                echo "ask $ask"
+                return 0
+            }
             [ $place -lt "$places" ] || {
                 # Who keeps a place for its next job gives it away while this is fresh.
                 printf '%s\n' $((NOW + 5)) >wanted 2>/dev/null

@@ -75,17 +75,19 @@ sub take {
     vec($v, fileno $from, 1) = 1;
     select($v, undef, undef, 0) > 0 or return 0;
     my $l = sysread($from, my $b, 131072) // return 1;
+    undef $from if !$l || !keep(redact($b));
+    1;
+}
+sub keep {
     my $o = 0;
-    while ($o < $l) {
-        my $w = syswrite $log, $b, $l - $o, $o;
-        if (!$w) { $l = 0; last }
-        $o += $w;
-    }
-    undef $from if !$l;
+    while ($o < length $_[0]) { $o += syswrite($log, $_[0], length($_[0]) - $o, $o) || return 0 }
     1;
 }
 # Takes what is in the pipe when nobody of the job is left to write; somebody else may have it open for ever.
-sub drain { for (1 .. 64) { take() or last } }
+sub drain {
+    for (1 .. 64) { take() or last }
+    keep(redact("", 1));
+}
 # Sleeps until there is output, a child ended, the watcher closed what it says, or a signal came.
 sub attend {
     my $v = "";
@@ -144,6 +146,7 @@ sub supervise {
         }
     }
     @at[1, 2] = (centis(), time);
+    needles($q{masks});
     output() or nay($t, "error no_supervisor");
     syswrite $t, "started\n";
     become(@job) if begin();
@@ -182,21 +185,37 @@ sub supervise {
 }
 
 # What is asked: a line of words, of which the first says that the answer is over.
-sub turn {
-    $q{turn} ne "" && $q{turn} !~ m{/|^\.} or return "";
-    my ($k, $b) = split / /, line("$q{turns}/$q{turn}");
-    ($k // "") eq $q{token} or return "";
-    my $now = now();
-    length $d > 511 or put("$q{turns}/$q{turn}", sprintf("%s %s %-15s\n%-511s\n", $k, $b, $now + 60, $d), "+<");
-    line("$q{turns}/wanted") =~ /^(\d+)$/ && $now < $1 ? " wanted" : "";
+# The locks that the job is started with are its own from now on: all of them, or none and which one is lost.
+sub own {
+    my @l = map { [split m{/}, $_, 2] } split /,/, $q{held} or return "";
+    my $k;
+    open($k, ">>", "$q{turns}/.lock") && flock($k, 2) or return "error no_locks";
+    my ($now, $wanted) = (now(), "");
+    for (@l) {
+        my ($t, $f) = @$_;
+        $f =~ m{/|^\.|^$} and return "error bad_file";
+        my ($by, $b) = split / /, line("$q{turns}/$f");
+        ($by // "") eq $t or return "error lost $f";
+        push @$_, $b;
+        $wanted = " wanted" if $f =~ /^place\./ && line("$q{turns}/wanted") =~ /^(\d+)$/ && $now < $1;
+    }
+    for (@l) {
+        my ($t, $f, $b) = @$_;
+        length $d > 511 or put("$q{turns}/$f", sprintf("%s %s %-15s\n%-511s\n", $t, $b, $now + 60, $d), "+<");
+    }
+    $wanted;
 }
 sub run {
     my $m;
     ($d, $m) = splice @_, 0, 2;
-    %q = map { $_ => "" } "keep", "uses", "view", "over", "owner", "tree", "ready", "turn";
+    %q = map { $_ => "" } "keep", "uses", "view", "over", "owner", "tree", "ready", "held", "masks";
     @q{"timeout", "lease", "grace"} = (0, 0, 5);
     while (@_ && (my $w = shift) ne "--") { my ($k, $v) = split /=/, $w, 2; $q{$k} = $v }
-    my $wanted = turn();
+    my $wanted = own();
+    if ($wanted =~ s/^error/ error/) {
+        -e "$d/claim" or out("\n$m$wanted\n"), return 1;
+        $wanted = "";
+    }
     my ($r, $t, $said);
     my $k = pipe($r, $t) ? fork : undef;
     supervise($t, @_) if defined $k && !$k;

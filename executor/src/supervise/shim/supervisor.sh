@@ -49,14 +49,14 @@ claim() {
             printf '' >log &&
             printf '%-251s....\n' - >exit
     } 2>/dev/null || {
-        rm -f env pid lease log exit claim
+        rm -f env masks pid lease log exit claim
         echo 'error no_space'
         exit 74
     }
     if [ -n "${fl_ready:-}" ]; then
         s_said=$(eval "$fl_ready" 2>&1) || {
             printf 'error %s\n' "$(printf '%s' "$s_said" | tail -n 1)"
-            [ ! -f env ] || rm -f env
+            rm -f env masks
             in_place exit '%-251sEND.\n' "1 code=- signal=- reason=broken evidence=none\
  killed=0 started=0 ended=0 elapsed_ms=0"
             exit 74
@@ -91,6 +91,11 @@ supervise() {
     [ -z "$linger" ] || room || exit 74
     claim
 
+    [ ! -f masks ] || {
+        masks=$(cat masks)
+        rm -f masks
+    }
+
     # 3. The job.
     now
     began=$CENTIS
@@ -121,7 +126,12 @@ supervise() {
 output() {
     pump=
     if mkfifo -m 600 .output 2>/dev/null; then
-        (exec cat) <.output >>log 2>/dev/null &
+        if [ -n "$masks" ] && has perl; then
+            # No argument: anybody may read those.
+            (printf '%s\n' "$masks" | (exec 4<&0 <.output; exec perl -C0 -e "$PERL_PUMP") >>log) 2>/dev/null &
+        else
+            (exec cat) <.output >>log 2>/dev/null &
+        fi
         pump=$!
         exec 5>.output
         rm -f .output

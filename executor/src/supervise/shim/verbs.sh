@@ -2,14 +2,14 @@
 
 # The words after DIR of `start` and `run`.
 options() {
-    timeout=0 lease=0 grace=5 keep='' uses='' turn='' token='' turns='' system='' view='' over='' owner='' tree='' linger=''
+    timeout=0 lease=0 grace=5 keep='' uses='' held='' turns='' system='' view='' over='' owner='' tree='' linger='' masks=''
     for option; do
         case $option in
         timeout=* | lease=* | grace=* | began=* | started=*)
             is_number "${option#*=}" || fail "bad_option $option"
             eval "${option%%=*}=\${option#*=}"
             ;;
-        keep=* | uses=* | turn=* | token=* | turns=* | system=* | view=* | over=* | owner=* | tree=*)
+        keep=* | uses=* | held=* | turns=* | system=* | view=* | over=* | owner=* | tree=* | masks=*)
             eval "${option%%=*}=\${option#*=}"
             ;;
         *) fail "bad_option $option" ;;
@@ -53,7 +53,27 @@ run() {
     shift 2
     options "$@"
     wanted=
-    [ -z "$turn" ] || take_over
+    [ -z "$held" ] || {
+        r_rest=$held,
+        set --
+        while [ -n "$r_rest" ]; do
+            set -- "$@" "${r_rest%%,*}"
+            r_rest=${r_rest#*,}
+        done
+        wanted=$(cd "$turns" && locked own_locks "$@") || wanted=${wanted:-error no_locks}
+        case $wanted in
+        '') ;;
+        wanted) wanted=' wanted' ;;
+        *)
+            # It may not begin without them. One that did begin has them as long as it runs.
+            [ -f "$directory/claim" ] || {
+                printf '\n%s error %s\n' "$marker" "${wanted#error }"
+                exit 1
+            }
+            wanted=
+            ;;
+        esac
+    }
     if [ -f "$directory/claim" ]; then
         answer=already
     else
