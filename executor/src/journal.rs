@@ -261,9 +261,14 @@ pub struct Journal {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    /// A second descriptor, so that a flush holds up no writer.
-    for_flush: File,
+    /// A second descriptor, so that a flush holds up no writer. One flush at a time: the kernel tells a failure
+    /// once, to whoever asks first, so everybody else has to wait for what that one heard.
+    for_flush: Mutex<File>,
+    sync: Sync,
 }
+
+/// Brings a file's data to the disk.
+type Sync = fn(&File) -> io::Result<()>;
 
 struct State {
     file: File,
@@ -271,11 +276,39 @@ struct State {
     reserved: u64,
     dirty: bool,
     closing: bool,
-    /// What a flush in the background said.
-    failed: Option<io::Error>,
+    /// The first flush that failed: what it was about may be lost, and no later flush would say so again. Nothing
+    /// is certain from there on.
+    failed: Option<Failure>,
+}
+
+#[derive(Debug, Clone)]
+struct Failure {
+    kind: io::ErrorKind,
+    text: String,
+}
+
+impl State {
+    fn certain(&self) -> io::Result<()> {
+        match &self.failed {
+            Some(Failure { kind, text }) => Err(io::Error::new(*kind, text.clone())),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Shared {
+    /// Brings what is written to the disk; an error also if an earlier flush failed.
+    fn flush(&self) -> io::Result<()> {
+        let file = self.for_flush.lock().unwrap_or_else(PoisonError::into_inner);
+        let flushed = (self.sync)(&file);
+        let mut state = self.lock();
+        if let Err(error) = flushed {
+            let failure = Failure { kind: error.kind(), text: error.to_string() };
+            state.failed.get_or_insert(failure);
+        }
+        state.certain()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -289,6 +322,10 @@ impl Journal {
     ///
     /// [`JournalError::Io`].
     pub fn open(path: &Path, length: u64) -> Result<Self, JournalError> {
+        Self::with(path, length, File::sync_data)
+    }
+
+    fn with(path: &Path, length: u64, sync: Sync) -> Result<Self, JournalError> {
         let io =
             |error| JournalError::Io { path: path.display().to_string(), verb: "opened", error };
         let file = OpenOptions::new().append(true).create(true).open(path).map_err(io)?;
@@ -296,7 +333,9 @@ impl Journal {
         let for_flush = file.try_clone().map_err(io)?;
         let state =
             State { file, length, reserved: length, dirty: false, closing: false, failed: None };
-        let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), for_flush });
+        let for_flush = Mutex::new(for_flush);
+        let state = Mutex::new(state);
+        let shared = Arc::new(Shared { state, wake: Condvar::new(), for_flush, sync });
         let flusher = {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
@@ -323,7 +362,7 @@ impl Journal {
     /// When that is not certain.
     pub fn write_through(&self, entry: &Entry) -> Result<(), JournalError> {
         self.append(entry)
-            .and_then(|()| self.shared.for_flush.sync_data())
+            .and_then(|()| self.shared.flush())
             .map_err(|error| self.io("written", error))
     }
 
@@ -334,13 +373,11 @@ impl Journal {
     /// When something did not get there.
     pub fn settle(&self) -> Result<(), JournalError> {
         let mut state = self.shared.lock();
-        let result = match state.failed.take() {
-            Some(error) => Err(error),
-            None => state.file.set_len(state.length).and_then(|()| state.file.sync_data()),
-        };
+        let cut = state.file.set_len(state.length);
         state.reserved = state.length;
         state.dirty = false;
-        result.map_err(|error| self.io("written", error))
+        drop(state);
+        cut.and_then(|()| self.shared.flush()).map_err(|error| self.io("written", error))
     }
 
     fn io(&self, verb: &'static str, error: io::Error) -> JournalError {
@@ -350,9 +387,7 @@ impl Journal {
     fn append(&self, entry: &Entry) -> io::Result<()> {
         let line = entry.to_line();
         let mut state = self.shared.lock();
-        if let Some(error) = state.failed.take() {
-            return Err(error);
-        }
+        state.certain()?;
         let after = state.length + line.len() as u64;
         if after + RESERVE / 2 > state.reserved {
             // A file system that cannot reserve is no reason to stop: it may never run full.
@@ -406,11 +441,9 @@ fn flush_in_groups(shared: &Shared) {
         }
         state.dirty = false;
         drop(state);
-        let flushed = shared.for_flush.sync_data();
+        // Whoever writes next is told.
+        let _ = shared.flush();
         state = shared.lock();
-        if let Err(error) = flushed {
-            state.failed = Some(error);
-        }
     }
 }
 
@@ -508,6 +541,30 @@ mod tests {
         let replay = read(&path).expect("reads");
         assert_eq!(replay.entries, [entry(1), entry(2)]);
         assert_eq!(replay.length, std::fs::metadata(&path).expect("there").len());
+    }
+
+    #[test]
+    fn a_flush_that_failed_is_told_to_everybody_from_there_on() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        // As a kernel does: it says so once, to whoever asks first.
+        static SAID: AtomicBool = AtomicBool::new(false);
+        fn once(_: &File) -> io::Result<()> {
+            match SAID.swap(true, Ordering::SeqCst) {
+                true => Ok(()),
+                false => Err(io::Error::other("the disk is gone")),
+            }
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let journal = Journal::with(&dir.path().join("journal.jsonl"), 0, once).expect("opens");
+        journal.write(&entry(1)).expect("nobody flushed yet");
+        while !SAID.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        for attempt in 2..5 {
+            let error = journal.write_through(&entry(attempt)).expect_err("not certain");
+            assert!(error.to_string().contains("the disk is gone"), "{error}");
+        }
+        journal.settle().expect_err("not certain");
     }
 
     #[test]

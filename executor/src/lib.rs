@@ -55,4 +55,5 @@ pub mod supervise;
 pub mod text;
 pub mod trust;
 pub mod verbosity;
+pub mod word_limits;
 pub mod workers;

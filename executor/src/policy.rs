@@ -9,7 +9,7 @@ use plans::{HostName, Node, Placement, Plan, Runtime, SshDestination};
 
 use crate::{
     config::{Allow, Config},
-    runtimes,
+    runtimes, word_limits,
 };
 
 /// Returns every reason why the plan is refused, in plan order; none: it may run. Only nodes that
@@ -27,9 +27,8 @@ pub fn objections(plan: &Plan, config: &Config, selected: impl Fn(usize) -> bool
     }
     for (position, node) in plan.nodes().iter().enumerate() {
         if selected(position) {
-            found.extend(
-                of_node(node, config).into_iter().map(|why| format!("`{}`: {why}", node.id)),
-            );
+            let why = of_node(node, config).into_iter().chain(word_limits::objections(node));
+            found.extend(why.map(|why| format!("`{}`: {why}", node.id)));
         }
     }
     found

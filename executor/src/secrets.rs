@@ -7,6 +7,7 @@ use plans::{EnvName, Node};
 use crate::{
     config::{Config, SecretSource},
     placements::Secret,
+    word_limits,
 };
 
 /// The values, by name.
@@ -46,9 +47,12 @@ pub fn look_up<'a>(
             Ok(value) if value.contains('\0') => {
                 missing.push(format!("`{name}`: it holds a NUL byte, which no variable can"));
             }
-            Ok(value) => {
-                values.insert(name.clone(), Secret::new(value));
-            }
+            Ok(value) => match word_limits::variable(name.as_str(), &value) {
+                Some(why) => missing.push(why),
+                None => {
+                    values.insert(name.clone(), Secret::new(value));
+                }
+            },
             Err(why) => missing.push(format!("`{name}`: {why}")),
         }
     }

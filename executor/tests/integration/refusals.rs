@@ -49,6 +49,81 @@ fn an_edited_plan_is_refused() {
     refused(&world, &["apply", &path, "--expect-digest", "sha256:0"], 4, "expected was sha256:0");
 }
 
+/// The limit of a word; the plan's own copy of it is in `word_limits.rs`.
+const WORD: usize = 131_071;
+
+#[test]
+fn what_no_program_can_be_given_is_refused_before_the_start_wherever_it_would_run() {
+    let text = |length: usize| format!(": {}", "x".repeat(length - 2));
+    let fits = {
+        let world = World::new();
+        let mut node = sh("execute-a", &text(WORD), &[]);
+        node.spec.env.insert(EnvName::new("BIG").expect("a name"), "x".repeat(WORD - 4));
+        let plan = world.plan(vec![node]);
+        world.run(&["apply", &plan]).code(0).err
+    };
+    assert!(!fits.contains("bytes"), "{fits}");
+    for (placement, runtime) in
+        [(None, None), (Some(()), None), (None, Some(())), (Some(()), Some(()))]
+    {
+        let world = World::new();
+        let mut node = sh("execute-a", &text(WORD + 1), &[]);
+        node.spec.env.insert(EnvName::new("BIG").expect("a name"), "x".repeat(WORD - 3));
+        if placement.is_some() {
+            node.spec.placement = far();
+        }
+        if runtime.is_some() {
+            node.spec.runtime = crate::incus::incus("");
+        }
+        let plan = world.plan(vec![node]);
+        refused(
+            &world,
+            &["apply", &plan],
+            4,
+            "`execute-a`: its command has a word of 131072 bytes",
+        );
+        refused(&world, &["apply", &plan], 4, "`execute-a`: the variable `BIG` has 131072 bytes");
+        let told = world.run(&["doctor", &plan]);
+        assert!(told.out.contains("a word of 131072 bytes"), "{}{}", told.out, told.err);
+    }
+}
+
+#[test]
+fn variables_that_are_too_much_together_are_refused_and_so_is_a_long_secret() {
+    let world = World::new();
+    let mut node = sh("execute-a", "true", &[]);
+    for number in 0..17 {
+        let name = EnvName::new(format!("V{number}")).expect("a name");
+        node.spec.env.insert(name, "x".repeat(130_000));
+    }
+    let plan = world.plan(vec![node]);
+    refused(&world, &["apply", &plan], 4, "a program can be given 2097152");
+    let mut node = sh("execute-a", "true", &[]);
+    node.spec.secrets.insert(EnvName::new("TOKEN").expect("a name"));
+    let plan = world.plan(vec![node]);
+    let file = world.path().join("token");
+    std::fs::write(&file, "x".repeat(140_000)).expect("written");
+    let config = world.path().join("executor.toml");
+    let text = format!("version = 1\n[secrets]\nTOKEN = {{ file = \"{}\" }}\n", file.display());
+    std::fs::write(&config, text).expect("written");
+    let config = config.to_str().expect("UTF-8");
+    refused(
+        &world,
+        &["apply", &plan, "--config", config],
+        2,
+        "the variable `TOKEN` has 140006 bytes",
+    );
+}
+
+fn far() -> Placement {
+    Placement::RemoteSsh(SshHost {
+        host: plans::HostName::new("far").expect("a name"),
+        ssh: SshDestination::new("nowhere.invalid").expect("a destination"),
+        work_dir: plans::AbsolutePath::new("/var/tmp/x").expect("a path"),
+        max_jobs: 1,
+    })
+}
+
 #[test]
 fn a_scenario_is_shown_never_applied() {
     let world = World::new();

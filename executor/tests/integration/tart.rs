@@ -668,3 +668,26 @@ fn the_apple_target_of_the_worked_example_plans_and_runs_whole() {
     assert_eq!(mac.guests(), ["sequoia-base"]);
     assert_eq!(names(&mac.records()), [".lock"]);
 }
+
+#[test]
+fn a_guest_that_waits_for_the_place_of_another_run_holds_up_no_other_node() {
+    let Some(mac) = Mac::new() else { return };
+    // Both places that the machine has.
+    let holds = |id: &str| guest(id, "echo up; while :; do sleep 1; done", &[]);
+    let plan = mac.world.plan(vec![holds("execute-a"), holds("execute-b")]);
+    let mut first = mac.start(&["apply", &plan, "--jobs", "2"]);
+    until(|| mac.log("execute-a") == "up\n" && mac.log("execute-b") == "up\n");
+    let run = mac.world.runs().pop().expect("a run");
+    // One place in `--jobs`: the node that has to wait comes first, and lets the others have it.
+    let done = mac.world.path().join("done");
+    let plan = mac.world.plan(vec![
+        guest("execute-a-waits", "true", &[]),
+        sh("execute-b", "true", &[]),
+        sh("execute-c", &format!("touch {}", done.display()), &["execute-b"]),
+    ]);
+    let mut second = mac.start(&["apply", &plan, "--jobs", "1"]);
+    until(|| done.exists());
+    mac.run(&["cancel", run.file_name().expect("a name").to_str().expect("UTF-8")]);
+    assert_eq!(second.wait().expect("it ends").code(), Some(0));
+    first.wait().expect("it ends");
+}

@@ -116,15 +116,26 @@ impl Tart {
     fn wait_for_slot(context: &Context<'_>, name: &str) -> Result<bool, Fault> {
         let host = Host { machine: context.machine };
         context.enter(Phase::Turn);
-        loop {
+        let mut waits = false;
+        let taken = loop {
             if context.control.level() > Level::Run {
-                return Ok(false);
+                break Ok(false);
             }
-            if host.slot(name)?.is_ok() {
-                return Ok(true);
+            match host.slot(name) {
+                Ok(Ok(_)) => break Ok(true),
+                Ok(Err(_)) => {}
+                Err(fault) => break Err(fault),
+            }
+            if !waits {
+                waits = true;
+                context.observer.waits();
             }
             let _ = context.control.wait(Level::Run, Duration::from_secs(1));
+        };
+        if waits {
+            context.observer.returns();
         }
+        taken
     }
 
     /// Runs the guest and waits until commands run in it; `false`: it is not wanted any more.
