@@ -253,13 +253,49 @@ fn no_job_keys(file: &LaneFile, context: &mut Context<'_>) {
 }
 
 fn lane_filter(file: &LaneFile, under: Option<&str>, context: &mut Context<'_>) -> PathFilter {
+    says_something(file, context);
     let paths = file.paths.as_deref().map(|paths| context.globs(paths, under));
     // A lane with `inputs` has paths, even before they are derived.
     let paths = paths.or_else(|| file.inputs.as_ref().map(|_| Vec::new()));
+    // `exclude` or `statuses` alone is about every path: everything but. Of the whole tree, whatever
+    // `under` says: a lane with no key at all runs for any change, and this takes away only what
+    // it names.
+    let narrows = || first_span(file.exclude.as_deref()).or(first_span(file.statuses.as_deref()));
+    let paths = paths.or_else(|| {
+        let everything = At { value: EVERYTHING.to_owned(), span: narrows()? };
+        Some(context.globs(&[everything], None))
+    });
     let exclude = context.globs(file.exclude.as_deref().unwrap_or_default(), under);
     let statuses = file.statuses.as_ref();
     let statuses = statuses.map(|list| list.iter().map(|status| status.value.0).collect());
     PathFilter { paths, exclude, statuses }
+}
+
+/// Refuses keys of a filter that would count nothing, whatever changes.
+fn says_something(file: &LaneFile, context: &mut Context<'_>) {
+    let id = shorten(&file.id);
+    if file.statuses.as_ref().is_some_and(Vec::is_empty) {
+        let message = format!("`statuses` of the lane `{id}` is empty, so no change would count");
+        context.report(
+            Diagnostic::error(&codes::BAD_VALUE, file.id.span, message)
+                .help("name the kinds of change that count, or take the key out: every kind"),
+        );
+    }
+    if file.inputs.is_some() && inputs(file).is_empty() && file.paths.is_none() {
+        let message =
+            format!("`inputs` of the lane `{id}` names no package, so nothing would count");
+        context.report(
+            Diagnostic::error(&codes::BAD_VALUE, file.id.span, message)
+                .help("name the packages, or take the key out: the lane then always runs"),
+        );
+    }
+}
+
+/// The glob that every path matches.
+const EVERYTHING: &str = "**";
+
+fn first_span<T>(list: Option<&[At<T>]>) -> Option<Span> {
+    list?.first().map(|item| item.span)
 }
 
 fn inputs(file: &LaneFile) -> Inputs {

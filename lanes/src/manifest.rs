@@ -79,14 +79,15 @@ tables! {
         pub command: Option<At<CommandFile>>,
         /// The same work as people start it by hand; only shown.
         pub entrypoint: Option<At<String>>,
-        /// Globs: the lane is selected when a changed path matches one of these. Absent: always
-        /// selected.
+        /// Globs: the lane is selected when a changed path matches one of these. Absent: every
+        /// path, where `exclude` or `statuses` is there; otherwise the lane is always selected.
         #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub paths: Option<Vec<At<String>>>,
-        /// Globs of paths that do not count, whatever `paths` says.
+        /// Globs of paths that do not count, whatever `paths` says. Without `paths`: every other path
+        /// does.
         #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub exclude: Option<Vec<At<String>>>,
-        /// Only changes of these kinds count. Absent: every kind.
+        /// Only changes of these kinds count. Absent: every kind. Without `paths`: of any path.
         pub statuses: Option<Vec<At<StatusWord>>>,
         /// Packages whose directories, and those of their workspace dependencies, count as paths.
         pub inputs: Option<InputsFile>,

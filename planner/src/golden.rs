@@ -137,7 +137,7 @@ fn scenario(catalog: &Catalog, index: LaneIndex, examples: &Examples<'_>) -> Gen
         let Some(narrower) = catalog.job_filter(index, job) else { continue };
         for used in narrower.paths.iter().flatten() {
             // A glob of a job that is of no use in this lane is another lane's business.
-            changes.extend(examples.path(used, &[&lane.filter, narrower]));
+            changes.extend(examples.path(used, &[&lane.filter, &narrower]));
         }
     }
     // Of the kinds that a lane counts, any shows that its globs are right.

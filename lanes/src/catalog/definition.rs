@@ -25,7 +25,7 @@ impl Catalog {
                 prepares: prepares.collect(),
                 host_setup: job.host_setup.map(|setup| &self[setup].spec),
                 lane_filter: of_lane.clone(),
-                job_filter: self.job_filter(lane, index).map(|filter| self.filter_text(filter)),
+                job_filter: self.job_filter(lane, index).map(|it| self.filter_text(&it)),
             };
             (&job.id, definition)
         })

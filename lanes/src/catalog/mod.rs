@@ -8,6 +8,7 @@ mod owners;
 mod packages;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     ops::Index,
     sync::{Arc, OnceLock},
@@ -385,14 +386,21 @@ impl Catalog {
     }
 
     /// Returns the filter that narrows a lane's filter for one of its jobs: the job's own, else
-    /// that of the lane's target; nothing: the job runs whenever the lane does.
+    /// that of the lane's target; nothing: the job runs whenever the lane does. A job with
+    /// `exclude` and no `paths` takes that from what its target counts.
     #[must_use]
-    pub fn job_filter(&self, lane: LaneIndex, job: JobIndex) -> Option<&PathFilter> {
-        let of_target = || match self[lane].work {
+    pub fn job_filter(&self, lane: LaneIndex, job: JobIndex) -> Option<Cow<'_, PathFilter>> {
+        let of_target = match self[lane].work {
             Work::Target(target) => self[target].filter.as_ref(),
             Work::Command(_) => None,
         };
-        self[job].filter.as_ref().or_else(of_target)
+        match (&self[job].filter, of_target) {
+            (Some(own @ PathFilter { paths: None, .. }), Some(of_target)) => {
+                let exclude = [of_target.exclude.as_slice(), &own.exclude].concat();
+                Some(Cow::Owned(PathFilter { exclude, ..of_target.clone() }))
+            }
+            (own, of_target) => own.as_ref().or(of_target).map(Cow::Borrowed),
+        }
     }
 
     /// Returns what the manifest says beside its lanes.

@@ -3,7 +3,7 @@
 //! Which packages there are and where their dependencies lead is the planner's business: nothing
 //! here knows a package manager.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Catalog, LaneIndex};
 use crate::source::Span;
@@ -77,6 +77,18 @@ pub struct Derived {
     pub locks: Vec<LockUse>,
     /// Entries of shared manifests that the lane's packages take something from, by file and name.
     pub entries: BTreeMap<(String, String), SharedEntry>,
+    /// Files beside those locks that say for a whole workspace what its packages are.
+    pub roots: BTreeSet<String>,
+}
+
+impl Derived {
+    /// Returns the files that the lane follows by what is in them, not by a glob; some may not be
+    /// there.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let locks = self.locks.iter().map(|used| used.path.as_str());
+        let entries = self.entries.keys().map(|(file, _)| file.as_str());
+        locks.chain(entries).chain(self.roots.iter().map(String::as_str))
+    }
 }
 
 /// A package of a lane in the lock file that governs it.
@@ -108,6 +120,11 @@ impl Catalog {
         if let Err(at) = locks.binary_search(&used) {
             locks.insert(at, used);
         }
+    }
+
+    /// Notes a file that says for a whole workspace what its packages are.
+    pub fn add_root(&mut self, lane: LaneIndex, path: String) {
+        self.lanes[lane.position()].derived.roots.insert(path);
     }
 
     /// Notes that an entry of a shared manifest selects a lane; the first chain to it stays.

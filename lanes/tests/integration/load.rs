@@ -215,11 +215,64 @@ fn a_job_narrows_by_its_own_paths_else_by_its_targets() {
     let lane = catalog.lane("unit").expect("there");
     let filter = |job: &str| {
         let job = catalog.job(job).expect("there");
-        catalog.filter_text(catalog.job_filter(lane, job).expect("a filter"))
+        catalog.filter_text(&catalog.job_filter(lane, job).expect("a filter"))
     };
     assert!(filter("unit-tests").paths.expect("paths").contains("src/**"));
     assert!(filter("doc-tests").paths.expect("paths").contains("docs/**"));
     assert!(filter("doc-tests").exclude.contains("docs/drafts/**"));
+}
+
+#[test]
+fn exclude_without_paths_takes_from_what_counts_otherwise() {
+    // A lane: of every path; a job: of what its target counts.
+    let catalog = UNIT.replace("paths = [\"docs/**\"]\n", "");
+    let catalog = pair(
+        "version = 1\n[[branch.lanes]]\nid = \"unit\"\ntarget = \"unit\"\nexclude = [\"*.md\"]\n\
+         [[branch.lanes]]\nid = \"new\"\ntarget = \"unit\"\nstatuses = [\"added\"]\n\
+         [[branch.lanes]]\nid = \"all\"\ntarget = \"unit\"\nexclude = []\n",
+        &catalog,
+    );
+    let paths = |lane: &str| {
+        let lane = catalog.lane(lane).expect("there");
+        catalog.filter_text(&catalog[lane].filter).paths.map(|it| it.into_iter().collect())
+    };
+    assert_eq!(paths("unit"), Some(vec!["**"]));
+    assert_eq!(paths("new"), Some(vec!["**"]));
+    assert_eq!(paths("all"), None);
+    let (lane, job) = (catalog.lane("unit").expect("there"), catalog.job("doc-tests"));
+    let filter = catalog.job_filter(lane, job.expect("there")).expect("a filter");
+    let filter = catalog.filter_text(&filter);
+    assert!(filter.paths.expect("paths").contains("src/**"));
+    assert!(filter.exclude.contains("docs/drafts/**"));
+}
+
+#[test]
+fn a_filter_that_would_count_nothing_is_refused() {
+    for (filter, words) in [
+        ("statuses = []", "`statuses` of the lane `a` is empty"),
+        ("paths = [\"**\"]\nstatuses = []", "`statuses` of the lane `a` is empty"),
+        ("inputs = {}", "`inputs` of the lane `a` names no package"),
+        ("inputs = { cargo = [], npm = [] }", "`inputs` of the lane `a` names no package"),
+    ] {
+        let manifest =
+            format!("version = 1\n[[branch.lanes]]\nid = \"a\"\ncommand = [\"true\"]\n{filter}\n");
+        refused(&manifest, "version = 1\n", &codes::BAD_VALUE, words);
+    }
+}
+
+#[test]
+fn everything_but_is_of_the_whole_tree_in_an_included_file_too() {
+    let catalog = load([
+        ("ci/forge-lanes.toml", "version = 1\ninclude = [\"projects/*/lanes.toml\"]\n"),
+        (
+            "projects/a/lanes.toml",
+            "under = \"projects/a\"\n[[branch.lanes]]\nid = \"a\"\ncommand = [\"make\"]\n\
+             exclude = [\"docs/**\"]\n",
+        ),
+    ]);
+    let filter = catalog.filter_text(&catalog[catalog.lane("a").expect("there")].filter);
+    assert!(filter.paths.expect("paths").contains("**"));
+    assert!(filter.exclude.contains("projects/a/docs/**"));
 }
 
 #[test]

@@ -220,7 +220,11 @@ impl Draft {
                 let packages: Vec<String> = packages.iter().map(|name| quoted(name)).collect();
                 out.line(&format!("inputs = {{ {kind} = [{}] }}", packages.join(", ")));
             }
-            if let Some(paths) = &lane.paths {
+            // Everything but: `exclude` and `statuses` alone are about every path.
+            let narrows = !lane.exclude.is_empty() || !lane.statuses.is_empty();
+            let everything_but = narrows && lane.inputs.is_none();
+            if let Some(paths) = lane.paths.as_ref().filter(|it| !everything_but || **it != ["**"])
+            {
                 out.list("paths", paths);
             }
             if !lane.exclude.is_empty() {

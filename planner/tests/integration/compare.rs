@@ -127,6 +127,11 @@ fn a_drifted_golden_says_which_lane_job_or_glob_changed() {
         (
             "target = \"docs\"\npaths = [\"docs/**\", \"*.md\"]",
             "target = \"docs\"",
+            &["lane-rust: the glob `**` of the lane `docs` matches `Cargo.toml`"],
+        ),
+        (
+            "target = \"docs\"\npaths = [\"docs/**\", \"*.md\"]\nexclude = [\"docs/drafts/**\"]",
+            "target = \"docs\"",
             &[
                 "lane-docs: the lane `docs` has no `paths` any more: it always runs",
                 "lane-rust: the lane `docs` has no `paths` any more: it always runs",

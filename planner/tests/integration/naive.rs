@@ -92,6 +92,13 @@ fn any(globs: &[String], change: &Change) -> bool {
 }
 
 impl Filter {
+    /// Globs: of `paths`, or, where something is taken from every path, `**`; nothing: the lane
+    /// always runs.
+    fn globs(&self) -> Option<Vec<String>> {
+        let everything_but = !self.exclude.is_empty() || self.statuses.is_some();
+        self.paths.clone().or_else(|| everything_but.then(|| vec!["**".to_owned()]))
+    }
+
     fn not_taken_away(&self, change: &Change) -> bool {
         !any(&self.exclude, change)
     }
@@ -108,8 +115,8 @@ impl Model {
     pub(crate) fn uncovered(&self, changes: &[Change]) -> BTreeSet<Vec<u8>> {
         let covered = |change: &Change| {
             self.lanes.iter().any(|lane| {
-                let paths = lane.filter.paths.as_deref().unwrap_or_default();
-                any(paths, change) && lane.filter.not_taken_away(change)
+                any(&lane.filter.globs().unwrap_or_default(), change)
+                    && lane.filter.not_taken_away(change)
             }) || any(&self.ignore, change)
                 || any(&self.run_all, change)
                 || matches!(change.path.as_bytes(), b"ci/forge-lanes.toml" | b"ci/catalog.toml")
@@ -132,12 +139,12 @@ impl Model {
             .enumerate()
             .map(|(at, lane)| {
                 let mut expected = Expected {
-                    always: lane.filter.paths.is_none(),
+                    always: lane.filter.globs().is_none(),
                     run_all: run_all.clone(),
                     unmatched: if self.unmatched_select_all { uncovered } else { 0 },
                     ..Expected::default()
                 };
-                for glob in lane.filter.paths.iter().flatten() {
+                for glob in lane.filter.globs().iter().flatten() {
                     let counted: Vec<Vec<u8>> = changes
                         .iter()
                         .filter(|change| hits(glob, change) && lane.filter.counts(change))
@@ -161,11 +168,14 @@ impl Model {
         let Some(at) = self.lanes[lane].target else { return [format!("lane-{lane}")].into() };
         let target = &self.targets[at];
         let runs = |job: &Job| {
-            let narrowed = job.filter.as_ref().or(target.filter.as_ref());
+            // A job with `paths` is for itself; one with `exclude` alone takes from its target's.
+            let alone = job.filter.as_ref().is_some_and(|own| own.paths.is_some());
+            let of_target = target.filter.as_ref().filter(|_| !alone);
+            let narrowed = [job.filter.as_ref(), of_target].into_iter().flatten();
+            let counts = |change: &Change| narrowed.clone().all(|it| it.counts(change));
             everything
-                || narrowed.is_none_or(|narrowed| {
-                    changes.iter().any(|change| filter.counts(change) && narrowed.counts(change))
-                })
+                || (narrowed.clone().next().is_none()
+                    || changes.iter().any(|change| filter.counts(change) && counts(change)))
         };
         let jobs = target.jobs.iter().enumerate().filter(|(_, job)| runs(job));
         jobs.map(|(job, _)| job_id(at, job)).collect()

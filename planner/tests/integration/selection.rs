@@ -79,7 +79,7 @@ fn filter() -> impl Strategy<Value = Filter> {
     let statuses =
         prop::collection::btree_set(prop::sample::select(ChangeStatus::ALL.to_vec()), 1..4);
     (
-        prop::option::weighted(0.9, prop::collection::vec(glob(), 1..4)),
+        prop::option::weighted(0.8, prop::collection::vec(glob(), 1..4)),
         globs(1),
         prop::option::weighted(0.2, statuses.prop_map(|kinds| kinds.into_iter().collect())),
     )

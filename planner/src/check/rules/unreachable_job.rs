@@ -36,7 +36,7 @@ fn find(view: &View<'_>) -> Vec<Found> {
         let of_lane = view.filter_of(lane);
         // A lane that nothing selects is told by itself.
         view.first_counted(of_lane, None).is_none()
-            || view.first_counted(&View::filter(of_job), Some(of_lane)).is_some()
+            || view.first_counted(&View::filter(&of_job), Some(of_lane)).is_some()
     };
     lanes_of
         .iter()
