@@ -25,11 +25,13 @@ const LISTED: usize = 20;
 pub fn human(findings: &Findings, style: Style, everything: bool) -> String {
     let mut out = String::new();
     let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut files: BTreeMap<&str, Vec<(&RepoPath, LintLevel, &'static Code)>> = BTreeMap::new();
+    let mut files: BTreeMap<&str, Vec<OfFile<'_>>> = BTreeMap::new();
     for finding in findings.iter() {
         let code = finding.diagnostic.code;
         if let Place::File(path) = &finding.place {
-            files.entry(code.name).or_default().push((path, finding.level, code));
+            let message = finding.diagnostic.message.as_str();
+            let of_file = OfFile { path, message, level: finding.level, code };
+            files.entry(code.name).or_default().push(of_file);
             continue;
         }
         let count = shown.entry(code.name).or_default();
@@ -66,28 +68,37 @@ pub fn human(findings: &Findings, style: Style, everything: bool) -> String {
     out
 }
 
-fn list(
-    out: &mut String,
-    code: &str,
-    paths: &[(&RepoPath, LintLevel, &'static Code)],
-    style: Style,
-    everything: bool,
-) {
-    let Some((_, level, known)) = paths.first() else { return };
+/// A finding that is about a file, with no place in the definitions.
+struct OfFile<'a> {
+    path: &'a RepoPath,
+    message: &'a str,
+    level: LintLevel,
+    code: &'static Code,
+}
+
+fn list(out: &mut String, code: &str, files: &[OfFile<'_>], style: Style, everything: bool) {
+    let Some(OfFile { level, code: known, .. }) = files.first() else { return };
     let (word, colour) = if *level == LintLevel::Deny { ("error", 31) } else { ("warning", 33) };
     let title = format!("{word}[{code}]");
     let title = if style.colour { format!("\x1b[1;{colour}m{title}\x1b[0m") } else { title };
-    let count = match paths.len() {
+    let count = match files.len() {
         1 => "1 file".to_owned(),
         count => format!("{count} files"),
     };
-    let _ = writeln!(out, "{title}: {count} that nothing covers");
+    // There may be thousands of these, and each message is the same but for the name.
+    let names_only = known.name == rules::UNCOVERED_FILE;
+    let what = if names_only { " that nothing covers" } else { "" };
+    let _ = writeln!(out, "{title}: {count}{what}");
     let limit = if everything { usize::MAX } else { LISTED };
-    for (path, ..) in paths.iter().take(limit) {
-        let _ = writeln!(out, "  {path}");
+    for file in files.iter().take(limit) {
+        if names_only {
+            let _ = writeln!(out, "  {}", file.path);
+        } else {
+            let _ = writeln!(out, "  {}", file.message);
+        }
     }
-    if paths.len() > limit {
-        let _ = writeln!(out, "  … and {} more; `--verbose` lists them", paths.len() - limit);
+    if files.len() > limit {
+        let _ = writeln!(out, "  … and {} more; `--verbose` lists them", files.len() - limit);
     }
     let _ = writeln!(out, "  = help: {}\n", known.remedy.trim_end_matches('.'));
 }

@@ -4,11 +4,14 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use lanes::{FileError, Files, LintLevel, Style, glob::Glob};
 use planner::{
+    PlanningError, Request, Situation,
     check::{self, Findings, github::github, human, json::json, rules, sarif::sarif},
     packages::{self, ManifestTree, PackagesError},
     planned_tree::Tracked,
 };
 use plans::RepoPath;
+
+use crate::sandbox::Sandbox;
 
 /// A tree in memory.
 #[derive(Default, Clone)]
@@ -79,13 +82,18 @@ fn fixtures() -> &'static Path {
 }
 
 #[track_caller]
-fn fixture(code: &str) -> Findings {
+fn fixture_text(code: &str) -> String {
     let file = fixtures().join(format!("{code}.txt"));
-    let text = fs::read_to_string(&file).unwrap_or_else(|_| panic!("`{code}` has no bad tree"));
-    Tree::read(&text).check()
+    fs::read_to_string(&file).unwrap_or_else(|_| panic!("`{code}` has no bad tree"))
 }
 
-/// Told while lanes' `inputs` are resolved, from a planned tree: `packages.rs` shows them.
+#[track_caller]
+fn fixture(code: &str) -> Findings {
+    let tree = Tree::read(&fixture_text(code));
+    if OF_PACKAGES.contains(&code) { in_repository(&tree) } else { tree.check() }
+}
+
+/// Told while lanes' `inputs` are resolved, which takes a planned tree.
 const OF_PACKAGES: [&str; 4] = [
     packages::UNKNOWN_PACKAGE.name,
     "bad_package_manifest",
@@ -96,7 +104,47 @@ const OF_PACKAGES: [&str; 4] = [
 /// The codes that this crate adds to those of `lanes`, which have bad files there.
 fn own_codes() -> Vec<&'static str> {
     let all = rules::codes().into_iter().map(|(code, _)| code.name);
-    all.filter(|name| lanes::codes::find(name).is_none() && !OF_PACKAGES.contains(name)).collect()
+    all.filter(|name| lanes::codes::find(name).is_none()).collect()
+}
+
+/// Checks a tree as the program does, committed.
+#[track_caller]
+fn in_repository(tree: &Tree) -> Findings {
+    let sandbox = Sandbox::new();
+    for (path, text) in &tree.0 {
+        sandbox.write(path, text);
+    }
+    sandbox.commit("a tree");
+    let request = Request { dir: sandbox.root(), ..Request::default() };
+    let situation = Situation::open(&request).expect("a repository");
+    let tree = situation.planned_tree();
+    let mut problems = Vec::new();
+    let definitions = match situation.definitions(&request.definitions) {
+        Ok((catalog, inputs)) => {
+            problems = inputs.problems;
+            Ok(catalog)
+        }
+        Err(PlanningError::Definitions(found)) => Err(found),
+        Err(error) => panic!("{error}"),
+    };
+    let files = tree.tracked().expect("a tree");
+    let packages = packages::all(&tree, &[]).expect("a tree");
+    check::check(definitions, Ok(None), &files, &packages, &problems)
+        .unwrap_or_else(|found| panic!("the files are there:\n{found}"))
+}
+
+#[test]
+fn a_manifest_that_ignore_manifests_names_is_no_manifest() {
+    for (code, broken) in
+        [("stray_manifest", "templates/new/Cargo.toml"), ("bad_package_manifest", "lib/Cargo.toml")]
+    {
+        let mut tree = Tree::read(&fixture_text(code));
+        assert_eq!(codes_of(&in_repository(&tree)), [code]);
+        let manifest = tree.0.get_mut("ci/forge-lanes.toml").expect("the manifest");
+        *manifest = format!("ignore_manifests = [\"{broken}\"]\n{manifest}");
+        let found = in_repository(&tree);
+        assert!(!codes_of(&found).contains(&code), "{}", human::human(&found, Style::PLAIN, false));
+    }
 }
 
 fn codes_of(findings: &Findings) -> Vec<&'static str> {

@@ -52,6 +52,9 @@ impl Rule {
     }
 }
 
+/// The rule whose findings may be as many as there are files.
+pub(super) const UNCOVERED_FILE: &str = uncovered_file::RULE.code.name;
+
 /// Every rule, sorted by code.
 pub static ALL: &[&Rule] = &[
     &bad_package_manifest::RULE,
