@@ -3,21 +3,51 @@
 //! Features are not looked at: a dependency that is locked counts, whatever switches it on. Format:
 //! <https://doc.rust-lang.org/cargo/guide/cargo-toml-vs-cargo-lock.html> and Cargo's `encode.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use toml::Value;
 
 use crate::packages::lock::{Entry, Lock};
 
-#[derive(Deserialize)]
+#[derive(Default)]
 struct File {
-    #[serde(default)]
     package: Vec<Locked>,
-    #[serde(default)]
     metadata: BTreeMap<String, Value>,
-    #[serde(flatten)]
     rest: BTreeMap<String, Value>,
+}
+
+/// By hand: with `flatten`, every entry would be kept in a form between first.
+impl<'de> Deserialize<'de> for File {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = File;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a lock file")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<File, A::Error> {
+                let mut file = File::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "package" => file.package = map.next_value()?,
+                        "metadata" => file.metadata = map.next_value()?,
+                        _ => drop(file.rest.insert(key, map.next_value()?)),
+                    }
+                }
+                Ok(file)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 #[derive(Deserialize)]

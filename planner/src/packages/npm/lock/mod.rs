@@ -16,6 +16,7 @@
 mod bun;
 mod located;
 mod npm;
+mod plain;
 mod pnpm;
 #[cfg(test)]
 mod tests;
@@ -88,6 +89,11 @@ pub(super) fn canonical(value: &Value) -> String {
 
 /// Reads YAML with one document, which holds a table, as the values that JSON has.
 pub(super) fn yaml(text: &str) -> Result<Value, String> {
+    plain::read(text).map_or_else(|| whole_yaml(text), Ok)
+}
+
+/// The same, whatever of YAML is in it.
+fn whole_yaml(text: &str) -> Result<Value, String> {
     let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
     match documents.into_iter().next() {
         None => Ok(Value::Null),

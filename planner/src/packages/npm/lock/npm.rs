@@ -4,9 +4,16 @@
 //! repeats it for older readers. What a name means at a place is found as node finds it: in the
 //! nearest `node_modules` on the way up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
-use serde_json::Value;
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
 
 use super::{ROOT_TOOLS, canonical, located, located::Located, table};
 use crate::packages::Lock;
@@ -30,7 +37,12 @@ const PASSED_OVER: [&str; 12] = [
 ];
 
 pub(super) fn read(text: &str) -> Result<Lock, String> {
-    let file: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut document = serde_json::Deserializer::from_str(text);
+    let file = Part::File.deserialize(&mut document).and_then(|file| {
+        document.end()?;
+        Ok(file)
+    });
+    let file = file.map_err(|error| error.to_string())?;
     let version = file.get("lockfileVersion").and_then(Value::as_u64);
     let Some(packages) = file.get("packages").and_then(Value::as_object) else {
         return Err(match version {
@@ -122,6 +134,67 @@ pub(super) fn read(text: &str) -> Result<Lock, String> {
         }
     }
     Ok(lock)
+}
+
+/// A table of the file. What is looked at nowhere is passed over while the text is read.
+#[derive(Clone, Copy)]
+enum Part {
+    File,
+    Packages,
+    Package,
+}
+
+impl Part {
+    fn is_passed_over(self, key: &str) -> bool {
+        match self {
+            Self::File => matches!(key, "dependencies" | "requires"),
+            Self::Packages => false,
+            Self::Package => matches!(
+                key,
+                "dev"
+                    | "devOptional"
+                    | "peer"
+                    | "extraneous"
+                    | "funding"
+                    | "license"
+                    | "deprecated"
+                    | "engines"
+            ),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Part {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Part {
+    type Value = Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut values = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let value = match self {
+                _ if self.is_passed_over(&key) => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                Self::File if key == "packages" => map.next_value_seed(Self::Packages)?,
+                Self::Packages => map.next_value_seed(Self::Package)?,
+                Self::File | Self::Package => map.next_value()?,
+            };
+            values.insert(key, value);
+        }
+        Ok(Value::Object(values))
+    }
 }
 
 /// Whether a field lists what is depended on; what it leads to is compared instead.

@@ -6,7 +6,7 @@ use crate::packages::lock::{Affected, Comparison};
 /// One workspace, locked by each manager itself: `web` needs `ui`, `debug` 4.3.4 (and by it `ms`
 /// 2.1.2) and `once` (`wrappy`); `ui` needs `ms` 2.1.3; `docs` needs `inherits` by another name;
 /// the root has `wrappy` for its own.
-const FILES: [(&str, &str); 5] = [
+pub(super) const FILES: [(&str, &str); 5] = [
     ("package-lock.json", include_str!("fixtures/npm/package-lock.json")),
     ("pnpm-lock.yaml", include_str!("fixtures/pnpm/pnpm-lock.yaml")),
     ("yarn.lock", include_str!("fixtures/yarn/yarn.lock")),
