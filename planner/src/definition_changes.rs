@@ -59,7 +59,9 @@ impl DefinitionChanges {
             changed::unknown_locks(&mut found, catalog, &changed.changes);
         }
         for &tree in &changed.base_trees {
-            changed::locks(&mut found, situation, catalog, tree, &changed.changes)?;
+            let before = situation.tree(tree).expect("a base comes from a repository");
+            let after = situation.planned_tree();
+            changed::locks(&mut found, &before, &after, catalog, &changed.changes)?;
         }
         if !touches(&request.definitions, inputs, &changed.changes) {
             return Ok(found);

@@ -4,12 +4,16 @@
 //! path instead of the first ones.
 
 mod base;
+mod followed;
 
 use lanes::{Catalog, GlobUse, JobIndex, LaneIndex, LaneTrigger, PathFilter, UnmatchedPaths};
 use plans::{Change, Reason, RepoPath, Since};
 use serde::Serialize;
 
-pub use self::base::{BaseAnswer, ErrorAnswer, EventAnswer, StepAnswer, explain_base};
+pub use self::{
+    base::{BaseAnswer, ErrorAnswer, EventAnswer, StepAnswer, explain_base},
+    followed::FollowedBy,
+};
 use crate::{Decision, matches::Matches, render::words, select::narrowed};
 
 /// What a change of one path does.
@@ -17,7 +21,8 @@ use crate::{Decision, matches::Matches, render::words, select::narrowed};
 pub struct PathAnswer {
     /// The path.
     pub path: RepoPath,
-    /// Whether a lane, `ignore` or `run_all` covers it, or it is a definition itself.
+    /// Whether a lane, `ignore` or `run_all` covers it, it is a definition itself, or a lane follows
+    /// what is in it.
     pub covered: bool,
     /// The globs of `ignore` that match.
     pub ignored_by: Vec<String>,
@@ -30,6 +35,9 @@ pub struct PathAnswer {
     pub unmatched_runs_all: bool,
     /// The lanes of which a glob matches, and the branch lanes without `paths`, in manifest order.
     pub lanes: Vec<PathInLane>,
+    /// The lanes that run when what they take from it differs, in manifest order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub followed_by: Vec<FollowedBy>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
@@ -109,7 +117,9 @@ pub fn explain_paths(catalog: &Catalog, changes: &[Change]) -> Vec<PathAnswer> {
                     jobs,
                 });
             }
+            let followed_by = followed::by_lanes(catalog, &change.path);
             let covered = definition
+                || !followed_by.is_empty()
                 || !ignored_by.is_empty()
                 || !run_all_by.is_empty()
                 || lanes.iter().any(|lane| !lane.always && lane.excluded_by.is_none());
@@ -124,6 +134,7 @@ pub fn explain_paths(catalog: &Catalog, changes: &[Change]) -> Vec<PathAnswer> {
                 definition,
                 unmatched_runs_all,
                 lanes,
+                followed_by,
             }
         })
         .collect()
@@ -163,6 +174,7 @@ impl PathAnswer {
                 lines.push(format!("    jobs: {}", lane.jobs.join(", ")));
             }
         }
+        lines.extend(self.followed_by.iter().flat_map(FollowedBy::lines));
         for glob in &self.ignored_by {
             lines.push(format!("  known, runs nothing: `ignore` has `{glob}`"));
         }

@@ -411,14 +411,15 @@ impl Search<'_> {
         let by_lane = self.definition_changes(tree, &run.definition)?;
         let mut differing = DefinitionChanges { by_lane };
         // Manifests of packages are no files of the definitions, and what they say may differ.
-        let follows = self.catalog.lanes().iter().any(|lane| !lane.inputs.is_empty());
-        if follows && run.definition == self.definition {
+        if follows_packages(self.catalog) && run.definition == self.definition {
             match definitions_of(self.situation, self.request, tree)? {
                 Ok((then, _)) => differing.compare(&then, self.catalog),
                 Err(why) => differing.everything(self.catalog, &why),
             }
         }
-        changed::locks(&mut differing, self.situation, self.catalog, tree, &changes)?;
+        let before = self.situation.tree(tree).expect("a pass is of a repository");
+        let after = self.situation.planned_tree();
+        changed::locks(&mut differing, &before, &after, self.catalog, &changes)?;
         let definition_changes = differing.by_lane;
         self.found.commits.push(PassedCommit {
             since: Since { commit: Some(commit.into()), passed: true },
@@ -443,8 +444,11 @@ impl Search<'_> {
             return Ok(known.clone());
         }
         let mut changes = DefinitionChanges::default();
+        // The same definitions derive something else from another tree's packages.
+        let mut follows = follows_packages(self.catalog);
         match definitions_of(self.situation, self.request, tree)? {
             Ok((then, inputs)) if definition_digest(&inputs.ids) == definition => {
+                follows |= follows_packages(&then);
                 changes.compare(&then, self.catalog);
             }
             Ok(_) => {
@@ -453,7 +457,14 @@ impl Search<'_> {
             }
             Err(why) => changes.everything(self.catalog, &why),
         }
-        self.definitions.insert(definition.to_owned(), changes.by_lane.clone());
+        if !follows {
+            self.definitions.insert(definition.to_owned(), changes.by_lane.clone());
+        }
         Ok(changes.by_lane)
     }
+}
+
+/// Whether a lane names packages, of which the definitions say nothing more than the name.
+fn follows_packages(catalog: &Catalog) -> bool {
+    catalog.lanes().iter().any(|lane| !lane.inputs.is_empty())
 }

@@ -209,14 +209,16 @@ pub(crate) fn is_of(catalog: &Catalog, trigger: Trigger, lane: LaneIndex) -> boo
     }
 }
 
-/// Which globs cover a path, asked once for every change set. Lanes of every trigger count; only a
-/// glob covers, and an excluded path is not covered by the lane that excludes it.
+/// What covers a path, asked once for every change set. Lanes of every trigger count. A glob covers,
+/// though an excluded path is not covered by the lane that excludes it; so does a lane that follows
+/// the file by what is in it.
 struct Coverage<'a> {
     /// By glob: whether whatever it matches is covered.
     whole: Vec<bool>,
     /// Globs that cover only what a filter does not exclude.
     partial: Vec<(&'a PathFilter, GlobId)>,
-    definitions: BTreeSet<&'a [u8]>,
+    /// Definitions, lock files and shared manifests: what is in them decides.
+    by_content: BTreeSet<&'a [u8]>,
 }
 
 impl<'a> Coverage<'a> {
@@ -236,8 +238,10 @@ impl<'a> Coverage<'a> {
         for used in rules.ignore.iter().chain(&rules.run_all) {
             whole[used.glob.position()] = true;
         }
-        let definitions = catalog.files().iter().map(String::as_bytes).collect();
-        Self { whole, partial, definitions }
+        let definitions = catalog.files().iter().map(String::as_bytes);
+        let followed = catalog.lanes().iter().flat_map(|lane| lane.derived.files());
+        let by_content = definitions.chain(followed.map(str::as_bytes)).collect();
+        Self { whole, partial, by_content }
     }
 
     /// Positions of the changed paths that nothing covers.
@@ -255,7 +259,7 @@ impl<'a> Coverage<'a> {
         (0u32..)
             .zip(matches.changes())
             .filter(|(at, change)| {
-                !covered[*at as usize] && !self.definitions.contains(change.path.as_bytes())
+                !covered[*at as usize] && !self.by_content.contains(change.path.as_bytes())
             })
             .map(|(at, _)| at)
             .collect()
@@ -442,7 +446,7 @@ pub(crate) fn narrowed(
             None => true,
             Some(of_job) => {
                 let of_lane = of_lane.get_or_insert_with(|| matches.all_counted(filter));
-                matches.any_counts(of_job, of_lane)
+                matches.any_counts(&of_job, of_lane)
             }
         };
         if counts {

@@ -84,6 +84,7 @@ fn lane(lane: &LaneRuns) -> Value {
                 Why::Glob(glob) => ("paths", Some(glob.clone())),
                 Why::Always => ("always", None),
                 Why::DefinitionChanged => ("definition_changed", None),
+                Why::Entries(file) => ("changed_entries", Some(file.clone())),
                 Why::RunAll(glob) => ("run_all", Some(glob.clone())),
                 Why::Unmatched => ("unmatched", None),
                 Why::NeededBy(lane) => ("needed_by", Some(lane.to_string())),

@@ -26,6 +26,7 @@ use crate::{
     definition_changes::{DefinitionChanges, touches, unreadable_base},
     git::{ObjectId, Repository, Step},
     lower::lower,
+    packages::changed,
     planned_tree::{Inputs, PlannedTree},
     render::durations::Durations,
     select::{Question, Selected, select},
@@ -123,6 +124,8 @@ pub enum Why {
     Always,
     /// Its definition changed.
     DefinitionChanged,
+    /// Entries differ in a file that packages share, such as a lock file.
+    Entries(String),
     /// A glob of `run_all` matched.
     RunAll(String),
     /// A path that nothing covers, and `unmatched_paths = "all_lanes"`.
@@ -176,6 +179,13 @@ pub fn replay(
             With::These(these) => Ok((these.clone(), Question::default())),
             With::Own => own.of_step(step, &changes)?,
         };
+        let found = match found {
+            Ok((definitions, question)) => {
+                let question = with_locks(repository, step, &definitions, question, &changes)?;
+                Ok((definitions, question))
+            }
+            Err(problems) => Err(problems),
+        };
         match found {
             Ok((definitions, question)) => tally.commit(&definitions, step, &changes, &question)?,
             Err(problems) => tally.unplanned(step, &problems),
@@ -183,6 +193,22 @@ pub fn replay(
         tally.see(&changes);
     }
     Ok(tally.finish())
+}
+
+/// Adds the lanes of which entries of lock files differ between the two trees of a step.
+fn with_locks(
+    repository: &Repository,
+    step: &Step,
+    definitions: &Definitions,
+    question: Question,
+    changes: &[Change],
+) -> Result<Question, PlanningError> {
+    let Some(before) = step.parent_tree else { return Ok(question) };
+    let mut differing = DefinitionChanges { by_lane: question.definition_changes };
+    let tree = |tree| PlannedTree::Git { repository, tree };
+    let (before, after) = (tree(before), tree(step.tree));
+    changed::locks(&mut differing, &before, &after, &definitions.catalog, changes)?;
+    Ok(Question { definition_changes: differing.by_lane, ..question })
 }
 
 /// The definitions along a history. Where a commit touches none of their files, those of its
@@ -314,7 +340,7 @@ impl<'a> Tally<'a> {
                 continue;
             }
             entry.runs += 1;
-            let reasons: BTreeSet<Why> = selection.reasons.iter().filter_map(why).collect();
+            let reasons: BTreeSet<Why> = selection.reasons.iter().flat_map(why).collect();
             for reason in reasons {
                 *entry.reasons.entry(reason).or_default() += 1;
             }
@@ -366,19 +392,22 @@ impl<'a> Tally<'a> {
     }
 }
 
-fn why(reason: &Reason) -> Option<Why> {
-    Some(match reason {
+fn why(reason: &Reason) -> Vec<Why> {
+    vec![match reason {
         Reason::Paths(paths) => Why::Glob(paths.glob.clone()),
         Reason::Always => Why::Always,
+        Reason::DefinitionChanged(changed) if !changed.entries.is_empty() => {
+            return changed.entries.iter().map(|it| Why::Entries(it.file.clone())).collect();
+        }
         Reason::DefinitionChanged(_) => Why::DefinitionChanged,
         Reason::RunAll(all) => Why::RunAll(all.glob.clone().unwrap_or_default()),
         Reason::Unmatched(_) => Why::Unmatched,
         Reason::NeededBy(needed) => Why::NeededBy(needed.lane.clone()),
         // Commits are replayed without what passed.
         Reason::Requested | Reason::Owed(_) | Reason::NotRequested | Reason::NoMatch(_) => {
-            return None;
+            return Vec::new();
         }
-    })
+    }]
 }
 
 impl std::fmt::Display for Why {
@@ -387,6 +416,7 @@ impl std::fmt::Display for Why {
             Self::Glob(glob) => out.write_str(glob),
             Self::Always => out.write_str("always"),
             Self::DefinitionChanged => out.write_str("definition changed"),
+            Self::Entries(file) => write!(out, "entries of {file}"),
             Self::RunAll(glob) => write!(out, "run_all {glob}"),
             Self::Unmatched => out.write_str("paths that nothing covers"),
             Self::NeededBy(lane) => write!(out, "needed by {lane}"),

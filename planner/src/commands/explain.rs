@@ -47,6 +47,7 @@ pub(super) fn run(console: &Console, mut args: ExplainArgs) -> Answer {
         // Lanes of nobody's choice are no plan, but their base would be this one.
         args.change.trigger = None;
     }
+    let names_base = names_base(&args.change);
     let request = plan::request(console, args.definitions, args.change)?;
     let mut answers = Answers::default();
     if which_base {
@@ -72,6 +73,17 @@ pub(super) fn run(console: &Console, mut args: ExplainArgs) -> Answer {
             })
             .collect::<Result<Vec<_>, Failure>>()?;
         answers.paths = explain_paths(&catalog, &changes);
+        if answers.paths.iter().any(|path| !path.followed_by.is_empty()) {
+            match decide(&request) {
+                Ok(decision) => {
+                    answers.paths.iter_mut().for_each(|path| path.add_change(&decision));
+                    console.notes(&decision.changed.notes);
+                }
+                Err(error) if names_base => return Err(error.into()),
+                // Without a change at hand, the answer is still what the file is to each lane.
+                Err(_) => {}
+            }
+        }
     }
     if !lanes.is_empty() || !jobs.is_empty() {
         let decision = decide(&request)?;

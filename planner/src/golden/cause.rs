@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{Catalog, LaneIndex};
-use plans::{Plan, PlanLane, Reason};
+use plans::{DefinitionChanged, Plan, PlanLane, Reason};
 
 use crate::diff::Diff;
 
@@ -101,6 +101,10 @@ fn globs_gone(
             Reason::Always if filter.paths.is_some() => {
                 format!("the lane `{id}` has `paths` now; it always ran")
             }
+            Reason::DefinitionChanged(why) => match followed(why) {
+                Some(what) => format!("the lane `{id}` no longer runs for {what}"),
+                None => continue,
+            },
             Reason::RunAll(why) => match &why.glob {
                 Some(glob) => format!("`run_all` no longer has `{glob}`"),
                 None => continue,
@@ -132,6 +136,10 @@ fn globs_come(id: &str, lane: &PlanLane, before: Option<&PlanLane>, found: &mut 
                 format!("the glob `{}` of the lane `{id}` matches `{path}`", why.glob)
             }
             Reason::Always => format!("the lane `{id}` has no `paths` any more: it always runs"),
+            Reason::DefinitionChanged(why) => match followed(why) {
+                Some(what) => format!("the lane `{id}` runs for {what} now"),
+                None => continue,
+            },
             Reason::RunAll(why) => match &why.glob {
                 Some(glob) => format!("`run_all` has `{glob}` now"),
                 None => continue,
@@ -152,6 +160,16 @@ fn globs_come(id: &str, lane: &PlanLane, before: Option<&PlanLane>, found: &mut 
             found.push(cause);
         }
     }
+}
+
+/// Which entries of a file, or which file whose entries are not known, a lane ran for.
+fn followed(why: &DefinitionChanged) -> Option<String> {
+    if let Some(entry) = why.entries.first() {
+        return Some(format!("`{}` of `{}`", entry.name, entry.file));
+    }
+    // A scenario has no lock file before and after: every lane that follows it runs.
+    let because = why.because.as_ref()?;
+    Some(format!("a lock file ({because})"))
 }
 
 fn glob_of(reason: &Reason) -> Option<&String> {

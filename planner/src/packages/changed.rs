@@ -17,9 +17,7 @@ use super::{
 use crate::{
     PlanningError,
     definition_changes::DefinitionChanges,
-    git::ObjectId,
     planned_tree::{PlannedTree, TreeError},
-    situation::Situation,
 };
 
 /// How long the text of an entry of a manifest may be in a reason.
@@ -62,24 +60,22 @@ pub(crate) fn unknown_locks(found: &mut DefinitionChanges, catalog: &Catalog, ch
 /// [`PlanningError`] when a tree cannot be read.
 pub(crate) fn locks(
     found: &mut DefinitionChanges,
-    situation: &Situation,
+    before: &PlannedTree<'_>,
+    after: &PlannedTree<'_>,
     catalog: &Catalog,
-    base: ObjectId,
     changes: &[Change],
 ) -> Result<(), PlanningError> {
     let touched = touched(catalog, changes);
     if touched.is_empty() {
         return Ok(());
     }
-    let before = situation.tree(base).expect("a base comes from a repository");
-    let after = situation.planned_tree();
     let ignored = &catalog.rules().ignore_manifests;
     for ((path, kind), uses) in touched {
-        let trees = [("at the base", &before), ("", &after)];
+        let texts = [text(before, ignored, path)?, text(after, ignored, path)?];
         let mut locks = Vec::new();
         let mut because = None;
-        for (at, tree) in trees {
-            match read(tree, ignored, path, kind)? {
+        for (at, lock) in ["at the base", ""].into_iter().zip(both(texts, path, kind)) {
+            match lock {
                 Ok(lock) => locks.push(lock),
                 Err(why) => {
                     because = Some(format!("`{path}` {at}{} {why}", space(at)).replace("  ", " "))
@@ -126,20 +122,43 @@ fn space(at: &str) -> &str {
     if at.is_empty() { "" } else { " " }
 }
 
-/// Reads a lock file; one that is not there is an answer as well, and no lock.
-fn read(
+/// The text of a lock file; one that is not there is an answer as well, and no text.
+fn text(
     tree: &PlannedTree<'_>,
     ignored: &[lanes::glob::Glob],
     path: &str,
-    kind: PackageKind,
-) -> Result<Result<Lock, String>, TreeError> {
-    let kind = kind_of(kind).expect("a kind that is not read has no locks");
+) -> Result<Result<String, String>, TreeError> {
     Ok(match Manifests::new(tree, ignored, &[]).text(path)? {
         Text::Absent => Err("is not there".to_owned()),
         Text::Unreadable(detail) => Err(format!("cannot be read: {detail}")),
-        Text::Read(text) => {
-            (kind.lock)(path, &text).map_err(|detail| format!("cannot be read: {detail}"))
-        }
+        Text::Read(text) => Ok(text),
+    })
+}
+
+/// Reads the texts of two lock files, both at the same time: nothing of a plan takes longer than
+/// a large one.
+fn both(
+    [before, after]: [Result<String, String>; 2],
+    path: &str,
+    kind: PackageKind,
+) -> [Result<Lock, String>; 2] {
+    /// As much as the program's first thread has.
+    const STACK: usize = 8 << 20;
+    let kind = kind_of(kind).expect("a kind that is not read has no locks");
+    let read = |text: &Result<String, String>| {
+        let text = text.as_deref().map_err(ToOwned::to_owned)?;
+        (kind.lock)(path, text).map_err(|detail| format!("cannot be read: {detail}"))
+    };
+    std::thread::scope(|scope| {
+        let beside = std::thread::Builder::new().stack_size(STACK);
+        let beside = beside.spawn_scoped(scope, || read(&before));
+        let after = read(&after);
+        let before = match beside {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // No thread to be had: one after the other.
+            Err(_) => read(&before),
+        };
+        [before, after]
     })
 }
 

@@ -14,7 +14,7 @@ use super::{
     KINDS, Kind, UNKNOWN_PACKAGE,
     graph::{Packages, Problem, Reached, To},
     kind_of, links,
-    tree::Manifests,
+    tree::{Manifests, directory_of, file_in},
 };
 use crate::{
     PlanningError,
@@ -87,7 +87,7 @@ pub(crate) fn derive(
                 .filter(|(name, _)| missing(name))
                 .map(|(name, span)| unknown(kind, name, *span, &packages)),
         );
-        add(catalog, kind.kind, &packages, &mut found, &mut problems);
+        add(catalog, kind, &packages, &mut found, &mut problems);
     }
     files.note_problems(problems);
     if found.is_empty() {
@@ -110,12 +110,36 @@ fn read(
     let manifests = Manifests::new(tree, ignored, &names);
     let mut packages = (kind.read)(&manifests)?;
     links::add(&manifests, &mut packages, &names)?;
+    submodules(kind, ignored, &mut packages);
     Ok(packages)
+}
+
+/// Notes submodules that packages depend on: what a manifest in there depends on in this tree is
+/// written where nobody can read it.
+fn submodules(kind: &Kind, ignored: &[Glob], packages: &mut Packages) {
+    let mut found = Vec::new();
+    for package in packages.iter() {
+        for dependency in &package.dependencies {
+            let To::Submodule(path) = &dependency.to else { continue };
+            let manifest = file_in(path, kind.manifest);
+            if !ignored.iter().any(|glob| glob.is_match(manifest.as_bytes())) {
+                found.push((path.clone(), package.dir.clone()));
+            }
+        }
+    }
+    for (path, dir) in found {
+        let detail = format!(
+            "is a submodule, and what its manifests depend on outside it is not followed: name that in \
+             `paths`, or say that there is nothing: `ignore_manifests = [\"{}\"]`",
+            super::glob_of(&path)
+        );
+        packages.unfollowed(&path, &dir, detail);
+    }
 }
 
 fn add(
     catalog: &mut Catalog,
-    kind: PackageKind,
+    kind: &Kind,
     packages: &Packages,
     found: &mut Vec<Diagnostic>,
     problems: &mut Vec<PackageProblem>,
@@ -127,16 +151,22 @@ fn add(
     let lanes: Vec<LaneIndex> = catalog.lane_indices().collect();
     for lane in lanes {
         let mut seen = BTreeSet::new();
-        let named: Vec<(String, Span)> = catalog[lane].inputs.of(kind).to_vec();
+        let named: Vec<(String, Span)> = catalog[lane].inputs.of(kind.kind).to_vec();
         for (name, span) in named {
             let reach = reach_of(packages, &name);
             for reached in &reach {
                 add_reached(catalog, lane, packages, reached, span, &mut seen, found);
             }
+            for reached in &reach {
+                add_roots(catalog, lane, kind, packages, reached);
+            }
             for package in packages.named(&name) {
                 for at in &package.locks {
                     let (path, key) = (at.path.clone(), at.key.clone());
-                    catalog.add_lock(lane, LockUse { path, kind, key, package: name.clone() });
+                    catalog.add_lock(
+                        lane,
+                        LockUse { path, kind: kind.kind, key, package: name.clone() },
+                    );
                 }
             }
             for of in &mut concerned {
@@ -186,6 +216,24 @@ fn add_reached(
     for ((file, name), value) in packages.at(dir).iter().flat_map(|package| &package.entries) {
         let entry = SharedEntry { value: value.clone(), via: reached.chain.clone() };
         catalog.add_shared_entry(lane, file, name, entry);
+    }
+}
+
+/// Notes the manifests beside the lock file of a package: they say for the whole workspace which
+/// packages there are, and what they derive from is compared when one of them changes.
+fn add_roots(
+    catalog: &mut Catalog,
+    lane: LaneIndex,
+    kind: &Kind,
+    packages: &Packages,
+    reached: &Reached,
+) {
+    let To::Package(dir) = &reached.to else { return };
+    for at in packages.at(dir).iter().flat_map(|package| &package.locks) {
+        let names = kind.watched.iter().filter_map(|glob| glob.strip_prefix("**/"));
+        for name in names.filter(|name| !name.contains('*')) {
+            catalog.add_root(lane, file_in(directory_of(&at.path), name));
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod events;
 mod events_of_engines;
 mod explain_base;
 mod export_command;
+mod followed;
 mod forge;
 mod histories;
 mod hostile;

@@ -11,8 +11,9 @@ use crate::check::{findings::Found, view::View};
 pub(super) static RULE: Rule = Rule {
     code: Code {
         name: "uncovered_file",
-        cause: "No glob of a lane, of `ignore` or of `run_all` covers a file of the tree: its \
-                changes are checked by nothing, or only by lanes without `paths`.",
+        cause: "No glob of a lane, of `ignore` or of `run_all` covers a file of the tree, and \
+                no lane follows what is in it: its changes are checked by nothing, or only by lanes \
+                without `paths`.",
         remedy: "Add it to a lane's `paths`, or to `ignore` if nothing depends on it.",
     },
     level: LintLevel::Warn,
@@ -51,7 +52,9 @@ fn find(view: &View<'_>) -> Vec<Found> {
     for used in rules.ignore.iter().chain(&rules.run_all) {
         covers[used.glob.position()].always = true;
     }
-    let definitions: BTreeSet<&[u8]> = view.catalog.files().iter().map(String::as_bytes).collect();
+    let definitions = view.catalog.files().iter().map(String::as_str);
+    let followed = view.catalog.lanes().iter().flat_map(|lane| lane.derived.files());
+    let by_content: BTreeSet<&[u8]> = definitions.chain(followed).map(str::as_bytes).collect();
     let covered = |file: u32| {
         view.globs_of(file).iter().any(|&glob| {
             let cover = &covers[glob as usize];
@@ -60,7 +63,7 @@ fn find(view: &View<'_>) -> Vec<Found> {
     };
     let uncovered: Vec<&RepoPath> = (0_u32..)
         .zip(view.files)
-        .filter(|(at, file)| !covered(*at) && !definitions.contains(file.path.as_bytes()))
+        .filter(|(at, file)| !covered(*at) && !by_content.contains(file.path.as_bytes()))
         .map(|(_, file)| &file.path)
         .collect();
     match (summary(view, &uncovered), uncovered.is_empty()) {
