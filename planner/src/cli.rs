@@ -570,6 +570,26 @@ pub struct InitArgs {
 pub enum ImportCommand {
     /// GitHub workflows: `paths` filters and dorny/paths-filter lists become lanes.
     Github(ImportGithubArgs),
+    /// GitLab's .gitlab-ci.yml: rules, only and except with changes become lanes.
+    Gitlab(ImportArgs),
+}
+
+/// Arguments of `planner import ENGINE`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What cannot be carried over is said in comments; where there is a doubt, more \
+    runs. Never\noverwrites.\n\nExamples:\n  \
+    planner import gitlab --print                  the repository around this directory\n  \
+    planner import gitlab ../project"
+)]
+pub struct ImportArgs {
+    /// A directory of the repository.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub repository: PathBuf,
+
+    /// Print the files instead of writing them.
+    #[arg(long)]
+    pub print: bool,
 }
 
 /// Arguments of `planner import github`.

@@ -1,6 +1,9 @@
 //! `planner import`: another engine's definitions as lanes.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use lanes::glob::Glob;
 
@@ -10,36 +13,74 @@ use super::{
 };
 use crate::{
     PlanningError,
-    cli::{ImportCommand, ImportGithubArgs},
+    cli::{ImportArgs, ImportCommand, ImportGithubArgs},
     exit_code::Exit,
-    import::github,
+    import::{ImportError, Tree, github, gitlab},
+    init::draft::Draft,
     packages::ManifestTree as _,
 };
 
 pub(super) fn run(console: &Console, command: &ImportCommand) -> Answer {
     match command {
         ImportCommand::Github(args) => from_github(console, args),
+        ImportCommand::Gitlab(args) => from_tree(console, args, gitlab::import),
     }
 }
 
-fn from_github(console: &Console, args: &ImportGithubArgs) -> Answer {
-    let (root, (mut files, paths, texts)) = in_work_tree(console, |tree| {
-        let (mut found, mut paths, mut texts) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for path in tree.paths().map_err(PlanningError::from)? {
-            let Some(path) = path.as_str() else { continue };
-            paths.push(path.to_owned());
-            // Lists in files of their own, and workflows that are called.
-            if !path.ends_with(".yml") && !path.ends_with(".yaml") {
-                continue;
+/// The files of a repository, and the text of those that may be definitions.
+struct Sources {
+    root: PathBuf,
+    paths: Vec<String>,
+    texts: BTreeMap<String, String>,
+}
+
+impl Sources {
+    fn read(console: &Console) -> Result<Self, Failure> {
+        let (root, (paths, texts)) = in_work_tree(console, |tree| {
+            let (mut paths, mut texts) = (Vec::new(), BTreeMap::new());
+            for path in tree.paths().map_err(PlanningError::from)? {
+                let Some(path) = path.as_str() else { continue };
+                paths.push(path.to_owned());
+                let written = [".yml", ".yaml", ".json"].iter().any(|end| path.ends_with(end));
+                if written && let Ok(Some(text)) = tree.text(path) {
+                    texts.insert(path.to_owned(), text);
+                }
             }
-            let Ok(Some(text)) = tree.text(path) else { continue };
-            if args.files.is_empty() && is_workflow(path) {
-                found.push((path.to_owned(), text.clone()));
-            }
-            texts.insert(path.to_owned(), text);
-        }
-        Ok((found, paths, texts))
+            Ok((paths, texts))
+        })?;
+        Ok(Self { root, paths, texts })
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(&Tree<'_>) -> T) -> T {
+        let has_file = |glob: &str| {
+            let hit = |glob: Glob| self.paths.iter().any(|path| glob.is_match(path.as_bytes()));
+            Glob::new(glob).is_ok_and(hit)
+        };
+        let read = |path: &str| self.texts.get(path).cloned();
+        ask(&Tree { paths: &self.paths, read: &read, has_file: &has_file })
+    }
+}
+
+fn from_tree(
+    console: &Console,
+    args: &ImportArgs,
+    import: fn(&Tree<'_>) -> Result<Draft, ImportError>,
+) -> Answer {
+    let console = &console.at(&args.repository);
+    let sources = Sources::read(console)?;
+    let draft = sources.ask(import).map_err(|error| {
+        Failure::bad_input(error.to_string(), "name a directory of the repository that it is in")
     })?;
+    finish(console, &sources.root, &draft, args.print)
+}
+
+fn from_github(console: &Console, args: &ImportGithubArgs) -> Answer {
+    let sources = Sources::read(console)?;
+    let mut files: Vec<(String, String)> = Vec::new();
+    if args.files.is_empty() {
+        let workflows = sources.texts.iter().filter(|(path, _)| is_workflow(path));
+        files.extend(workflows.map(|(path, text)| (path.clone(), text.clone())));
+    }
     for file in &args.files {
         let name = file.display().to_string();
         let text = String::from_utf8(console.read(file)?)
@@ -52,20 +93,20 @@ fn from_github(console: &Console, args: &ImportGithubArgs) -> Answer {
             "name the files, or use `planner init`",
         ));
     }
-    let has_file = |glob: &str| {
-        Glob::new(glob).is_ok_and(|glob| paths.iter().any(|path| glob.is_match(path.as_bytes())))
-    };
-    let read = |path: &str| texts.get(path).cloned();
-    let tree = github::Tree { read: &read, has_file: &has_file };
-    let draft = github::import_from(&files, &tree)
+    let draft = sources
+        .ask(|tree| github::import_from(&files, tree))
         .map_err(|error| Failure::bad_input(error.to_string(), "name the files to import"))?;
+    finish(console, &sources.root, &draft, args.print)
+}
+
+fn finish(console: &Console, root: &Path, draft: &Draft, print: bool) -> Answer {
     if draft.lanes.is_empty() {
         return Err(Failure::bad_input(
-            "no workflow is started by a push or a pull request",
+            "nothing there is started by a push or a pull request",
             "use `planner init`",
         ));
     }
-    write(console, &root, &draft.files(), args.print)?;
+    write(console, root, &draft.files(), print)?;
     if draft.placeholders > 0 {
         let jobs = if draft.placeholders == 1 {
             "1 job names"
@@ -76,7 +117,7 @@ fn from_github(console: &Console, args: &ImportGithubArgs) -> Answer {
             "{jobs} no command that could be carried over and fails until you write one"
         ));
     }
-    if !args.print {
+    if !print {
         console.say(
             "read the comments: they say what could not be carried over; then `planner check`",
         );

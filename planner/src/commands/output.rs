@@ -108,6 +108,14 @@ impl Console {
         }
     }
 
+    /// Returns the same surroundings, seen from another directory.
+    pub(super) fn at(&self, dir: &Path) -> Self {
+        let dir = self.dir.join(dir);
+        let dir = std::path::absolute(&dir).unwrap_or(dir);
+        let variables = self.variables.clone();
+        Self { dir, variables, ..*self }
+    }
+
     /// Returns the directory to start from.
     pub(super) fn dir(&self) -> &Path {
         &self.dir

@@ -6,15 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use saphyr::{LoadableYamlNode as _, Yaml};
 
 use super::{
-    ImportError,
-    conditions::{self, Job, Workflow},
+    ImportError, Tree,
+    calls::{called, model},
+    conditions::{Job, Workflow},
     dialect::github,
-    filter::{self, Filter, Selects},
-    formula::{Atom, Clause, Formula},
-    lists, script,
+    draft_of,
+    filter::Selects,
+    formula::{Atom, Formula},
+    lists,
+    pipeline::{self, Entry, Pipeline},
+    script,
+    selection::selection,
     yaml::{get, pairs, text, texts},
 };
-use crate::init::draft::{Draft, LaneDraft};
+use crate::init::draft::Draft;
 
 /// Drafts lanes for workflows, given by name and text.
 ///
@@ -22,7 +27,7 @@ use crate::init::draft::{Draft, LaneDraft};
 ///
 /// [`ImportError`] for the first file that is no workflow.
 pub fn import(files: &[(String, String)]) -> Result<Draft, ImportError> {
-    import_from(files, &Tree { read: &|_| None, has_file: &|_| false })
+    import_from(files, &Tree { paths: &[], read: &|_| None, has_file: &|_| false })
 }
 
 /// Drafts lanes for workflows of a tree, in which their lists and the workflows they call are.
@@ -31,15 +36,10 @@ pub fn import(files: &[(String, String)]) -> Result<Draft, ImportError> {
 ///
 /// [`ImportError`] for the first file that is no workflow.
 pub fn import_from(files: &[(String, String)], tree: &Tree<'_>) -> Result<Draft, ImportError> {
-    let mut draft = Draft {
-        heading: vec![
-            "When what runs. What can run is in catalog.toml.".to_owned(),
-            String::new(),
-            "Made from GitHub workflows. Comments say what could not be carried over; where there was".to_owned(),
-            "a doubt, more runs. GitHub's default timeout of 6 hours is one hour here (see the base).".to_owned(),
-        ],
-        ..Draft::default()
-    };
+    let mut draft = draft_of(
+        "GitHub workflows",
+        &["GitHub's default timeout of 6 hours is one hour here (see the base)."],
+    );
     for (file, text) in files {
         let error = |detail: String| ImportError { file: file.clone(), detail };
         let documents = Yaml::load_from_str(text).map_err(|found| error(found.to_string()))?;
@@ -57,32 +57,6 @@ enum Starts {
     Never,
     Always,
     For(Selects),
-}
-
-/// The tree that the workflows are in.
-pub struct Tree<'a> {
-    /// Gives the text of a file.
-    pub read: &'a dyn Fn(&str) -> Option<String>,
-    /// Whether a glob matches a file, a link or a submodule.
-    pub has_file: &'a dyn Fn(&str) -> bool,
-}
-
-/// When a lane is selected.
-#[derive(Clone, PartialEq, Eq)]
-enum When {
-    Always,
-    For(Vec<Filter>),
-}
-
-/// Jobs that share a lane.
-struct Group {
-    when: When,
-    /// Jobs whose lanes this one waits for, where they are selected.
-    after: Vec<usize>,
-    /// The lists that the lane is named after.
-    words: Vec<String>,
-    comment: Vec<String>,
-    jobs: Vec<(usize, Vec<String>)>,
 }
 
 fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
@@ -110,17 +84,19 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
     let called = called(root, tree);
     let workflow = model(root, &called, tree);
     let env = pairs(get(root, "env"));
-    let mut left_out: BTreeSet<usize> = BTreeSet::new();
-    let mut groups: Vec<Group> = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut place: BTreeMap<usize, usize> = BTreeMap::new();
+    let own = match &starts {
+        Starts::For(selects) => Some(selects),
+        _ => None,
+    };
     for (at, job) in workflow.jobs.iter().enumerate() {
         if !job.called.is_empty() || only_lists(job) {
-            left_out.insert(at);
             continue;
         }
         let runs = if by_change { workflow.runs(at) } else { Formula::Is(true) };
         let clauses = runs.clauses();
         if clauses.is_empty() {
-            left_out.insert(at);
             draft
                 .closing
                 .push(format!("{file}: the job `{}` never runs and is left out.", job.key));
@@ -128,7 +104,7 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
         }
         let needs = job.needs.iter().flat_map(|&need| workflow.runs(need).clauses());
         let inherited: BTreeSet<Atom> = needs.flat_map(|clause| clause.matched).collect();
-        let (when, words, notes) = selection(&workflow, &starts, &clauses, &inherited);
+        let (when, words, notes) = selection(&workflow.lists, own, &clauses, &inherited);
         let mut notes_of_job = Vec::new();
         let open: BTreeSet<&String> = clauses.iter().flat_map(|clause| &clause.open).collect();
         let condition = get(job.yaml, "if").and_then(text);
@@ -155,119 +131,55 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
             let open: Vec<&str> = open.iter().map(|it| it.as_str()).collect();
             lane_notes.push(format!("Not decided for the job `{}`: {}.", job.key, open.join(", ")));
         }
-        let same = |it: &&mut Group| it.when == when && it.after == after;
-        match groups.iter_mut().find(same) {
-            Some(group) => {
-                group.jobs.push((at, notes_of_job));
-                group.comment =
-                    filter::distinct([std::mem::take(&mut group.comment), lane_notes].concat());
+        let gate = !after.is_empty();
+        let (mut draft_of, placeholder) = script::job(&workflow, at, &env, gate);
+        draft_of.comment = [notes_of_job, draft_of.comment].concat();
+        place.insert(at, entries.len());
+        entries.push(Entry {
+            when,
+            words,
+            notes: lane_notes,
+            placeholder,
+            nightly: !by_change,
+            needs: workflow.jobs[at]
+                .needs
+                .iter()
+                .copied()
+                .filter(|it| !after.contains(it))
+                .collect(),
+            after,
+            ..Entry::new(job.key.clone(), draft_of)
+        });
+    }
+    // So far by place in the workflow, calls among them; from here by place among the entries.
+    let mapped = |list: &[usize]| {
+        let all = list.iter().flat_map(|&need| with_called(&workflow, need));
+        all.filter_map(|job| place.get(&job).copied()).collect::<Vec<usize>>()
+    };
+    for entry in &mut entries {
+        entry.gate = !entry.after.is_empty();
+        entry.needs = mapped(&entry.needs);
+        entry.after = mapped(&entry.after);
+    }
+    let schedule = format!("The schedule of {name} ({file}).");
+    let again = (by_change && !times.is_empty()).then_some(schedule);
+    let named = |entries: &[&Entry]| {
+        let words = entries[0].words.join("-");
+        match (entries[0].gate, words.is_empty()) {
+            (true, _) => {
+                let first = &entries[0].key;
+                (format!("{stem}-{first}"), format!("{name} ({first})"))
             }
-            None => groups.push(Group {
-                when,
-                after,
-                words,
-                comment: lane_notes,
-                jobs: vec![(at, notes_of_job)],
-            }),
+            (_, true) => (stem.clone(), name.clone()),
+            (_, false) => {
+                (format!("{stem}-{words}"), format!("{name} ({})", entries[0].words.join(", ")))
+            }
         }
-    }
-    let mut ids: BTreeMap<usize, String> = BTreeMap::new();
-    for (at, _) in groups.iter().flat_map(|group| &group.jobs) {
-        let taken: BTreeSet<&String> = ids.values().collect();
-        let plain = draft.fresh_id(&format!("{stem}-{}", workflow.jobs[*at].key));
-        let fresh = (2..).map(|n| format!("{plain}-{n}"));
-        let ours = std::iter::once(plain.clone()).chain(fresh).find(|id| !taken.contains(id));
-        ids.insert(*at, ours.unwrap_or(plain));
-    }
-    let mut lane_of: BTreeMap<usize, String> = BTreeMap::new();
-    let mut waiting: Vec<(usize, Vec<usize>)> = Vec::new();
-    for group in groups {
-        let mut lane = LaneDraft::default();
-        let words = group.words.join("-");
-        let gate = !group.after.is_empty();
-        let first = &workflow.jobs[group.jobs[0].0].key;
-        let wanted = match (gate, words.is_empty()) {
-            (true, _) => format!("{stem}-{first}"),
-            (_, true) => stem.clone(),
-            (_, false) => format!("{stem}-{words}"),
-        };
-        lane.title = Some(match (gate, words.is_empty()) {
-            (true, _) => format!("{name} ({first})"),
-            (_, true) => name.clone(),
-            (_, false) => format!("{name} ({})", group.words.join(", ")),
-        });
-        lane.description.clone_from(&name);
-        lane.comment = [comment.clone(), group.comment].concat();
-        let taken: BTreeMap<String, String> =
-            ids.iter().map(|(at, id)| (at.to_string(), id.clone())).collect();
-        lane.id = lane_id(draft, &wanted, &taken);
-        lane.nightly = !by_change;
-        for (at, notes) in &group.jobs {
-            let (mut job, placeholder) = script::job(&workflow, *at, &env, gate);
-            draft.placeholders += usize::from(placeholder);
-            job.comment = [notes.clone(), job.comment].concat();
-            job.id.clone_from(&ids[at]);
-            let needs = workflow.jobs[*at].needs.iter().filter(|need| !group.after.contains(need));
-            let needs = needs.flat_map(|&need| with_called(&workflow, need));
-            job.needs =
-                filter::distinct(needs.filter_map(|need| ids.get(&need).cloned()).collect());
-            lane_of.insert(*at, lane.id.clone());
-            lane.jobs.push(job);
-        }
-        let filters = match &group.when {
-            When::Always => Vec::new(),
-            When::For(filters) => filters.clone(),
-        };
-        let mut filters = filters.into_iter();
-        if let Some(first) = filters.next() {
-            lane.paths = Some(first.paths);
-            lane.exclude = first.exclude;
-            lane.statuses = first.statuses;
-        }
-        let again = (by_change && !times.is_empty()).then(|| LaneDraft {
-            title: lane.title.as_ref().map(|title| format!("{title} (nightly)")),
-            nightly: true,
-            target_of: Some(lane.id.clone()),
-            comment: vec![format!("The schedule of {name} ({file}).")],
-            ..LaneDraft::default()
-        });
-        let (id, title) = (lane.id.clone(), lane.title.clone());
-        waiting.push((draft.lanes.len(), group.after.clone()));
-        draft.lanes.push(lane);
-        // What one list of `paths` and `exclude` cannot say is another lane of the same target.
-        for (number, filter) in (2..).zip(filters) {
-            let more = LaneDraft {
-                id: draft.fresh_id(&format!("{id}-{number}")),
-                title: title.as_ref().map(|title| format!("{title} ({number})")),
-                target_of: Some(id.clone()),
-                comment: vec![format!("The same as `{id}`, for other changes.")],
-                paths: Some(filter.paths),
-                exclude: filter.exclude,
-                statuses: filter.statuses,
-                ..LaneDraft::default()
-            };
-            waiting.push((draft.lanes.len(), group.after.clone()));
-            draft.lanes.push(more);
-        }
-        if let Some(again) = again {
-            let id = draft.fresh_id(&format!("{id}-nightly"));
-            draft.lanes.push(LaneDraft { id, ..again });
-        }
-    }
-    for (lane, after) in waiting {
-        let jobs = after.iter().flat_map(|&need| with_called(&workflow, need));
-        let mut lanes: Vec<String> = jobs.filter_map(|job| lane_of.get(&job).cloned()).collect();
-        let own = draft.lanes[lane].id.clone();
-        let mut more: Vec<String> = draft
-            .lanes
-            .iter()
-            .filter(|it| !it.nightly && it.target_of.as_ref().is_some_and(|of| lanes.contains(of)))
-            .map(|it| it.id.clone())
-            .collect();
-        lanes.append(&mut more);
-        draft.lanes[lane].after =
-            filter::distinct(lanes).into_iter().filter(|id| *id != own).collect();
-    }
+    };
+    let job_id = |key: &str| format!("{stem}-{key}");
+    let pipeline =
+        Pipeline { name: name.clone(), comment, again, entries, lane: &named, job_id: &job_id };
+    pipeline::draft(pipeline, draft);
 }
 
 /// A job, or the jobs that stand for the call it is.
@@ -294,227 +206,6 @@ fn only_lists(job: &Job<'_>) -> bool {
     };
     !job.list_steps.is_empty()
         && steps.into_iter().flatten().all(|step| lists::is_step(step) || checkout(step))
-}
-
-/// The lane of some clauses: of each, one list that has to match, without what must not.
-fn selection(
-    workflow: &Workflow<'_>,
-    starts: &Starts,
-    clauses: &[Clause],
-    inherited: &BTreeSet<Atom>,
-) -> (When, Vec<String>, Vec<String>) {
-    let mut filters: Vec<Filter> = Vec::new();
-    let (mut words, mut notes, mut always) = (Vec::new(), Vec::new(), false);
-    let own = match starts {
-        Starts::For(selects) => Some(selects.clone()),
-        _ => None,
-    };
-    for clause in clauses {
-        let (matched, unmatched) = (&clause.matched, &clause.unmatched);
-        let everything = |it: &&usize| {
-            workflow.lists[**it].1.filters.iter().any(|filter| filter.paths == ["**"])
-        };
-        let chosen = matched
-            .iter()
-            // Its own list says more than one that something before it asked for.
-            .find(|it| !everything(it) && !inherited.contains(it))
-            .or_else(|| matched.iter().find(|it| !everything(it)))
-            .or_else(|| matched.first());
-        let mut selects = match chosen {
-            Some(&list) => {
-                let (name, selects) = &workflow.lists[list];
-                words.push(name.clone());
-                if own.is_some() {
-                    notes.push(
-                        "The workflow's own `paths` narrowed this further; here they do not."
-                            .to_owned(),
-                    );
-                }
-                let others = matched.iter().filter(|it| **it != list);
-                notes.extend(others.map(|it| {
-                    format!(
-                        "The list `{}` had to match too; here it does not.",
-                        workflow.lists[*it].0
-                    )
-                }));
-                selects.clone()
-            }
-            None => match &own {
-                Some(own) => own.clone(),
-                None if unmatched.is_empty() => {
-                    always = true;
-                    Selects::default()
-                }
-                None => Selects {
-                    filters: vec![Filter { paths: vec!["**".to_owned()], ..Filter::default() }],
-                    ..Selects::default()
-                },
-            },
-        };
-        for list in unmatched {
-            let (name, of) = &workflow.lists[*list];
-            if chosen.is_none() {
-                words.push(format!("not-{name}"));
-            }
-            notes.push(format!(
-                "It ran when no change was in the list `{name}`; here it runs unless every change is."
-            ));
-            selects = selects.without(&of.surely);
-        }
-        notes.extend(selects.notes);
-        filters.extend(selects.filters);
-    }
-    let words = filter::distinct(words);
-    let notes = filter::distinct(notes);
-    if always {
-        return (When::Always, Vec::new(), notes);
-    }
-    filters.retain(|filter| !filter.paths.is_empty());
-    if filters.is_empty() {
-        filters.push(Filter::default());
-    }
-    (When::For(filter::merged(filters)), words, notes)
-}
-
-/// The workflows of the tree that some jobs call, by path.
-fn called(root: &Yaml<'_>, tree: &Tree<'_>) -> BTreeMap<String, Yaml<'static>> {
-    let mut found: BTreeMap<String, Yaml<'static>> = BTreeMap::new();
-    let mut open: Vec<String> = calls(root);
-    while let Some(path) = open.pop() {
-        if found.contains_key(&path) || found.len() > 200 {
-            continue;
-        }
-        let documents = (tree.read)(&path).and_then(|text| {
-            Yaml::load_from_str(&text)
-                .ok()
-                .map(|list| list.into_iter().map(own).collect::<Vec<Yaml<'static>>>())
-        });
-        if let Some(document) = documents.and_then(|list| list.into_iter().next()) {
-            open.extend(calls(&document));
-            found.insert(path, document);
-        }
-    }
-    found
-}
-
-/// A document that borrows nothing.
-fn own(node: Yaml<'_>) -> Yaml<'static> {
-    use saphyr::Scalar;
-    match node {
-        Yaml::Value(Scalar::String(text)) => Yaml::Value(Scalar::String(text.into_owned().into())),
-        Yaml::Value(Scalar::Null) => Yaml::Value(Scalar::Null),
-        Yaml::Value(Scalar::Boolean(value)) => Yaml::Value(Scalar::Boolean(value)),
-        Yaml::Value(Scalar::Integer(value)) => Yaml::Value(Scalar::Integer(value)),
-        Yaml::Value(Scalar::FloatingPoint(value)) => Yaml::Value(Scalar::FloatingPoint(value)),
-        Yaml::Sequence(list) => Yaml::Sequence(list.into_iter().map(own).collect()),
-        Yaml::Mapping(pairs) => {
-            Yaml::Mapping(pairs.into_iter().map(|(key, value)| (own(key), own(value))).collect())
-        }
-        Yaml::Tagged(_, inside) => own(*inside),
-        Yaml::Representation(text, ..) => Yaml::Value(Scalar::String(text.into_owned().into())),
-        Yaml::Alias(_) | Yaml::BadValue => Yaml::BadValue,
-    }
-}
-
-fn calls(root: &Yaml<'_>) -> Vec<String> {
-    let jobs = get(root, "jobs").and_then(Yaml::as_mapping).into_iter().flatten();
-    jobs.filter_map(|(_, job)| call_of(job)).collect()
-}
-
-fn call_of(job: &Yaml<'_>) -> Option<String> {
-    let uses = get(job, "uses").and_then(text)?;
-    uses.strip_prefix("./").map(str::to_owned)
-}
-
-/// The jobs of a workflow and of those it calls, with their lists.
-fn model<'a>(
-    root: &'a Yaml<'a>,
-    called: &'a BTreeMap<String, Yaml<'static>>,
-    tree: &Tree<'_>,
-) -> Workflow<'a> {
-    let mut jobs: Vec<Job<'a>> = Vec::new();
-    let mut all: Vec<(String, Selects)> = Vec::new();
-    collect(root, None, 0, called, tree, &mut jobs, &mut all);
-    let on = get(root, "on");
-    let events = on.map(|on| {
-        on.as_mapping()
-            .map_or_else(|| texts(Some(on)), |events| events.keys().filter_map(text).collect())
-    });
-    Workflow::new(jobs, all, events.unwrap_or_default())
-}
-
-fn collect<'a>(
-    root: &'a Yaml<'a>,
-    caller: Option<usize>,
-    depth: usize,
-    called: &'a BTreeMap<String, Yaml<'static>>,
-    tree: &Tree<'_>,
-    jobs: &mut Vec<Job<'a>>,
-    all: &mut Vec<(String, Selects)>,
-) {
-    let first = jobs.len();
-    let own = get(root, "jobs").and_then(Yaml::as_mapping).into_iter().flatten();
-    for (id, yaml) in own {
-        let Some(id) = text(id) else { continue };
-        let key = caller.map_or_else(|| id.clone(), |caller| format!("{}/{id}", jobs[caller].key));
-        let mut list_steps = BTreeMap::new();
-        let steps = get(yaml, "steps").and_then(Yaml::as_sequence).into_iter().flatten();
-        for (place, step) in steps.enumerate().filter(|(_, step)| lists::is_step(step)) {
-            let step = lists::read(step, tree.read, tree.has_file);
-            let start = all.len();
-            all.extend(step.lists.iter().cloned());
-            list_steps.insert(place, (step, start));
-        }
-        jobs.push(Job {
-            key,
-            yaml,
-            caller,
-            needs: Vec::new(),
-            called: Vec::new(),
-            called_outputs: Vec::new(),
-            list_steps,
-            inputs: BTreeMap::new(),
-        });
-    }
-    let last = jobs.len();
-    for at in first..last {
-        let names = conditions::need_names(jobs[at].yaml);
-        let by_name =
-            |job: &usize| names.iter().any(|name| jobs[*job].key.rsplit('/').next() == Some(name));
-        jobs[at].needs = (first..last).filter(by_name).collect();
-    }
-    for at in first..last {
-        let Some(other) =
-            call_of(jobs[at].yaml).and_then(|path| called.get(&path)).filter(|_| depth < 4)
-        else {
-            continue;
-        };
-        let start = jobs.len();
-        collect(other, Some(at), depth + 1, called, tree, jobs, all);
-        let own = (start..jobs.len()).filter(|&job| jobs[job].caller == Some(at)).collect();
-        jobs[at].called = own;
-        let call = get(other, "on").and_then(|on| get(on, "workflow_call"));
-        let values = |key: &str, of: &str| -> Vec<(String, Option<String>)> {
-            let list = call.and_then(|call| get(call, key)).and_then(Yaml::as_mapping);
-            list.into_iter()
-                .flatten()
-                .filter_map(|(name, it)| Some((text(name)?, get(it, of).and_then(text))))
-                .collect()
-        };
-        jobs[at].inputs = values("inputs", "default").into_iter().collect();
-        let outputs = values("outputs", "value").into_iter();
-        jobs[at].called_outputs = outputs.filter_map(|(name, it)| Some((name, it?))).collect();
-    }
-}
-
-/// A lane's id must be no job's, or the two would read alike in a plan.
-fn lane_id(draft: &Draft, wanted: &str, jobs: &BTreeMap<String, String>) -> String {
-    let fresh = draft.fresh_id(wanted);
-    if jobs.values().any(|job| *job == fresh) {
-        draft.fresh_id(&format!("{wanted}-lane"))
-    } else {
-        fresh
-    }
 }
 
 /// The times at which a workflow starts, as cron writes them.

@@ -30,6 +30,16 @@ fn imported(files: &[(&str, &str)]) -> (Catalog, Drafted) {
     (catalog, drafted)
 }
 
+/// Loads a draft of any importer; its lanes as text, its manifest and its catalog.
+#[track_caller]
+pub(super) fn loaded(draft: &crate::init::draft::Draft) -> (Vec<String>, String, String) {
+    let files = draft.files();
+    let drafted = Drafted { manifest: files.manifest, catalog: files.catalog };
+    let catalog = lanes::load(&drafted, "m", "c")
+        .unwrap_or_else(|found| panic!("{}\n{}\n{found}", drafted.manifest, drafted.catalog));
+    (shown(&catalog), drafted.manifest, drafted.catalog)
+}
+
 /// Each lane with its globs and its jobs.
 fn shown(catalog: &Catalog) -> Vec<String> {
     let lane = |lane: lanes::LaneIndex| {
@@ -236,7 +246,7 @@ fn a_file_that_is_no_workflow_is_named() {
     for text in ["", "a: [", "- a\n- b\n", "on: push\n"] {
         let files = [("x.yml".to_owned(), text.to_owned())];
         let error = github::import(&files).expect_err("no workflow").to_string();
-        assert!(error.starts_with("`x.yml` is not a workflow: "), "{error}");
+        assert!(error.starts_with("`x.yml` cannot be imported: "), "{error}");
     }
 }
 
@@ -403,7 +413,7 @@ jobs:
         ),
         _ => None,
     };
-    let tree = github::Tree { read: &read, has_file: &|_| false };
+    let tree = super::Tree { paths: &[], read: &read, has_file: &|_| false };
     let files = github::import_from(&files, &tree).expect("a workflow").files();
     let drafted = Drafted { manifest: files.manifest, catalog: files.catalog };
     let catalog = lanes::load(&drafted, "m", "c").expect("definitions");

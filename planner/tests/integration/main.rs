@@ -21,6 +21,7 @@ mod followed;
 mod forge;
 mod histories;
 mod hostile;
+mod import_command;
 mod init;
 mod init_ecosystems;
 mod list;

@@ -5,6 +5,7 @@
 
 pub(super) mod github;
 pub(super) mod picomatch;
+pub(super) mod ruby;
 #[cfg(test)]
 mod tests;
 
@@ -186,4 +187,26 @@ fn single_stars(sequence: &[Piece]) -> Vec<Piece> {
         pieces.push(piece.clone());
     }
     pieces
+}
+
+/// Whether a part is about characters, where a glob of ours counts bytes.
+fn counts_bytes(piece: &Piece) -> bool {
+    match piece {
+        Piece::Any => true,
+        Piece::Class(items) => items.starts_with('!'),
+        Piece::Either(list) => list.iter().flatten().any(counts_bytes),
+        _ => false,
+    }
+}
+
+fn widened(piece: &Piece) -> Piece {
+    match piece {
+        Piece::Either(list) => Piece::Either(
+            list.iter()
+                .map(|one| single_stars(&one.iter().map(widened).collect::<Vec<_>>()))
+                .collect(),
+        ),
+        piece if counts_bytes(piece) => Piece::Star,
+        piece => piece.clone(),
+    }
 }

@@ -5,7 +5,7 @@
 //! alternative are two characters, `**` inside a name is `*`, `a/**` matches a file `a`, and a
 //! pattern always matches the path that is spelled like it.
 
-use super::{Piece, Translation, chars, globs_of, single_stars};
+use super::{Piece, Translation, chars, counts_bytes, globs_of, single_stars, widened};
 
 /// What picomatch takes for part of a regular expression inside a class.
 const OF_REGEX: &str = "-*+?.^${}(|)[]\\";
@@ -87,28 +87,8 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
         }
         _ => itself,
     };
-    Translation { same: Some(same), wider, itself }
-}
-
-fn counts_bytes(piece: &Piece) -> bool {
-    match piece {
-        Piece::Any => true,
-        Piece::Class(items) => items.starts_with('!'),
-        Piece::Either(list) => list.iter().flatten().any(counts_bytes),
-        _ => false,
-    }
-}
-
-fn widened(piece: &Piece) -> Piece {
-    match piece {
-        Piece::Either(list) => Piece::Either(
-            list.iter()
-                .map(|one| single_stars(&one.iter().map(widened).collect::<Vec<_>>()))
-                .collect(),
-        ),
-        piece if counts_bytes(piece) => Piece::Star,
-        piece => piece.clone(),
-    }
+    let same = wider.is_none().then_some(same);
+    Translation { same, wider, itself }
 }
 
 fn matches(glob: &str, path: &str) -> bool {

@@ -11,7 +11,7 @@ use std::{
 
 use lanes::glob::Glob;
 
-use super::{Translation, github, picomatch};
+use super::{Translation, github, picomatch, ruby};
 
 /// Numbers that are the same in every run.
 struct Numbers(u64);
@@ -230,4 +230,103 @@ fn nothing_that_githubs_documentation_matches_is_missed() {
     let answers: Vec<bool> = pairs.iter().map(|(pattern, path)| matches(pattern, path)).collect();
     let matched = compare(&pairs, &answers, github::translate);
     assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+/// What Ruby answers; nothing without it, which `scripts/bootstrap validators` mends.
+fn ask_ruby(pairs: &[(String, String)]) -> Option<Vec<bool>> {
+    let program = "require 'json'; Encoding.default_external = 'UTF-8';\
+                   flags = File::FNM_PATHNAME | File::FNM_DOTMATCH | File::FNM_EXTGLOB;\
+                   pairs = JSON.parse(STDIN.read);\
+                   puts JSON.generate(pairs.map { |pattern, path| File.fnmatch?(pattern, path, flags) })";
+    let started = Command::new("ruby")
+        .args(["-e", program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = started else {
+        let why = "no ruby: run scripts/bootstrap validators";
+        assert!(std::env::var_os("CI").is_none(), "{why}");
+        eprintln!("skipped: {why}");
+        return None;
+    };
+    let mut stdin = child.stdin.take().expect("it was piped");
+    let input = serde_json::to_vec(pairs).expect("texts");
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("ruby ends");
+    feeder.join().expect("no panic").expect("ruby reads its input");
+    Some(serde_json::from_slice(&output.stdout).expect("a list of answers"))
+}
+
+#[test]
+fn nothing_that_ruby_matches_is_missed() {
+    let signs = [
+        "a",
+        "b",
+        "ab",
+        "1",
+        "/",
+        "/",
+        "*",
+        "**",
+        "**/",
+        "/**",
+        "?",
+        "[ab]",
+        "[!a]",
+        "[^a]",
+        "[a-c]",
+        "[id]",
+        "{a,b}",
+        "{a,}",
+        "{a}",
+        "{}",
+        "{a/b,c}",
+        "{a,{b,ab}}",
+        "+",
+        ".",
+        "-",
+        "!",
+        "\\",
+        "@(a|b)",
+        "./",
+        "\\*",
+        "é",
+        ",",
+        "[",
+        "]",
+        "{",
+        "}",
+        "***",
+        "[]",
+        "[!]",
+        "[.]",
+    ];
+    let pairs = pairs(&signs, 100_000);
+    let Some(answers) = ask_ruby(&pairs) else { return };
+    let matched = compare(&pairs, &answers, ruby::translate);
+    assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+#[test]
+fn rubys_patterns_say_same_wider_or_cannot() {
+    let same = |pattern: &str, globs: &[&str]| {
+        let found = ruby::translate(pattern);
+        assert_eq!(found.same.as_deref().unwrap_or_default(), globs, "{pattern}: {found:?}");
+        assert!(found.same.is_some() && found.wider.is_none(), "{pattern}: {found:?}");
+    };
+    same("docs/**", &["docs/*"]);
+    same("docs/**/*", &["docs/**/*"]);
+    same("**/*.md", &["**/*.md"]);
+    same("docs/**.md", &["docs/*.md"]);
+    same("{docs,src}/**/*", &["docs/**/*", "src/**/*"]);
+    same("src/[id]/**", &["src/[id]/*"]);
+    same("src/\\[id\\]/**/*", &["src/\\[id\\]/**/*"]);
+    same("Dockerfile", &["Dockerfile"]);
+    same("a{b", &[]);
+    same("a[b", &[]);
+    same("a//b", &[]);
+    for wider in ["a?", "[!a]x", "/docs/*", "docs/", "a[!]b", "[\\]]/x", "d/[é]"] {
+        let found = ruby::translate(wider);
+        assert!(found.wider.is_some(), "{wider}: {found:?}");
+    }
 }

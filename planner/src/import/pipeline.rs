@@ -1,0 +1,206 @@
+//! Jobs of another engine, with the changes that start them, as lanes, targets and jobs: the form
+//! that every importer fills in, and the one place that makes lanes of it.
+//!
+//! Jobs with the same filters share a lane. What one list of `paths` and `exclude` cannot say is a
+//! further lane of the same target.
+
+use super::{filter, selection::When};
+use crate::init::draft::{Draft, JobDraft, LaneDraft};
+
+/// A job.
+pub(super) struct Entry {
+    /// Its name there.
+    pub(super) key: String,
+    pub(super) when: When,
+    /// The lists that its lane is named after.
+    pub(super) words: Vec<String>,
+    /// Lines above its lane.
+    pub(super) notes: Vec<String>,
+    /// What runs; its id is given later.
+    pub(super) job: JobDraft,
+    /// It stands for something that could not be carried over, and fails.
+    pub(super) placeholder: bool,
+    /// Jobs that run before it and are pulled in, by place.
+    pub(super) needs: Vec<usize>,
+    /// Jobs whose lanes its lane waits for, where they are selected.
+    pub(super) after: Vec<usize>,
+    /// It reports on others.
+    pub(super) gate: bool,
+    /// A schedule starts it, and no change.
+    pub(super) nightly: bool,
+    /// At most one job of the group at a time.
+    pub(super) group: Option<String>,
+    /// Jobs of different parts share no lane: a stage.
+    pub(super) part: Option<String>,
+    /// The key of `inputs`, and packages.
+    pub(super) inputs: Option<(&'static str, Vec<String>)>,
+}
+
+impl Entry {
+    pub(super) fn new(key: String, job: JobDraft) -> Self {
+        Self {
+            key,
+            when: When::Always,
+            words: Vec::new(),
+            notes: Vec::new(),
+            job,
+            placeholder: false,
+            needs: Vec::new(),
+            after: Vec::new(),
+            gate: false,
+            nightly: false,
+            group: None,
+            part: None,
+            inputs: None,
+        }
+    }
+
+    fn shares(&self, other: &Self) -> bool {
+        self.when == other.when
+            && self.after == other.after
+            && self.nightly == other.nightly
+            && self.group == other.group
+            && self.part == other.part
+            && self.inputs == other.inputs
+    }
+}
+
+/// The jobs of one file.
+pub(super) struct Pipeline<'a> {
+    /// What people call it.
+    pub(super) name: String,
+    /// Lines above each of its lanes.
+    pub(super) comment: Vec<String>,
+    /// A schedule starts all of it, too; what a comment says of that.
+    pub(super) again: Option<String>,
+    pub(super) entries: Vec<Entry>,
+    /// The wanted id and the title of the lane of some jobs.
+    pub(super) lane: &'a dyn Fn(&[&Entry]) -> (String, String),
+    /// The wanted id of a job, by its name there.
+    pub(super) job_id: &'a dyn Fn(&str) -> String,
+}
+
+/// Adds the lanes of a pipeline.
+pub(super) fn draft(pipeline: Pipeline<'_>, draft: &mut Draft) {
+    let entries = &pipeline.entries;
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        match groups.iter_mut().find(|group| entries[group[0]].shares(entry)) {
+            Some(group) => group.push(at),
+            None => groups.push(vec![at]),
+        }
+    }
+    let ids = job_ids(&pipeline, &groups, draft);
+    let mut lane_of: Vec<String> = vec![String::new(); entries.len()];
+    let mut waiting: Vec<(usize, Vec<usize>)> = Vec::new();
+    for group in groups {
+        let own: Vec<&Entry> = group.iter().map(|&at| &entries[at]).collect();
+        let first = own[0];
+        let (wanted, title) = (pipeline.lane)(&own);
+        let notes = own.iter().flat_map(|entry| entry.notes.clone()).collect();
+        let id = lane_id(draft, &wanted, &ids);
+        let mut lane = LaneDraft {
+            title: Some(title.clone()),
+            description: pipeline.name.clone(),
+            comment: [pipeline.comment.clone(), filter::distinct(notes)].concat(),
+            id: id.clone(),
+            nightly: first.nightly,
+            concurrency_group: first.group.clone(),
+            inputs: first.inputs.clone(),
+            ..LaneDraft::default()
+        };
+        for &at in &group {
+            let entry = &entries[at];
+            draft.placeholders += usize::from(entry.placeholder);
+            let needs = entry.needs.iter().map(|&need| ids[need].clone()).collect();
+            let needs = filter::distinct(needs);
+            lane.jobs.push(JobDraft { id: ids[at].clone(), needs, ..entry.job.clone() });
+            lane_of[at].clone_from(&id);
+        }
+        let filters = match &first.when {
+            When::Always => Vec::new(),
+            When::For(filters) => filters.clone(),
+        };
+        let mut filters = filters.into_iter();
+        if let Some(first) = filters.next() {
+            lane.paths = Some(first.paths);
+            lane.exclude = first.exclude;
+            lane.statuses = first.statuses;
+        }
+        let again = pipeline.again.as_ref().map(|why| LaneDraft {
+            title: Some(format!("{title} (nightly)")),
+            nightly: true,
+            target_of: Some(id.clone()),
+            comment: vec![why.clone()],
+            ..LaneDraft::default()
+        });
+        waiting.push((draft.lanes.len(), first.after.clone()));
+        draft.lanes.push(lane);
+        for (number, filter) in (2..).zip(filters) {
+            let more = LaneDraft {
+                id: draft.fresh_id(&format!("{id}-{number}")),
+                title: Some(format!("{title} ({number})")),
+                target_of: Some(id.clone()),
+                comment: vec![format!("The same as `{id}`, for other changes.")],
+                paths: Some(filter.paths),
+                exclude: filter.exclude,
+                statuses: filter.statuses,
+                concurrency_group: first.group.clone(),
+                ..LaneDraft::default()
+            };
+            waiting.push((draft.lanes.len(), first.after.clone()));
+            draft.lanes.push(more);
+        }
+        if let Some(again) = again {
+            let id = draft.fresh_id(&format!("{id}-nightly"));
+            draft.lanes.push(LaneDraft { id, ..again });
+        }
+    }
+    wait(draft, &waiting, &lane_of);
+}
+
+/// Lets lanes wait for those of some jobs, and for all that run the same targets.
+fn wait(draft: &mut Draft, waiting: &[(usize, Vec<usize>)], lane_of: &[String]) {
+    for (lane, after) in waiting {
+        let mut lanes: Vec<String> = after.iter().map(|&job| lane_of[job].clone()).collect();
+        let own = draft.lanes[*lane].id.clone();
+        let mut more: Vec<String> = draft
+            .lanes
+            .iter()
+            .filter(|it| !it.nightly && it.target_of.as_ref().is_some_and(|of| lanes.contains(of)))
+            .map(|it| it.id.clone())
+            .collect();
+        lanes.append(&mut more);
+        draft.lanes[*lane].after =
+            filter::distinct(lanes).into_iter().filter(|id| *id != own).collect();
+    }
+}
+
+/// The ids of the jobs, in the order of their lanes.
+fn job_ids(pipeline: &Pipeline<'_>, groups: &[Vec<usize>], draft: &Draft) -> Vec<String> {
+    let mut ids = vec![String::new(); pipeline.entries.len()];
+    for &at in groups.iter().flatten() {
+        let plain = draft.fresh_id(&(pipeline.job_id)(&pipeline.entries[at].key));
+        let fresh = (2..).map(|n| format!("{plain}-{n}"));
+        let ours = std::iter::once(plain.clone()).chain(fresh).find(|id| !ids.contains(id));
+        ids[at] = ours.unwrap_or(plain);
+    }
+    ids
+}
+
+/// A lane's id must be no job's, or the two would read alike in a plan.
+fn lane_id(draft: &Draft, wanted: &str, jobs: &[String]) -> String {
+    let fresh = draft.fresh_id(wanted);
+    let taken = |id: &String| jobs.contains(id);
+    if !taken(&fresh) {
+        return fresh;
+    }
+    let more = (2..).map(|number| draft.fresh_id(&format!("{wanted}-lane-{number}")));
+    let plain = draft.fresh_id(&format!("{wanted}-lane"));
+    std::iter::once(plain.clone()).chain(more).find(|id| !taken(id)).unwrap_or(plain)
+}
+
+/// A name as an id of ours.
+pub(super) fn plain_id(name: &str) -> String {
+    Draft::default().fresh_id(name)
+}
