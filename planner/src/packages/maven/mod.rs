@@ -79,6 +79,12 @@ impl Reader<'_> {
                 match place {
                     End::Directory(dir) => queue.push(file_in(&dir, NAME)),
                     End::File(file) => queue.push(file),
+                    // Whichever directory the property means is among all.
+                    End::Outside if module.contains("${") => {
+                        queue.extend(self.manifests.matching("**/pom.xml")?);
+                        let detail = format!("names the module `{module}`, which is computed");
+                        self.packages.unfollowed(&path, &dir, detail);
+                    }
                     // The reactor would not start.
                     _ => self.packages.unfollowed(
                         &path,
@@ -121,7 +127,7 @@ impl Reader<'_> {
     }
 
     fn assemble(&mut self) -> Result<(), TreeError> {
-        let mut by_name: BTreeMap<String, BTreeSet<(Option<String>, String)>> = BTreeMap::new();
+        let mut by_name = ByName::new();
         let mut made = Vec::new();
         let paths: Vec<&String> = self.poms.keys().collect();
         for path in &paths {
@@ -149,23 +155,9 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn fill(
-        &self,
-        package: &mut Package,
-        path: &str,
-        by_name: &BTreeMap<String, BTreeSet<(Option<String>, String)>>,
-    ) -> Result<(), TreeError> {
+    fn fill(&self, package: &mut Package, path: &str, by_name: &ByName) -> Result<(), TreeError> {
         let line = self.line(path)?;
-        let named = |coordinates: &Coordinates| {
-            let group = coordinates.0.as_ref().map(|group| value(group, &line));
-            // A group that is computed from elsewhere may be any.
-            let group = group.filter(|group| !group.contains("${"));
-            let known = by_name.get(&value(&coordinates.1, &line)).into_iter().flatten();
-            let fits = move |it: &&(Option<String>, String)| {
-                group.is_none() || it.0.is_none() || it.0 == group
-            };
-            known.filter(fits).map(|(_, path)| path.clone()).collect::<Vec<String>>()
-        };
+        let named = |coordinates: &Coordinates| named(coordinates, &line, by_name);
         for (at, (file, pom)) in line.iter().enumerate() {
             if at > 0 {
                 package.uses(To::File((*file).to_owned()), *file);
@@ -173,9 +165,19 @@ impl Reader<'_> {
             for used in pom.uses.iter().flat_map(&named).filter(|used| used != path) {
                 package.needs(directory_of(&used).to_owned());
             }
-            for bom in pom.imports.iter().flat_map(&named).filter(|bom| bom != path) {
-                for (file, _) in self.line(&bom)? {
-                    package.uses(To::File(file.to_owned()), file);
+            // A list of versions may import further ones.
+            let mut boms: Vec<String> = pom.imports.iter().flat_map(&named).collect();
+            let mut seen = BTreeSet::from([path.to_owned()]);
+            while let Some(bom) = boms.pop() {
+                if !seen.insert(bom.clone()) {
+                    continue;
+                }
+                let of_bom = self.line(&bom)?;
+                for (file, pom) in &of_bom {
+                    package.uses(To::File((*file).to_owned()), *file);
+                    boms.extend(
+                        pom.imports.iter().flat_map(|it| self::named(it, &of_bom, by_name)),
+                    );
                 }
             }
             // A path that a parent names is below the module that inherits it.
@@ -210,6 +212,41 @@ impl Reader<'_> {
         }
         Ok(None)
     }
+}
+
+/// By artifact: the group and file of each module of that name.
+type ByName = BTreeMap<String, BTreeSet<(Option<String>, String)>>;
+
+/// The files of the modules that coordinates in a line of files may mean. Where a property is not
+/// known, or profiles give it several values, any text may stand in its place.
+fn named(coordinates: &Coordinates, line: &Line<'_>, by_name: &ByName) -> Vec<String> {
+    let certain = |text: &str| {
+        interpolate(text, &|name| {
+            let several = line.iter().any(|(_, pom)| pom.several.contains(name));
+            if several { None } else { Some(value(&format!("${{{name}}}"), line)) }
+                .filter(|value| !value.contains("${"))
+        })
+    };
+    let group = coordinates.0.as_ref().map(|group| certain(group));
+    // A group that is computed from elsewhere may be any.
+    let group = group.filter(|group| !group.contains("${"));
+    let artifact = certain(&coordinates.1);
+    let known = by_name.iter().filter(|(name, _)| may_be(&artifact, name)).flat_map(|it| it.1);
+    let fits = |it: &&(Option<String>, String)| group.is_none() || it.0.is_none() || it.0 == group;
+    known.filter(fits).map(|(_, path)| path.clone()).collect()
+}
+
+/// Whether a text may become a name once its `${…}` are replaced.
+fn may_be(text: &str, name: &str) -> bool {
+    let Some((before, rest)) = text.split_once("${") else { return text == name };
+    let Some(mut name) = name.strip_prefix(before) else { return false };
+    let mut rest = rest.split_once('}').map_or("", |it| it.1);
+    while let Some((middle, after)) = rest.split_once("${") {
+        let Some(at) = name.find(middle) else { return false };
+        name = &name[at + middle.len()..];
+        rest = after.split_once('}').map_or("", |it| it.1);
+    }
+    name.ends_with(rest)
 }
 
 /// A module's group: its own, or the nearest parent's.

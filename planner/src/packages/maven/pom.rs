@@ -4,7 +4,7 @@
 //! them; a property of the command line, of a profile's activation or of the settings stays as
 //! written, and so names nothing here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::{Document, Node};
 
@@ -30,6 +30,8 @@ pub(super) struct Pom {
     pub(super) mentioned: Vec<String>,
     /// `properties` of the project and of its profiles; of two values the last one.
     pub(super) properties: BTreeMap<String, String>,
+    /// Properties to which profiles give other values.
+    pub(super) several: BTreeSet<String>,
 }
 
 /// Reads a `pom.xml`.
@@ -71,7 +73,11 @@ fn read(node: Node<'_, '_>, found: &mut Pom) {
         "properties" => {
             for property in node.children().filter(Node::is_element) {
                 let value = property.text().unwrap_or_default().trim();
-                found.properties.insert(property.tag_name().name().to_owned(), value.to_owned());
+                let name = property.tag_name().name().to_owned();
+                let before = found.properties.insert(name.clone(), value.to_owned());
+                if before.is_some_and(|before| before != value) {
+                    found.several.insert(name);
+                }
             }
         }
         "parent" | "project" | "exclusion" | "relativePath" => {}

@@ -100,3 +100,66 @@ fn a_broken_fixture_stops_nothing_and_a_broken_parent_runs_always() {
     assert_eq!(packages.problems().len(), 2);
     assert!(packages.reach("app").iter().any(|it| it.to == To::Anything));
 }
+
+#[test]
+fn what_profiles_and_command_lines_decide_may_be_any_of_it() {
+    let root = "<project><groupId>org.example</groupId><artifactId>all</artifactId>
+      <properties><impl>core</impl></properties>
+      <modules><module>app</module><module>${extra}</module></modules>
+      <profiles><profile><id>x</id><modules><module>other</module><module>core</module></modules>
+        <properties><impl>other</impl></properties></profile></profiles></project>";
+    let uses = format!("{}{}", dependency("${impl}"), dependency("spark_${scala}"));
+    let (app, core, other) = (module("app", &uses), module("core", ""), module("other", ""));
+    let spark = "<project><groupId>org.example</groupId><artifactId>spark_3</artifactId></project>";
+    let tree = tree([
+        ("pom.xml", root),
+        ("app/pom.xml", app.leak()),
+        ("core/pom.xml", core.leak()),
+        ("other/pom.xml", other.leak()),
+        ("computed/pom.xml", spark),
+    ]);
+    let packages = read(&KIND, &tree, &["app"]).expect("the tree can be read");
+    let reached = packages.reach("app");
+    for dir in ["core", "other", "computed"] {
+        assert!(reached.iter().any(|it| it.to == To::Package(dir.to_owned())), "{dir}");
+    }
+    assert!(packages.problems().any(|it| it.detail.contains("`${extra}`, which is computed")));
+}
+
+#[test]
+fn a_list_of_versions_that_imports_another_counts_with_it() {
+    let import = |artifact: &str| {
+        format!(
+            "<dependencyManagement><dependencies><dependency><groupId>org.example</groupId>\
+             <artifactId>{artifact}</artifactId><type>pom</type><scope>import</scope></dependency>\
+             </dependencies></dependencyManagement>"
+        )
+    };
+    let (core, app) = (module("core", &import("other")), module("app", &import("core")));
+    let other = module("other", &import("core"));
+    let tree = tree([
+        ("pom.xml", ROOT),
+        ("core/pom.xml", core.leak()),
+        ("app/pom.xml", app.leak()),
+        ("other/pom.xml", other.leak()),
+    ]);
+    let packages = read(&KIND, &tree, &[]).expect("the tree can be read");
+    let reached = packages.reach("app");
+    for file in ["core/pom.xml", "other/pom.xml"] {
+        assert!(reached.iter().any(|it| it.to == To::File(file.to_owned())), "{file}");
+    }
+}
+
+#[test]
+fn a_name_with_unknown_parts_may_be_many_names() {
+    for (text, name, expected) in [
+        ("core", "core", true),
+        ("core", "cores", false),
+        ("a_${x}", "a_2", true),
+        ("a_${x}", "b_2", false),
+        ("${x}-b-${y}-c", "1-b-2-c", true),
+        ("${x}-b-${y}-c", "1-c", false),
+    ] {
+        assert_eq!(super::may_be(text, name), expected, "{text} {name}");
+    }
+}
