@@ -88,7 +88,7 @@ impl Trial {
             refused.len(),
             show(&refused)
         );
-        assert!(edges > asked || asked == 1, "only {edges} dependencies in {asked} workspaces");
+        assert!(2 * edges > asked || asked == 1, "only {edges} dependencies in {asked} workspaces");
         eprintln!("{asked} workspaces, {} refused, {edges} dependencies", refused.len());
     }
 }
