@@ -32,7 +32,7 @@ use crate::{
     event::{self, Event},
     fault::FailureKind,
     journal::{AttemptEnded, Entry, Journal, JournalError},
-    ledger::{Begun, Ledger},
+    ledger::{Begun, Ledger, NodeVerdict},
     outcome::Outcome,
     placements::Machines,
     reporters::Reporter,
@@ -46,7 +46,7 @@ use crate::{
 
 use tasks::schedule_of;
 use words::{stop_reason, why};
-use worker::{JournalObserver, ending_of, facts_of, make_room, not_begun, work};
+use worker::{JournalObserver, ending_of, facts_of, make_room, not_begun, terms_of, work};
 
 /// What a run is, beside its plan.
 pub struct Run {
@@ -234,7 +234,8 @@ impl<'a> Dispatch<'a> {
                     Outcome::Passed | Outcome::Cancelled | Outcome::Skipped => {}
                 }
                 self.schedule.restore_running(task);
-                settled.push((task, ending_of(&last.facts)));
+                let terms = terms_of(&self.run.nodes[task].spec, &last.facts);
+                settled.push((task, ending_of(&last.facts), terms));
             }
             self.schedule.restore_attempts(task, facts.attempts, own, infra);
         }
@@ -251,15 +252,16 @@ impl<'a> Dispatch<'a> {
         }
         let stopped = self.ledger.stopping().is_some();
         let ledger = &*self.ledger;
-        let verdict = |task: usize| ledger.node(task).verdict.as_ref().map(|v| v.outcome);
+        let verdict = |task: usize| ledger.node(task).verdict.as_ref().map(NodeVerdict::counts_as);
         let actions = self.schedule.begin(verdict, stopped);
         if stopped {
             self.asked = 1;
             self.end_attempts(Level::Cancel);
         }
         self.obey(actions);
-        for (task, ending) in settled {
-            let actions = self.schedule.handle(schedule::Event::Ended { task, ending, chance: 0 });
+        for (task, ending, failure) in settled {
+            let ended = schedule::Event::Ended { task, ending, failure, chance: 0 };
+            let actions = self.schedule.handle(ended);
             self.obey(actions);
         }
     }
@@ -315,6 +317,7 @@ impl<'a> Dispatch<'a> {
         let facts = facts_of(&result);
         let ending = ending_of(&facts);
         let node = &self.run.nodes[task];
+        let failure = terms_of(&node.spec, &facts);
         for warning in &result.warnings {
             let node = Some(node.id.as_str().to_owned());
             let message = warning.clone();
@@ -330,7 +333,8 @@ impl<'a> Dispatch<'a> {
         };
         if self.note(Entry::AttemptEnded(ended)) {
             let chance = (self.chance.hash_one((task, took)) & 0xffff) as u16;
-            let actions = self.schedule.handle(schedule::Event::Ended { task, ending, chance });
+            let ended = schedule::Event::Ended { task, ending, failure, chance };
+            let actions = self.schedule.handle(ended);
             self.obey(actions);
         }
     }
@@ -436,9 +440,14 @@ impl<'a> Dispatch<'a> {
             _ => None,
         };
         let because = because.map(|because| why(because, self.run, self.ledger));
-        let node = self.run.nodes[task].id.as_str().to_owned();
-        info!(node, %outcome, "verdict");
-        if self.note(Entry::NodeFinished { node, outcome, because, cause }) {
+        let node = &self.run.nodes[task];
+        let last = self.ledger.node(task).last.as_ref();
+        let tolerated = last.is_some_and(|last| {
+            last.facts.outcome == outcome && terms_of(&node.spec, &last.facts).tolerated
+        });
+        let node = node.id.as_str().to_owned();
+        info!(node, %outcome, tolerated, "verdict");
+        if self.note(Entry::NodeFinished { node, outcome, tolerated, because, cause }) {
             self.tell_finished(task);
         }
     }

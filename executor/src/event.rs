@@ -13,7 +13,7 @@ use crate::{
 /// | version | what changed |
 /// | --- | --- |
 /// | 1.0 | the first format |
-/// | 1.1 | a lane of `run_finished` may be `incomplete` |
+/// | 1.1 | a lane of `run_finished` may be `incomplete`; `tolerated` of nodes and lanes |
 pub const VERSION: &str = "1.1";
 
 /// Something happened. Written with a leading `event` (its name) and `run_id`.
@@ -93,6 +93,10 @@ pub struct NodeFinished {
     pub node: String,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether its failure does not count, by its `allow_failure`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub tolerated: bool,
     /// The job's exit code, when it ended by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -153,6 +157,7 @@ impl NodeFinished {
         Self {
             node: record.id.clone(),
             outcome: record.outcome,
+            tolerated: record.tolerated,
             exit_code: record.exit_code,
             failure_kind: record.failure_kind.clone(),
             because: record.because.clone(),

@@ -84,6 +84,9 @@ pub enum Entry {
         node: String,
         /// How it ended.
         outcome: Outcome,
+        /// Whether its failure does not count, by its `allow_failure`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tolerated: bool,
         /// Why it did not run; absent: it did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         because: Option<String>,

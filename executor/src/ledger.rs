@@ -60,10 +60,20 @@ pub struct Begun {
 pub struct NodeVerdict {
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether its failure does not count.
+    pub tolerated: bool,
     /// Why it did not run.
     pub because: Option<String>,
     /// How the node ended that kept it from running.
     pub cause: Option<Outcome>,
+}
+
+impl NodeVerdict {
+    /// Returns what dependants, lanes and the run make of it: a tolerated failure is a pass.
+    #[must_use]
+    pub fn counts_as(&self) -> Outcome {
+        if self.tolerated { Outcome::Passed } else { self.outcome }
+    }
 }
 
 /// What a journal says that cannot be.
@@ -146,8 +156,9 @@ impl Ledger {
                 }
                 facts.last = Some(ended);
             }
-            Entry::NodeFinished { node, outcome, because, cause } => {
-                self.node_mut(node)?.verdict = Some(NodeVerdict { outcome, because, cause });
+            Entry::NodeFinished { node, outcome, tolerated, because, cause } => {
+                self.node_mut(node)?.verdict =
+                    Some(NodeVerdict { outcome, tolerated, because, cause });
             }
             Entry::Stopping { reason, .. } => {
                 self.stopping.get_or_insert(reason);
@@ -227,6 +238,7 @@ impl Ledger {
         }
         if let Some(verdict) = &facts.verdict {
             record.outcome = verdict.outcome;
+            record.tolerated = verdict.tolerated;
             record.because.clone_from(&verdict.because);
         } else if facts.last.is_none() {
             record.because = Some(match facts.attempts {
@@ -266,18 +278,18 @@ impl Ledger {
     /// Returns what lanes make of a node.
     #[must_use]
     pub fn verdict(&self, plan: &Plan, position: usize, selected: bool) -> Verdict {
-        let (outcome, cause) = match &self.nodes[position].verdict {
-            Some(verdict) => (verdict.outcome, verdict.cause),
-            None => (Outcome::Skipped, None),
-        };
+        let verdict = self.nodes[position].verdict.as_ref();
+        let (outcome, cause) =
+            verdict.map_or((Outcome::Skipped, None), |it| (it.counts_as(), it.cause));
+        let tolerated = verdict.is_some_and(|it| it.tolerated);
         let id = plan.nodes()[position].id.as_str();
         let passed_before = !selected
             && self.started.as_ref().is_some_and(|started| started.passed_before.contains(id));
-        Verdict { outcome, cause, selected, passed_before }
+        Verdict { outcome, tolerated, cause, selected, passed_before }
     }
 
-    /// Returns the outcomes of all nodes that have a verdict.
+    /// Returns what the run makes of all nodes that have a verdict.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + '_ {
-        self.nodes.iter().filter_map(|node| node.verdict.as_ref().map(|verdict| verdict.outcome))
+        self.nodes.iter().filter_map(|node| node.verdict.as_ref().map(NodeVerdict::counts_as))
     }
 }

@@ -3,7 +3,7 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
-//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out` of a node |
+//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out` of nodes, `tolerated` of nodes and lanes |
 //!
 //! A record that needs nothing of a later version is still written as the earlier one.
 //! A record is written once, when the run is over; until then the journal is the truth and a record
@@ -19,6 +19,7 @@ use crate::{
     attempt::Phase,
     files,
     outcome::{LaneOutcome, Outcome},
+    text,
 };
 
 /// The version written, and the newest read.
@@ -120,6 +121,15 @@ pub struct LaneRecord {
     pub title: String,
     /// What its nodes add up to.
     pub outcome: LaneOutcome,
+    /// How many of its nodes failed in a way that their `allow_failure` allows; absent: none.
+    /// Since version 1.1.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub tolerated: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_none(value: &u32) -> bool {
+    *value == 0
 }
 
 /// One node.
@@ -129,6 +139,10 @@ pub struct NodeRecord {
     pub id: String,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether its failure does not count, by its `allow_failure`: dependants ran, and lanes take
+    /// it for passed. Since version 1.1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tolerated: bool,
     /// The job's exit code, when it ended by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -298,7 +312,8 @@ impl Record {
     pub fn versioned(mut self) -> Self {
         let incomplete = self.lanes.iter().any(|lane| lane.outcome == LaneOutcome::Incomplete);
         let left_out = self.nodes.iter().any(|node| node.artifacts_left_out > 0);
-        let version = if incomplete || left_out { VERSION } else { FIRST };
+        let tolerated = self.nodes.iter().any(|node| node.tolerated);
+        let version = if incomplete || left_out || tolerated { VERSION } else { FIRST };
         self.format_version = version.to_string();
         self
     }
@@ -324,13 +339,32 @@ impl RecordError {
     }
 }
 
+impl LaneRecord {
+    /// Returns the outcome in words: `passed with 1 tolerated failure`.
+    #[must_use]
+    pub fn in_words(&self, outcome: &str) -> String {
+        match self.tolerated {
+            0 => outcome.to_owned(),
+            some => format!("{outcome} with {}", text::count(some as usize, "tolerated failure")),
+        }
+    }
+}
+
 impl NodeRecord {
+    /// Returns whether lanes and dependants take it for passed: it passed, or its failure is
+    /// tolerated.
+    #[must_use]
+    pub fn counts_as_passed(&self) -> bool {
+        self.outcome == Outcome::Passed || self.tolerated
+    }
+
     /// Returns what is known of a node before anything ran.
     #[must_use]
     pub fn of(node: &Node) -> Self {
         Self {
             id: node.id.as_str().to_owned(),
             outcome: Outcome::Skipped,
+            tolerated: false,
             exit_code: None,
             signal: None,
             failure_kind: None,
@@ -376,8 +410,10 @@ pub fn phase_name(phase: Phase) -> &'static str {
 /// One node's verdict, as lanes and the run see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// How it ended.
+    /// How it ended; a tolerated failure as passed.
     pub outcome: Outcome,
+    /// Whether it failed, and that is tolerated.
+    pub tolerated: bool,
     /// How the node ended that kept this one from running, if one did.
     pub cause: Option<Outcome>,
     /// Whether it was asked for.
@@ -443,10 +479,13 @@ pub fn lanes(plan: &Plan, verdict: impl Fn(usize) -> Verdict) -> Vec<LaneRecord>
                 let position = plan.graph().position(id.as_str())?;
                 Some((plan.nodes()[position].kind, verdict(position)))
             });
+            let (counted, nodes) = (nodes.clone(), nodes);
+            let tolerated = counted.filter(|(_, verdict)| verdict.tolerated).count();
             LaneRecord {
                 id: lane.id.as_str().to_owned(),
                 title: lane.title.clone(),
                 outcome: lane_outcome(nodes),
+                tolerated: u32::try_from(tolerated).unwrap_or(u32::MAX),
             }
         })
         .collect()
@@ -457,7 +496,7 @@ mod tests {
     use super::*;
 
     fn verdict(outcome: Outcome) -> Verdict {
-        Verdict { outcome, cause: None, selected: true, passed_before: false }
+        Verdict { outcome, tolerated: false, cause: None, selected: true, passed_before: false }
     }
 
     #[track_caller]

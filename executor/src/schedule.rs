@@ -17,7 +17,7 @@ use std::{
 };
 
 use self::order::{backoff, index, rank};
-pub use self::terms::{Action, Because, Ending, Event, Limits, Task};
+pub use self::terms::{Action, Because, Ending, Event, FailureTerms, Limits, Task};
 use crate::outcome::Outcome;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Schedule {
         self.occupy(task);
     }
 
-    /// Starts the run. `verdict` tells the restored verdicts; `stopped` whether the earlier process
+    /// Starts the run. `verdict` tells the restored verdicts, a tolerated failure as passed; `stopped` whether the earlier process
     /// had been told to start nothing more.
     pub fn begin(
         &mut self,
@@ -184,7 +184,9 @@ impl Schedule {
     /// Takes in what happened and returns what is to be done.
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         match event {
-            Event::Ended { task, ending, chance } => self.ended(task, ending, chance),
+            Event::Ended { task, ending, failure, chance } => {
+                self.ended(task, ending, failure, chance);
+            }
             Event::Aside { task } => {
                 if self.states[task].state == State::Running {
                     self.states[task].state = State::Aside;
@@ -219,13 +221,13 @@ impl Schedule {
         self.running
     }
 
-    fn ended(&mut self, task: usize, ending: Ending, chance: u16) {
+    fn ended(&mut self, task: usize, ending: Ending, failure: FailureTerms, chance: u16) {
         self.give_back(task);
         self.states[task].last = Some(ending.outcome());
         let retry = match ending {
             Ending::Failed | Ending::TimedOut => {
                 self.states[task].own_failures += 1;
-                self.states[task].own_failures <= self.tasks[task].retries
+                failure.again && self.states[task].own_failures <= self.tasks[task].retries
             }
             Ending::Infra => {
                 self.states[task].infra_failures += 1;
@@ -243,7 +245,8 @@ impl Schedule {
         }
         let outcome = ending.outcome();
         self.finish(task, outcome, None);
-        if outcome == Outcome::Passed {
+        let own = matches!(ending, Ending::Failed | Ending::TimedOut);
+        if outcome == Outcome::Passed || (own && failure.tolerated) {
             self.release_dependents(task);
         } else {
             self.break_chain(task, outcome);

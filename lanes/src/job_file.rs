@@ -2,9 +2,9 @@
 //!
 //! Types and keys only; what the values mean together is decided in `resolve`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, num::NonZeroU8};
 
-use plans::Checkout;
+use plans::{Checkout, FailedOutcome};
 
 use crate::{
     decode::{Decode, Named, Reader, Tagged, Value, shared_keys, tables, tagged, word},
@@ -60,6 +60,12 @@ shared_keys! {
         /// How often a failed job is run again before its failure counts.
         #[schemars(range(max = MOST_RETRIES))]
         pub retries: At<u32>,
+        /// After which failures it is run again. Absent: after any.
+        pub retry_on: At<RetryOnFile>,
+        /// Which failures do not count: `true`, or `{ exit_codes = [77] }`. They are recorded as
+        /// failed and tolerated, the lane passes and dependants run. Absent: none; `false` takes
+        /// the base's away.
+        pub allow_failure: At<AllowFailureFile>,
         /// A shell command run on the host in a writable copy of the source tree, before the jobs
         /// that ask for it; they see that copy. An empty text takes the base's away.
         pub host_setup_command: At<String>,
@@ -116,6 +122,22 @@ tables! {
         /// Seconds after which it is ended. Absent: 14400.
         #[schemars(range(min = 1, max = MOST_SECONDS))]
         pub timeout_secs: Option<At<u64>>,
+    }
+
+    /// Failures after which a job is run again; any other counts at once.
+    pub struct RetryOnFile {
+        /// Exit codes.
+        #[schemars(with = "Option<Vec<NonZeroU8>>")]
+        pub exit_codes: Option<Vec<At<u32>>>,
+        /// `"failed"`, `"timed_out"`.
+        pub outcomes: Option<Vec<At<FailedWord>>>,
+    }
+
+    /// Exit codes that do not count.
+    pub struct AllowedCodesFile {
+        /// The exit codes; any other, a signal and running out of time count.
+        #[schemars(with = "Vec<NonZeroU8>", length(min = 1))]
+        pub exit_codes: Vec<At<u32>>,
     }
 
     /// A remote placement.
@@ -242,6 +264,46 @@ impl Decode for CommandFile {
             reader.wrong_command(&value);
             None
         }
+    }
+}
+
+/// Which failures do not count.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(untagged)]
+pub enum AllowFailureFile {
+    /// All of them, or none.
+    All(bool),
+    /// These exit codes.
+    Codes(AllowedCodesFile),
+}
+
+impl Decode for AllowFailureFile {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        if value.get_ref().is_table() {
+            AllowedCodesFile::decode(value, reader).map(Self::Codes)
+        } else {
+            bool::decode(value, reader).map(Self::All)
+        }
+    }
+}
+
+/// The word for a [`FailedOutcome`].
+#[derive(Debug, Clone, Copy)]
+pub struct FailedWord(pub FailedOutcome);
+
+impl Decode for FailedWord {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        word(value, reader, &FailedOutcome::ALL.map(|it| (it.as_str(), it))).map(Self)
+    }
+}
+
+impl schemars::JsonSchema for FailedWord {
+    fn schema_name() -> Cow<'static, str> {
+        FailedOutcome::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        FailedOutcome::json_schema(generator)
     }
 }
 

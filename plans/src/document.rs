@@ -16,10 +16,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    AbsolutePath, Change, ChangeSource, Checkout, Command, EnvName, GroupName, JobSpec, Mount,
-    Node, NodeId, NodeKind, Output, Placement, Plan, PlanError, PlanLane, PlanParts, RepoPath,
-    Runtime, ScenarioName, SchemaVersion, Selection, SnapshotProfile, Source, Workspace,
-    WorkspacePath,
+    AbsolutePath, AllowFailure, Change, ChangeSource, Checkout, Command, EnvName, GroupName,
+    JobSpec, Mount, Node, NodeId, NodeKind, Output, Placement, Plan, PlanError, PlanLane,
+    PlanParts, RepoPath, RetryOn, Runtime, ScenarioName, SchemaVersion, Selection, SnapshotProfile,
+    Source, Workspace, WorkspacePath,
 };
 
 /// Why a text is not a plan this program runs. In the order in which they are checked.
@@ -262,6 +262,12 @@ struct NodeWire<'a> {
     artifacts: Cow<'a, [String]>,
     /// How often a failed job is run again.
     retries: u32,
+    /// After which failures it is run again; absent: after any. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_on: Option<Cow<'a, RetryOn>>,
+    /// Which failures do not count: `true`, or exit codes; absent: none. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    allow_failure: Option<Cow<'a, AllowFailure>>,
     /// Prepare nodes: what they leave for their dependents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<Cow<'a, Output>>,
@@ -331,6 +337,8 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             mount_host_xcode,
             artifacts,
             retries,
+            retry_on,
+            allow_failure,
         } = spec;
         Self {
             id: Cow::Borrowed(id),
@@ -355,6 +363,8 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             mount_host_xcode: mount_host_xcode.as_ref().map(Cow::Borrowed),
             artifacts: Cow::Borrowed(artifacts),
             retries: *retries,
+            retry_on: retry_on.as_ref().map(Cow::Borrowed),
+            allow_failure: allow_failure.as_ref().map(Cow::Borrowed),
             output: output.as_ref().map(Cow::Borrowed),
         }
     }
@@ -391,6 +401,8 @@ impl From<NodeWire<'static>> for Node {
                 mount_host_xcode: wire.mount_host_xcode.map(Cow::into_owned),
                 artifacts: wire.artifacts.into_owned(),
                 retries: wire.retries,
+                retry_on: wire.retry_on.map(Cow::into_owned),
+                allow_failure: wire.allow_failure.map(Cow::into_owned),
             },
         }
     }

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AbsolutePath, Command, EnvName, Placement, ProfileName, Runtime, WorkspacePath};
+use crate::{
+    AbsolutePath, AllowFailure, Command, EnvName, Failure, Placement, ProfileName, RetryOn,
+    Runtime, WorkspacePath,
+};
 
 /// The definition of one job: one command, run once, in one execution environment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,11 +48,27 @@ pub struct JobSpec {
     pub artifacts: Vec<String>,
     /// How often a failed job is run again before its failure counts.
     pub retries: u32,
+    /// After which failures it is run again; absent: after any.
+    pub retry_on: Option<RetryOn>,
+    /// Which failures do not count; absent: none.
+    pub allow_failure: Option<AllowFailure>,
 }
 
 impl JobSpec {
     /// The timeout of a command that names none: four hours.
     pub const DEFAULT_TIMEOUT_SECS: u64 = 14_400;
+
+    /// Returns whether the job is run again after that failure, as far as `retries` go.
+    #[must_use]
+    pub fn retries_after(&self, failure: Failure) -> bool {
+        self.retry_on.as_ref().is_none_or(|on| on.includes(failure))
+    }
+
+    /// Returns whether that failure does not count.
+    #[must_use]
+    pub fn tolerates(&self, failure: Failure) -> bool {
+        self.allow_failure.as_ref().is_some_and(|allowed| allowed.allows(failure))
+    }
 
     /// Returns every pair of settings that cannot work together, with the reason.
     #[must_use]
@@ -88,6 +107,24 @@ impl JobSpec {
             found.push(InvalidCombination {
                 key: "timeout_secs",
                 why: "a job with no time can only time out; give it at least one second",
+            });
+        }
+        if let Some(on) = &self.retry_on {
+            let why = if self.retries == 0 {
+                Some("nothing is run again without `retries`; set it, or remove the key")
+            } else if on.exit_codes.is_empty() && on.outcomes.is_empty() {
+                Some("it names no failure; name `exit_codes` or `outcomes`, or remove the key")
+            } else {
+                None
+            };
+            found.extend(why.map(|why| InvalidCombination { key: "retry_on", why }));
+        }
+        if let Some(AllowFailure::Some(allowed)) = &self.allow_failure
+            && allowed.exit_codes.is_empty()
+        {
+            found.push(InvalidCombination {
+                key: "allow_failure",
+                why: "it names no exit code; name some, or write `true` for every failure",
             });
         }
         for name in &self.secrets {

@@ -21,6 +21,7 @@ mod base_from;
 mod causes;
 mod command;
 mod document;
+mod failure;
 mod graph;
 pub mod ids;
 mod job;
@@ -37,6 +38,7 @@ pub use base_from::{BaseFrom, InvalidBaseFrom};
 pub use causes::causes;
 pub use command::{Command, InvalidCommand};
 pub use document::{PlanReadError, PlanText, digest_of, plan_schema};
+pub use failure::{AllowFailure, AllowedCodes, ExitCodes, FailedOutcome, Failure, RetryOn, True};
 pub use graph::{Graph, GraphError};
 pub use ids::{
     EnvName, GroupName, HostName, InvalidEnvName, InvalidId, JobId, LaneId, NodeId, ProfileName,

@@ -200,7 +200,9 @@ fn oldest_version(parts: &PlanParts) -> SchemaVersion {
         let entries = matches!(it, Reason::DefinitionChanged(it) if !it.entries.is_empty());
         entries || it.since().is_some() || matches!(it, Reason::Owed(_))
     });
-    SchemaVersion { major: 1, minor: u32::from(source || newer) }
+    let rules = |node: &Node| node.spec.retry_on.is_some() || node.spec.allow_failure.is_some();
+    let jobs = parts.nodes.iter().any(rules);
+    SchemaVersion { major: 1, minor: u32::from(source || newer || jobs) }
 }
 
 fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanError> {

@@ -138,6 +138,9 @@ fn for_people(record: &Record, dir: &RunDir) -> String {
             node.outcome.as_str()
         };
         push!(shown, "{word:>12}  {}", text::neutral(&node.id));
+        if node.tolerated {
+            shown.push_str(" (tolerated)");
+        }
         for part in [took, why].into_iter().flatten() {
             push!(shown, "  {part}");
         }

@@ -7,7 +7,7 @@ use super::{
     prepare::{self, Wanted},
     running::{self, Repeats},
 };
-use crate::{cli::Rerun, error::Error, exit_code::Exit, outcome::Outcome};
+use crate::{cli::Rerun, error::Error, exit_code::Exit};
 
 pub(super) fn run(place: &Place, rerun: &Rerun) -> Result<Exit, Error> {
     let config = place.config()?;
@@ -25,7 +25,7 @@ pub(super) fn run(place: &Place, rerun: &Rerun) -> Result<Exit, Error> {
     let asked_only = started.as_ref().and_then(|started| started.only.clone());
     let mut passed = BTreeSet::new();
     let only = if rerun.failed {
-        let here = record.nodes.iter().filter(|node| node.outcome == Outcome::Passed);
+        let here = record.nodes.iter().filter(|node| node.counts_as_passed());
         passed = here.map(|node| node.id.clone()).collect();
         let asked = prepare::select(&plan, asked_only.as_deref())?;
         Some(prepare::not_passed(&plan, &passed, &asked))

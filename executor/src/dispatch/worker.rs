@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use plans::{FailedOutcome, Failure, JobSpec};
 use tracing::{debug, info, info_span};
 
 use super::Message;
@@ -25,7 +26,7 @@ use crate::{
     outcome::Outcome,
     placements::{Machine, Machines},
     record,
-    schedule::Ending,
+    schedule::{Ending, FailureTerms},
 };
 
 /// Makes an attempt, or goes on with one that an earlier process began, on the machine its node
@@ -247,6 +248,26 @@ pub(super) fn facts_of(result: &AttemptResult) -> AttemptFacts {
         warnings: result.warnings.clone(),
         details,
     }
+}
+
+/// Returns how the job itself failed; nothing: it did not, or not by itself.
+fn failure_of(facts: &AttemptFacts) -> Option<Failure> {
+    let outcome = match facts.outcome {
+        Outcome::Failed => FailedOutcome::Failed,
+        Outcome::TimedOut => FailedOutcome::TimedOut,
+        Outcome::Passed | Outcome::Skipped | Outcome::Cancelled | Outcome::InfraFailed => {
+            return None;
+        }
+    };
+    Some(Failure { outcome, exit_code: facts.exit_code })
+}
+
+/// Returns what the job's rules say of the end of an attempt.
+pub(super) fn terms_of(spec: &JobSpec, facts: &AttemptFacts) -> FailureTerms {
+    failure_of(facts).map_or_else(FailureTerms::default, |failure| FailureTerms {
+        again: spec.retries_after(failure),
+        tolerated: spec.tolerates(failure),
+    })
 }
 
 pub(super) fn ending_of(facts: &AttemptFacts) -> Ending {

@@ -283,7 +283,7 @@ fn lanes(out: &mut String, report: &Report) {
             out,
             "<li class=\"o {word}\"><span class=\"name\">{}</span> <span class=\"word\">{}</span></li>\n",
             escape(&at_most(&lane.title, TEXT_BYTES)),
-            words(word),
+            lane.in_words(words(word)),
         );
     }
     out.push_str("</ul></section>\n");

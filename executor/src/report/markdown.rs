@@ -71,7 +71,8 @@ fn lanes(out: &mut String, report: &Report) {
             break;
         }
         let word = lane.outcome.as_str();
-        push!(out, "| {} | {} | {} |\n", sign(word), inline(&lane.title), words(word));
+        let said = lane.in_words(&words(word));
+        push!(out, "| {} | {} | {said} |\n", sign(word), inline(&lane.title));
     }
     out.push('\n');
 }
@@ -99,7 +100,9 @@ fn failure(report: &Report, node: &NodeRecord) -> String {
     let mut out = String::new();
     let word = state(node);
     push!(out, "#### {} {} · {}\n\n", sign(word), inline(&node.id), words(word));
-    let mut said: Vec<String> = why(node).iter().map(|why| inline(why)).collect();
+    let tolerated = node.tolerated.then(|| "tolerated".to_owned());
+    let mut said: Vec<String> =
+        tolerated.into_iter().chain(why(node).iter().map(|why| inline(why))).collect();
     if node.outcome == Outcome::InfraFailed {
         said.extend(node.failure_kind.as_deref().map(inline));
     }

@@ -100,16 +100,20 @@ impl Reporter for GitHub {
 
 fn annotations(record: &Record) -> String {
     let mut lines = String::new();
-    for (kind, wanted) in [
-        ("error", &[Outcome::Failed, Outcome::TimedOut, Outcome::InfraFailed][..]),
-        ("warning", &[Outcome::Cancelled][..]),
-    ] {
+    let counts = |node: &NodeRecord| match node.outcome {
+        Outcome::Failed | Outcome::TimedOut if node.tolerated => Some("warning"),
+        Outcome::Failed | Outcome::TimedOut | Outcome::InfraFailed => Some("error"),
+        Outcome::Cancelled => Some("warning"),
+        Outcome::Passed | Outcome::Skipped => None,
+    };
+    for kind in ["error", "warning"] {
         let nodes: Vec<&NodeRecord> =
-            record.nodes.iter().filter(|node| wanted.contains(&node.outcome)).collect();
+            record.nodes.iter().filter(|node| counts(node) == Some(kind)).collect();
         // The last one says how many are missing.
         let shown = if nodes.len() > ANNOTATIONS { ANNOTATIONS - 1 } else { nodes.len() };
         for node in &nodes[..shown] {
-            let title = property(&format!("{} {}", node.id, node.outcome));
+            let tolerated = if node.tolerated { " (tolerated)" } else { "" };
+            let title = property(&format!("{} {}{tolerated}", node.id, node.outcome));
             push!(lines, "::{kind} title={title}::{}\n", message(&text::neutral(&why(node))));
         }
         if nodes.len() > shown {
@@ -138,7 +142,8 @@ fn summary_text(record: &Record, most: usize) -> String {
     let head = "\n| node | outcome | took | why |\n| --- | --- | --- | --- |\n";
     let fits = |text: &str, row: &str| text.len() + row.len() + left_out.len() <= most;
     for lane in &record.lanes {
-        let row = format!("| {} | {} |\n", cell(&lane.title), lane.outcome);
+        let words = lane.in_words(lane.outcome.as_str());
+        let row = format!("| {} | {words} |\n", cell(&lane.title));
         if !fits(&text, &(row.clone() + head)) {
             break;
         }
@@ -154,7 +159,11 @@ fn summary_text(record: &Record, most: usize) -> String {
         let row = format!(
             "| {} | {} | {} | {} |\n",
             cell(&node.id),
-            node.outcome,
+            if node.tolerated {
+                format!("{} (tolerated)", node.outcome)
+            } else {
+                node.outcome.to_string()
+            },
             took.unwrap_or_default(),
             cell(&reason)
         );

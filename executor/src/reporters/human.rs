@@ -10,7 +10,7 @@ use super::{Quiet, Reporter, progress::Progress, stderr, stdout, verdicts::verdi
 use crate::{
     event::{Event, NodeFinished},
     outcome::{LaneOutcome, NOT_ASKED_FOR, Outcome},
-    record::{Record, RunOutcome},
+    record::{NodeRecord, Record, RunOutcome},
     text::{self, push},
 };
 
@@ -88,7 +88,8 @@ impl Human {
 
     fn finished(&mut self, node: &NodeFinished) {
         if let Some(progress) = &mut self.progress {
-            progress.finished(&node.node, node.outcome);
+            let counts = if node.tolerated { Outcome::Passed } else { node.outcome };
+            progress.finished(&node.node, counts);
         }
         if node.because.as_deref() == Some(NOT_ASKED_FOR) {
             self.not_asked_for += 1;
@@ -97,6 +98,9 @@ impl Human {
         let colour = self.err_colour;
         let word = colour.outcome(node.outcome, &format!("{:>12}", node.outcome.as_str()));
         let mut line = format!("{word}  {}", node.node);
+        if node.tolerated {
+            line.push_str(" (tolerated)");
+        }
         if let Some(took) = node.duration_ms {
             let took = text::duration(Duration::from_millis(took));
             line.push_str(&colour.paint("2", &format!("  {took}")));
@@ -224,8 +228,13 @@ pub(super) fn summary(record: &Record) -> String {
     let counts: Vec<String> = Outcome::ALL
         .into_iter()
         .filter_map(|outcome| {
-            let number = record.nodes.iter().filter(|node| node.outcome == outcome).count();
+            let of_it = |node: &&NodeRecord| node.outcome == outcome && !node.tolerated;
+            let number = record.nodes.iter().filter(of_it).count();
             (number > 0).then(|| format!("{number} {outcome}"))
+        })
+        .chain(match record.nodes.iter().filter(|node| node.tolerated).count() {
+            0 => None,
+            some => Some(text::count(some, "tolerated failure")),
         })
         .collect();
     let counts = if counts.is_empty() { "no nodes".to_owned() } else { counts.join(", ") };

@@ -49,11 +49,13 @@ pub(super) fn record() -> Record {
                 id: "unit".to_owned(),
                 title: "check-[unit](x)".to_owned(),
                 outcome: LaneOutcome::Failed,
+                tolerated: 0,
             },
             LaneRecord {
                 id: "app".to_owned(),
                 title: "check-app".to_owned(),
                 outcome: LaneOutcome::Incomplete,
+                tolerated: 0,
             },
         ],
         nodes: vec![
@@ -80,6 +82,7 @@ fn many_skipped_lanes_are_counted_not_listed() {
         id: format!("lane-{number}"),
         title: format!("lane {number}"),
         outcome,
+        tolerated: 0,
     };
     let mut record = record();
     record.lanes = (0..10).map(|number| lane(number, LaneOutcome::Skipped)).collect();

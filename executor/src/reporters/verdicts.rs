@@ -18,7 +18,8 @@ pub fn verdicts(record: &Record, paint: impl Fn(LaneOutcome) -> String) -> Strin
     let mut lines = String::new();
     for lane in &record.lanes {
         if !(counted && lane.outcome == LaneOutcome::Skipped) {
-            push!(lines, "{} · {}\n", text::neutral(&lane.title), paint(lane.outcome));
+            let words = lane.in_words(&paint(lane.outcome));
+            push!(lines, "{} · {words}\n", text::neutral(&lane.title));
         }
     }
     if counted {

@@ -75,6 +75,8 @@ impl Work {
             artifacts,
             // The run retries; an attempt is one try.
             retries: _,
+            retry_on: _,
+            allow_failure: _,
         } = &node.spec;
         let mut all: BTreeMap<String, String> =
             env.iter().map(|(name, value)| (name.as_str().to_owned(), value.clone())).collect();

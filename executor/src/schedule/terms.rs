@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 /// One task: what it waits for, what it occupies, how often it may fail.
 #[derive(Debug, Clone, Default)]
 pub struct Task {
-    /// Positions of the tasks that must have passed.
+    /// Positions of the tasks that must have passed, or failed in a way that is tolerated.
     pub depends_on: Vec<usize>,
     /// Indices of the resources of which it occupies one unit each, while it runs.
     pub resources: Vec<usize>,
@@ -39,6 +39,8 @@ pub enum Event {
         task: usize,
         /// How the attempt ended.
         ending: Ending,
+        /// What its job says of such a failure; of no account for other ends.
+        failure: FailureTerms,
         /// A number of any kind; spreads the retries of tasks that failed together.
         chance: u16,
     },
@@ -60,6 +62,22 @@ pub enum Event {
     },
     /// Nothing more is to be started; what runs is dealt with elsewhere and reported as ended.
     Stop,
+}
+
+/// What a failure of a job means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailureTerms {
+    /// Whether it is run again, as far as its `retries` go.
+    pub again: bool,
+    /// Whether the failure does not count when it is the last: dependants run.
+    pub tolerated: bool,
+}
+
+impl Default for FailureTerms {
+    /// It is run again, and its last failure counts.
+    fn default() -> Self {
+        Self { again: true, tolerated: false }
+    }
 }
 
 /// How one attempt ended.

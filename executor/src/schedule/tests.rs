@@ -14,6 +14,8 @@ use super::*;
 struct Fate {
     /// How attempt 1, 2, … end; the last one repeats.
     endings: Vec<Ending>,
+    /// What its failures mean.
+    failure: FailureTerms,
 }
 
 #[derive(Debug, Clone)]
@@ -25,6 +27,18 @@ struct World {
     stop_after: Option<usize>,
     /// Picks which running attempt ends next.
     picks: Vec<usize>,
+}
+
+impl World {
+    /// What others make of a verdict.
+    fn counts_as(&self, task: usize, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Failed | Outcome::TimedOut if self.fates[task].failure.tolerated => {
+                Outcome::Passed
+            }
+            other => other,
+        }
+    }
 }
 
 fn ending() -> impl Strategy<Value = Ending> {
@@ -46,7 +60,10 @@ fn world() -> impl Strategy<Value = World> {
             0u32..3,
             prop::bool::weighted(0.9),
         );
-        let fate = prop::collection::vec(ending(), 1..4).prop_map(|endings| Fate { endings });
+        let terms = (prop::bool::weighted(0.7), prop::bool::weighted(0.3))
+            .prop_map(|(again, tolerated)| FailureTerms { again, tolerated });
+        let fate = (prop::collection::vec(ending(), 1..4), terms)
+            .prop_map(|(endings, failure)| Fate { endings, failure });
         (
             prop::collection::vec(task, len),
             prop::collection::vec(fate, len),
@@ -121,7 +138,8 @@ impl<'a> Player<'a> {
                     for &dependency in &self.world.tasks[task].depends_on {
                         let verdict = self.verdicts.get(&dependency).map(|v| v.0);
                         let taken = !self.world.tasks[dependency].selected;
-                        assert!(verdict == Some(Outcome::Passed) || taken, "never before it");
+                        let counts = verdict.map(|it| self.world.counts_as(dependency, it));
+                        assert!(counts == Some(Outcome::Passed) || taken, "never before it");
                     }
                     self.starts[task] += 1;
                     self.running.push(task);
@@ -157,6 +175,11 @@ impl<'a> Player<'a> {
         endings[(self.starts[task] as usize - 1).min(endings.len() - 1)]
     }
 
+    fn ended(&self, task: usize) -> Event {
+        let failure = self.world.fates[task].failure;
+        Event::Ended { task, ending: self.ending(task), failure, chance: 7 }
+    }
+
     fn play(mut self) -> BTreeMap<usize, (Outcome, Option<Because>)> {
         let actions = self.schedule.begin(|_| None, false);
         self.obey(actions);
@@ -177,7 +200,7 @@ impl<'a> Player<'a> {
                 let task = self.aside.swap_remove(pick % self.aside.len());
                 if pick.is_multiple_of(5) {
                     // Nobody takes turns there, or the run was stopped.
-                    Event::Ended { task, ending: self.ending(task), chance: 7 }
+                    self.ended(task)
                 } else {
                     self.back.push(task);
                     Event::Back { task }
@@ -191,7 +214,7 @@ impl<'a> Player<'a> {
                 Event::Aside { task }
             } else {
                 let task = self.running.swap_remove(pick % self.running.len());
-                Event::Ended { task, ending: self.ending(task), chance: 7 }
+                self.ended(task)
             };
             let actions = self.schedule.handle(event);
             self.obey(actions);
@@ -220,11 +243,13 @@ proptest! {
                 Some(Because::Dependency { task: cause, outcome }) => {
                     prop_assert!(cause < task);
                     prop_assert_eq!(verdicts[cause].0, *outcome);
-                    prop_assert!(!matches!(outcome, Outcome::Passed | Outcome::Skipped));
+                    let counts = world.counts_as(*cause, *outcome);
+                    prop_assert!(!matches!(counts, Outcome::Passed | Outcome::Skipped));
                 }
                 Some(Because::FailFast { task: cause }) => {
                     prop_assert!(world.limits.fail_fast);
-                    prop_assert!(verdicts[cause].0 >= Outcome::InfraFailed);
+                    let counts = world.counts_as(*cause, verdicts[cause].0);
+                    prop_assert!(counts >= Outcome::InfraFailed);
                 }
                 Some(Because::Stopped) => prop_assert!(world.stop_after.is_some()),
                 Some(Because::NotSelected) => prop_assert!(!world.tasks[*task].selected),
@@ -252,14 +277,17 @@ proptest! {
             player.schedule.restore_verdict(task);
             player.verdicts.insert(task, (outcome, whole[&task].1));
         }
-        let actions = player.schedule.begin(|task| known.get(&task).copied(), false);
+        let actions = player.schedule.begin(
+            |task| known.get(&task).map(|&outcome| world.counts_as(task, outcome)),
+            false,
+        );
         player.obey(actions);
         let mut steps = 0;
         while !player.schedule.is_done() {
             steps += 1;
             prop_assert!(steps < 2_000);
             let event = if let Some(task) = player.running.pop() {
-                Event::Ended { task, ending: player.ending(task), chance: 0 }
+                player.ended(task)
             } else {
                 Event::Due { task: player.due.pop_front().expect("somebody waits") }
             };
@@ -283,6 +311,10 @@ fn task(depends_on: &[usize], resources: &[usize]) -> Task {
     Task { depends_on, resources, retries: 0, selected: true }
 }
 
+fn ended(task: usize, ending: Ending) -> Event {
+    Event::Ended { task, ending, failure: FailureTerms::default(), chance: 0 }
+}
+
 /// Runs everything, each attempt passing, and returns how many events that took.
 #[track_caller]
 fn run_all(tasks: Vec<Task>, limits: Limits) -> usize {
@@ -292,11 +324,7 @@ fn run_all(tasks: Vec<Task>, limits: Limits) -> usize {
     while let Some(action) = actions.pop_front() {
         if let Action::Start { task, .. } = action {
             events += 1;
-            actions.extend(schedule.handle(Event::Ended {
-                task,
-                ending: Ending::Passed,
-                chance: 0,
-            }));
+            actions.extend(schedule.handle(ended(task, Ending::Passed)));
         }
     }
     assert!(schedule.is_done());
@@ -316,7 +344,7 @@ fn twenty_thousand_tasks_in_one_chain_break_at_once() {
         .collect();
     let mut schedule = Schedule::new(tasks.clone(), limits(1, vec![]));
     schedule.begin(|_| None, false);
-    let actions = schedule.handle(Event::Ended { task: 0, ending: Ending::Failed, chance: 0 });
+    let actions = schedule.handle(ended(0, Ending::Failed));
     assert_eq!(actions.len(), 20_000);
     assert!(schedule.is_done());
     assert_eq!(run_all(tasks, limits(1, vec![])), 20_000);
@@ -348,7 +376,7 @@ fn who_waits_for_other_runs_leaves_its_place_and_gets_the_next_one() {
     let started = |task| [Action::Start { task, attempt: 1 }];
     assert_eq!(schedule.handle(Event::Aside { task: 0 }), started(2), "the group is still taken");
     assert_eq!(schedule.handle(Event::Back { task: 0 }), []);
-    let ended = |task| Event::Ended { task, ending: Ending::Passed, chance: 0 };
+    let ended = |task| ended(task, Ending::Passed);
     let actions = schedule.handle(ended(2));
     assert_eq!(actions[1..], [Action::GoOn { task: 0 }], "before anything new");
     assert_eq!(schedule.running(), 1);
@@ -367,11 +395,40 @@ fn job_and_infrastructure_retries_are_counted_apart() {
         (Ending::Infra, true),
         (Ending::Failed, false),
     ] {
-        let actions = schedule.handle(Event::Ended { task: 0, ending, chance: 0 });
+        let actions = schedule.handle(ended(0, ending));
         assert_eq!(matches!(actions[0], Action::Wait { .. }), again, "{ending:?}: {actions:?}");
         schedule.handle(Event::Due { task: 0 });
     }
     assert!(schedule.is_done());
+}
+
+#[test]
+fn a_tolerated_failure_lets_dependants_run_and_is_no_reason_to_stop() {
+    let mut limits = limits(1, vec![]);
+    limits.fail_fast = true;
+    let mut schedule = Schedule::new(vec![task(&[], &[]), task(&[0], &[])], limits);
+    schedule.begin(|_| None, false);
+    let failure = FailureTerms { again: true, tolerated: true };
+    let event = Event::Ended { task: 0, ending: Ending::Failed, failure, chance: 0 };
+    assert_eq!(
+        schedule.handle(event),
+        [
+            Action::Finish { task: 0, outcome: Outcome::Failed, because: None },
+            Action::Start { task: 1, attempt: 1 }
+        ]
+    );
+}
+
+#[test]
+fn a_failure_that_is_not_to_be_tried_again_counts_at_once() {
+    let mut one = task(&[], &[]);
+    one.retries = 3;
+    let mut schedule = Schedule::new(vec![one], limits(1, vec![]));
+    schedule.begin(|_| None, false);
+    let failure = FailureTerms { again: false, tolerated: false };
+    let event = Event::Ended { task: 0, ending: Ending::Failed, failure, chance: 0 };
+    let finish = Action::Finish { task: 0, outcome: Outcome::Failed, because: None };
+    assert_eq!(schedule.handle(event), [finish]);
 }
 
 #[test]
@@ -380,7 +437,7 @@ fn a_stop_between_two_attempts_keeps_the_answer_of_the_first() {
     one.retries = 1;
     let mut schedule = Schedule::new(vec![one], limits(1, vec![]));
     schedule.begin(|_| None, false);
-    schedule.handle(Event::Ended { task: 0, ending: Ending::Failed, chance: 0 });
+    schedule.handle(ended(0, Ending::Failed));
     let actions = schedule.handle(Event::Stop);
     assert_eq!(actions, [Action::Finish { task: 0, outcome: Outcome::Failed, because: None }]);
 }

@@ -39,6 +39,7 @@ mod tart;
 mod tart_contract;
 mod tart_faults;
 mod testbed;
+mod tolerated;
 mod transfer;
 mod trees;
 mod trusted;

@@ -29,6 +29,8 @@ pub(crate) fn node(id: &str, command: Command) -> Node {
             mount_host_xcode: None,
             artifacts: Vec::new(),
             retries: 0,
+            retry_on: None,
+            allow_failure: None,
         },
         mounts: Vec::new(),
         workspace_from: None,

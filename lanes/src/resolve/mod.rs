@@ -6,11 +6,14 @@
 mod command;
 mod machine;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    num::NonZeroU8,
+};
 
 use plans::{
-    AbsolutePath, Checkout, Command, EnvName, JobSpec, Placement, ProfileName, Runtime,
-    SnapshotProfile, SshHost, Workspace, WorkspacePath,
+    AbsolutePath, AllowFailure, AllowedCodes, Checkout, Command, EnvName, ExitCodes, JobSpec,
+    Placement, ProfileName, RetryOn, Runtime, SnapshotProfile, SshHost, Workspace, WorkspacePath,
 };
 
 use self::{
@@ -23,7 +26,7 @@ use crate::{
     context::Context,
     decode::{Named, TableAt},
     diagnostic::Diagnostic,
-    job_file::{CommandFile, PrepareFile, Settings},
+    job_file::{AllowFailureFile, CommandFile, PrepareFile, Settings},
     names::shorten,
     source::{At, Span},
 };
@@ -221,6 +224,21 @@ pub(crate) fn job_spec<'a>(
     let retries = layers.pick(|settings| settings.retries.as_ref());
     let retries = retries.map_or(0, |at| context.at_most(*at, MOST_RETRIES, "retries"));
 
+    let retry_on = layers.pick(|settings| settings.retry_on.as_ref());
+    // A job that takes its base's retries away has no use for the rule, either.
+    let retry_on = retry_on.filter(|_| retries > 0 || layers.own.retry_on.is_some());
+    let retry_on = retry_on.map(|at| RetryOn {
+        exit_codes: exit_codes(at.exit_codes.as_deref().unwrap_or_default(), context),
+        outcomes: at.outcomes.iter().flatten().map(|word| word.value.0).collect(),
+    });
+    let allow_failure = layers.pick(|settings| settings.allow_failure.as_ref());
+    let allow_failure = allow_failure.and_then(|at| match &at.value {
+        AllowFailureFile::All(all) => all.then_some(AllowFailure::ANY),
+        AllowFailureFile::Codes(codes) => Some(AllowFailure::Some(AllowedCodes {
+            exit_codes: exit_codes(&codes.exit_codes, context),
+        })),
+    });
+
     // Everything above is told before the first thing missing ends this job.
     let spec = JobSpec {
         description: job.description.clone(),
@@ -239,6 +257,8 @@ pub(crate) fn job_spec<'a>(
         mount_host_xcode: xcode,
         artifacts,
         retries,
+        retry_on,
+        allow_failure,
     };
     for combination in spec.invalid_combinations() {
         let place = match combination.key {
@@ -283,7 +303,23 @@ pub(crate) fn prepare_spec(
         mount_host_xcode: None,
         artifacts: Vec::new(),
         retries: 0,
+        retry_on: None,
+        allow_failure: None,
     }
+}
+
+/// What a job's process can end with, beside 0, which is no failure.
+fn exit_codes(written: &[At<u32>], context: &mut Context<'_>) -> ExitCodes {
+    let code = |at: &At<u32>| {
+        let code = u8::try_from(at.value).ok().and_then(NonZeroU8::new);
+        if code.is_none() {
+            let message =
+                format!("{} is no exit code of a failure: they go from 1 to 255", at.value);
+            context.error(&codes::BAD_VALUE, at.span, message);
+        }
+        code
+    };
+    written.iter().filter_map(code).collect()
 }
 
 fn workspace(writable: bool) -> Workspace {

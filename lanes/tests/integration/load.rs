@@ -1,7 +1,7 @@
 //! What the keys mean: defaults, bases, sets, includes, shared work, comparisons.
 
 use lanes::{Catalog, GlobOwner, LaneTrigger, UnmatchedPaths, Via, codes};
-use plans::{Checkout, Command, Output, Placement, Runtime, Workspace};
+use plans::{Checkout, Command, FailedOutcome, Failure, Output, Placement, Runtime, Workspace};
 
 use crate::support::Tree;
 
@@ -73,6 +73,8 @@ env = { A = "base", B = "base" }
 secrets = ["TOKEN"]
 writable_workspace = true
 retries = 2
+retry_on = { exit_codes = [75], outcomes = ["timed_out"] }
+allow_failure = { exit_codes = [77, 3] }
 artifacts = ["out/**"]
 host_setup_command = "make setup"
 [[targets]]
@@ -93,6 +95,7 @@ writable_workspace = false
 checkout = "clone"
 working_dir = "crates/p"
 retries = 0
+allow_failure = false
 artifacts = []
 host_setup_command = ""
 command = { shell = "make", as_root = true }
@@ -101,6 +104,9 @@ command = { shell = "make", as_root = true }
     let base = &catalog[catalog.job("as-base").expect("there")];
     assert_eq!(base.spec.placement.host_name(), "far");
     assert_eq!((base.spec.timeout_secs, base.spec.grace_secs, base.spec.retries), (10, Some(1), 2));
+    let failed = |exit_code| Failure { outcome: FailedOutcome::Failed, exit_code };
+    assert!(base.spec.tolerates(failed(Some(77))) && base.spec.tolerates(failed(Some(3))));
+    assert!(base.spec.retries_after(failed(Some(75))) && !base.spec.retries_after(failed(Some(1))));
     assert_eq!(base.spec.workspace, Workspace::Writable);
     assert_eq!(base.spec.checkout, Checkout::Tree);
     assert_eq!(base.spec.secrets.len(), 1);
@@ -111,6 +117,7 @@ command = { shell = "make", as_root = true }
     assert_eq!(setup.spec.workspace, Workspace::Writable);
 
     let own = &catalog[catalog.job("own").expect("there")];
+    assert_eq!((&own.spec.allow_failure, &own.spec.retry_on), (&None, &None));
     assert_eq!(own.spec.placement, Placement::Local);
     assert!(matches!(&own.spec.runtime, Runtime::Tart(tart) if tart.disk_gb == Some(60)));
     assert_eq!((own.spec.timeout_secs, own.spec.retries), (20, 0));

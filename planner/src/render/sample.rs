@@ -74,6 +74,8 @@ pub(crate) fn node(id: &str, depends_on: &[&str]) -> Node {
             mount_host_xcode: None,
             artifacts: Vec::new(),
             retries: 0,
+            retry_on: None,
+            allow_failure: None,
         },
         mounts: Vec::new(),
         workspace_from: None,

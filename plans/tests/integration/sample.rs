@@ -30,6 +30,8 @@ pub(crate) fn spec() -> JobSpec {
         mount_host_xcode: None,
         artifacts: Vec::new(),
         retries: 0,
+        retry_on: None,
+        allow_failure: None,
     }
 }
 

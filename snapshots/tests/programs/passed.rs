@@ -277,3 +277,31 @@ fn a_file_that_is_missing_torn_newer_or_of_another_repository_never_makes_less_r
     assert!(ran.shown.contains("is it the file of another repository?"), "{}", ran.shown);
     assert!(ran.shown.contains("all 2 lanes run"), "{}", ran.shown);
 }
+
+#[test]
+fn a_lane_that_passed_with_a_tolerated_failure_owes_nothing() {
+    let shell = shell();
+    let catalog = |allowed: &str| {
+        format!(
+            "version = 1\n[[targets]]\nid = \"t\"\n[[targets.jobs]]\nid = \"red\"\n\
+             placement = \"local\"\nruntime = \"host_process\"\ntimeout_secs = 60\n\
+             command = [\"sh\", \"-c\", \"exit 7\"]\n{allowed}"
+        )
+    };
+    shell.write("ci/catalog.toml", &catalog("allow_failure = { exit_codes = [7] }\n"));
+    shell.write(
+        "ci/forge-lanes.toml",
+        "version = 1\nignore = [\"words\", \"b/**\"]\n[[branch.lanes]]\nid = \"a\"\ntarget = \"t\"\n\
+         paths = [\"a/**\"]\n",
+    );
+    push(&shell);
+    assert_eq!(runs(&plan(&shell, "--passed-else run")), ["a"]);
+    apply(&shell);
+    shell.does("echo 2 >b/x");
+    push(&shell);
+    assert_eq!(runs(&plan(&shell, "")), [""; 0]);
+    // Once it counts, it runs again until it passes.
+    shell.write("ci/catalog.toml", &catalog(""));
+    push(&shell);
+    assert_eq!(runs(&plan(&shell, "")), ["a"]);
+}

@@ -16,9 +16,7 @@ use crate::{
     commands::{Place, current_dir, prepare, running},
     error::Error,
     exit_code::Exit,
-    files,
-    outcome::Outcome,
-    reporters,
+    files, reporters,
     repository::Repository,
     state::{RunDir, StateDir},
 };
@@ -99,6 +97,6 @@ pub(super) fn of_run(dir: &RunDir) -> Vec<(LaneId, LaneRun)> {
     let record = running::read_record(dir).ok();
     let nodes = record.iter().flat_map(|record| &record.nodes);
     let passed: BTreeSet<&str> =
-        nodes.filter(|node| node.outcome == Outcome::Passed).map(|node| node.id.as_str()).collect();
+        nodes.filter(|node| node.counts_as_passed()).map(|node| node.id.as_str()).collect();
     lane_runs(&plan, &digest, dir.id.as_str(), |node| passed.contains(node.as_str()))
 }

@@ -192,6 +192,8 @@ fn node(job: Job) -> Node {
             mount_host_xcode: None,
             artifacts: Vec::new(),
             retries: job.retries,
+            retry_on: None,
+            allow_failure: None,
         },
         mounts: Vec::new(),
         workspace_from: None,

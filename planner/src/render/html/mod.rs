@@ -350,7 +350,15 @@ fn one_node(
         detail("Keeps", codes(spec.artifacts.iter().map(String::as_str).collect()));
     }
     if spec.retries > 0 {
-        detail("Retries", spec.retries.to_string());
+        let after = spec.retry_on.as_ref().map(after_which).unwrap_or_default();
+        detail("Retries", format!("{}{after}", spec.retries));
+    }
+    match &spec.allow_failure {
+        Some(plans::AllowFailure::Any(_)) => detail("May fail", "in any way".to_owned()),
+        Some(plans::AllowFailure::Some(allowed)) => {
+            detail("May fail", format!("with exit code {}", either(&allowed.exit_codes)));
+        }
+        None => {}
     }
     if let Some(measured) = measured {
         let mut text = format!(
@@ -366,6 +374,22 @@ fn one_node(
         detail("Earlier runs", format!("{}: {text}", measured.runs));
     }
     out.line("</dl></details>");
+}
+
+/// Exit codes as words: `75 or 77`.
+fn either(codes: &plans::ExitCodes) -> String {
+    codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+/// After which failures a job is run again, as the end of a sentence.
+fn after_which(on: &plans::RetryOn) -> String {
+    let codes =
+        (!on.exit_codes.is_empty()).then(|| format!("exit code {}", either(&on.exit_codes)));
+    let outcomes = on.outcomes.iter().map(|outcome| match outcome {
+        plans::FailedOutcome::Failed => "any failure".to_owned(),
+        plans::FailedOutcome::TimedOut => "a timeout".to_owned(),
+    });
+    format!(", after {}", codes.into_iter().chain(outcomes).collect::<Vec<_>>().join(" or "))
 }
 
 fn skipped(out: &mut Lines, plan: &Plan) {
