@@ -120,7 +120,7 @@ fn commit(branch: &str, parent: Option<&str>) {
 }
 
 fn file(path: &str, text: &str) {
-    println!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
+    println!("M 100644 inline {path}\ndata {}\n{text}", text.len());
 }
 
 impl Entries {
