@@ -16,7 +16,7 @@ pub(super) enum Reading {
     /// Without quotes and backslashes, numbers behind these decoded: what shells and writers of strings
     /// (JSON, also in JSON, C, Go, Python) make of a value.
     Unquoted,
-    /// With `%XX` decoded and `+` for a space.
+    /// With `%XX` decoded and a space for `+`, escaped or not.
     UrlDecoded,
     /// With `&name;` and `&#number;` decoded.
     EntitiesDecoded,
@@ -181,9 +181,11 @@ impl<'a> Decoded<'a> {
     fn decode_url(&mut self, is_last: bool) {
         let (text, mut at) = (self.text, 0);
         while at < text.len() {
+            // A plus is a space or itself: in a value, as it is and escaped, both count as a space.
+            let plain = |byte| if byte == b'+' { b' ' } else { byte };
             if text[at] == b'%' {
                 if let Some(code) = number(text.get(at + 1..at + 3), 16) {
-                    self.put(code as u8, at, at + 3);
+                    self.put(plain(code as u8), at, at + 3);
                     at += 3;
                     continue;
                 }
@@ -195,8 +197,7 @@ impl<'a> Decoded<'a> {
                     return;
                 }
             }
-            let byte = if text[at] == b'+' { b' ' } else { text[at] };
-            self.put(byte, at, at + 1);
+            self.put(plain(text[at]), at, at + 1);
             at += 1;
         }
     }

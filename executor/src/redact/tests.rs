@@ -261,6 +261,13 @@ fn coded(secret: &str, form: usize, before: &[u8]) -> Vec<u8> {
     .into_bytes()
 }
 
+#[test]
+fn a_plus_is_hidden_in_whatever_style_of_url_it_comes() {
+    for shown in ["%7E%2B%200%20%20", "~%2b+0++", "%7e%2B%200+%20", "~+ 0  "] {
+        assert_eq!(masked(&["~+ 0  "], &[shown.as_bytes()]), "***", "{shown}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_form_of_a_secret_is_ever_shown(
