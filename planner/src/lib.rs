@@ -47,6 +47,7 @@ pub mod request;
 pub mod scenario;
 pub mod select;
 mod situation;
+mod submodules;
 pub mod verbosity;
 
 use std::collections::BTreeMap;
@@ -179,6 +180,7 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
     let decision = decide(request)?;
     let mut notes = decision.situation.notes.clone();
     notes.extend(decision.changed.notes.iter().cloned());
+    notes.extend(submodules::note(&decision.situation.planned_tree()));
     let problems = decision.inputs.problems.iter();
     notes.extend(problems.filter_map(|it| it.note(&decision.catalog)).map(Note::Warning));
     let Decision { catalog, mut inputs, changed, comparisons, question, selected, .. } = decision;

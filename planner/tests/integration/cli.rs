@@ -283,6 +283,21 @@ fn a_submodule_counts_for_globs_below_it() {
 }
 
 #[test]
+fn submodules_are_said_to_be_empty_directories() {
+    let sandbox = Sandbox::with_lanes();
+    let quiet = sandbox.planner(&["plan", "--all"]);
+    assert!(quiet.code == 0 && !quiet.err.contains("submodule"), "{}", quiet.err);
+    sandbox.write(
+        ".gitmodules",
+        "[submodule \"lib\"]\n\tpath = vendor/lib\n\turl = ../lib\n[submodule \"b\"]\n\tpath=\"b c\"\n",
+    );
+    sandbox.commit("submodules");
+    let told = sandbox.planner(&["plan", "--all"]);
+    let says = "submodules are empty directories to jobs, nothing is fetched: `vendor/lib`, `b c`";
+    assert!(told.code == 0 && told.err.contains(says), "{}", told.err);
+}
+
+#[test]
 fn a_scenario_lists_what_runs_and_counts_the_rest() {
     let sandbox = Sandbox::with_lanes();
     sandbox.write(
