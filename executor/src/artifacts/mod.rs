@@ -1,7 +1,7 @@
 //! Artifacts: the one rule by which files come back from where a job wrote them, whatever the machine or guest.
 //!
-//! [`keep`] decides; a [`Tree`] lists, looks and brings: [`local`] on this machine, `placements::ssh` on a host,
-//! `runtimes::tart` in a guest (what the two ask of a shell is in [`shell`]). A job is not trusted with its
+//! `keep` decides; a `Tree` lists, looks and brings: `local` on this machine, `placements::ssh` on a host,
+//! `runtimes::tart` in a guest (what the two ask of a shell is in `shell`). A job is not trusted with its
 //! artifacts: nothing outside of the two directories is ever read, only regular files are written, and each file
 //! that is left out is told with its reason. The rule in words is in `docs/executor.md`.
 
