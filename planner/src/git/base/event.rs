@@ -157,12 +157,10 @@ impl Search<'_> {
         self.broken(step, claim, "is not in the history of head");
         let target = self.of_claim(claim, commit, branch);
         let mut commits = self.repository.first_parent(head)?;
-        match self.merge_bases(head, &target) {
+        let unrelated = format!("`{claim}` shares no history with head");
+        match self.shared_with(&target, step, &unrelated)? {
             Ok(found) => commits.extend(found),
-            Err(GitError::Unrelated { .. }) => {
-                return Ok(self.everything(step, &format!("`{claim}` shares no history with head")));
-            }
-            Err(error) => return Err(error),
+            Err(everything) => return Ok(everything),
         }
         self.union(step, commits, "head's first parent and the merge base with that commit")
     }
@@ -213,12 +211,9 @@ impl Search<'_> {
             vec![commit]
         } else {
             self.broken(step, before, "is not in the history of head: the push was forced");
-            match self.merge_bases(head, &target) {
+            match self.shared_with(&target, step, "the push replaced the whole history")? {
                 Ok(found) => found,
-                Err(GitError::Unrelated { .. }) => {
-                    return Ok(self.everything(step, "the push replaced the whole history"));
-                }
-                Err(error) => return Err(error),
+                Err(everything) => return Ok(everything),
             }
         };
         let default = self.default_target()?;
@@ -233,14 +228,10 @@ impl Search<'_> {
                 };
                 tip = before;
             }
-            let name = default.name.clone();
-            match self.merge_bases(head, &Target { commit: tip, ..default }) {
+            let unrelated = format!("head shares no history with `{}`", default.name);
+            match self.shared_with(&Target { commit: tip, ..default }, step, &unrelated)? {
                 Ok(found) => commits.extend(found),
-                Err(GitError::Unrelated { .. }) => {
-                    let why = format!("head shares no history with `{name}`");
-                    return Ok(self.everything(step, &why));
-                }
-                Err(error) => return Err(error),
+                Err(everything) => return Ok(everything),
             }
         }
         self.union(
@@ -260,17 +251,14 @@ impl Search<'_> {
         if self.repository.contains(target.commit, head, &target)? {
             return self.arrived(step, &target);
         }
-        match self.merge_bases(head, &target) {
+        let unrelated = format!("the branch shares no history with `{}`", target.name);
+        match self.shared_with(&target, step, &unrelated)? {
             Ok(commits) => {
                 let what = format!("the merge base with `{}`", target.name);
                 self.take(step, what, "nothing says where the branch was");
                 Ok(Answer { commits, mode: BaseMode::MergeBase, step: step.to_owned() })
             }
-            Err(GitError::Unrelated { .. }) => {
-                let why = format!("the branch shares no history with `{}`", target.name);
-                Ok(self.everything(step, &why))
-            }
-            Err(error) => Err(error),
+            Err(everything) => Ok(everything),
         }
     }
 
@@ -294,13 +282,10 @@ impl Search<'_> {
         if contained {
             return self.arrived(step, &target);
         }
-        let mut commits = match self.merge_bases(head, &target) {
+        let unrelated = format!("the branch shares no history with `{}`", target.name);
+        let mut commits = match self.shared_with(&target, step, &unrelated)? {
             Ok(commits) => commits,
-            Err(GitError::Unrelated { .. }) => {
-                let why = format!("the branch shares no history with `{}`", target.name);
-                return Ok(self.everything(step, &why));
-            }
-            Err(error) => return Err(error),
+            Err(everything) => return Ok(everything),
         };
         let own = self.repository.commits_between(target.commit, head)?;
         if own.len() > MOST_COMMITS {
@@ -411,16 +396,29 @@ impl Search<'_> {
             return Ok(self.everything(step, &why));
         };
         let name = format!("{} before {at}", target.name);
-        match self.merge_bases(head, &Target::commit(name, before)) {
+        let unrelated = "what head was merged into shares no history with it";
+        match self.shared_with(&Target::commit(name, before), step, unrelated)? {
             Ok(commits) => {
                 let what = format!("the merge base with `{before}`");
                 let why = format!("`{}` was there before `{at}` merged head", target.name);
                 self.take(step, what, &why);
                 Ok(Answer { commits, mode: BaseMode::MergeBase, step: step.to_owned() })
             }
-            Err(GitError::Unrelated { .. }) => {
-                Ok(self.everything(step, "what head was merged into shares no history with it"))
-            }
+            Err(everything) => Ok(everything),
+        }
+    }
+
+    /// The merge bases of head and a target; where they share no history everything runs, because
+    /// of what is `unrelated`.
+    fn shared_with(
+        &mut self,
+        target: &Target,
+        step: &str,
+        unrelated: &str,
+    ) -> Result<Result<Vec<Oid>, Answer>, GitError> {
+        match self.merge_bases(self.head.commit.0, target) {
+            Ok(commits) => Ok(Ok(commits)),
+            Err(GitError::Unrelated { .. }) => Ok(Err(self.everything(step, unrelated))),
             Err(error) => Err(error),
         }
     }
