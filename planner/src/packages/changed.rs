@@ -74,12 +74,10 @@ pub(crate) fn locks(
         let texts = [text(before, ignored, path)?, text(after, ignored, path)?];
         let mut locks = Vec::new();
         let mut because = None;
-        for (at, lock) in ["at the base", ""].into_iter().zip(both(texts, path, kind)) {
+        for (at, lock) in ["at the base ", ""].into_iter().zip(both(texts, path, kind)) {
             match lock {
                 Ok(lock) => locks.push(lock),
-                Err(why) => {
-                    because = Some(format!("`{path}` {at}{} {why}", space(at)).replace("  ", " "))
-                }
+                Err(why) => because = Some(format!("`{path}` {at}{why}")),
             }
         }
         let comparison = match &locks[..] {
@@ -118,10 +116,6 @@ pub(crate) fn locks(
     Ok(())
 }
 
-fn space(at: &str) -> &str {
-    if at.is_empty() { "" } else { " " }
-}
-
 /// The text of a lock file; one that is not there is an answer as well, and no text.
 fn text(
     tree: &PlannedTree<'_>,
@@ -144,7 +138,7 @@ fn both(
 ) -> [Result<Lock, String>; 2] {
     /// As much as the program's first thread has.
     const STACK: usize = 8 << 20;
-    let kind = kind_of(kind).expect("a kind that is not read has no locks");
+    let kind = kind_of(kind);
     let read = |text: &Result<String, String>| {
         let text = text.as_deref().map_err(ToOwned::to_owned)?;
         (kind.lock)(path, text).map_err(|detail| format!("cannot be read: {detail}"))

@@ -11,7 +11,7 @@ use lanes::{
 };
 
 use super::{
-    KINDS, Kind, UNKNOWN_PACKAGE,
+    Kind, UNKNOWN_PACKAGE,
     graph::{Packages, Problem, Reached, To},
     kind_of, links,
     tree::{Manifests, directory_of, file_in},
@@ -66,14 +66,10 @@ pub(crate) fn derive(
     for kind in PackageKind::ALL {
         let wanted: Vec<(String, Span)> =
             catalog.lanes().iter().flat_map(|lane| lane.inputs.of(kind)).cloned().collect();
-        let Some((_, first)) = wanted.first() else { continue };
-        let Some(kind) = kind_of(kind) else {
-            let message = format!("packages of `{}` are not read yet", kind.key());
-            let known: Vec<&str> = KINDS.iter().map(|it| it.kind.key()).collect();
-            let help = format!("name their directories in `paths`; read are {}", known.join(", "));
-            found.push(Diagnostic::error(&UNKNOWN_PACKAGE, *first, message).help(help));
+        if wanted.is_empty() {
             continue;
-        };
+        }
+        let kind = kind_of(kind);
         for glob in kind.watched {
             files.watch(Glob::new(glob).expect("a plain glob"));
         }

@@ -21,8 +21,8 @@
 //!
 //! # A further kind
 //!
-//! A file beside this one and a line in `KINDS`; the key of `inputs` is there for all seven. The
-//! file has two functions, which are the fields of `Kind`:
+//! A variant of [`PackageKind`], a file beside this one and an arm of `kind_of`. The file has two
+//! functions, which are the fields of `Kind`:
 //!
 //! - `read(&Manifests) -> Result<Packages, TreeError>` inserts a [`Package`] for everything that a
 //!   lane may name. It reads by `Manifests::text` (which follows links and leaves out what
@@ -114,13 +114,17 @@ pub(crate) struct Kind {
     pub(crate) lock: fn(&str, &str) -> Result<Lock, String>,
 }
 
-/// The kinds, one line each.
-pub(crate) const KINDS: &[Kind] =
-    &[cargo::KIND, npm::KIND, go::KIND, uv::KIND, gradle::KIND, maven::KIND, dotnet::KIND];
-
-/// Returns how a kind is read; none while it is not.
-pub(crate) fn kind_of(kind: PackageKind) -> Option<&'static Kind> {
-    KINDS.iter().find(|it| it.kind == kind)
+/// Returns how a kind is read.
+pub(crate) fn kind_of(kind: PackageKind) -> &'static Kind {
+    match kind {
+        PackageKind::Cargo => &cargo::KIND,
+        PackageKind::Npm => &npm::KIND,
+        PackageKind::Go => &go::KIND,
+        PackageKind::Uv => &uv::KIND,
+        PackageKind::Gradle => &gradle::KIND,
+        PackageKind::Maven => &maven::KIND,
+        PackageKind::Dotnet => &dotnet::KIND,
+    }
 }
 
 impl Packages {
@@ -172,12 +176,13 @@ impl Of {
 /// [`TreeError`] when the tree cannot be read.
 pub fn all(tree: &dyn ManifestTree, ignored: &[lanes::glob::Glob]) -> Result<Vec<Of>, TreeError> {
     let mut all = Vec::new();
-    for Kind { kind, manifest, read, .. } in KINDS {
+    for kind in PackageKind::ALL {
+        let Kind { manifest, read, .. } = kind_of(kind);
         let at_root = Manifests::new(tree, ignored, &[]).text(manifest)? != Text::Absent;
         // A name that nothing has makes the reader look below the root too.
         let wanted: &[&str] = if at_root { &[] } else { &["\0"] };
         let packages = read(&Manifests::new(tree, ignored, wanted))?;
-        all.push(Of { kind: *kind, manifest, packages });
+        all.push(Of { kind, manifest, packages });
     }
     Ok(all)
 }
