@@ -33,8 +33,21 @@ impl Translation {
         Self { same: Some(globs), ..Self::default() }
     }
 
+    /// A pattern with a `/` in front, which is in front of no path: what the rest of it means is
+    /// selected by. `because` says it of the dialect's paths.
+    fn rooted(pattern: &str, because: &str, rest: &Self) -> Self {
+        Self::nothing(pattern, because, "what it means", rest)
+    }
+
+    /// A pattern with a `/` at its end, which no path has: what is below it is selected by.
+    fn directory(pattern: &str, below: &Self) -> Self {
+        Self::nothing(pattern, "no path ends in `/`", "what is below it", below)
+    }
+
     /// Matches nothing there; what was meant is selected by.
-    fn nothing(meant: Vec<String>, reason: String) -> Self {
+    fn nothing(pattern: &str, because: &str, what: &str, meant: &Self) -> Self {
+        let reason = format!("`{pattern}` matches nothing there, for {because}; {what} does here.");
+        let meant = meant.include().to_vec();
         Self { same: Some(Vec::new()), wider: Some((meant, reason)), itself: Vec::new() }
     }
 

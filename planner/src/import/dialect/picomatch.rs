@@ -17,22 +17,12 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
         text = rest;
     }
     if let Some(rest) = text.strip_prefix('/') {
-        let meant = translate(rest.trim_start_matches('/')).include().to_vec();
-        return Translation::nothing(
-            meant,
-            format!(
-                "`{pattern}` matches nothing there, for paths have no `/` in front; what it means does here."
-            ),
-        );
+        let rest = translate(rest.trim_start_matches('/'));
+        return Translation::rooted(pattern, "paths have no `/` in front", &rest);
     }
     if let Some(rest) = text.strip_suffix('/') {
-        let meant = translate(&format!("{}/**", rest.trim_end_matches('/'))).include().to_vec();
-        return Translation::nothing(
-            meant,
-            format!(
-                "`{pattern}` matches nothing there, for no path ends in `/`; what is below it does here."
-            ),
-        );
+        let below = translate(&format!("{}/**", rest.trim_end_matches('/')));
+        return Translation::directory(pattern, &below);
     }
     if text.starts_with('!') {
         return Translation::cannot(pattern, "");

@@ -10,22 +10,12 @@ use super::{MOST, Piece, Translation, counts_bytes, globs_of, single_stars, wide
 /// Translates one pattern. There is no `!` for taking back.
 pub(in crate::import) fn translate(pattern: &str) -> Translation {
     if let Some(rest) = pattern.strip_prefix("./").or_else(|| pattern.strip_prefix('/')) {
-        let meant = translate(rest.trim_start_matches('/')).include().to_vec();
-        return Translation::nothing(
-            meant,
-            format!(
-                "`{pattern}` matches nothing there, for paths start with a name; what it means does here."
-            ),
-        );
+        let rest = translate(rest.trim_start_matches('/'));
+        return Translation::rooted(pattern, "paths start with a name", &rest);
     }
     if let Some(rest) = pattern.strip_suffix('/') {
-        let meant = translate(&format!("{}/**/*", rest.trim_end_matches('/'))).include().to_vec();
-        return Translation::nothing(
-            meant,
-            format!(
-                "`{pattern}` matches nothing there, for no path ends in `/`; what is below it does here."
-            ),
-        );
+        let below = translate(&format!("{}/**/*", rest.trim_end_matches('/')));
+        return Translation::directory(pattern, &below);
     }
     let letters: Vec<char> = pattern.chars().collect();
     let Some(texts) = expanded(&letters) else {
