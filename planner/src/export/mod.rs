@@ -16,7 +16,7 @@ mod gitlab;
 mod options;
 mod steps;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod yaml;
 

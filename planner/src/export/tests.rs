@@ -2,7 +2,7 @@
 
 mod sample;
 mod scripts;
-mod validators;
+pub(crate) mod validators;
 
 use std::collections::BTreeMap;
 

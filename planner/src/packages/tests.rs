@@ -45,6 +45,27 @@ pub(crate) fn check(packages: Result<Packages, TreeError>, name: &str, expected:
     assert_eq!(found, expected);
 }
 
+/// What a package of a kind reaches, and what it does not.
+#[track_caller]
+pub(crate) fn reaches(kind: &Kind, tree: &Tree, name: &str, expected: &[To], absent: &[To]) {
+    let packages = read(kind, tree, &[]).expect("the tree can be read");
+    let reached: Vec<To> = packages.reach(name).into_iter().map(|it| it.to).collect();
+    for to in expected {
+        assert!(reached.contains(to), "{to:?} is not among {reached:?}");
+    }
+    for to in absent {
+        assert!(!reached.contains(to), "{to:?} is among {reached:?}");
+    }
+}
+
+pub(crate) fn package(dir: &str) -> To {
+    To::Package(dir.to_owned())
+}
+
+pub(crate) fn file(path: &str) -> To {
+    To::File(path.to_owned())
+}
+
 #[test]
 fn dependencies_of_every_kind_are_followed() {
     let tree = tree([

@@ -2,9 +2,12 @@
 
 use std::os::unix::fs::symlink;
 
-use plans::{Plan, Reason};
+use plans::Plan;
 
-use crate::sandbox::{Sandbox, planner};
+use crate::{
+    packages::selected_with,
+    sandbox::{Sandbox, planner},
+};
 
 /// A repository with a lane for the Cargo package `app`, and one that has nothing to do with it.
 fn repository() -> Sandbox {
@@ -38,28 +41,15 @@ fn planned(sandbox: &Sandbox, more: &[&str]) -> Plan {
 
 /// The selected lanes, each with its reasons in short.
 fn selected(plan: &Plan) -> Vec<String> {
-    let reason = |reason: &Reason| match reason {
-        Reason::Paths(paths) => {
-            format!("{} via {}", paths.glob, paths.via.as_deref().unwrap_or("itself"))
-        }
-        Reason::DefinitionChanged(of) => {
-            let entry = |it: &plans::ChangedEntry| {
-                let version = |it: &Option<String>| it.clone().unwrap_or_else(|| "-".to_owned());
-                let (before, after) = (version(&it.before), version(&it.after));
-                format!("{} of {}: {before} to {after} via {}", it.name, it.file, it.via)
-            };
-            let entries = of.entries.iter().map(entry).chain(of.because.clone());
-            entries.collect::<Vec<_>>().join("; ")
-        }
-        other => format!("{other:?}"),
-    };
-    let lanes = plan.lanes().iter().filter(|lane| lane.selected);
-    lanes
-        .map(|lane| {
-            let reasons: Vec<String> = lane.reasons.iter().map(reason).collect();
-            format!("{}: {}", lane.id, reasons.join(", "))
-        })
-        .collect()
+    selected_with(plan, |of| {
+        let entry = |it: &plans::ChangedEntry| {
+            let version = |it: &Option<String>| it.clone().unwrap_or_else(|| "-".to_owned());
+            let (before, after) = (version(&it.before), version(&it.after));
+            format!("{} of {}: {before} to {after} via {}", it.name, it.file, it.via)
+        };
+        let entries = of.entries.iter().map(entry).chain(of.because.clone());
+        entries.collect::<Vec<_>>().join("; ")
+    })
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use planner::{Request, plan};
-use plans::{Plan, Reason};
+use plans::{DefinitionChanged, Plan, Reason};
 
 use crate::sandbox::Sandbox;
 
@@ -41,11 +41,19 @@ fn planned(sandbox: &Sandbox) -> Plan {
 
 /// The selected lanes, each with its reasons in short.
 fn selected(plan: &Plan) -> Vec<String> {
+    selected_with(plan, |_| "definition".to_owned())
+}
+
+/// The same, and what is said of a definition that changed.
+pub(crate) fn selected_with(
+    plan: &Plan,
+    definition: impl Fn(&DefinitionChanged) -> String,
+) -> Vec<String> {
     let reason = |reason: &Reason| match reason {
         Reason::Paths(paths) => {
             format!("{} via {}", paths.glob, paths.via.as_deref().unwrap_or("itself"))
         }
-        Reason::DefinitionChanged(_) => "definition".to_owned(),
+        Reason::DefinitionChanged(of) => definition(of),
         other => format!("{other:?}"),
     };
     let lanes = plan.lanes().iter().filter(|lane| lane.selected);

@@ -34,7 +34,7 @@ const ENGINES: [(Engine, &str); 3] = [
 ];
 
 /// Where `scripts/bootstrap validators` put them.
-fn validators() -> Option<PathBuf> {
+pub(crate) fn validators() -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let there = home.join(".cache/forge-lanes/validators");
     if there.join("complete").is_file() {

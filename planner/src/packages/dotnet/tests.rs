@@ -1,33 +1,13 @@
 use super::{
     super::{
         Packages, To,
-        tests::{Tree, read, tree},
+        tests::{Tree, file, package, reaches, read, tree},
     },
     KIND,
 };
 
 fn packages(tree: &Tree) -> Packages {
     read(&KIND, tree, &[]).expect("the tree can be read")
-}
-
-#[track_caller]
-fn reaches(tree: &Tree, name: &str, expected: &[To], absent: &[To]) {
-    let packages = packages(tree);
-    let reached: Vec<To> = packages.reach(name).into_iter().map(|it| it.to).collect();
-    for to in expected {
-        assert!(reached.contains(to), "{to:?} is not among {reached:?}");
-    }
-    for to in absent {
-        assert!(!reached.contains(to), "{to:?} is among {reached:?}");
-    }
-}
-
-fn package(dir: &str) -> To {
-    To::Package(dir.to_owned())
-}
-
-fn file(path: &str) -> To {
-    To::File(path.to_owned())
 }
 
 #[test]
@@ -53,6 +33,7 @@ fn projects_depend_on_what_they_refer_to_and_import() {
         ("global.json", "{}"),
     ]);
     reaches(
+        &KIND,
         &tree,
         "App",
         &[
@@ -76,7 +57,7 @@ fn a_reference_that_cannot_be_told_runs_more_and_is_said() {
         "<Project><ItemGroup><ProjectReference Include=\"$(Unknown)/Lib.csproj\" /></ItemGroup>\
          </Project>",
     )]);
-    reaches(&tree, "App", &[To::Anything], &[]);
+    reaches(&KIND, &tree, "App", &[To::Anything], &[]);
     assert_eq!(packages(&tree).problems().len(), 1);
 }
 
@@ -110,6 +91,6 @@ fn two_projects_of_a_directory_are_found_by_either_name() {
         ("l/L.csproj", "<Project />"),
     ]);
     for name in ["A", "B"] {
-        reaches(&tree, name, &[package("x"), package("l")], &[]);
+        reaches(&KIND, &tree, name, &[package("x"), package("l")], &[]);
     }
 }

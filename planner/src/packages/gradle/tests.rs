@@ -1,33 +1,13 @@
 use super::{
     super::{
         Packages, To,
-        tests::{Tree, read, tree},
+        tests::{Tree, file, package, reaches, read, tree},
     },
     KIND,
 };
 
 fn packages(tree: &Tree) -> Packages {
     read(&KIND, tree, &[]).expect("the tree can be read")
-}
-
-#[track_caller]
-fn reaches(tree: &Tree, name: &str, expected: &[To], absent: &[To]) {
-    let packages = packages(tree);
-    let reached: Vec<To> = packages.reach(name).into_iter().map(|it| it.to).collect();
-    for to in expected {
-        assert!(reached.contains(to), "{to:?} is not among {reached:?}");
-    }
-    for to in absent {
-        assert!(!reached.contains(to), "{to:?} is among {reached:?}");
-    }
-}
-
-fn package(dir: &str) -> To {
-    To::Package(dir.to_owned())
-}
-
-fn file(path: &str) -> To {
-    To::File(path.to_owned())
 }
 
 #[test]
@@ -48,6 +28,7 @@ fn projects_depend_on_projects_by_path_and_by_accessor() {
         ("gradle/libs.versions.toml", "[versions]\n"),
     ]);
     reaches(
+        &KIND,
         &tree,
         ":app",
         &[
@@ -61,7 +42,7 @@ fn projects_depend_on_projects_by_path_and_by_accessor() {
         ],
         &[package("other"), file("gradle/libs.versions.toml"), To::Directory(String::new())],
     );
-    reaches(&tree, "core:data-store", &[package("core/data-store")], &[package("app")]);
+    reaches(&KIND, &tree, "core:data-store", &[package("core/data-store")], &[package("app")]);
     assert_eq!(packages(&tree).problems().len(), 0);
 }
 
@@ -75,7 +56,7 @@ fn what_is_shared_by_projects_counts_for_each() {
         ("build-logic/src/main/kotlin/X.kt", "dependencies.add(\"api\", 1)"),
     ]);
     let logic = To::Directory("build-logic".to_owned());
-    reaches(&tree, ":a", &[package("b"), file("build.gradle"), logic], &[]);
+    reaches(&KIND, &tree, ":a", &[package("b"), file("build.gradle"), logic], &[]);
 }
 
 #[test]
@@ -84,7 +65,7 @@ fn what_is_computed_runs_more_and_is_said() {
         ("settings.gradle", "rootDir.eachDir { include it.name }\ninclude 'a'\n"),
         ("a/build.gradle", "dependencies { implementation project(name) }"),
     ]);
-    reaches(&tree, ":a", &[To::Directory(String::new())], &[]);
+    reaches(&KIND, &tree, ":a", &[To::Directory(String::new())], &[]);
     let found = packages(&tree);
     assert_eq!(found.problems().len(), 2);
     assert!(found.may_hold(":unseen").next().is_some());
