@@ -197,13 +197,13 @@ pub struct AttemptFacts {
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub phases: std::collections::BTreeMap<String, u64>,
     /// How many processes had to be killed.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::record::is_default")]
     pub killed_processes: u64,
     /// How many files were kept.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::record::is_default")]
     pub artifacts: u64,
     /// How many files were left out of them.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::record::is_default")]
     pub artifacts_left_out: u64,
     /// Things worth knowing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -211,11 +211,6 @@ pub struct AttemptFacts {
     /// What the runtime tells.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub details: std::collections::BTreeMap<String, String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(value: &u64) -> bool {
-    *value == 0
 }
 
 /// Why a journal cannot be used.

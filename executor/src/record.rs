@@ -123,13 +123,8 @@ pub struct LaneRecord {
     pub outcome: LaneOutcome,
     /// How many of its nodes failed in a way that their `allow_failure` allows; absent: none.
     /// Since version 1.1.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tolerated: u32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_none(value: &u32) -> bool {
-    *value == 0
 }
 
 /// One node.
@@ -189,14 +184,14 @@ pub struct NodeRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// How many processes had to be killed at its end.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub killed_processes: u64,
     /// How many files were kept.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub artifacts: u64,
     /// How many files were left out of them: those that no glob names in the job's own directory, links that lead
     /// nowhere, sockets. `host.log` names them.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub artifacts_left_out: u64,
     /// Things worth knowing that changed no verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -230,9 +225,9 @@ pub struct RetriedAttempt {
     pub duration_ms: Option<u64>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(value: &u64) -> bool {
-    *value == 0
+/// Whether a field of a document says no more than its absence.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Why a record cannot be read.

@@ -31,18 +31,13 @@ pub struct PathAnswer {
     /// Whether it is the manifest, the catalog, or included by one of them.
     pub definition: bool,
     /// Nothing covers it, and `unmatched_paths` makes every branch lane run for such a path.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unmatched_runs_all: bool,
     /// The lanes of which a glob matches, and the branch lanes without `paths`, in manifest order.
     pub lanes: Vec<PathInLane>,
     /// The lanes that run when what they take from it differs, in manifest order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub followed_by: Vec<FollowedBy>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// A lane of which a glob matches a path, or that runs whatever changes.
@@ -55,7 +50,7 @@ pub struct PathInLane {
     /// Whose list it is in.
     pub trigger: &'static str,
     /// It has no `paths`: it runs whatever changes, and covers nothing by that.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub always: bool,
     /// Every glob of `paths` that matches.
     pub globs: Vec<String>,

@@ -79,15 +79,10 @@ struct LogData {
     head: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tail: Option<String>,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "crate::record::is_default")]
     bytes: u64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "crate::record::is_default")]
     lines: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(value: &u64) -> bool {
-    *value == 0
 }
 
 /// Returns the page.

@@ -9,7 +9,7 @@ use lanes::Catalog;
 use plans::{ChangedEntry, DefinitionChanged, Reason, RepoPath};
 use serde::Serialize;
 
-use super::{PathAnswer, is_false};
+use super::PathAnswer;
 use crate::{Decision, render::words};
 
 /// A lane that runs when what its packages take from a file differs.
@@ -28,7 +28,7 @@ pub struct FollowedBy {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<String>,
     /// It says for the whole workspace what the packages are and where their dependencies lead.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub root: bool,
     /// The entries of it that differ in the change at hand and make the lane run, the first ones;
     /// absent: there is no change at hand.
