@@ -70,7 +70,7 @@ pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit
         .filter_map(|dir| Some(kept::Run::of(&running::read_record(dir).ok()?)))
         .collect();
     // A run is removed after it was remembered: between the two it is in both places.
-    let gone = kept::runs(&state).into_iter();
+    let gone = kept::read(&state).runs.into_iter();
     let gone = gone.filter(|run| dirs.iter().all(|dir| dir.id.as_str() != run.run_id));
     records.extend(gone.take(most.saturating_sub(dirs.len())));
     let mut seen: BTreeMap<&str, Vec<Seen<'_>>> = BTreeMap::new();

@@ -126,19 +126,22 @@ fn file(state: &StateDir) -> PathBuf {
     state.path().join("history.jsonl")
 }
 
-/// Returns the runs that are remembered, the newest first. A line that cannot be read says nothing.
-pub(super) fn runs(state: &StateDir) -> Vec<Run> {
-    let text = fs::read_to_string(file(state)).unwrap_or_default();
-    let mut runs: Vec<Run> = lines(&text).filter(|run| !run.run_id.is_empty()).collect();
-    runs.sort_by(|a, b| b.run_id.cmp(&a.run_id));
-    runs.dedup_by(|a, b| a.run_id == b.run_id);
-    runs
+/// What the file says.
+pub(super) struct Kept {
+    /// The runs that are remembered, the newest first.
+    pub(super) runs: Vec<Run>,
+    /// The lanes of which runs are no longer remembered.
+    pub(super) forgotten: BTreeSet<LaneId>,
 }
 
-/// Returns the lanes of which runs are no longer remembered.
-pub(super) fn forgotten(state: &StateDir) -> BTreeSet<LaneId> {
+/// Reads the file. A line that cannot be read says nothing.
+pub(super) fn read(state: &StateDir) -> Kept {
     let text = fs::read_to_string(file(state)).unwrap_or_default();
-    lines(&text).flat_map(|run| run.forgotten).collect()
+    let (mut runs, older): (Vec<Run>, Vec<Run>) =
+        lines(&text).partition(|run| !run.run_id.is_empty());
+    runs.sort_by(|a, b| b.run_id.cmp(&a.run_id));
+    runs.dedup_by(|a, b| a.run_id == b.run_id);
+    Kept { runs, forgotten: older.into_iter().flat_map(|line| line.forgotten).collect() }
 }
 
 fn lines(text: &str) -> impl Iterator<Item = Run> {

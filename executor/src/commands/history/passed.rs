@@ -73,12 +73,13 @@ fn read(file: &Path) -> Result<Passed, Error> {
 
 /// Adds the runs of a state directory.
 fn of_state(state: &StateDir, passed: &mut Passed) -> Result<(), Error> {
-    for run in kept::runs(state) {
+    let kept = kept::read(state);
+    for run in kept.runs {
         for (lane, run) in run.lane_runs() {
             passed.add(&lane, run);
         }
     }
-    for lane in kept::forgotten(state) {
+    for lane in kept.forgotten {
         passed.lanes.entry(lane).or_default().forgotten = true;
     }
     for dir in state.runs()? {
