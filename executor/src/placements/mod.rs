@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     artifacts::Tree,
-    control::Control,
+    control::{Control, Level},
     fault::Fault,
     source::{PlacedSource, SourceRequest},
     supervise::{JobRef, JobStatus, Limits},
@@ -73,8 +73,8 @@ pub trait Machine: Send + Sync {
     fn run(&self, command: &ControlCommand) -> Result<Answer, Fault>;
 
     /// Runs a command that talks for as long as it likes, and hands over its stdout as it comes.
-    /// Ends with the command, when `sink` says stop, or when `control` rises (the command is
-    /// then killed and its answer is `None`). Its deadline counts from the last byte.
+    /// Ends with the command, when `sink` says stop, or when `control` is above `seen` (the command
+    /// is then killed and its answer is `None`). Its deadline counts from the last byte.
     ///
     /// # Errors
     ///
@@ -84,6 +84,7 @@ pub trait Machine: Send + Sync {
         command: &ControlCommand,
         sink: &mut dyn FnMut(&[u8]) -> Flow,
         control: &Control,
+        seen: Level,
     ) -> Result<Option<Answer>, Fault>;
 
     /// Returns the free bytes of the file system that `path`, or its nearest existing parent, is on.

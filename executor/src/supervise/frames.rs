@@ -5,17 +5,26 @@
 
 /// What a supervisor said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub enum Frame {
     /// A line before the first frame: what was run before `attach`, or a shell's noise.
     Word(String),
     /// The next bytes of the log.
     Log(Vec<u8>),
     /// The log is shorter than what was taken of it; its bytes follow from the first one that is there.
     Cut,
-    /// Nothing new; the path is alive.
+    /// Nothing new; the connection is alive.
     Idle,
     /// The log is drained: the status line.
     End(String),
+}
+
+/// A line that is no frame although one was due.
+#[derive(Debug)]
+pub(crate) struct NotAFrame {
+    /// The line.
+    pub(crate) line: String,
+    /// What is wrong with it, for people.
+    pub(crate) why: String,
 }
 
 /// A reader of frames.
@@ -30,8 +39,11 @@ pub(crate) struct Frames {
     buffer: Vec<u8>,
 }
 
-/// A line that is longer is no frame, and no word of anybody.
-const LONGEST: usize = 4096;
+/// A longer line is neither a frame nor a word.
+const LONGEST_LINE: usize = 4096;
+
+/// At most this much of a log in one frame.
+const CHUNK: usize = 256 * 1024;
 
 impl Frames {
     /// Reads frames with that marker, the log from `offset`.
@@ -39,36 +51,51 @@ impl Frames {
         Self { marker: marker.to_owned(), offset, left: 0, begun: false, buffer: Vec::new() }
     }
 
-    /// Takes the next bytes and returns the frames that are whole with them.
+    /// Returns the marker that frames begin with.
+    pub(crate) fn marker(&self) -> &str {
+        &self.marker
+    }
+
+    /// Returns the offset of the next byte of the log.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Takes the next frame off `bytes`; `None` when they are all taken and none is whole.
     ///
     /// # Errors
     ///
-    /// What came instead of a frame, for people.
-    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Frame>, String> {
-        let mut frames = Vec::new();
+    /// What came instead of a frame.
+    pub(crate) fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Frame>, NotAFrame> {
         loop {
-            if self.left > 0 {
-                if bytes.is_empty() {
-                    return Ok(frames);
-                }
-                let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-                frames.push(Frame::Log(bytes[..most].to_vec()));
-                bytes = &bytes[most..];
-                self.left -= most as u64;
-                self.offset += most as u64;
-                continue;
+            if bytes.is_empty() {
+                return Ok(None);
             }
-            let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
-                self.buffer.extend_from_slice(bytes);
-                if self.buffer.len() > LONGEST {
-                    return Err("a line without an end".to_owned());
+            if self.left > 0 {
+                let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+                let (log, rest) = bytes.split_at(left.min(bytes.len()).min(CHUNK));
+                *bytes = rest;
+                self.left -= log.len() as u64;
+                self.offset += log.len() as u64;
+                return Ok(Some(Frame::Log(log.to_vec())));
+            }
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            self.buffer.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+            let Some(end) = end else {
+                *bytes = &[];
+                if self.buffer.len() > LONGEST_LINE {
+                    let why = "a line without an end".to_owned();
+                    return Err(NotAFrame { line: String::new(), why });
                 }
-                return Ok(frames);
+                return Ok(None);
             };
-            self.buffer.extend_from_slice(&bytes[..end]);
-            bytes = &bytes[end + 1..];
+            *bytes = &bytes[end + 1..];
             let line = String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned();
-            frames.extend(self.line(&line)?);
+            match self.line(&line) {
+                Ok(None) => {}
+                Ok(frame) => return Ok(frame),
+                Err(why) => return Err(NotAFrame { line, why }),
+            }
         }
     }
 
@@ -110,13 +137,29 @@ mod tests {
     const TEXT: &[u8] =
         b"started\n\nM log 3 4\na\nM M idle\nM log 7 1\nxM end state=exited log=8\n";
 
+    fn all_of(frames: &mut Frames, bytes: &mut &[u8]) -> Result<Vec<Frame>, NotAFrame> {
+        let mut all = Vec::new();
+        while let Some(frame) = frames.next(bytes)? {
+            all.push(frame);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn what_follows_the_end_is_left_to_the_reader() {
+        let mut bytes = &b"M end state=lost\nthe rest"[..];
+        let end = Frames::new("M", 0).next(&mut bytes).expect("a frame");
+        assert_eq!(end, Some(Frame::End("state=lost".to_owned())));
+        assert_eq!(bytes, b"the rest");
+    }
+
     #[test]
     fn frames_are_the_same_in_whatever_pieces_they_come() {
         for size in 1..TEXT.len() {
             let mut frames = Frames::new("M", 3);
             let mut all = Vec::new();
-            for piece in TEXT.chunks(size) {
-                all.extend(frames.push(piece).expect("frames"));
+            for mut piece in TEXT.chunks(size) {
+                all.extend(all_of(&mut frames, &mut piece).expect("frames"));
             }
             let log: Vec<u8> = all
                 .iter()
@@ -136,14 +179,15 @@ mod tests {
     #[test]
     fn a_log_that_was_cut_begins_anew() {
         let mut frames = Frames::new("M", 3);
-        let all = frames.push(b"M log 3 1\naM cut\nM log 0 2\nbc").expect("frames");
+        let all = all_of(&mut frames, &mut &b"M log 3 1\naM cut\nM log 0 2\nbc"[..]);
+        let all = all.expect("frames");
         assert_eq!(all, [Frame::Log(b"a".into()), Frame::Cut, Frame::Log(b"bc".into())]);
     }
 
     #[test]
     fn what_is_no_frame_is_an_error() {
-        assert!(Frames::new("M", 0).push(b"M idle\nnoise\n").is_err());
-        assert!(Frames::new("M", 0).push(b"M log 1 2\n").is_err());
-        assert!(Frames::new("M", 0).push(&[b'x'; 5000]).is_err());
+        for text in [&b"M idle\nnoise\n"[..], b"M log 1 2\n", &[b'x'; 5000]] {
+            assert!(all_of(&mut Frames::new("M", 0), &mut &*text).is_err());
+        }
     }
 }

@@ -10,15 +10,18 @@ pub mod native;
 mod renewal;
 pub mod shim;
 mod status;
+mod watch;
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use frames::{Frame, Frames};
+pub use frames::Frame;
+pub(crate) use frames::{Frames, NotAFrame};
 pub(crate) use log::{Log, masks_of};
 pub(crate) use renewal::Renewal;
 pub use status::{Ended, Evidence, JobStatus, Reason};
+pub(crate) use watch::{Broken, Silence, Transport, Wake, Watcher, unwritable};
 
 /// Which attempt of which node of which run: the name of a job for every supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

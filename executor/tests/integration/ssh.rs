@@ -17,10 +17,10 @@ use executor::{
     fault::{FailureKind, Fault},
     placements::{
         BindMount, ControlCommand, Flow, Job, Keep, Machine as _, Turn, WorkspaceSource,
-        ssh::{Attachment, Entry, Host, LogEvent, Manifest, RemoteSsh, Sources, SshFault, What},
+        ssh::{Attachment, Entry, Host, Manifest, RemoteSsh, Sources, SshFault, What},
     },
     source::{PlacedSource, SourceRequest, SourceSpec},
-    supervise::{JobRef, JobStatus, Limits, Reason, shim},
+    supervise::{Frame, JobRef, JobStatus, Limits, Reason, shim},
 };
 use proptest::prelude::*;
 use rustix::process::Signal;
@@ -335,10 +335,10 @@ fn a_log_is_byte_identical_after_every_kind_of_cut() {
         let mut events = 0;
         loop {
             match attachment.next(Instant::now() + Duration::from_secs(20), None) {
-                Ok(LogEvent::Bytes(bytes)) => log.extend(bytes),
-                Ok(LogEvent::Idle | LogEvent::Woken) => {}
-                Ok(LogEvent::Cut) => panic!("nobody cut it"),
-                Ok(LogEvent::End(status)) => {
+                Ok(Some(Frame::Log(bytes))) => log.extend(bytes),
+                Ok(Some(Frame::Idle | Frame::Word(_)) | None) => {}
+                Ok(Some(Frame::Cut)) => panic!("nobody cut it"),
+                Ok(Some(Frame::End(status))) => {
                     attachment.close(&host, Instant::now() + PATIENCE);
                     break 'attach status;
                 }
@@ -392,9 +392,9 @@ fn a_waiting_reader_is_woken() {
     let verb = shim::verb(&shim, "attach", &job);
     let mut attachment =
         Attachment::open(&host, verb, 0, Some(reader.into()), until).expect("attached");
-    assert_eq!(attachment.next(until, None).expect("bytes"), LogEvent::Bytes(b"up\n".to_vec()));
+    assert_eq!(attachment.next(until, None).expect("bytes"), Some(Frame::Log(b"up\n".to_vec())));
     drop(writer);
-    assert_eq!(attachment.next(until, None).expect("woken"), LogEvent::Woken);
+    assert_eq!(attachment.next(until, None).expect("woken"), None);
     drop(attachment);
     host.check(&shim::verb(&shim, "gc", &job).word("force"), &host.patience()).expect("removed");
 }
@@ -723,7 +723,7 @@ fn a_command_that_is_stopped_is_ended_over_there_with_all_it_started() {
             control.raise(Level::Cancel);
             Flow::Continue
         };
-        let answer = machine.stream(&command, &mut sink, &control).expect("no fault");
+        let answer = machine.stream(&command, &mut sink, &control, Level::Run).expect("no fault");
         assert_eq!(answer, None, "{stop}");
         for pid in fs::read_to_string(&pids).expect("pids").lines() {
             let pid: u32 = pid.parse().expect("a pid");

@@ -29,7 +29,7 @@ const AFTER: Duration = Duration::from_millis(200);
 pub(super) fn stream(
     command: &ControlCommand,
     sink: &mut dyn FnMut(&[u8]) -> Flow,
-    control: Option<&Control>,
+    control: Option<(&Control, Level)>,
 ) -> Result<Option<Answer>, Fault> {
     let program = command.argv.first().map_or("", String::as_str);
     debug!(host = "local", program = command.program(), "runs a command");
@@ -97,7 +97,7 @@ impl Watched<'_> {
         &mut self,
         child: &mut Child,
         sink: &mut dyn FnMut(&[u8]) -> Flow,
-        control: Option<&Control>,
+        control: Option<(&Control, Level)>,
     ) -> io::Result<Option<Option<i32>>> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let ended = match pid {
@@ -134,7 +134,7 @@ impl Watched<'_> {
             let mut ready = [false; 5];
             {
                 let timeout = Timespec::try_from(left).ok();
-                let raised = control.and_then(|control| control.raised(Level::Run));
+                let raised = control.and_then(|(control, seen)| control.raised(seen));
                 let mut fds = Vec::with_capacity(5);
                 let mut which = Vec::with_capacity(5);
                 let mut add = |fd, flags, number| {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     artifacts::{Tree, local::LocalTree},
-    control::Control,
+    control::{Control, Level},
     directory,
     fault::{FailureKind, Fault},
     source::{self, PlacedSource, SourceRequest},
@@ -146,8 +146,9 @@ impl Machine for Local {
         command: &ControlCommand,
         sink: &mut dyn FnMut(&[u8]) -> Flow,
         control: &Control,
+        seen: Level,
     ) -> Result<Option<Answer>, Fault> {
-        commands::stream(command, sink, Some(control))
+        commands::stream(command, sink, Some((control, seen)))
     }
 
     fn free_bytes(&self, path: &str) -> Result<u64, Fault> {

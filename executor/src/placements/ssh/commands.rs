@@ -29,7 +29,7 @@ pub(super) fn stream(
     machine: &RemoteSsh,
     command: &ControlCommand,
     sink: &mut dyn FnMut(&[u8]) -> Flow,
-    control: Option<&Control>,
+    control: Option<(&Control, Level)>,
 ) -> Result<Option<Answer>, Fault> {
     debug!(host = machine.name, program = command.program(), "runs a command");
     let mark = token();
@@ -101,7 +101,7 @@ fn once(
     mark: &str,
     ready: Option<&String>,
     sink: &mut dyn FnMut(&[u8]) -> Flow,
-    control: Option<&Control>,
+    control: Option<(&Control, Level)>,
 ) -> Result<Option<Answer>, SshError> {
     // Connecting can be repeated; what comes after may have happened.
     let mut session = machine
@@ -120,8 +120,7 @@ fn once(
         }
         session.wire().close_input();
     }
-    let told = control.map_or(Level::Kill, Control::level);
-    let raised = control.and_then(|control| control.raised(told));
+    let raised = control.and_then(|(control, seen)| control.raised(seen));
     session.wire().wake_on(raised.and_then(|fd| fd.try_clone_to_owned().ok()));
     let end = format!("\n{mark} ").into_bytes();
     let mut have = 0;

@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracing::debug;
+
 use super::{
-    attachment::{Attachment, LogEvent, Started},
+    attachment::{Attachment, Started},
     error::{SshError, SshFault},
     machine::{RemoteSsh, fault},
     removals,
@@ -20,7 +22,7 @@ use crate::{
     fault::{FailureKind, Fault},
     placements::{Job, Leftover, LeftoverKind, Machine as _, Secret},
     supervise::{
-        JobRef, JobStatus, Limits, Log, Renewal, masks_of,
+        Broken, Frame, JobRef, JobStatus, Limits, Log, Silence, Transport, Wake, Watcher, masks_of,
         shim::{self, Request},
     },
 };
@@ -121,7 +123,7 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
     }
 }
 
-/// Follows a job to its end.
+/// Watches a job until it ends.
 pub(super) fn attach(
     machine: &RemoteSsh,
     job: &JobRef,
@@ -129,158 +131,108 @@ pub(super) fn attach(
     limits: &Limits,
     control: &Control,
 ) -> Result<JobStatus, Fault> {
-    let path = log;
-    let unwritable = |error: &std::io::Error| {
-        Fault::io(FailureKind::Io, format!("writing {}", path.display()), error)
-    };
-    let mut log = Log::open(log, &machine.withheld(job)).map_err(|error| unwritable(&error))?;
-    let mut following = Following {
-        machine,
-        job,
-        limits,
-        control,
-        shim: machine.shim()?,
-        state: machine.places(job).state,
-        told: Level::Run,
-        renewal: if machine.has_attachment(job) {
-            Renewal::of_started(limits.lease, Instant::now())
-        } else {
-            Renewal::of_resumed(limits.lease, Instant::now())
-        },
-        silent_at: Instant::now() + SILENCE,
-    };
-    let mut heard = Instant::now();
-    let mut pause = Duration::from_millis(100);
-    loop {
-        let error = match following.once(&mut log, &mut heard) {
-            Ok(Ok(status)) => {
-                log.finish().map_err(|error| unwritable(&error))?;
-                if matches!(status, JobStatus::Lost) {
-                    // Nobody is left over there to end what the job started.
-                    following.verb("cancel", "0", Duration::from_secs(60))?;
-                }
-                return Ok(status);
-            }
-            Ok(Err(error)) => return Err(unwritable(&error)),
-            Err(error) => error,
-        };
-        if heard.elapsed() < Duration::from_secs(1) {
-            pause = Duration::from_millis(100);
-        }
-        let budget = match control.level() {
-            Level::Run => machine.host.options().reconnect_budget,
-            // The lease ends it over there; nobody here waits for that.
-            Level::Cancel => machine.host.options().reconnect_budget.min(Duration::from_secs(30)),
-            Level::Kill => Duration::ZERO,
-        };
-        if !error.fault.is_transient() || heard.elapsed() >= budget {
-            return Err(fault(FailureKind::Unreachable, &error));
-        }
-        let _ = control.wait(following.told.max(control.level()), pause);
-        pause = (pause * 2).min(Duration::from_secs(5));
+    let (shim, state) = (machine.shim()?, machine.places(job).state);
+    let connection = Connection { machine, job, control, shim, state };
+    let redacted = machine.withheld(job);
+    let mut watcher = Watcher::new(&connection, job, log, &redacted, limits, control)?;
+    if machine.has_attachment(job) {
+        watcher = watcher.just_started();
     }
+    let status = watcher.watch()?;
+    if matches!(status, JobStatus::Lost) {
+        // Its supervisor is gone: what the job started is ended from here.
+        let ended = connection.ask("cancel", "0", Duration::from_secs(60));
+        ended.map_err(|broken| broken.fault)?;
+    }
+    Ok(status)
 }
 
-struct Following<'a> {
+/// The connection to one job's supervisor.
+struct Connection<'a> {
     machine: &'a RemoteSsh,
     job: &'a JobRef,
-    limits: &'a Limits,
     control: &'a Control,
     shim: std::path::PathBuf,
     state: String,
-    /// The level that the supervisor was told of.
-    told: Level,
-    renewal: Renewal,
-    /// When the present attachment was silent for too long.
-    silent_at: Instant,
 }
 
-impl Following<'_> {
-    /// Attaches once, and reads until the job is over or the connection is.
-    fn once(
-        &mut self,
-        log: &mut Log,
-        heard: &mut Instant,
-    ) -> Result<std::io::Result<JobStatus>, SshError> {
-        let offset = match log.resume() {
-            Ok(offset) => offset,
-            Err(error) => return Ok(Err(error)),
-        };
+impl Connection<'_> {
+    fn broken(&self, error: &SshError) -> Broken {
+        let is_final = !error.fault.is_transient();
+        debug!(host = self.machine.name, job = %self.job, %error, "the connection broke");
+        Broken { fault: fault(FailureKind::Unreachable, error), is_final }
+    }
+}
+
+impl Transport for Connection<'_> {
+    fn name(&self) -> String {
+        format!("host `{}`", self.machine.name)
+    }
+
+    fn read(
+        &self,
+        offset: u64,
+        mut wake: Wake,
+        sink: &mut dyn FnMut(Option<Frame>) -> Option<Wake>,
+    ) -> Result<(), Broken> {
         let host = &self.machine.host;
-        // The one that came of the start, unless the log is further than that.
+        // The one that came with the start, unless the log is further than that.
         let begun = self.machine.take_attachment(self.job);
         let mut attachment = match begun.filter(|begun| begun.offset() == offset) {
             Some(begun) => begun,
             None => {
                 let script = shim::call(&self.shim, "attach", Path::new(&self.state));
                 let until = Instant::now() + Duration::from_secs(60);
-                Attachment::open(host, script, offset, None, until)?
+                let opened = Attachment::open(host, script, offset, None, until);
+                opened.map_err(|error| self.broken(&error))?
             }
         };
-        self.silent_at = Instant::now() + SILENCE;
+        let mut silent_at = Instant::now() + SILENCE;
         loop {
-            self.pass_on()?;
-            self.renew_if_due();
-            let raised = self.control.raised(self.told);
+            let raised = self.control.raised(wake.notified);
             attachment.wake_on(raised.and_then(|fd| fd.try_clone_to_owned().ok()));
-            let event = attachment.next(self.silent_at, self.renewal.due())?;
-            if event != LogEvent::Woken {
-                *heard = Instant::now();
-                self.silent_at = *heard + SILENCE;
+            let frame = attachment.next(silent_at, wake.at);
+            let frame = frame.map_err(|error| self.broken(&error))?;
+            if frame.is_some() {
+                silent_at = Instant::now() + SILENCE;
             }
-            match event {
-                LogEvent::Bytes(bytes) => {
-                    if let Err(error) = log.take(&bytes) {
-                        return Ok(Err(error));
+            let is_end = matches!(frame, Some(Frame::End(_)));
+            match sink(frame) {
+                Some(next) => wake = next,
+                None => {
+                    if is_end {
+                        attachment.close(host, Instant::now() + Duration::from_secs(10));
                     }
-                }
-                LogEvent::Cut => {
-                    if let Err(error) = log.begin_anew() {
-                        return Ok(Err(error));
-                    }
-                }
-                LogEvent::Idle | LogEvent::Woken => {}
-                LogEvent::End(status) => {
-                    attachment.close(host, Instant::now() + Duration::from_secs(10));
-                    return JobStatus::parse(&status).map(Ok).ok_or_else(|| {
-                        SshError::new(&self.machine.name, SshFault::Garbled, status)
-                    });
+                    return Ok(());
                 }
             }
         }
     }
 
-    /// Renews the lease when it is time to. Failing shows on the attachment as well.
-    fn renew_if_due(&mut self) {
-        if self.renewal.is_due(Instant::now()) {
-            let seconds = self.limits.lease.as_secs().max(1).to_string();
-            let said = self.ask("renew", &seconds, Duration::from_secs(20));
-            self.renewal.tried(said.is_ok(), Instant::now());
-        }
-    }
-
-    /// Tells the supervisor how much the job is wanted, if that changed.
-    fn pass_on(&mut self) -> Result<(), SshError> {
-        let level = self.control.level();
-        if level > self.told {
-            let grace = if level == Level::Kill { 0 } else { self.limits.grace.as_secs() };
-            self.ask("cancel", &grace.to_string(), Duration::from_secs(30))?;
-            self.told = level;
-        }
-        Ok(())
-    }
-
-    fn ask(&self, verb: &str, word: &str, budget: Duration) -> Result<String, SshError> {
+    fn ask(&self, verb: &str, word: &str, budget: Duration) -> Result<JobStatus, Broken> {
         let script = shim::call(&self.shim, verb, Path::new(&self.state)).word(word);
         let patience = super::Patience { budget, ..self.machine.host.patience() };
-        let output = self.machine.host.check(&script, &patience)?;
-        Ok(String::from_utf8_lossy(&output).trim().to_owned())
+        let output = self.machine.host.check(&script, &patience);
+        let output = output.map_err(|error| self.broken(&error))?;
+        let line = String::from_utf8_lossy(&output).trim().to_owned();
+        parse(self.machine, self.job, &line).map_err(Broken::again)
     }
 
-    fn verb(&self, verb: &str, word: &str, budget: Duration) -> Result<JobStatus, Fault> {
-        let line = self.ask(verb, word, budget);
-        let line = line.map_err(|error| fault(FailureKind::Unreachable, &error))?;
-        parse(self.machine, self.job, &line)
+    fn after_break(
+        &self,
+        why: &Fault,
+        silence: Silence,
+        _log: &mut Log,
+    ) -> Result<Option<JobStatus>, Fault> {
+        let budget = match self.control.level() {
+            Level::Run => self.machine.host.options().reconnect_budget,
+            // Its lease ends it on the host; that is not waited for here.
+            Level::Cancel => {
+                self.machine.host.options().reconnect_budget.min(Duration::from_secs(30))
+            }
+            Level::Kill => Duration::ZERO,
+        };
+        if silence.lasted() >= budget { Err(why.clone()) } else { Ok(None) }
     }
 }
 

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     artifacts::{self, Tree},
     command_line::Script,
-    control::Control,
+    control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{
         Answer, Check, Collected, ControlCommand, Flow, Held, Job, Keep, Leftover, Machine,
@@ -388,8 +388,9 @@ impl Machine for RemoteSsh {
         command: &ControlCommand,
         sink: &mut dyn FnMut(&[u8]) -> Flow,
         control: &Control,
+        seen: Level,
     ) -> Result<Option<Answer>, Fault> {
-        commands::stream(self, command, sink, Some(control))
+        commands::stream(self, command, sink, Some((control, seen)))
     }
 
     fn free_bytes(&self, path: &str) -> Result<u64, Fault> {

@@ -26,7 +26,7 @@ mod wire;
 mod workspace;
 
 pub use artifacts::{FetchError, Fetched, Refused, fetch, unpack};
-pub use attachment::{Attachment, LogEvent};
+pub use attachment::Attachment;
 pub use error::{SshError, SshFault};
 pub use host::{Host, Patience};
 pub use machine::{RemoteSsh, Sources};

@@ -1,4 +1,4 @@
-//! A job's instance as its follower sees it: reached by `incus exec`, judged past it.
+//! A job's instance as its watcher sees it: reached by `incus exec`, judged past it.
 //!
 //! The record that the supervisor leaves in the shared directory is read from the machine's side, so
 //! that neither the instance nor its engine can take a verdict away; the instance's state is asked
@@ -16,9 +16,9 @@ use crate::{
     placements::ControlCommand,
     runtimes::{
         Context,
-        follow::{Follower, Inside, Silence, Start, unwritable},
+        follow::{GuestJob, GuestTransport, Start},
     },
-    supervise::{Evidence, JobStatus, Limits, Log, Reason},
+    supervise::{Evidence, JobStatus, Limits, Log, Reason, Silence, unwritable},
 };
 
 /// For how long an engine may stay away at least, before the job is given up.
@@ -39,19 +39,19 @@ pub(super) struct Guest<'a> {
 }
 
 impl Guest<'_> {
-    /// Follows the job to its end, starting it first if `start` says how.
+    /// Watches the job until it ends, starting it first if `start` says how.
     pub(super) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
-        self.follower().run(start).map(|status| self.with_evidence(status))
+        self.job().run(start).map(|status| self.with_evidence(status))
     }
 
-    /// Returns how the job stands, as its supervisor says.
+    /// Returns the job's status, as its supervisor says.
     pub(super) fn status(&self) -> Result<JobStatus, Fault> {
-        self.follower().status()
+        self.job().status()
     }
 
-    fn follower(&self) -> Follower<'_> {
+    fn job(&self) -> GuestJob<'_> {
         let Self { context, limits, .. } = self;
-        Follower { context, inside: self, limits: *limits, shim: SHIM, job: JOB }
+        GuestJob { context, guest: self, limits: *limits, shim: SHIM, job: JOB }
     }
 
     /// Returns the verdict that the supervisor left in the shared directory, the rest of the log
@@ -68,7 +68,8 @@ impl Guest<'_> {
         };
         let line = format!("state=exited {}", fields.trim());
         let Some(status) = JobStatus::parse(&line) else { return Ok(None) };
-        let offset = log.resume().map_err(|error| unwritable(&error))?;
+        let offset =
+            log.resume().map_err(|error| unwritable(&self.context.request.guest_log, &error))?;
         let path = format!("{shared}/job/log");
         let script = "[ \"$(wc -c <\"$1\")\" -ge \"$2\" ] || { echo cut >&2; exit 75; }; \
                       exec tail -c \"+$(($2 + 1))\" \"$1\"";
@@ -77,10 +78,12 @@ impl Guest<'_> {
         };
         let mut answer = machine.run(&rest(offset))?;
         if answer.code == Some(75) {
-            log.begin_anew().map_err(|error| unwritable(&error))?;
+            log.begin_anew()
+                .map_err(|error| unwritable(&self.context.request.guest_log, &error))?;
             answer = machine.run(&rest(0))?;
         }
-        log.take(&answer.stdout).map_err(|error| unwritable(&error))?;
+        log.take(&answer.stdout)
+            .map_err(|error| unwritable(&self.context.request.guest_log, &error))?;
         Ok(Some(status))
     }
 
@@ -174,7 +177,7 @@ impl Guest<'_> {
     }
 }
 
-impl Inside for Guest<'_> {
+impl GuestTransport for Guest<'_> {
     fn name(&self) -> &str {
         self.name
     }
@@ -183,7 +186,7 @@ impl Inside for Guest<'_> {
         self.engine.exec(self.name, self.user, argv)
     }
 
-    fn look(
+    fn inspect(
         &self,
         broken: &str,
         silence: Silence,

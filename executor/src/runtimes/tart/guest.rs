@@ -1,4 +1,4 @@
-//! A job's guest as its follower sees it: reached by `tart exec`, whose stream may end early and say 0.
+//! A job's guest as its watcher sees it: reached by `tart exec`, whose stream may end early and say 0.
 //!
 //! Everything of the job is in the guest. When a connection is over, the machine is asked how the
 //! guest stands; without a verdict inside, why there is none.
@@ -14,9 +14,9 @@ use crate::{
     placements::ControlCommand,
     runtimes::{
         Context,
-        follow::{Follower, Inside, Silence, Start},
+        follow::{GuestJob, GuestTransport, Start},
     },
-    supervise::{Evidence, JobStatus, Limits, Log},
+    supervise::{Evidence, JobStatus, Limits, Log, Silence},
 };
 
 /// For how long a guest may take to say what it knows.
@@ -45,9 +45,9 @@ impl Guest<'_> {
         sudo.iter().copied().chain(words).map(str::to_owned).collect()
     }
 
-    /// Follows the job to its end, starting it first if `start` says how.
+    /// Watches the job until it ends, starting it first if `start` says how.
     pub(super) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
-        match self.follower().run(start)? {
+        match self.job().run(start)? {
             // One that is unknown was begun by somebody; its directory went with whatever held it.
             JobStatus::Lost | JobStatus::HostRebooted | JobStatus::Unknown => Err(self.lost()),
             JobStatus::Exited(ended) if ended.evidence == Evidence::DiskFull => Err(self.no_room()),
@@ -55,14 +55,14 @@ impl Guest<'_> {
         }
     }
 
-    /// Returns how the job stands, as its supervisor says.
+    /// Returns the job's status, as its supervisor says.
     pub(super) fn status(&self) -> Result<JobStatus, Fault> {
-        self.follower().status()
+        self.job().status()
     }
 
-    fn follower(&self) -> Follower<'_> {
+    fn job(&self) -> GuestJob<'_> {
         let Self { context, limits, .. } = self;
-        Follower { context, inside: self, limits: *limits, shim: SHIM, job: JOB }
+        GuestJob { context, guest: self, limits: *limits, shim: SHIM, job: JOB }
     }
 
     /// Says why a job has no verdict although its guest answers.
@@ -86,7 +86,7 @@ impl Guest<'_> {
     }
 }
 
-impl Inside for Guest<'_> {
+impl GuestTransport for Guest<'_> {
     fn name(&self) -> &str {
         self.name
     }
@@ -95,7 +95,7 @@ impl Inside for Guest<'_> {
         Host::exec(self.name, false, &self.words(argv))
     }
 
-    fn look(
+    fn inspect(
         &self,
         broken: &str,
         silence: Silence,
