@@ -1,7 +1,7 @@
 //! Runs a plan on machines and keeps the record.
 //!
 //! ```text
-//! plan.json ─> prepare ─> schedule <─> dispatch ─> attempt ─> runtimes × placements
+//! plan.json ─> prepare ─> schedule <─> dispatch ─> drive ─> runtimes × placements
 //!              (refuse)   (pure)       │  ▲
 //!                                      ▼  │ messages
 //!                            journal ─> ledger ─> record, reporters
@@ -10,8 +10,8 @@
 //! Two halves. The **run** decides what starts when, writes everything down before it happens and
 //! tells it: [`schedule`], [`dispatch`], [`journal`], [`ledger`], [`record`], [`state`],
 //! [`reporters`], the commands. The **machine** half makes one attempt of one node happen
-//! somewhere: [`attempt`], [`placements`], [`runtimes`], [`supervise`], [`source`]; what they write
-//! of a job's output goes through `redact`.
+//! somewhere: [`attempt`] (what is asked and answered), [`drive`], [`placements`], [`runtimes`],
+//! [`supervise`], [`source`]; what they write of a job's output goes through `redact`.
 //!
 //! Knows no lane, glob, target or base commit: whatever it needs is in the plan.
 
@@ -26,6 +26,7 @@ pub mod config;
 pub mod control;
 pub mod directory;
 pub mod dispatch;
+pub mod drive;
 pub mod error;
 pub mod event;
 pub mod exit_code;

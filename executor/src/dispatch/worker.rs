@@ -2,7 +2,6 @@
 //! and the verdict that it writes into the journal itself.
 
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::{
         Arc,
@@ -16,8 +15,9 @@ use tracing::{debug, info, info_span};
 
 use super::Message;
 use crate::{
-    attempt::{self, AttemptOutcome, AttemptRequest, AttemptResult, Observer, Phase},
+    attempt::{AttemptOutcome, AttemptRequest, AttemptResult, Details, Observer, Phase},
     control::Control,
+    drive,
     fault::{FailureKind, Fault},
     files,
     intent::Intent,
@@ -74,13 +74,13 @@ fn attempt_or_settle(
     begun: Option<Begun>,
 ) -> AttemptResult {
     match begun {
-        None => attempt::run(request, machine, control, observer),
+        None => drive::run(request, machine, control, observer),
         Some(Begun { intents, judged: None }) => {
-            attempt::reattach(request, machine, control, observer, &intents)
+            drive::reattach(request, machine, control, observer, &intents)
         }
         // It has its verdict; only what it left has to go.
         Some(Begun { intents, judged: Some(mut result) }) => {
-            if let Err(fault) = attempt::clear(request, machine, control, observer, &intents) {
+            if let Err(fault) = drive::clear(request, machine, control, observer, &intents) {
                 result.warnings.push(format!("left behind: {fault}"));
             }
             *result
@@ -181,37 +181,14 @@ pub(super) fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
     files::sync_dir(dir)
 }
 
-fn nothing_happened() -> AttemptResult {
-    AttemptResult {
-        outcome: AttemptOutcome::InfraFailed,
-        exit_code: None,
-        signal: None,
-        failure_kind: None,
-        message: None,
-        advice: None,
-        started: false,
-        phases: BTreeMap::new(),
-        killed_processes: 0,
-        output: None,
-        artifacts: 0,
-        artifacts_left_out: 0,
-        left_out: Vec::new(),
-        warnings: Vec::new(),
-        details: attempt::Details::default(),
-    }
-}
-
 pub(super) fn not_begun(kind: FailureKind, what: &str, error: &std::io::Error) -> AttemptResult {
     faulted(Fault::io(kind, format!("{what} could not be made"), error))
 }
 
 fn faulted(fault: Fault) -> AttemptResult {
-    AttemptResult {
-        failure_kind: Some(fault.kind),
-        message: Some(fault.message),
-        advice: fault.advice,
-        ..nothing_happened()
-    }
+    let mut result = AttemptResult::nothing();
+    result.fault(fault);
+    result
 }
 
 pub(super) fn facts_of(result: &AttemptResult) -> AttemptFacts {
@@ -222,7 +199,7 @@ pub(super) fn facts_of(result: &AttemptResult) -> AttemptFacts {
         AttemptOutcome::Cancelled => Outcome::Cancelled,
         AttemptOutcome::InfraFailed => Outcome::InfraFailed,
     };
-    let attempt::Details { image, project, member, instance } = &result.details;
+    let Details { image, project, member, instance } = &result.details;
     let details =
         [("image", image), ("project", project), ("member", member), ("instance", instance)]
             .into_iter()

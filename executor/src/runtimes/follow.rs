@@ -6,9 +6,8 @@
 
 use std::time::Duration;
 
-use super::Context;
 use crate::{
-    attempt::Phase,
+    attempt::{Context, Phase},
     control::Level,
     fault::{FailureKind, Fault},
     placements::{ControlCommand, Flow, ssh::token},

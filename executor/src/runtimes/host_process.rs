@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Runtime, Work};
+use super::{Runtime, Work};
 use crate::{
-    attempt::{AttemptRequest, Phase},
+    attempt::{AttemptRequest, Context, Phase},
     fault::Fault,
     intent::{Intent, SupervisedIntent},
     placements::{Collected, Job, Secret, WorkspaceSource},

@@ -164,7 +164,7 @@ fn what_is_cancelled_before_it_starts_never_starts() {
     control.raise(executor::control::Level::Cancel);
     let request = bench.request(sh("echo started"));
     let notes = crate::bench::Notes::default();
-    let result = executor::attempt::run(&request, &*bench.local(), &control, &notes);
+    let result = executor::drive::run(&request, &*bench.local(), &control, &notes);
     assert_eq!(result.outcome, Cancelled);
     assert!(!result.started);
     assert_eq!(bench.guest_log("execute-x"), "");

@@ -13,8 +13,9 @@ use std::{
 };
 
 use executor::{
-    attempt::{self, AttemptRequest, AttemptResult, Observer, Phase, PreparedOutput},
+    attempt::{AttemptRequest, AttemptResult, Observer, Phase, PreparedOutput},
     control::Control,
+    drive,
     intent::Intent,
     placements::{Machine, Machines, MachinesConfig, Secret},
     source::SourceSpec,
@@ -104,7 +105,7 @@ impl Bench {
 
     pub(crate) fn run_request(&self, request: &AttemptRequest) -> AttemptResult {
         let control = Control::new().expect("a control");
-        attempt::run(request, &*self.local(), &control, &Notes::default())
+        drive::run(request, &*self.local(), &control, &Notes::default())
     }
 
     /// Runs a shell script as a node.

@@ -4,11 +4,11 @@ use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc, time::Duration};
 
 use executor::{
     attempt::{
-        self,
         AttemptOutcome::{Cancelled, Failed, InfraFailed, Passed},
-        OutputKind,
+        AttemptRequest, OutputKind,
     },
     control::{Control, Level},
+    drive,
     fault::FailureKind,
     placements::{LeftoverKind, Turn},
     supervise::JobStatus,
@@ -201,7 +201,7 @@ fn a_crafted_tree_leads_nowhere() {
 
 /// Starts an attempt, waits until its job says `up`, and forgets the executor: what is left is what
 /// a killed one leaves.
-fn abandon(bench: &Bench, script: &str, lease: Duration) -> attempt::AttemptRequest {
+fn abandon(bench: &Bench, script: &str, lease: Duration) -> AttemptRequest {
     let mut request = bench.request(sh(script));
     request.lease = lease;
     let work = executor::runtimes::Work::of(&request, "local").expect("work");
@@ -238,7 +238,7 @@ fn until(ready: impl Fn() -> bool) {
     }
 }
 
-fn begun(bench: &Bench, request: &attempt::AttemptRequest) -> Vec<executor::intent::Intent> {
+fn begun(bench: &Bench, request: &AttemptRequest) -> Vec<executor::intent::Intent> {
     vec![executor::intent::Intent::Supervised(executor::intent::SupervisedIntent {
         machine: "local".to_owned(),
         job: request.job(),
@@ -259,11 +259,11 @@ fn a_job_outlives_its_executor_and_is_judged_by_the_next_one() {
     let control = Control::new().expect("a control");
     let begun = begun(&bench, &request);
     let notes = Notes::default();
-    let result = attempt::reattach(&request, &*bench.local(), &control, &notes, &begun);
+    let result = drive::reattach(&request, &*bench.local(), &control, &notes, &begun);
     assert_eq!((result.outcome, result.exit_code), (Failed, Some(7)), "{result:?}");
     assert_eq!(bench.guest_log("execute-x"), "up\nover\n");
     // Once more: the verdict stays, nothing runs a second time.
-    let again = attempt::reattach(&request, &*bench.local(), &control, &notes, &begun);
+    let again = drive::reattach(&request, &*bench.local(), &control, &notes, &begun);
     assert_eq!((again.outcome, again.exit_code), (Failed, Some(7)), "{again:?}");
     assert_eq!(bench.guest_log("execute-x"), "up\nover\n");
     assert_eq!(bench.local().leftovers(Some("run1")), Ok(Vec::new()));
@@ -280,7 +280,7 @@ fn an_abandoned_job_can_be_cancelled() {
     let control = Control::new().expect("a control");
     control.raise(Level::Cancel);
     let begun = begun(&bench, &request);
-    let result = attempt::reattach(&request, &*bench.local(), &control, &Notes::default(), &begun);
+    let result = drive::reattach(&request, &*bench.local(), &control, &Notes::default(), &begun);
     assert_eq!(result.outcome, Cancelled, "{result:?}");
     assert_eq!(bench.guest_log("execute-x"), "up\nbye\n");
 }
@@ -337,7 +337,7 @@ fn a_killed_supervisor_leaves_a_lost_job_and_nothing_running() {
     assert_eq!(left[0].kind, LeftoverKind::Job);
     let control = Control::new().expect("a control");
     let begun = begun(&bench, &request);
-    let result = attempt::reattach(&request, &*bench.local(), &control, &Notes::default(), &begun);
+    let result = drive::reattach(&request, &*bench.local(), &control, &Notes::default(), &begun);
     assert_eq!((result.outcome, result.failure_kind), (InfraFailed, Some(FailureKind::Lost)));
     let leader = format!("/proc/{}", pids[0]);
     until(|| {
@@ -417,7 +417,7 @@ fn a_tree_that_a_power_cut_emptied_is_made_again() {
     let request = bench.request(sh("cat greeting"));
     let machine = other.open(&plans::Placement::Local).expect("this machine");
     drop(bench.machines);
-    let result = attempt::run(&request, &*machine, &control, &Notes::default());
+    let result = drive::run(&request, &*machine, &control, &Notes::default());
     assert_eq!(result.outcome, Passed, "{result:?}");
     assert_eq!(fs::read_to_string(&request.guest_log).expect("a log"), "hello\nhello\n");
 }

@@ -11,13 +11,11 @@ use super::{
     instance::{JOB, SHIM},
 };
 use crate::{
+    attempt::Context,
     control::Level,
     fault::{FailureKind, Fault},
     placements::ControlCommand,
-    runtimes::{
-        Context,
-        follow::{GuestJob, GuestTransport, Start},
-    },
+    runtimes::follow::{GuestJob, GuestTransport, Start},
     supervise::{Evidence, JobStatus, Limits, Log, Reason, Silence, unwritable},
 };
 

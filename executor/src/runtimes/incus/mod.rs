@@ -29,10 +29,10 @@ use self::{
     guest::Guest,
     instance::{Disks, Document, JOB, Labels, STATE, TOOLCHAIN, WORKSPACE},
 };
-use super::{Context, Runtime, Work, follow::Start};
+use super::{Runtime, Work, follow::Start};
 use crate::{
     artifacts,
-    attempt::{AttemptRequest, Details, Phase},
+    attempt::{AttemptRequest, Context, Details, Phase},
     command_line::Script,
     control::Level,
     fault::{FailureKind, Fault},

@@ -12,10 +12,11 @@ use super::{
     instance::{JOB, SCRATCH, SHIM, STATE, TOOLCHAIN, WORKSPACE},
 };
 use crate::{
+    attempt::Context,
     command_line::{Script, is_variable_name},
     fault::{FailureKind, Fault},
     placements::{ControlCommand, LIVES},
-    runtimes::{Context, Work},
+    runtimes::Work,
     supervise::shim,
 };
 

@@ -10,12 +10,10 @@ use super::{
     setup::{JOB, MARK, SHIM},
 };
 use crate::{
+    attempt::Context,
     fault::{FailureKind, Fault},
     placements::ControlCommand,
-    runtimes::{
-        Context,
-        follow::{GuestJob, GuestTransport, Start},
-    },
+    runtimes::follow::{GuestJob, GuestTransport, Start},
     supervise::{Evidence, JobStatus, Limits, Log, Silence},
 };
 

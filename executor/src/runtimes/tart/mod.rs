@@ -26,9 +26,9 @@ use self::{
     host::{Clone, Host, Probe},
     setup::Shares,
 };
-use super::{Context, Runtime, Work, follow::Start};
+use super::{Runtime, Work, follow::Start};
 use crate::{
-    attempt::{AttemptRequest, Details, Phase},
+    attempt::{AttemptRequest, Context, Details, Phase},
     control::Level,
     fault::{FailureKind, Fault},
     intent::{Intent, SupervisedIntent, VirtualMachineIntent},

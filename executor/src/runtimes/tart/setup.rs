@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    attempt::Context,
     command_line::{Script, is_variable_name},
     fault::{FailureKind, Fault},
     placements::BindMount,
-    runtimes::{Context, Work},
+    runtimes::Work,
     supervise::shim,
 };
 

@@ -1,7 +1,7 @@
 //! From facts to a verdict: how the job stands, what was kept, what a prepare node left.
 
-use super::{AttemptOutcome, AttemptRequest, AttemptResult, OutputKind, PreparedOutput};
 use crate::{
+    attempt::{AttemptOutcome, AttemptRequest, AttemptResult, OutputKind, PreparedOutput},
     fault::{FailureKind, Fault},
     placements::{Collected, Machine},
     supervise::{Ended, Evidence, JobStatus, Reason},

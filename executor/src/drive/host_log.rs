@@ -6,8 +6,10 @@ use std::{
     path::Path,
 };
 
-use super::{AttemptOutcome, AttemptRequest, AttemptResult};
-use crate::placements::Machine;
+use crate::{
+    attempt::{AttemptOutcome, AttemptRequest, AttemptResult},
+    placements::Machine,
+};
 
 /// The log of one attempt.
 pub(super) struct HostLog(Option<File>);

@@ -1,0 +1,89 @@
+//! What every verb of a runtime is given, and the clock of an attempt's phases.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use super::{AttemptRequest, Observer, Phase};
+use crate::{
+    control::Control,
+    fault::{FailureKind, Fault},
+    intent::Intent,
+    placements::Machine,
+};
+
+/// What every verb is given.
+pub struct Context<'a> {
+    /// What is to run.
+    pub request: &'a AttemptRequest,
+    /// Where.
+    pub machine: &'a dyn Machine,
+    /// Whether it is still wanted.
+    pub control: &'a Control,
+    /// Who is told before anything is made that outlives us, and what the time goes into. Drivers
+    /// use [`Context::intend`] and [`Context::enter`].
+    pub(crate) observer: &'a dyn Observer,
+    clock: RefCell<Clock>,
+}
+
+/// What the time went into.
+#[derive(Default)]
+struct Clock {
+    phases: BTreeMap<Phase, Duration>,
+    now: Option<(Phase, Instant)>,
+}
+
+impl<'a> Context<'a> {
+    /// Starts the clock of an attempt.
+    #[must_use]
+    pub fn new(
+        request: &'a AttemptRequest,
+        machine: &'a dyn Machine,
+        control: &'a Control,
+        observer: &'a dyn Observer,
+    ) -> Self {
+        Self { request, machine, control, observer, clock: RefCell::default() }
+    }
+
+    /// Returns what the supervisor in a guest is to keep out of its log. Where no masks can be made the job is not
+    /// started: `GuestJob::run` sees to that.
+    pub(crate) fn masks(&self) -> String {
+        let values = self.request.secrets.values().map(|value| value.reveal());
+        crate::supervise::masks_of(values).unwrap_or_default()
+    }
+
+    /// Says what is about to be made; the act may happen only after `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written down.
+    pub fn intend(&self, intent: &Intent) -> Result<(), Fault> {
+        self.observer.intent(intent).map_err(|error| {
+            Fault::io(FailureKind::Io, "writing down what is about to be made", &error)
+        })
+    }
+
+    /// Enters a phase; the time from now on is its own.
+    pub fn enter(&self, phase: Phase) {
+        self.stop_clock();
+        self.clock.borrow_mut().now = Some((phase, Instant::now()));
+        self.observer.phase(phase);
+    }
+
+    /// Ends the phase and returns the milliseconds of each so far.
+    #[must_use]
+    pub fn timings(&self) -> BTreeMap<Phase, u64> {
+        self.stop_clock();
+        let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.clock.borrow().phases.iter().map(|(phase, time)| (*phase, millis(time))).collect()
+    }
+
+    fn stop_clock(&self) {
+        let mut clock = self.clock.borrow_mut();
+        if let Some((phase, since)) = clock.now.take() {
+            *clock.phases.entry(phase).or_default() += since.elapsed();
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Drives one attempt of one node, from nothing to a verdict with nothing left behind.
+//!
+//! Owns the order of things: the machine's locks, the runtime's four verbs, the opening line of
+//! `host.log`, the timings, the judgement. Does not own retries, dependencies, the journal or the
+//! record: those belong to the run.
+
+mod host_log;
+mod judge;
+
+use std::cell::Cell;
+
+use self::host_log::HostLog;
+use crate::{
+    attempt::{AttemptOutcome, AttemptRequest, AttemptResult, Context, Observer, Phase},
+    control::{Control, Level},
+    fault::Fault,
+    intent::Intent,
+    placements::{Machine, Turn},
+    runtimes,
+    supervise::JobStatus,
+};
+
+/// Runs one attempt from the start. Returns when there is a verdict and nothing of it is left.
+#[must_use]
+pub fn run(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &dyn Observer,
+) -> AttemptResult {
+    drive(request, machine, control, observer, None)
+}
+
+/// Removes what an attempt left that has its verdict but was not seen to end.
+///
+/// # Errors
+///
+/// When something is still there.
+pub fn clear(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &dyn Observer,
+    begun: &[Intent],
+) -> Result<(), Fault> {
+    let context = Context::new(request, machine, control, observer);
+    let mut runtime = runtimes::open(request)?;
+    // What cannot be taken up any more may still have to be removed.
+    let _ = runtime.adopt(&context, begun);
+    runtime.cleanup(&context)
+}
+
+/// Takes up an attempt that another process began, from the intents it journaled. A job that runs
+/// is followed, one that ended is judged, one that was never started is started.
+#[must_use]
+pub fn reattach(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &dyn Observer,
+    begun: &[Intent],
+) -> AttemptResult {
+    drive(request, machine, control, observer, Some(begun))
+}
+
+fn drive(
+    request: &AttemptRequest,
+    machine: &dyn Machine,
+    control: &Control,
+    observer: &dyn Observer,
+    begun: Option<&[Intent]>,
+) -> AttemptResult {
+    let context = Context::new(request, machine, control, observer);
+    let mut log = HostLog::open(&request.host_log);
+    let mut result = AttemptResult::nothing();
+
+    // 1. A turn: the machine's places and groups, over all executors.
+    context.enter(Phase::Turn);
+    let job = request.job();
+    let turn = Turn {
+        holder: Some((job.clone(), machine.attempt_dir(&job))),
+        max_jobs: request.max_jobs,
+        groups: request.node.concurrency_groups.iter().map(|g| g.as_str().to_owned()).collect(),
+        in_guest: !matches!(request.node.spec.runtime, plans::Runtime::HostProcess),
+    };
+    let waited = Cell::new(false);
+    let waits = || {
+        waited.set(true);
+        observer.waits();
+    };
+    let held = match machine.acquire(&turn, control, &waits) {
+        Ok(Some(held)) => Some(held),
+        // Somebody who resumes must end what was begun, even when it is not wanted any more.
+        Ok(None) if begun.is_some() => None,
+        Ok(None) => return result.cancelled_before_start(&context, &mut log),
+        Err(fault) => return result.failed_before_start(fault, &context, &mut log),
+    };
+    if waited.get() {
+        observer.returns();
+    }
+    let mut runtime = match runtimes::open(request) {
+        Ok(runtime) => runtime,
+        Err(fault) => return result.failed_before_start(fault, &context, &mut log),
+    };
+    if control.level() > Level::Run && begun.is_none() {
+        return result.cancelled_before_start(&context, &mut log);
+    }
+    log.opening(request, machine, &runtime.describe(&context));
+
+    // 2. The four verbs.
+    let ready = match begun {
+        None => runtime.prepare(&context).map(|()| false),
+        Some(begun) => runtime.adopt(&context, begun),
+    };
+    let ran = match ready {
+        Ok(started) if control.level() > Level::Run && !started => {
+            result.outcome = AttemptOutcome::Cancelled;
+            None
+        }
+        Ok(_) => {
+            result.started = true;
+            Some(runtime.run(&context))
+        }
+        Err(fault) => Some(Err(fault)),
+    };
+    if let Some(ran) = ran {
+        let collected = match &ran {
+            Ok(JobStatus::Exited(_)) => {
+                context.enter(Phase::Collect);
+                Some(runtime.collect(&context))
+            }
+            _ => None,
+        };
+        result.judge(ran, collected, request, machine);
+    }
+    // Whoever asked for the end does not want to hear that something broke on the way to it.
+    if result.outcome == AttemptOutcome::InfraFailed && control.level() > Level::Run {
+        result.outcome = AttemptOutcome::Cancelled;
+    }
+    result.details = runtime.details();
+    result.phases = context.timings();
+
+    // 3. The verdict is written down before what it came from goes.
+    let written = observer.verdict(&result);
+    context.enter(Phase::Cleanup);
+    match written {
+        Ok(()) => {
+            if let Err(fault) = runtime.cleanup(&context) {
+                result.warnings.push(format!("left behind: {fault}"));
+            }
+        }
+        Err(error) => result.warnings.push(format!("the verdict could not be written: {error}")),
+    }
+    drop(held);
+    result.phases = context.timings();
+    log.closing(&result);
+    result
+}
+
+impl AttemptResult {
+    fn cancelled_before_start(mut self, context: &Context<'_>, log: &mut HostLog) -> Self {
+        self.outcome = AttemptOutcome::Cancelled;
+        self.message = Some("cancelled before it started".to_owned());
+        self.phases = context.timings();
+        log.closing(&self);
+        self
+    }
+
+    fn failed_before_start(
+        mut self,
+        fault: Fault,
+        context: &Context<'_>,
+        log: &mut HostLog,
+    ) -> Self {
+        self.fault(fault);
+        self.phases = context.timings();
+        log.closing(&self);
+        self
+    }
+}
