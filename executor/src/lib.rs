@@ -37,6 +37,7 @@ pub mod inherited;
 pub mod intent;
 pub mod journal;
 pub mod ledger;
+pub mod locks;
 pub mod neighbours;
 pub mod outcome;
 pub mod placements;

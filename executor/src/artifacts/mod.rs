@@ -5,6 +5,7 @@
 //! artifacts: nothing outside of the two directories is ever read, only regular files are written, and each file
 //! that is left out is told with its reason. The rule in words is in `docs/executor.md`.
 
+mod collected;
 mod links;
 pub(crate) mod local;
 pub(crate) mod shell;
@@ -16,12 +17,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use collected::Collected;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::{
     directory::{self, for_people},
     fault::{FailureKind, Fault},
-    placements::Collected,
 };
 
 /// At most this many files that are left out are named; all are counted.

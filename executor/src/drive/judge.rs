@@ -1,9 +1,10 @@
 //! From facts to a verdict: how the job stands, what was kept, what a prepare node left.
 
 use crate::{
+    artifacts::Collected,
     attempt::{AttemptOutcome, AttemptRequest, AttemptResult, OutputKind, PreparedOutput},
     fault::{FailureKind, Fault},
-    placements::{Collected, Machine},
+    placements::Machine,
     supervise::{Ended, Evidence, JobStatus, Reason},
 };
 

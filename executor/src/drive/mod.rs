@@ -15,7 +15,8 @@ use crate::{
     control::{Control, Level},
     fault::Fault,
     intent::Intent,
-    placements::{Machine, Turn},
+    locks::Turn,
+    placements::Machine,
     runtimes,
     supervise::JobStatus,
 };

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use super::{Runtime, Work};
 use crate::{
+    artifacts::Collected,
     attempt::{AttemptRequest, Context, Phase},
     fault::Fault,
     intent::{Intent, SupervisedIntent},
-    placements::{Collected, Job, Secret, WorkspaceSource},
+    placements::{Job, Secret, WorkspaceSource},
     supervise::JobStatus,
 };
 

@@ -1,10 +1,10 @@
 //! The four verbs of every runtime.
 
 use crate::{
+    artifacts::Collected,
     attempt::{Context, Details},
     fault::Fault,
     intent::Intent,
-    placements::Collected,
     supervise::JobStatus,
 };
 

@@ -8,9 +8,8 @@ use crate::{
     attempt::AttemptRequest,
     fault::{FailureKind, Fault},
     guest_command,
-    placements::{BindMount, Keep},
     source::SourceRequest,
-    supervise::Limits,
+    supervise::{BindMount, Keep, Limits},
 };
 
 /// A node's work, as runtimes want it.

@@ -5,6 +5,7 @@
 //! whole tree, and the exit record. No transport's exit code is ever a verdict.
 
 mod frames;
+mod job;
 mod log;
 pub mod native;
 mod renewal;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use frames::Frame;
 pub(crate) use frames::{Frames, NotAFrame};
+pub use job::{BindMount, Keep};
 pub(crate) use log::{Log, masks_of};
 pub(crate) use renewal::Renewal;
 pub use status::{Ended, Evidence, JobStatus, Reason};

@@ -13,8 +13,8 @@ use std::{
 
 use executor::{
     control::{Control, Level},
-    placements::{Job as LocalJob, Keep, Machine, Machines, WorkspaceSource},
-    supervise::{Ended, Evidence, JobRef, JobStatus, Limits, Reason, shim},
+    placements::{Job as LocalJob, Machine, Machines, WorkspaceSource},
+    supervise::{Ended, Evidence, JobRef, JobStatus, Keep, Limits, Reason, shim},
 };
 
 use crate::{

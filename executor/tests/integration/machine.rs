@@ -10,7 +10,8 @@ use executor::{
     control::{Control, Level},
     drive,
     fault::FailureKind,
-    placements::{LeftoverKind, Turn},
+    locks::Turn,
+    placements::LeftoverKind,
     supervise::JobStatus,
 };
 use plans::{AbsolutePath, Checkout, Command, Mount, NodeId, Output, WorkspacePath};

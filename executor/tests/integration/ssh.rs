@@ -15,12 +15,13 @@ use executor::{
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
+    locks::Turn,
     placements::{
-        BindMount, ControlCommand, Flow, Job, Keep, Machine as _, Turn, WorkspaceSource,
+        Commands as _, ControlCommand, Flow, Job, Jobs as _, Machine as _, WorkspaceSource,
         ssh::{Attachment, Entry, Host, Manifest, RemoteSsh, Sources, SshFault, What},
     },
     source::{PlacedSource, SourceRequest, SourceSpec},
-    supervise::{Frame, JobRef, JobStatus, Limits, Reason, shim},
+    supervise::{BindMount, Frame, JobRef, JobStatus, Keep, Limits, Reason, shim},
 };
 use proptest::prelude::*;
 use rustix::process::Signal;

@@ -16,10 +16,11 @@ use rustix::{
 
 use super::{Local, remove_dir, supervisors::Heard};
 use crate::{
+    artifacts::Collected,
     control::{Control, Level},
     directory,
     fault::{FailureKind, Fault},
-    placements::{Collected, Job, Leftover, LeftoverKind, WorkspaceSource},
+    placements::{Job, Leftover, LeftoverKind, WorkspaceSource},
     supervise::{
         JobRef, JobStatus, Limits,
         native::{

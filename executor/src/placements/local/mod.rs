@@ -18,17 +18,18 @@ use plans::PlacementKind;
 
 use self::supervisors::Supervisors;
 use super::{
-    Answer, Check, Collected, ControlCommand, Flow, Held, Job, Keep, Leftover, Machine,
-    MachineFacts, MachinesConfig, Turn,
+    Answer, Check, Commands, ControlCommand, Flow, Job, Jobs, Leftover, Leftovers, Machine,
+    MachineFacts, MachinesConfig,
 };
 use crate::{
-    artifacts::{Tree, local::LocalTree},
+    artifacts::{Collected, Tree, local::LocalTree},
     control::{Control, Level},
     directory,
     fault::{FailureKind, Fault},
+    locks::{Held, Turn},
     source::{self, PlacedSource, SourceRequest},
     supervise::{
-        JobRef, JobStatus, Limits,
+        JobRef, JobStatus, Keep, Limits,
         native::{self, Place},
     },
 };
@@ -115,14 +116,20 @@ impl Machine for Local {
         Ok(examine::examine(&self.config))
     }
 
-    fn attempt_dir(&self, job: &JobRef) -> String {
-        self.dir(job).to_string_lossy().into_owned()
+    fn acquire(
+        &self,
+        wanted: &Turn,
+        control: &Control,
+        waits: &dyn Fn(),
+    ) -> Result<Option<Box<dyn Held>>, Fault> {
+        let turns = self.config.machine_dir.join("turns");
+        turns::acquire(&turns, wanted, control, waits, |job_dir| {
+            Place::of_attempt_dir(job_dir).map_or(Ok(JobStatus::Unknown), |p| jobs::status(&p))
+        })
     }
+}
 
-    fn output_dir(&self, job: &JobRef) -> String {
-        Self::output_dir(self, job).to_string_lossy().into_owned()
-    }
-
+impl Commands for Local {
     fn run(&self, command: &ControlCommand) -> Result<Answer, Fault> {
         let mut stdout = Vec::new();
         let answer = commands::stream(
@@ -172,6 +179,20 @@ impl Machine for Local {
         jobs::send(from, Path::new(path), mode)
     }
 
+    fn tree<'a>(&'a self, root: &str) -> Box<dyn Tree + 'a> {
+        Box::new(LocalTree::open(Path::new(root)))
+    }
+}
+
+impl Jobs for Local {
+    fn attempt_dir(&self, job: &JobRef) -> String {
+        self.dir(job).to_string_lossy().into_owned()
+    }
+
+    fn output_dir(&self, job: &JobRef) -> String {
+        Self::output_dir(self, job).to_string_lossy().into_owned()
+    }
+
     fn start(&self, job: &Job) -> Result<(), Fault> {
         jobs::start(self, job)
     }
@@ -200,26 +221,12 @@ impl Machine for Local {
         jobs::collected(self, job)
     }
 
-    fn tree<'a>(&'a self, root: &str) -> Box<dyn Tree + 'a> {
-        Box::new(LocalTree::open(Path::new(root)))
-    }
-
     fn remove(&self, job: &JobRef) -> Result<(), Fault> {
         jobs::remove(self, job)
     }
+}
 
-    fn acquire(
-        &self,
-        wanted: &Turn,
-        control: &Control,
-        waits: &dyn Fn(),
-    ) -> Result<Option<Box<dyn Held>>, Fault> {
-        let turns = self.config.machine_dir.join("turns");
-        turns::acquire(&turns, wanted, control, waits, |job_dir| {
-            Place::of_attempt_dir(job_dir).map_or(Ok(JobStatus::Unknown), |p| jobs::status(&p))
-        })
-    }
-
+impl Leftovers for Local {
     fn leftovers(&self, run: Option<&str>) -> Result<Vec<Leftover>, Fault> {
         jobs::leftovers(self, run)
     }

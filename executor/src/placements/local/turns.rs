@@ -22,7 +22,8 @@ use super::commands;
 use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    placements::{ControlCommand, Flow, Held, LIVES, Turn},
+    locks::{Held, LIVES, Turn},
+    placements::{ControlCommand, Flow},
     supervise::JobStatus,
 };
 

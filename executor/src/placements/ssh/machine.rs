@@ -32,17 +32,18 @@ use super::{
     workspace::Places,
 };
 use crate::{
-    artifacts::{self, Tree},
+    artifacts::{self, Collected, Tree},
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
+    locks::{Held, Turn},
     placements::{
-        Answer, Check, Collected, ControlCommand, Flow, Held, Job, Keep, Leftover, Machine,
-        MachineFacts, Secret, Turn,
+        Answer, Check, Commands, ControlCommand, Flow, Job, Jobs, Leftover, Leftovers, Machine,
+        MachineFacts, Secret,
     },
     source::{PlacedSource, SourceRequest},
     supervise::{
-        JobRef, JobStatus, Limits,
+        JobRef, JobStatus, Keep, Limits,
         shim::{self, Server},
     },
     trust::{self, Distrust},
@@ -360,14 +361,22 @@ impl Machine for RemoteSsh {
         examine::examine(self)
     }
 
-    fn attempt_dir(&self, job: &JobRef) -> String {
-        self.places(job).state
+    fn acquire(
+        &self,
+        wanted: &Turn,
+        control: &Control,
+        waits: &dyn Fn(),
+    ) -> Result<Option<Box<dyn Held>>, Fault> {
+        turns::acquire(self, wanted, control, waits)
     }
 
-    fn output_dir(&self, job: &JobRef) -> String {
-        self.places(job).output
+    fn leave(&self) {
+        self.turns.close();
+        self.host.disconnect();
     }
+}
 
+impl Commands for RemoteSsh {
     fn run(&self, command: &ControlCommand) -> Result<Answer, Fault> {
         let mut stdout = Vec::new();
         let mut sink = |bytes: &[u8]| {
@@ -454,6 +463,20 @@ impl Machine for RemoteSsh {
         })
     }
 
+    fn tree<'a>(&'a self, root: &str) -> Box<dyn Tree + 'a> {
+        Box::new(FarTree { remote: self, root: root.to_owned() })
+    }
+}
+
+impl Jobs for RemoteSsh {
+    fn attempt_dir(&self, job: &JobRef) -> String {
+        self.places(job).state
+    }
+
+    fn output_dir(&self, job: &JobRef) -> String {
+        self.places(job).output
+    }
+
     fn withhold(&self, job: &JobRef, secrets: &BTreeMap<String, Secret>) {
         if !secrets.is_empty() {
             let values = secrets.values().map(|value| value.reveal().to_owned()).collect();
@@ -496,10 +519,6 @@ impl Machine for RemoteSsh {
         Ok(collected)
     }
 
-    fn tree<'a>(&'a self, root: &str) -> Box<dyn Tree + 'a> {
-        Box::new(FarTree { remote: self, root: root.to_owned() })
-    }
-
     fn remove(&self, job: &JobRef) -> Result<(), Fault> {
         let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
         withheld.remove(job);
@@ -508,21 +527,9 @@ impl Machine for RemoteSsh {
         drop(self.take_attachment(job));
         jobs::remove(self, &self.places(job))
     }
+}
 
-    fn acquire(
-        &self,
-        wanted: &Turn,
-        control: &Control,
-        waits: &dyn Fn(),
-    ) -> Result<Option<Box<dyn Held>>, Fault> {
-        turns::acquire(self, wanted, control, waits)
-    }
-
-    fn leave(&self) {
-        self.turns.close();
-        self.host.disconnect();
-    }
-
+impl Leftovers for RemoteSsh {
     fn leftovers(&self, run: Option<&str>) -> Result<Vec<Leftover>, Fault> {
         jobs::leftovers(self, run)
     }

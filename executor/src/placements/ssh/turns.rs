@@ -29,7 +29,7 @@ use crate::{
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    placements::{Held, Turn},
+    locks::{Held, Turn},
     supervise::shim::{self, Server},
 };
 

@@ -6,7 +6,7 @@ use plans::{Incus, IncusCluster};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{placements::BindMount, supervise::JobRef};
+use crate::{supervise::BindMount, supervise::JobRef};
 
 /// What every label of ours starts with.
 pub(super) const LABEL: &str = "user.forge-lanes.";

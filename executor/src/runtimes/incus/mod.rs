@@ -32,13 +32,14 @@ use self::{
 use super::{Runtime, Work, follow::Start};
 use crate::{
     artifacts,
+    artifacts::Collected,
     attempt::{AttemptRequest, Context, Details, Phase},
     command_line::Script,
     control::Level,
     fault::{FailureKind, Fault},
     intent::{InstanceIntent, Intent, SupervisedIntent},
-    placements::{BindMount, Collected, ControlCommand},
-    supervise::{JobStatus, Reason},
+    placements::ControlCommand,
+    supervise::{BindMount, JobStatus, Reason},
 };
 
 pub use instance::owner;

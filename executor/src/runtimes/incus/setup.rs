@@ -15,7 +15,8 @@ use crate::{
     attempt::Context,
     command_line::{Script, is_variable_name},
     fault::{FailureKind, Fault},
-    placements::{ControlCommand, LIVES},
+    locks::LIVES,
+    placements::ControlCommand,
     runtimes::Work,
     supervise::shim,
 };

@@ -2,7 +2,7 @@
 
 use super::instance::{Disks, Document, LABEL, Labels, options};
 use crate::{
-    guest_command::in_one_line, placements::BindMount, runtimes::shown::Calls, supervise::JobRef,
+    guest_command::in_one_line, runtimes::shown::Calls, supervise::BindMount, supervise::JobRef,
 };
 
 /// Returns the calls around a node's job.

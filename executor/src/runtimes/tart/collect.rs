@@ -15,10 +15,10 @@ use super::{
     setup::{ARTIFACTS, HOME, WORKSPACE},
 };
 use crate::{
-    artifacts::{self, Entry, Seen, Tree, shell},
+    artifacts::{self, Collected, Entry, Seen, Tree, shell},
     command_line::Script,
     fault::{FailureKind, Fault},
-    placements::{Answer, Collected},
+    placements::Answer,
     runtimes::Work,
 };
 

@@ -28,11 +28,11 @@ use self::{
 };
 use super::{Runtime, Work, follow::Start};
 use crate::{
+    artifacts::Collected,
     attempt::{AttemptRequest, Context, Details, Phase},
     control::Level,
     fault::{FailureKind, Fault},
     intent::{Intent, SupervisedIntent, VirtualMachineIntent},
-    placements::Collected,
     supervise::JobStatus,
 };
 

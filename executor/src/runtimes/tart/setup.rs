@@ -10,9 +10,8 @@ use crate::{
     attempt::Context,
     command_line::{Script, is_variable_name},
     fault::{FailureKind, Fault},
-    placements::BindMount,
     runtimes::Work,
-    supervise::shim,
+    supervise::{BindMount, shim},
 };
 
 /// Everything of an attempt in its guest.

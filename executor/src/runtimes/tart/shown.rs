@@ -1,7 +1,7 @@
 //! The calls of `tart` that a node comes down to.
 
 use super::setup::Shares;
-use crate::{guest_command::in_one_line, placements::BindMount, runtimes::shown::Calls};
+use crate::{guest_command::in_one_line, runtimes::shown::Calls, supervise::BindMount};
 
 /// Returns the calls around a node's job.
 #[must_use]

@@ -32,8 +32,8 @@ use super::{
     worker::PATIENCE,
 };
 use crate::{
+    artifacts::Collected,
     fault::{FailureKind, Fault},
-    placements::Collected,
     redact::Masks,
     supervise::{Ended, Evidence, Reason},
 };

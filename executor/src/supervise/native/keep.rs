@@ -7,12 +7,11 @@ use plans::Output;
 use super::{protocol::Start, slot::Slot, view::Seen};
 use crate::{
     artifacts::{
-        self,
+        self, Collected,
         local::{self, LocalTree},
     },
     directory,
     fault::{FailureKind, Fault},
-    placements::Collected,
     supervise::{Ended, Reason},
 };
 

@@ -10,9 +10,9 @@ use plans::WorkspacePath;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    artifacts::Collected,
     fault::FailureKind,
-    placements::{BindMount, Collected, Keep},
-    supervise::{Ended, JobRef},
+    supervise::{BindMount, Ended, JobRef, Keep},
 };
 
 use super::record::Place;

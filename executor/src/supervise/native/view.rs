@@ -126,7 +126,7 @@ impl Making<'_> {
         Ok(())
     }
 
-    fn show(&mut self, bind: &crate::placements::BindMount) -> Result<(), Fault> {
+    fn show(&mut self, bind: &crate::supervise::BindMount) -> Result<(), Fault> {
         let (from, to) = (Path::new(&bind.from), Path::new(&bind.to));
         if let Some(why) = self.mounts.refused() {
             return Err(Fault::new(

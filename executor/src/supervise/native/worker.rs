@@ -92,7 +92,7 @@ impl Report {
         Self {
             ended: None,
             fault: Some(fault.into()),
-            collected: crate::placements::Collected::default(),
+            collected: crate::artifacts::Collected::default(),
             notes: Vec::new(),
         }
     }
@@ -101,7 +101,7 @@ impl Report {
     fn is_only_a_verdict(&self) -> bool {
         self.fault.is_none()
             && self.notes.is_empty()
-            && self.collected == crate::placements::Collected::default()
+            && self.collected == crate::artifacts::Collected::default()
     }
 }
 

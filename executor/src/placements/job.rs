@@ -1,0 +1,54 @@
+//! A job as a machine's supervisor is told of it.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use plans::WorkspacePath;
+
+use super::Secret;
+use crate::{
+    source::PlacedSource,
+    supervise::{BindMount, JobRef, Keep, Limits},
+};
+
+/// A job as its supervisor is told of it.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its name.
+    pub job: JobRef,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Its environment, secrets apart; the supervisor adds what only the machine knows (`PATH`,
+    /// `HOME`, `USER`, `SHELL`, `TMPDIR`, `ARTIFACTS_DIR`).
+    pub env: BTreeMap<String, String>,
+    /// Names that it also takes from the machine's own environment when they are set there:
+    /// `LANG`, `LC_*`, `TZ` and the site's `pass_env`.
+    pub keep_env: Vec<String>,
+    /// Environment variables whose values must be nowhere else, the log included.
+    pub secrets: BTreeMap<String, Secret>,
+    /// The directory it sees as its source tree.
+    pub workspace: WorkspaceSource,
+    /// Whether it may write there.
+    pub writable: bool,
+    /// Where below the workspace it starts.
+    pub working_dir: Option<WorkspacePath>,
+    /// What else it sees, read-only.
+    pub mounts: Vec<BindMount>,
+    /// How long it may run.
+    pub limits: Limits,
+    /// What is kept of what it leaves.
+    pub keep: Keep,
+    /// Where its log goes when machine and executor share a file system; others keep one of their
+    /// own, which [`crate::placements::Jobs::attach`] brings back.
+    pub log: PathBuf,
+    /// Where its artifacts go, likewise.
+    pub artifacts: PathBuf,
+}
+
+/// Where a job's workspace comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkspaceSource {
+    /// A source tree that [`crate::placements::Commands::place_source`] made.
+    Tree(PlacedSource),
+    /// The workspace that a prepare node left, by its directory on that machine.
+    Output(String),
+}

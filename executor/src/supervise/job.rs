@@ -1,0 +1,30 @@
+//! What a job sees besides its source tree, and what is kept of it: for every supervisor.
+
+use plans::Output;
+use serde::{Deserialize, Serialize};
+
+/// A directory of the machine that a job sees read-only at a path of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BindMount {
+    /// The directory on the machine.
+    pub from: String,
+    /// Where the job sees it.
+    pub to: String,
+}
+
+impl BindMount {
+    /// Returns whether it is of a nix store, which is everybody's to read and full of links.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.from.starts_with("/nix/store/")
+    }
+}
+
+/// What is kept of what a job leaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// Globs below the workspace and the artifacts directory.
+    pub artifacts: Vec<String>,
+    /// A prepare node's output; store paths are kept by other means.
+    pub output: Option<Output>,
+}
