@@ -35,6 +35,18 @@ impl HostLog {
             now(),
         );
         self.write(&line);
+        let secrets = request.secrets.len();
+        if secrets > 0 {
+            let others = match spec.placement.kind() == plans::PlacementKind::Local
+                && matches!(spec.runtime, plans::Runtime::HostProcess)
+            {
+                true => "",
+                false => "; other forms of them when it is brought here",
+            };
+            self.write(&format!(
+                "  its log is masked before it is on a disk ({secrets} secrets){others}\n"
+            ));
+        }
     }
 
     /// How it ended, what the time went into, what is worth knowing.

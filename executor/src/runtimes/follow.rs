@@ -13,7 +13,7 @@ use crate::{
     placements::{ControlCommand, Flow, ssh::token},
     supervise::{
         Broken, Frame, Frames, JobStatus, Limits, Log, NotAFrame, Silence, Transport, Wake,
-        Watcher, masks_of,
+        Watcher, masks_of, no_redactor,
     },
 };
 
@@ -130,6 +130,9 @@ impl GuestJob<'_> {
     fn not_started(&self, word: &str) -> Fault {
         if word.ends_with("no_space") {
             return self.guest.no_room();
+        }
+        if word.ends_with("no_redactor") {
+            return no_redactor(&format!("the guest `{}`", self.guest.name()));
         }
         Fault::new(
             FailureKind::Supervisor,

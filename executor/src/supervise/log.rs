@@ -30,6 +30,18 @@ pub(crate) fn masks_of<'a>(values: impl Iterator<Item = &'a str>) -> Result<Stri
     Ok(masks.plain())
 }
 
+/// The fault of a supervisor, named for people, that has nothing to keep secrets out of its log with.
+pub(crate) fn no_redactor(supervisor: &str) -> Fault {
+    Fault::new(
+        FailureKind::ToolMissing,
+        format!(
+            "{supervisor}: the log cannot be kept free of secrets there, so the job was not started: \
+             there is no perl, and awk, od, dd, tr and mkfifo did not do it"
+        ),
+    )
+    .advice("install perl there (needed for more than 20 kB of secrets), or give the job no secrets")
+}
+
 /// What the log says of itself when the far one was cut.
 const CUT: &[u8] =
     b"\n[forge-lanes] somebody cut this log short where the job runs; what is there now follows\n";

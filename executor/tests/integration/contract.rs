@@ -2,6 +2,7 @@
 //! under every shell it is written for, with and without perl, and the server that a host's perl is.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{Read as _, Seek as _},
     path::{Path, PathBuf},
@@ -13,7 +14,7 @@ use std::{
 
 use executor::{
     control::{Control, Level},
-    placements::{Job as LocalJob, Machine, Machines, WorkspaceSource},
+    placements::{Job as LocalJob, Machine, Machines, Secret, WorkspaceSource},
     supervise::{Ended, Evidence, JobRef, JobStatus, Keep, Limits, Reason, shim},
 };
 
@@ -33,6 +34,9 @@ trait Supervisor {
 
     /// A directory for whatever a test needs.
     fn scratch(&self) -> &Path;
+
+    /// Has a value kept out of the log of the job that is started next.
+    fn withhold(&mut self, secret: &str);
 
     /// Starts `sh SCRIPT`, and follows it where that is not [`Supervisor::ended`]'s.
     fn start(&mut self, script: &Path, limits: Limits);
@@ -63,6 +67,7 @@ struct Local {
     machine: Option<Arc<dyn Machine>>,
     control: Control,
     limits: Limits,
+    secrets: BTreeMap<String, Secret>,
 }
 
 fn name() -> JobRef {
@@ -79,7 +84,15 @@ impl Local {
         let limits =
             Limits { timeout: Duration::ZERO, grace: Duration::ZERO, lease: Duration::ZERO };
         let control = Control::new().expect("a control");
-        Some(Box::new(Self { dir, machines: Some(machines), machine: None, control, limits }))
+        let secrets = BTreeMap::new();
+        Some(Box::new(Self {
+            dir,
+            machines: Some(machines),
+            machine: None,
+            control,
+            limits,
+            secrets,
+        }))
     }
 
     fn open(&mut self) -> Arc<dyn Machine> {
@@ -100,6 +113,10 @@ impl Supervisor for Local {
         self.dir.path()
     }
 
+    fn withhold(&mut self, secret: &str) {
+        self.secrets.insert("TOKEN".to_owned(), Secret::new(secret));
+    }
+
     fn start(&mut self, script: &Path, limits: Limits) {
         self.limits = limits;
         let log = self.log_file();
@@ -109,7 +126,7 @@ impl Supervisor for Local {
             argv: vec!["sh".to_owned(), script.display().to_string()],
             env: Default::default(),
             keep_env: Vec::new(),
-            secrets: Default::default(),
+            secrets: self.secrets.clone(),
             workspace: WorkspaceSource::Output(self.dir.path().join("tree").display().to_string()),
             writable: false,
             working_dir: None,
@@ -168,6 +185,8 @@ struct Pushed {
     by: By,
     /// Whoever follows, and what that says.
     follower: Option<(Child, File)>,
+    /// What is kept out of the log, in hexadecimal.
+    masks: String,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -191,7 +210,7 @@ impl Pushed {
         let directory = bench.root.path().join("a run/n.1");
         // It goes with the process of the test: jobs of it may be looked at until then.
         let bench = Box::leak(Box::new(bench));
-        Some(Box::new(Self { bench, directory, by, follower: None }))
+        Some(Box::new(Self { bench, directory, by, follower: None, masks: String::new() }))
     }
 
     fn verb(&self, verb: &str, words: &[&str]) -> String {
@@ -213,6 +232,10 @@ impl Supervisor for Pushed {
         self.bench.root.path()
     }
 
+    fn withhold(&mut self, secret: &str) {
+        self.masks = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    }
+
     fn start(&mut self, script: &Path, limits: Limits) {
         let options = shim::StartOptions {
             timeout: limits.timeout,
@@ -221,18 +244,24 @@ impl Supervisor for Pushed {
             grace: limits.grace,
             keep: Vec::new(),
         };
-        let words = options.words().to_vec();
+        let mut words = options.words().to_vec();
         let script = script.display();
         let mut command = match self.by {
             By::Server => {
                 let [_, system] = systems();
                 let cmd = format!("exec sh '{script}'");
+                if !self.masks.is_empty() {
+                    words.push(format!("masks={}", self.masks));
+                }
                 call_run(self.bench, &self.directory, &system, &cmd, &words)
             }
             By::Shell => {
                 fs::create_dir_all(self.directory.join("artifacts")).expect("a directory");
                 fs::write(self.directory.join("cmd"), format!("exec sh '{script}'\n"))
                     .expect("the job");
+                if !self.masks.is_empty() {
+                    fs::write(self.directory.join("masks"), &self.masks).expect("the masks");
+                }
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 assert_eq!(self.verb("start", &words), "started");
                 let mut command: Command = self.bench.command();
@@ -336,6 +365,7 @@ contract! {
     a_job_may_close_its_output => super::closed;
     a_log_that_somebody_cuts_takes_nothing_of_what_came => super::cut;
     every_byte_arrives_in_order => super::bytes;
+    a_secret_is_at_no_time_in_the_log => super::secret;
 }
 
 type Make<'a> = &'a dyn Fn() -> Option<Box<dyn Supervisor>>;
@@ -550,4 +580,35 @@ fn bytes(make: Make<'_>) {
     assert_eq!(ended.code, Some(0));
     let lines: String = (0..300).map(|number| format!("{number}\n{number}\n")).collect();
     assert_eq!(log, format!("{lines}a\0b\u{fffd}\nno newline"));
+}
+
+fn secret(make: Make<'_>) {
+    let Some(mut supervisor) = make() else { return };
+    supervisor.withhold("hunter2hunter2");
+    let go = supervisor.scratch().join("go");
+    let script = format!(
+        "printf 'a hunter2'; sleep 0.2; printf 'hunter2hunter2 b\\000\\377\\n'; echo hunter2
+        until [ -e '{}' ]; do sleep 0.02; done; printf hunter2hunter; exit 3",
+        go.display()
+    );
+    start(&mut supervisor, &script, 0);
+    let log = supervisor.log_file();
+    let until = Instant::now() + PATIENCE;
+    let said = loop {
+        let said = fs::read(&log).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(!said.contains("hunter2hunter"), "{said:?}");
+        if said.contains('b') {
+            break said;
+        }
+        assert!(Instant::now() < until, "nothing came: {said:?}");
+        thread::sleep(Duration::from_millis(1));
+    };
+    assert!(said.starts_with("a *** b\0\u{fffd}\n"), "{said:?}");
+    let masks = log.with_file_name("masks");
+    assert!(!masks.exists(), "what is to be masked stays");
+    fs::write(&go, "").expect("written");
+    let ended = exited(supervisor.ended());
+    assert_eq!((ended.code, ended.reason), (Some(3), Reason::Exited));
+    assert_eq!(supervisor.log(), "a *** b\0\u{fffd}\nhunter2\nhunter2hunter");
 }

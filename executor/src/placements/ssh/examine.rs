@@ -15,6 +15,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 for tool in tar find sort xargs cp dd tee mkfifo; do has $tool || echo "missing $tool"; done
 has sha256sum || has shasum || has openssl || echo "missing sha256sum (or shasum, openssl)"
 has setsid || has perl || echo "missing setsid (or perl)"
+has perl || { has awk && has od && has tr; } || echo "missing perl (or awk, od and tr), without which no job with secrets runs"
 has flock || has perl || echo "missing flock (or perl)"
 [ "$(printf 'b\0a\0' | sort -z 2>/dev/null | tr '\0' ' ')" = 'a b ' ] || echo "missing sort -z"
 echo "clock $(date +%s)"

@@ -22,7 +22,7 @@ use crate::{
     fault::{FailureKind, Fault},
     placements::{Job, Leftover, LeftoverKind, Machine as _, Secret},
     supervise::{
-        Broken, Frame, JobRef, JobStatus, Limits, Log, Silence, Transport, Wake, Watcher, masks_of,
+        Broken, Frame, JobRef, JobStatus, Limits, Log, Silence, Transport, Wake, Watcher, masks_of, no_redactor,
         shim::{self, Request},
     },
 };
@@ -102,6 +102,9 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
         Started::Refused(why) if why.contains("no_space") || why.contains("No space left") => {
             let full = SshError::new(&machine.name, SshFault::NoSpace, why);
             Err(fault(FailureKind::Supervisor, &full))
+        }
+        Started::Refused(why) if why.ends_with("no_redactor") => {
+            Err(no_redactor(&format!("host `{}`", machine.name)))
         }
         Started::Refused(why) if why.starts_with("lost ") => {
             // Whoever has it now keeps it; the next attempt takes its own.

@@ -53,10 +53,16 @@ claim() {
         echo 'error no_space'
         exit 74
     }
+    mkfifo -m 600 .output 2>/dev/null || rm -f .output
+    [ -z "$masks" ] || { [ -p .output ] && can_redact; } || {
+        rm -f env masks .output pid lease log exit claim
+        echo 'error no_redactor'
+        exit 69
+    }
     if [ -n "${fl_ready:-}" ]; then
         s_said=$(eval "$fl_ready" 2>&1) || {
             printf 'error %s\n' "$(printf '%s' "$s_said" | tail -n 1)"
-            rm -f env masks
+            rm -f env masks .output
             in_place exit '%-251sEND.\n' "1 code=- signal=- reason=broken evidence=none\
  killed=0 started=0 ended=0 elapsed_ms=0"
             exit 74
@@ -89,12 +95,9 @@ supervise() {
     me=$PID
     COOKIE=FORGE_LANES_COOKIE=$me-$START-$BOOT
     [ -z "$linger" ] || room || exit 74
+    [ ! -f masks ] || masks=$(cat masks 2>/dev/null)
     claim
-
-    [ ! -f masks ] || {
-        masks=$(cat masks)
-        rm -f masks
-    }
+    [ ! -f masks ] || rm -f masks
 
     # 3. The job.
     now
@@ -125,12 +128,14 @@ supervise() {
 # /dev/stdout or /dev/stderr cannot shorten it. A reader for which the disk has no room closes it.
 output() {
     pump=
-    if mkfifo -m 600 .output 2>/dev/null; then
-        if [ -n "$masks" ] && has perl; then
+    if [ -p .output ]; then
+        if [ -z "$masks" ]; then
+            (exec cat) <.output >>log 2>/dev/null &
+        elif has perl; then
             # No argument: anybody may read those.
             (printf '%s\n' "$masks" | (exec 4<&0 <.output; exec perl -C0 -e "$PERL_PUMP") >>log) 2>/dev/null &
         else
-            (exec cat) <.output >>log 2>/dev/null &
+            (redact) <.output >>log 2>/dev/null &
         fi
         pump=$!
         exec 5>.output
