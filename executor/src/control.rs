@@ -6,9 +6,10 @@
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, TryLockError,
         atomic::{AtomicU8, Ordering},
     },
+    time::Duration,
 };
 
 use rustix::{
@@ -91,7 +92,7 @@ impl Control {
 
     /// Waits until the level rises above `seen` or the time is over; returns the level.
     #[must_use]
-    pub fn wait(&self, seen: Level, at_most: std::time::Duration) -> Level {
+    pub fn wait(&self, seen: Level, at_most: Duration) -> Level {
         let until = std::time::Instant::now() + at_most;
         while self.level() <= seen {
             let left = until.saturating_duration_since(std::time::Instant::now());
@@ -108,13 +109,41 @@ impl Control {
         }
         self.level()
     }
+
+    /// Takes a lock that somebody may have for long: waits as long as the level is [`Level::Run`], then `None`.
+    pub(crate) fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> Option<MutexGuard<'a, T>> {
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match mutex.try_lock() {
+                Ok(guard) => return Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if self.wait(Level::Run, pause) > Level::Run {
+                return None;
+            }
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[test]
+    fn a_lock_that_somebody_has_is_waited_for_until_nobody_wants_it() {
+        let control = Control::new().expect("descriptors");
+        let mutex = Mutex::new(1);
+        let held = mutex.lock().expect("free");
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| control.lock(&mutex).is_some());
+            control.raise(Level::Cancel);
+            assert!(!waiter.join().expect("no panic"), "it was taken");
+        });
+        drop(held);
+        assert!(control.lock(&mutex).is_some());
+    }
 
     #[test]
     fn a_level_only_rises_and_wakes_who_waits() {

@@ -148,6 +148,11 @@ impl Fault {
         self
     }
 
+    /// Makes the fault of whoever stopped waiting because nobody wants the attempt any more.
+    pub(crate) fn cancelled() -> Self {
+        Self::new(FailureKind::Workspace, "cancelled meanwhile")
+    }
+
     /// Makes a fault of an I/O error: no room is `disk_full`, anything else is `otherwise`.
     #[must_use]
     pub fn io(otherwise: FailureKind, what: impl fmt::Display, error: &std::io::Error) -> Self {

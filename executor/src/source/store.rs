@@ -10,7 +10,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::SystemTime,
 };
 
@@ -59,7 +59,7 @@ impl Store {
             .to_owned();
         let placed = PlacedSource { path, id: id.clone() };
         // Held over the making: the other nodes of this process wait for it instead of asking.
-        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_use = control.lock(&self.in_use).ok_or_else(Fault::cancelled)?;
         // Somebody may have emptied the user's caches meanwhile.
         if in_use.contains_key(&id) && files.is_dir() {
             return Ok(placed);
@@ -220,7 +220,7 @@ fn lock_patiently(path: &Path, control: &Control) -> Result<File, Fault> {
                 Err(TryLockError::WouldBlock) => {
                     // Another executor makes this very tree; that ends in seconds.
                     if control.wait(Level::Run, std::time::Duration::from_millis(50)) > Level::Run {
-                        return Err(Fault::new(FailureKind::Workspace, "cancelled meanwhile"));
+                        return Err(Fault::cancelled());
                     }
                 }
                 Err(TryLockError::Error(error)) => return Err(failed("locking", path, &error)),

@@ -21,7 +21,7 @@ use super::{
     commands,
     error::{SshError, SshFault},
     examine,
-    host::Host,
+    host::{Host, Patience},
     jobs,
     manifest::{Manifest, hex},
     options::{SshOptions, prepare_runtime_dir},
@@ -422,11 +422,12 @@ impl Commands for RemoteSsh {
         let id = wanted.id();
         let there = PlacedSource { path: format!("{}/trees/{id}", self.work_dir), id };
         // One sends; whoever needs the same waits for it instead of sending it as well.
-        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut placed = control.lock(&self.placed).ok_or_else(Fault::cancelled)?;
         if placed.contains(&there) {
             return Ok(there);
         }
-        let patience = self.host.patience();
+        let give_up = || control.level() > Level::Run;
+        let patience = Patience { give_up: &give_up, ..self.host.patience() };
         let (work_dir, id, cache) = (Path::new(&self.work_dir), &*there.id, &*self.cache);
         let to = trees::To { host: &self.host, work_dir, id, cache, patience: &patience };
         let look = trees::look(&to).map_err(|error| fault(FailureKind::Io, &error))?;
