@@ -113,6 +113,10 @@ fn drive(
         None => runtime.prepare(&context).map(|()| false),
         Some(begun) => runtime.adopt(&context, begun),
     };
+    let ready = ready.and_then(|started| match &held {
+        Some(held) if turn.in_guest && !started => held.check().map(|()| started),
+        _ => Ok(started),
+    });
     let ran = match ready {
         Ok(started) if control.level() > Level::Run && !started => {
             result.outcome = AttemptOutcome::Cancelled;

@@ -1,6 +1,6 @@
 //! Locks over all executors of a machine: slots of a limited host, and concurrency groups.
 
-use crate::supervise::JobRef;
+use crate::{fault::Fault, supervise::JobRef};
 
 /// What an attempt must hold before it starts, over all executors of a machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,4 +21,13 @@ pub struct Turn {
 pub const LIVES: &str = "lives";
 
 /// Places and groups that are held; dropping it lets go.
-pub trait Held: Send {}
+pub trait Held: Send {
+    /// Makes certain that they are: a job in a guest is started only then, since no supervisor of the machine asks.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else has one of them by now, or the machine cannot be asked.
+    fn check(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}

@@ -480,6 +480,59 @@ fn a_tree_is_compared_by_what_the_repository_calls_its_files_and_made_for_a_host
     assert_eq!(place("1", Box::new(NoSources)), first);
 }
 
+#[test]
+fn who_waits_for_the_transfer_of_another_node_hears_a_cancel() {
+    let sshd = sshd!("");
+    let here = sshd.root().join("here");
+    fs::create_dir_all(&here).expect("a directory");
+    fs::write(here.join("a"), "1").expect("a file");
+    let wanted = |tree: &str| SourceRequest {
+        source: SourceSpec {
+            repository: here.clone(),
+            head: None,
+            tree: plans::ObjectId::new(tree.repeat(40)).expect("an id"),
+        },
+        checkout: plans::Checkout::Tree,
+        exclude: Vec::new(),
+    };
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let (go, may_go) = std::sync::mpsc::channel();
+    let slow = Slow { here: here.clone(), asked, go: std::sync::Mutex::new(may_go) };
+    let machine = machine_with(&sshd, Box::new(slow));
+    let [control, other] = [(); 2].map(|()| Control::new().expect("a control"));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| machine.place_source(&wanted("1"), &control));
+        is_asked.recv_timeout(PATIENCE).expect("it sends");
+        let waiting = scope.spawn(|| machine.place_source(&wanted("2"), &other));
+        other.raise(Level::Cancel);
+        let answer = waiting.join().expect("no panic");
+        assert!(answer.is_err(), "{answer:?}");
+        go.send(()).expect("the other still waits");
+        first.join().expect("no panic").expect("a source");
+    });
+    machine.leave();
+}
+
+/// Sources that are made when somebody says so.
+struct Slow {
+    here: std::path::PathBuf,
+    asked: std::sync::mpsc::Sender<()>,
+    go: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Sources for Slow {
+    fn place(&self, wanted: &SourceRequest, _: &Control) -> Result<PlacedSource, Fault> {
+        self.asked.send(()).expect("the test waits");
+        let go = self.go.lock().expect("no panic");
+        go.recv_timeout(PATIENCE).expect("the test says so");
+        Ok(PlacedSource { path: self.here.display().to_string(), id: wanted.id() })
+    }
+
+    fn manifest(&self, _: &SourceRequest) -> Option<Manifest> {
+        None
+    }
+}
+
 struct NoSources;
 
 impl Sources for NoSources {
@@ -539,6 +592,35 @@ fn a_lost_lock_starts_nothing_and_the_next_attempt_has_its_own() {
     let held = take();
     machine.start(&job).expect("started");
     drop(held);
+    machine.leave();
+}
+
+#[test]
+fn a_lost_lock_is_seen_before_a_guest_starts() {
+    let sshd = sshd!("");
+    let machine = machine(&sshd);
+    let control = Control::new().expect("a control");
+    let job = job(&sshd, "n", &["true"], Way::Copied);
+    let turn = Turn {
+        holder: Some((job.job.clone(), machine.attempt_dir(&job.job))),
+        max_jobs: Some(1),
+        groups: vec!["g".to_owned()],
+        in_guest: true,
+    };
+    let take = || machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("a lock");
+    for file in ["place.0", "group.g"] {
+        let held = take();
+        held.check().expect("nobody has them");
+        let lock = sshd.root().join("work/turns").join(file);
+        let mine = fs::read_to_string(&lock).expect("a lock");
+        fs::write(&lock, format!("other{mine}")).expect("written");
+        let fault = held.check().expect_err("not without its lock");
+        assert_eq!(fault.kind, FailureKind::LockLost, "{fault:?}");
+        assert!(fault.message.contains(file), "{fault:?}");
+        drop(held);
+        fs::remove_file(&lock).expect("removed");
+    }
+    take().check().expect("its own");
     machine.leave();
 }
 

@@ -14,6 +14,7 @@ use super::{
     machine::{RemoteSsh, fault},
     removals,
     session::Ask,
+    turns::lost_lock,
     workspace::{Places, room, shown, used, with_shell, without_shell},
 };
 use crate::{
@@ -22,7 +23,8 @@ use crate::{
     fault::{FailureKind, Fault},
     placements::{Job, Leftover, LeftoverKind, Machine as _, Secret},
     supervise::{
-        Broken, Frame, JobRef, JobStatus, Limits, Log, Silence, Transport, Wake, Watcher, masks_of, no_redactor,
+        Broken, Frame, JobRef, JobStatus, Limits, Log, Silence, Transport, Wake, Watcher, masks_of,
+        no_redactor,
         shim::{self, Request},
     },
 };
@@ -109,15 +111,7 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
         Started::Refused(why) if why.starts_with("lost ") => {
             // Whoever has it now keeps it; the next attempt takes its own.
             machine.turns.give_up(&held);
-            Err(Fault::new(
-                FailureKind::LockLost,
-                format!(
-                    "host `{}`: another executor took its lock (`{}`) before it started",
-                    machine.name,
-                    why.trim_start_matches("lost ")
-                ),
-            )
-            .advice("the connection was away for longer than a lock lasts; it is tried again"))
+            Err(lost_lock(&machine.name, why.trim_start_matches("lost ")))
         }
         Started::Refused(why) => Err(Fault::new(
             FailureKind::Supervisor,

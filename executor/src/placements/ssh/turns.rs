@@ -109,12 +109,7 @@ impl Turns {
     fn keep(&self, machine: &RemoteSsh) -> Result<(), Fault> {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if keeper.is_none() {
-            let there = There {
-                host: machine.reach(),
-                shim: machine.shim()?,
-                server: machine.server()?,
-                directory: machine.turns_dir(),
-            };
+            let there = There::of(machine)?;
             let shared = Arc::clone(&self.shared);
             let started = thread::Builder::new()
                 .name("turns".to_owned())
@@ -158,9 +153,30 @@ struct Holding {
     turns: Vec<Taken>,
     /// Whether its place may be kept for the next job.
     keep: bool,
+    /// Where they are, once there are some.
+    there: Option<There>,
 }
 
-impl Held for Holding {}
+impl Held for Holding {
+    fn check(&self) -> Result<(), Fault> {
+        let Some(there) = &self.there else { return Ok(()) };
+        let lost = there.hold(&self.turns, &there.host.patience());
+        let lost = lost.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
+        self.shared.ours().lose(&lost);
+        match lost.first() {
+            None => Ok(()),
+            Some(lock) => Err(lost_lock(&there.name, &lock.file)),
+        }
+    }
+}
+
+/// The fault of a job that may not start: somebody else has its lock.
+pub(super) fn lost_lock(host: &str, file: &str) -> Fault {
+    let text =
+        format!("host `{host}`: another executor took its lock (`{file}`) before it started");
+    Fault::new(FailureKind::LockLost, text)
+        .advice("the connection was away for longer than a lock lasts; it is tried again")
+}
 
 impl Drop for Holding {
     fn drop(&mut self) {
@@ -190,7 +206,7 @@ pub(super) fn acquire(
 ) -> Result<Option<Box<dyn Held>>, Fault> {
     let shared = &machine.turns.shared;
     let keep = !wanted.in_guest;
-    let mut holding = Holding { shared: Arc::clone(shared), turns: Vec::new(), keep };
+    let mut holding = Holding { shared: Arc::clone(shared), turns: Vec::new(), keep, there: None };
     let mut waiting = false;
     let mut groups = wanted.groups.clone();
     groups.sort();
@@ -229,6 +245,7 @@ pub(super) fn acquire(
             for file in files.split_ascii_whitespace() {
                 hold(Taken { token: mine.clone(), file: file.to_owned() });
             }
+            holding.there = Some(There::of(machine)?);
             return Ok(Some(Box::new(holding)));
         }
         if answer == "error no_space" {
@@ -245,7 +262,7 @@ pub(super) fn acquire(
         // Who has to wait for a group leaves its place to others.
         let turns = std::mem::take(&mut holding.turns);
         shared.ours().wanted.extend(turns.iter().cloned());
-        drop(Holding { shared: Arc::clone(shared), turns, keep });
+        drop(Holding { shared: Arc::clone(shared), turns, keep, there: None });
         let _ = control.wait(Level::Run, ASK_AGAIN);
     }
 }
@@ -294,6 +311,7 @@ fn answers(text: &str, mark: &str, count: usize, words: &[&str]) -> Vec<String> 
 
 /// Where the keeper finds the turns.
 struct There {
+    name: String,
     host: Arc<Reach>,
     shim: std::path::PathBuf,
     server: Option<Server>,
@@ -307,33 +325,43 @@ impl fmt::Debug for There {
 }
 
 impl There {
+    fn of(machine: &RemoteSsh) -> Result<Self, Fault> {
+        Ok(Self {
+            name: machine.name.clone(),
+            host: machine.reach(),
+            shim: machine.shim()?,
+            server: machine.server()?,
+            directory: machine.turns_dir(),
+        })
+    }
+
     /// Lets turns go.
     fn drop(&self, turns: &[Taken]) {
         let words = turns.iter().flat_map(|turn| [&turn.token, &turn.file]);
-        self.tell(5, &Ask::verb(self.server.as_ref(), &self.shim, "drop", &self.directory, words));
+        let ask = Ask::verb(self.server.as_ref(), &self.shim, "drop", &self.directory, words);
+        let _ = self.host.ask(&ask, &within(5));
     }
 
     /// Keeps turns for another while; returns those that somebody else has by now.
-    fn hold(&self, turns: &[Taken]) -> Vec<Taken> {
+    fn hold(&self, turns: &[Taken], patience: &Patience<'_>) -> Result<Vec<Taken>, SshError> {
         let (script, mark) = numbered(turns.iter().map(|turn| {
             let call = shim::call(&self.shim, "hold", self.directory.as_ref()).word(&turn.token);
             call.word(SECONDS.to_string()).word(&turn.file)
         }));
-        let Some(text) = self.tell(10, &Ask::Shell(Cow::Owned(script))) else { return Vec::new() };
+        let text = self.host.ask(&Ask::Shell(Cow::Owned(script)), patience)?.text();
         let said = answers(&text, &mark, turns.len(), &["held", "lost ", "error "]);
         let lost = turns.iter().zip(said).filter(|(_, said)| said.starts_with("lost "));
-        lost.map(|(turn, _)| turn.clone()).collect()
+        Ok(lost.map(|(turn, _)| turn.clone()).collect())
     }
+}
 
-    /// Says something within so many seconds. A job holds its own turns as well, once it runs; what is not let go in
-    /// time is free by itself within a minute.
-    fn tell(&self, budget: u64, ask: &Ask<'_>) -> Option<String> {
-        let patience = Patience {
-            each: Duration::from_secs(15),
-            budget: Duration::from_secs(budget),
-            give_up: &|| false,
-        };
-        self.host.ask(ask, &patience).ok().map(|answer| answer.text())
+/// The patience of whoever keeps turns. A job holds its own as well, once it runs; what is not let go in time is free by
+/// itself within a minute.
+fn within(budget: u64) -> Patience<'static> {
+    Patience {
+        each: Duration::from_secs(15),
+        budget: Duration::from_secs(budget),
+        give_up: &|| false,
     }
 }
 
@@ -366,7 +394,11 @@ fn keep(shared: &Shared, there: &There) {
             let all: Vec<Taken> =
                 used.chain(ours.idle.iter().map(|(_, turn)| turn)).cloned().collect();
             drop(ours);
-            let lost = if all.is_empty() { Vec::new() } else { there.hold(&all) };
+            // What could not be asked is asked again.
+            let lost = match all.is_empty() {
+                true => Vec::new(),
+                false => there.hold(&all, &within(10)).unwrap_or_default(),
+            };
             ours = shared.ours();
             ours.lose(&lost);
             continue;
