@@ -159,7 +159,11 @@ impl<'a> Context<'a> {
     }
 
     /// Turns a list of globs that select nothing into globs.
-    pub(crate) fn plain_globs(&mut self, list: &[At<String>], under: Option<&str>) -> Vec<Glob> {
+    pub(crate) fn plain_globs(
+        &mut self,
+        list: &[At<String>],
+        under: Option<&str>,
+    ) -> Vec<(Glob, Span)> {
         let mut globs = Vec::with_capacity(list.len());
         for text in list {
             if !self.alternatives_are_few(text, text.span) {
@@ -167,7 +171,7 @@ impl<'a> Context<'a> {
             }
             let whole = under.map(|under| format!("{under}/{}", text.value));
             match Glob::new(text).and_then(|glob| whole.map_or(Ok(glob), |it| Glob::new(&it))) {
-                Ok(glob) => globs.push(glob),
+                Ok(glob) => globs.push((glob, text.span)),
                 Err(problem) => {
                     let diagnostic = bad_glob(self.sources, text, &problem);
                     self.report(diagnostic);

@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    catalog::LaneTrigger,
     catalog_file::CatalogFile,
     job_file::{PlacementFile, Settings},
     manifest::{LaneFile, Manifest},
-    read::{Part, Written},
+    read::Written,
     source::{At, Span},
 };
 
@@ -67,7 +68,7 @@ impl Declarations {
                 declare(DeclarationKind::PathSet, name);
             }
         }
-        for part in own(written) {
+        for part in written.own_catalogs() {
             for (name, _) in part.file.bases.iter().flat_map(|named| &named.0) {
                 declare(DeclarationKind::Base, name);
             }
@@ -86,14 +87,9 @@ impl Declarations {
     }
 }
 
-/// The catalogs but the built-in one.
-fn own(written: &Written) -> &[Part<CatalogFile>] {
-    written.catalogs.get(1..).unwrap_or_default()
-}
-
 fn lanes(manifest: &Manifest) -> impl Iterator<Item = &LaneFile> {
-    let lists = [manifest.branch.as_ref(), manifest.nightly.as_ref()].into_iter().flatten();
-    lists.flat_map(|list| list.lanes.iter().flatten())
+    let triggers = [LaneTrigger::Branch, LaneTrigger::Nightly];
+    triggers.into_iter().flat_map(|trigger| manifest.lanes_of(trigger))
 }
 
 fn default_timeouts(written: &Written) -> Vec<Span> {

@@ -7,7 +7,7 @@ use plans::{GroupName, LaneId};
 use crate::{
     catalog::{
         Derived, Inputs, JobIndex, JobOwner, Lane, LaneIndex, LaneTrigger, PackageKind, PathFilter,
-        TargetIndex, Work,
+        TargetIndex, Via, Work,
     },
     codes,
     context::Context,
@@ -38,12 +38,8 @@ pub(crate) fn lanes<'a>(
 ) -> Lanes {
     let of = |trigger: LaneTrigger| {
         manifests.iter().flat_map(move |part| {
-            let list = match trigger {
-                LaneTrigger::Branch => part.file.branch.as_ref(),
-                LaneTrigger::Nightly => part.file.nightly.as_ref(),
-            };
-            let lanes = list.and_then(|list| list.lanes.as_deref()).unwrap_or_default();
-            lanes.iter().map(move |file| (trigger, file, part.under.as_deref()))
+            let lanes = part.file.lanes_of(trigger);
+            lanes.map(move |file| (trigger, file, part.under.as_deref()))
         })
     };
     let files: Vec<_> = of(LaneTrigger::Branch).chain(of(LaneTrigger::Nightly)).collect();
@@ -263,7 +259,9 @@ fn lane_filter(file: &LaneFile, under: Option<&str>, context: &mut Context<'_>) 
     let narrows = || first_span(file.exclude.as_deref()).or(first_span(file.statuses.as_deref()));
     let paths = paths.or_else(|| {
         let everything = At { value: EVERYTHING.to_owned(), span: narrows()? };
-        Some(context.globs(&[everything], None))
+        let mut every = context.globs(&[everything], None);
+        every.iter_mut().for_each(|used| used.via = Some(Via::EveryPath));
+        Some(every)
     });
     let exclude = context.globs(file.exclude.as_deref().unwrap_or_default(), under);
     let statuses = file.statuses.as_ref();

@@ -44,7 +44,8 @@ pub fn load(files: &dyn Files, manifest: &str, catalog: &str) -> Result<Catalog,
     match resolved {
         Ok(mut catalog) => {
             catalog.declarations = Declarations::of(&written);
-            catalog.files = written.paths;
+            catalog.files.clone_from(&written.paths);
+            catalog.written = Arc::new(written);
             catalog.sources = Arc::new(sources);
             Ok(catalog)
         }
@@ -114,6 +115,7 @@ fn resolve_all(
         profiles: profiles.collect(),
         globs: context.globs,
         declarations: Declarations::default(),
+        written: Arc::default(),
         names,
         owners: OnceLock::new(),
     })
@@ -131,6 +133,7 @@ fn rules(manifests: &[Part<Manifest>], context: &mut Context<'_>) -> Rules {
         ignore: Vec::new(),
         run_all: Vec::new(),
         ignore_manifests: Vec::new(),
+        ignore_manifests_at: Vec::new(),
         unmatched_paths: UnmatchedPaths::None,
         default_branch: None,
         nightly_schedule_utc: None,
@@ -141,7 +144,10 @@ fn rules(manifests: &[Part<Manifest>], context: &mut Context<'_>) -> Rules {
         rules.ignore.extend(context.globs(file.ignore.as_deref().unwrap_or_default(), under));
         rules.run_all.extend(context.globs(file.run_all.as_deref().unwrap_or_default(), under));
         let manifests = file.ignore_manifests.as_deref().unwrap_or_default();
-        rules.ignore_manifests.extend(context.plain_globs(manifests, under));
+        for (glob, span) in context.plain_globs(manifests, under) {
+            rules.ignore_manifests.push(glob);
+            rules.ignore_manifests_at.push(span);
+        }
         if position > 0 {
             continue;
         }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use plans::ChangeStatus;
 
 use crate::{
+    catalog::LaneTrigger,
     decode::{Decode, Named, Reader, Value, tables, word},
     job_file::{CommandFile, Settings},
     schema::forms,
@@ -126,6 +127,17 @@ tables! {
         pub maven: Option<Vec<At<String>>>,
         /// .NET projects, by the name of their project file.
         pub dotnet: Option<Vec<At<String>>>,
+    }
+}
+
+impl Manifest {
+    /// Returns the lanes of one trigger, in order.
+    pub(crate) fn lanes_of(&self, trigger: LaneTrigger) -> impl Iterator<Item = &LaneFile> {
+        let list = match trigger {
+            LaneTrigger::Branch => self.branch.as_ref(),
+            LaneTrigger::Nightly => self.nightly.as_ref(),
+        };
+        list.into_iter().flat_map(|list| list.lanes.iter().flatten())
     }
 }
 

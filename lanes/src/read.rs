@@ -41,24 +41,35 @@ pub trait Files {
 }
 
 /// One file as written, and the directory below which its globs are.
+#[derive(Debug)]
 pub(crate) struct Part<T> {
     pub(crate) file: T,
     pub(crate) under: Option<String>,
 }
 
 /// Every file as written.
+#[derive(Debug, Default)]
 pub(crate) struct Written {
     pub(crate) manifests: Vec<Part<Manifest>>,
     /// The built-in bases first; nothing but them when there is no catalog.
     pub(crate) catalogs: Vec<Part<CatalogFile>>,
     /// The files of the tree that were read.
     pub(crate) paths: Vec<String>,
+    /// Globs of `include` that match no file.
+    pub(crate) empty_includes: Vec<Span>,
     /// Whether the catalog is not in the tree.
     pub(crate) no_catalog: bool,
     /// Whether a manifest was not understood whole, so that missing names prove nothing.
     pub(crate) lost_manifest: bool,
     /// The same for the catalog.
     pub(crate) lost_catalog: bool,
+}
+
+impl Written {
+    /// Returns the catalogs but the built-in one.
+    pub(crate) fn own_catalogs(&self) -> &[Part<CatalogFile>] {
+        self.catalogs.get(1..).unwrap_or_default()
+    }
 }
 
 /// The built-in bases, in the catalog's own format.
@@ -136,8 +147,9 @@ pub(crate) fn read_all(
     sources: &mut Sources,
     found: &mut Vec<Diagnostic>,
 ) -> Written {
-    let mut paths = Vec::new();
-    let mut main = Main { files, sources, found, paths: &mut paths };
+    let (mut paths, mut empty_includes) = (Vec::new(), Vec::new());
+    let mut main =
+        Main { files, sources, found, paths: &mut paths, empty_includes: &mut empty_includes };
     let (of_manifest, of_catalog) = (main.open(manifest), main.open(catalog));
     let (first, second) = both(main.sources, of_manifest.flatten(), of_catalog.flatten());
     let (manifests, lost_manifest) = match of_manifest {
@@ -159,7 +171,7 @@ pub(crate) fn read_all(
     let (bases, _) = decode::read::<CatalogFile>(main.sources, built_in, main.found);
     let bases = bases.into_iter().map(|file| Part { file, under: None });
     let catalogs = bases.chain(catalogs).collect();
-    Written { manifests, catalogs, paths, no_catalog, lost_manifest, lost_catalog }
+    Written { manifests, catalogs, paths, empty_includes, no_catalog, lost_manifest, lost_catalog }
 }
 
 /// What came of a text.
@@ -234,6 +246,7 @@ struct Main<'a> {
     sources: &'a mut Sources,
     found: &'a mut Vec<Diagnostic>,
     paths: &'a mut Vec<String>,
+    empty_includes: &'a mut Vec<Span>,
 }
 
 impl Main<'_> {
@@ -347,7 +360,14 @@ impl Main<'_> {
                     let before = paths.len();
                     paths.extend(found.map(|path| (path, text.span)));
                     let literal = !text.contains(['*', '?', '[', '{']);
-                    if paths.len() == before && literal {
+                    if paths.len() == before && text.value == main {
+                        let message = format!("`{main}` does not include itself");
+                        let code = &codes::BAD_VALUE;
+                        let help = "take it out of `include`";
+                        self.found.push(Diagnostic::error(code, text.span, message).help(help));
+                    } else if paths.len() == before && !literal {
+                        self.empty_includes.push(text.span);
+                    } else if paths.len() == before {
                         let message = format!("`{}` is not in the planned tree", text.value);
                         let code = &codes::MISSING_FILE;
                         self.found.push(
@@ -471,6 +491,15 @@ pub fn read_scenario(
         if let Err(error) = plans::RepoPath::new(path.as_bytes()) {
             found.push(Diagnostic::error(&codes::BAD_VALUE, span, error.to_string()));
         }
+    }
+    if let Some(at) = file.as_ref().and_then(|file| file.trigger.as_ref())
+        && at.value.0 == plans::Trigger::Manual
+    {
+        let message = "a scenario is about changes, and `manual` runs only what flags name";
+        found.push(
+            Diagnostic::error(&codes::BAD_VALUE, at.span, message)
+                .help("write `\"branch\"` or `\"nightly\"`"),
+        );
     }
     match file {
         Some(file) if found.is_empty() => Ok((file, sources)),

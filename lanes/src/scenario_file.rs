@@ -14,7 +14,8 @@ use crate::{
 tables! {
     /// `scenarios/NAME.toml`: changes, and in words what the plan for them shows.
     pub struct ScenarioFile {
-        /// Which lanes are asked: `"branch"`, `"nightly"` or `"manual"`. Absent: branch.
+        /// Which lanes are asked: `"branch"` or `"nightly"`. Absent: branch. `"manual"`, which is about
+        /// flags and no changes, is refused.
         pub trigger: Option<At<TriggerWord>>,
         /// What the scenario shows.
         pub words: At<String>,

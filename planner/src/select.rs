@@ -226,7 +226,7 @@ impl<'a> Coverage<'a> {
         let mut whole = vec![false; catalog.globs().len()];
         let mut partial = Vec::new();
         for lane in catalog.lanes() {
-            for used in lane.filter.paths.iter().flatten() {
+            for used in lane.covering() {
                 if lane.filter.exclude.is_empty() {
                     whole[used.glob.position()] = true;
                 } else {
@@ -390,7 +390,7 @@ fn by_paths(
             glob: catalog.globs().text(used.glob).to_owned(),
             via: match &used.via {
                 Some(Via::Dependencies(chain)) => Some(chain.to_string()),
-                Some(Via::Sets(_)) | None => None,
+                Some(Via::Sets(_) | Via::EveryPath) | None => None,
             },
             matched: first,
             total,

@@ -30,6 +30,7 @@ use crate::{
     filter_index::{GlobId, GlobIndex},
     glob::GlobProblem,
     manifest::UnmatchedPaths,
+    read::Written,
     source::{Sources, Span},
 };
 
@@ -257,6 +258,17 @@ pub struct PathFilter {
     pub statuses: Option<BTreeSet<ChangeStatus>>,
 }
 
+impl Lane {
+    /// Returns the globs whose paths the lane covers, unless its `exclude` takes them away. A nightly
+    /// lane covers what it names: "everything but" is no answer to who looks at a new file.
+    pub fn covering(&self) -> impl Iterator<Item = &GlobUse> {
+        let names = |used: &&GlobUse| {
+            self.trigger == LaneTrigger::Branch || used.via != Some(Via::EveryPath)
+        };
+        self.filter.paths.iter().flatten().filter(names)
+    }
+}
+
 /// A glob where it is written.
 #[derive(Debug, Clone)]
 pub struct GlobUse {
@@ -276,6 +288,8 @@ pub enum Via {
     Sets(Arc<str>),
     /// Through this chain of dependencies.
     Dependencies(Arc<str>),
+    /// It is every path, because `exclude` or `statuses` stands without `paths`.
+    EveryPath,
 }
 
 /// What the manifest says beside its lanes.
@@ -287,6 +301,8 @@ pub struct Rules {
     pub run_all: Vec<GlobUse>,
     /// Globs of package manifests that `inputs` do not look at.
     pub ignore_manifests: Vec<crate::glob::Glob>,
+    /// Where each of them is written.
+    pub ignore_manifests_at: Vec<Span>,
     /// What a changed path selects that nothing covers.
     pub unmatched_paths: UnmatchedPaths,
     /// The branch changes are merged into, if the manifest names it.
@@ -309,6 +325,7 @@ pub struct Catalog {
     pub(crate) profiles: BTreeMap<ProfileName, Vec<String>>,
     pub(crate) globs: GlobIndex,
     pub(crate) declarations: Declarations,
+    pub(crate) written: Arc<Written>,
     pub(crate) names: Names,
     pub(crate) owners: OnceLock<Owners>,
 }

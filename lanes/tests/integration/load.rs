@@ -526,3 +526,14 @@ fn sets_that_grow_without_end_are_refused() {
     );
     refused(&manifest, UNIT, &codes::BAD_VALUE, "path sets");
 }
+
+#[test]
+fn a_scenario_of_the_trigger_manual_is_refused() {
+    let found = lanes::read_scenario("s.toml", "trigger = \"manual\"\nwords = \"w\"\n");
+    let found = found.expect_err("it could run nothing");
+    assert!(found.iter().any(|it| it.message.contains("only what flags name")), "{found}");
+    for trigger in ["branch", "nightly"] {
+        let text = format!("trigger = \"{trigger}\"\nwords = \"w\"\n");
+        lanes::read_scenario("s.toml", &text).expect(trigger);
+    }
+}

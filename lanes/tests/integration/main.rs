@@ -5,6 +5,7 @@
 mod diagnostics;
 mod filters;
 mod hostile;
+mod keys;
 mod load;
 mod pika;
 mod schema;

@@ -63,6 +63,8 @@ pub(crate) struct Filter<'a> {
     pub(crate) exclude: Vec<GlobId>,
     /// Whether a lane has it.
     pub(crate) of_lane: bool,
+    /// The globs whose files lanes that have it cover.
+    pub(crate) covering: BTreeSet<GlobId>,
 }
 
 impl<'a> View<'a> {
@@ -271,7 +273,7 @@ impl<'a> View<'a> {
     /// Returns a filter of the catalog that is not a lane's, in the form that questions take.
     pub(crate) fn filter(written: &'a PathFilter) -> Filter<'a> {
         let (paths, exclude) = key(written);
-        Filter { written, paths, exclude, of_lane: false }
+        Filter { written, paths, exclude, of_lane: false, covering: BTreeSet::new() }
     }
 }
 
@@ -292,24 +294,28 @@ fn key(filter: &PathFilter) -> Key {
 fn filters(catalog: &Catalog) -> (Vec<Filter<'_>>, Vec<usize>) {
     let mut all: Vec<Filter<'_>> = Vec::new();
     let mut known: BTreeMap<(Key, Vec<(lanes::Span, lanes::Span)>), usize> = BTreeMap::new();
-    let mut add = |written, of_lane: bool| {
+    let mut add = |written, lane: Option<&lanes::Lane>| {
         let (paths, exclude) = key(written);
         let ends = |uses: &[GlobUse]| Some((uses.first()?.span, uses.last()?.span));
         let places = [written.paths.as_deref().and_then(ends), ends(&written.exclude)];
         let places: Vec<_> = places.into_iter().flatten().collect();
         let position =
             *known.entry(((paths.clone(), exclude.clone()), places)).or_insert_with(|| {
-                all.push(Filter { written, paths, exclude, of_lane });
+                let covering = BTreeSet::new();
+                all.push(Filter { written, paths, exclude, of_lane: false, covering });
                 all.len() - 1
             });
-        all[position].of_lane |= of_lane;
+        if let Some(lane) = lane {
+            all[position].of_lane = true;
+            all[position].covering.extend(lane.covering().map(|used| used.glob));
+        }
         position
     };
-    let of_lanes = catalog.lanes().iter().map(|lane| add(&lane.filter, true)).collect();
+    let of_lanes = catalog.lanes().iter().map(|lane| add(&lane.filter, Some(lane))).collect();
     let of_targets = catalog.targets().iter().filter_map(|target| target.filter.as_ref());
     let of_jobs = catalog.jobs().iter().filter_map(|job| job.filter.as_ref());
     for filter in of_targets.chain(of_jobs) {
-        add(filter, false);
+        add(filter, None);
     }
     (all, of_lanes)
 }

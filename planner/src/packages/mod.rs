@@ -127,6 +127,21 @@ pub(crate) fn kind_of(kind: PackageKind) -> &'static Kind {
     }
 }
 
+/// Returns the globs of every file that says which packages there are and what they depend on.
+///
+/// # Panics
+///
+/// Never: the globs are plain.
+pub(crate) fn watched() -> Vec<lanes::glob::Glob> {
+    let globs = PackageKind::ALL.iter().flat_map(|kind| kind_of(*kind).watched);
+    globs.map(|glob| lanes::glob::Glob::new(glob).expect("a plain glob")).collect()
+}
+
+/// Returns what manifests of packages are called, by kind.
+pub(crate) fn manifest_names() -> [&'static str; PackageKind::ALL.len()] {
+    PackageKind::ALL.map(|kind| kind_of(kind).manifest)
+}
+
 impl Packages {
     /// Reads the packages of one kind for commands that draft definitions. A manifest that cannot
     /// be read stops nothing; `notes` says so.

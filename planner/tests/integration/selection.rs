@@ -318,3 +318,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_nightly_lane_that_is_about_everything_but_covers_no_file() {
+    for filter in ["exclude = [\"docs/**\"]", "statuses = [\"added\"]"] {
+        let text = |trigger: &str| {
+            format!(
+                "version = 1\nunmatched_paths = \"all_lanes\"\n[[branch.lanes]]\nid = \"a\"\n\
+                 command = [\"a\"]\npaths = [\"a/**\"]\n[[{trigger}.lanes]]\nid = \"n\"\n\
+                 command = [\"n\"]\n{filter}\n"
+            )
+        };
+        let changes = [Change { path: path("new/file"), status: ChangeStatus::Modified }];
+        let answer = |trigger: &str| {
+            let catalog = load(text(trigger), "version = 1\n".to_owned());
+            let selected = select(&catalog, &changes, &Question::default());
+            (selected.uncovered.len(), selected.lanes[0].selected)
+        };
+        assert_eq!(answer("nightly"), (1, true), "{filter}: nobody looks at it, so all lanes run");
+        assert_eq!(answer("branch"), (0, false), "{filter}: a branch lane is asked about it");
+    }
+}

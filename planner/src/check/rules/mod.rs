@@ -18,6 +18,7 @@ mod default_timeout;
 mod exclude_without_effect;
 mod expected_target_missing;
 mod expected_target_not_run;
+mod key_without_effect;
 mod lane_misses_its_script;
 mod literal_directory;
 mod missing_dependency;
@@ -63,6 +64,7 @@ pub static ALL: &[&Rule] = &[
     &exclude_without_effect::RULE,
     &expected_target_missing::RULE,
     &expected_target_not_run::RULE,
+    &key_without_effect::RULE,
     &lane_misses_its_script::RULE,
     &literal_directory::RULE,
     &missing_dependency::RULE,

@@ -42,7 +42,8 @@ fn find(view: &View<'_>) -> Vec<Found> {
             let mendable = match &used.via {
                 None => true,
                 Some(Via::Sets(_)) => used.via == by.via,
-                Some(Via::Dependencies(_)) => false,
+                // Nor one that nobody wrote.
+                Some(Via::Dependencies(_) | Via::EveryPath) => false,
             };
             if mendable && told.insert(used.span) {
                 let (text, other) = (view.text(used.glob), view.text(by.glob));
@@ -50,7 +51,7 @@ fn find(view: &View<'_>) -> Vec<Found> {
                 let through = match &by.via {
                     Some(Via::Sets(sets)) => format!("matches the same, through `@{sets}`"),
                     Some(Via::Dependencies(chain)) => format!("matches the same: {chain}"),
-                    None => "matches all of it".to_owned(),
+                    None | Some(Via::EveryPath) => "matches all of it".to_owned(),
                 };
                 let help = format!("take `{text}` out, or narrow `{other}`");
                 found.push(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanes::{GlobId, Lane, LaneTrigger, LintLevel, UnmatchedPaths, codes::Code};
+use lanes::{GlobId, GlobUse, Lane, LaneTrigger, LintLevel, UnmatchedPaths, codes::Code};
 use plans::RepoPath;
 
 use super::Rule;
@@ -29,41 +29,58 @@ struct Cover {
     unless: BTreeSet<usize>,
 }
 
-fn find(view: &View<'_>) -> Vec<Found> {
-    let mut covers: Vec<Cover> = Vec::new();
-    covers.resize_with(view.catalog.globs().len(), Cover::default);
-    let mut known: BTreeMap<&[GlobId], usize> = BTreeMap::new();
-    let mut exclusions: Vec<&[GlobId]> = Vec::new();
-    for filter in view.filters().iter().filter(|filter| filter.of_lane) {
-        for glob in filter.paths.iter().flatten() {
-            let cover = &mut covers[glob.position()];
-            if filter.exclude.is_empty() {
-                cover.always = true;
-                continue;
+/// Who covers files: lanes by what they name, and some lists of globs besides.
+pub(super) struct Covers<'v> {
+    globs: Vec<Cover>,
+    exclusions: Vec<&'v [GlobId]>,
+}
+
+impl<'v> Covers<'v> {
+    pub(super) fn of<'u>(view: &'v View<'_>, besides: impl Iterator<Item = &'u GlobUse>) -> Self {
+        let mut globs: Vec<Cover> = Vec::new();
+        globs.resize_with(view.catalog.globs().len(), Cover::default);
+        let mut known: BTreeMap<&[GlobId], usize> = BTreeMap::new();
+        let mut exclusions: Vec<&[GlobId]> = Vec::new();
+        for filter in view.filters().iter().filter(|filter| filter.of_lane) {
+            for glob in &filter.covering {
+                let cover = &mut globs[glob.position()];
+                if filter.exclude.is_empty() {
+                    cover.always = true;
+                    continue;
+                }
+                let exclusion = *known.entry(&filter.exclude).or_insert_with(|| {
+                    exclusions.push(&filter.exclude);
+                    exclusions.len() - 1
+                });
+                cover.unless.insert(exclusion);
             }
-            let exclusion = *known.entry(&filter.exclude).or_insert_with(|| {
-                exclusions.push(&filter.exclude);
-                exclusions.len() - 1
-            });
-            cover.unless.insert(exclusion);
         }
+        for used in besides {
+            globs[used.glob.position()].always = true;
+        }
+        Self { globs, exclusions }
     }
+
+    pub(super) fn covers(&self, view: &View<'_>, file: u32) -> bool {
+        view.globs_of(file).iter().any(|&glob| {
+            let cover = &self.globs[glob as usize];
+            let counts = |&at: &usize| !view.any_matches(self.exclusions[at], file);
+            cover.always || cover.unless.iter().any(counts)
+        })
+    }
+}
+
+fn find(view: &View<'_>) -> Vec<Found> {
     let rules = view.catalog.rules();
-    for used in rules.ignore.iter().chain(&rules.run_all) {
-        covers[used.glob.position()].always = true;
-    }
+    let covers = Covers::of(view, rules.ignore.iter().chain(&rules.run_all));
     let definitions = view.catalog.files().iter().map(String::as_str);
     let followed = view.catalog.lanes().iter().flat_map(|lane| lane.derived.files());
     let by_content: BTreeSet<&[u8]> = definitions.chain(followed).map(str::as_bytes).collect();
-    let covered = |file: u32| {
-        view.globs_of(file).iter().any(|&glob| {
-            let cover = &covers[glob as usize];
-            cover.always || cover.unless.iter().any(|&at| !view.any_matches(exclusions[at], file))
-        })
-    };
     let uncovered: Vec<&RepoPath> = (0_u32..)
         .zip(view.files)
-        .filter(|(at, file)| !covered(*at) && !by_content.contains(file.path.as_bytes()))
+        .filter(|(at, file)| {
+            !covers.covers(view, *at) && !by_content.contains(file.path.as_bytes())
+        })
         .map(|(_, file)| &file.path)
         .collect();
     match (summary(view, &uncovered), uncovered.is_empty()) {
