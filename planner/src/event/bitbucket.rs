@@ -17,7 +17,7 @@ pub(super) const BITBUCKET: Engine = Engine {
         variable("BITBUCKET_TAG", "the tag"),
         variable("BITBUCKET_PR_ID", "the request's number"),
         variable("BITBUCKET_PR_DESTINATION_BRANCH", "the branch the request goes to"),
-        variable("BITBUCKET_PR_DESTINATION_COMMIT", "the commit of that branch"),
+        variable("BITBUCKET_PR_DESTINATION_COMMIT", "the commit of that branch, shortened to 12"),
     ],
     read: |environment| {
         let markers = ["BITBUCKET_BUILD_NUMBER", "BITBUCKET_COMMIT", "BITBUCKET_PR_ID"];

@@ -6,7 +6,11 @@ use super::{Before, Engine, Event, EventKind, variable};
 pub(super) const DRONE: Engine = Engine {
     word: "drone",
     name: "Drone",
-    documented: &["https://docs.drone.io/pipeline/environment/reference/"],
+    documented: &[
+        "https://docs.drone.io/pipeline/environment/reference/",
+        // `DRONE_COMMIT_BEFORE` is the build's `Before`: of a push, the hook's.
+        "https://github.com/drone/runner-go/blob/master/environ/environ.go",
+    ],
     variables: &[
         variable("DRONE", "`true`"),
         variable("DRONE_BUILD_EVENT", "`push`, `pull_request`, `tag`, `cron`, `promote`, …"),

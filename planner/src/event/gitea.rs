@@ -11,6 +11,8 @@ pub(super) const GITEA: Engine = Engine {
     documented: &[
         "https://docs.gitea.com/usage/actions/comparison",
         "https://docs.gitea.com/usage/webhooks",
+        // `merge_base` and `base.sha` of a request.
+        "https://github.com/go-gitea/gitea/blob/main/modules/structs/pull.go",
     ],
     variables: github::VARIABLES,
     read: |environment| {

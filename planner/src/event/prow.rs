@@ -9,7 +9,13 @@ use super::{Before, Engine, Event, EventKind, variable};
 pub(super) const PROW: Engine = Engine {
     word: "prow",
     name: "Prow",
-    documented: &["https://docs.prow.k8s.io/docs/jobs/#job-environment-variables"],
+    documented: &[
+        "https://docs.prow.k8s.io/docs/jobs/#job-environment-variables",
+        // Which job has which variables: a batch has no `PULL_PULL_SHA`, a periodic job no branch.
+        "https://github.com/kubernetes-sigs/prow/blob/main/pkg/pod-utils/downwardapi/jobspec.go",
+        // `base_link` is the push event's `compare`.
+        "https://github.com/kubernetes-sigs/prow/blob/main/pkg/plugins/trigger/push.go",
+    ],
     variables: &[
         variable("PROW_JOB_ID", "the run's id"),
         variable("JOB_TYPE", "`presubmit`, `postsubmit`, `batch` or `periodic`"),

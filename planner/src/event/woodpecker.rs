@@ -8,7 +8,12 @@ use super::{Before, Engine, Event, EventKind, variable};
 pub(super) const WOODPECKER: Engine = Engine {
     word: "woodpecker",
     name: "Woodpecker",
-    documented: &["https://woodpecker-ci.org/docs/usage/environment"],
+    documented: &[
+        "https://woodpecker-ci.org/docs/usage/environment",
+        // `GetPipelineLastBefore`: the last pipeline of the branch, of any event and with any result.
+        "https://github.com/woodpecker-ci/woodpecker/blob/main/server/store/datastore/pipeline.go",
+        "https://github.com/woodpecker-ci/woodpecker/blob/main/pipeline/frontend/metadata/environment.go",
+    ],
     variables: &[
         variable("CI", "`woodpecker`"),
         variable("CI_PIPELINE_EVENT", "`push`, `pull_request`, `tag`, `cron`, `manual`, …"),

@@ -14,6 +14,7 @@ mod error;
 mod history;
 mod ignored;
 mod objects;
+mod submodule;
 mod tree_files;
 mod worktree;
 

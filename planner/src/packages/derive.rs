@@ -14,6 +14,7 @@ use super::{
     Kind, UNKNOWN_PACKAGE,
     graph::{Packages, Problem, Reached, To},
     kind_of, links,
+    mounted::Mounted,
     tree::{Manifests, directory_of, file_in},
 };
 use crate::{
@@ -103,33 +104,42 @@ fn read(
     names.sort_unstable();
     names.dedup();
     let ignored = &catalog.rules().ignore_manifests;
-    let manifests = Manifests::new(tree, ignored, &names);
+    let is_ignored = |path: &str| {
+        let manifest = file_in(path, kind.manifest);
+        ignored.iter().any(|glob| glob.is_match(manifest.as_bytes()))
+    };
+    let mounted = Mounted::new(tree, is_ignored)?;
+    let manifests = Manifests::new(&mounted, ignored, &names);
     let mut packages = (kind.read)(&manifests)?;
     links::add(&manifests, &mut packages, &names)?;
-    submodules(kind, ignored, &mut packages);
+    mounted.mark(&mut packages);
+    submodules(&mounted, is_ignored, &mut packages);
     Ok(packages)
 }
 
-/// Notes submodules that packages depend on: what a manifest in there depends on in this tree is
-/// written where nobody can read it.
-fn submodules(kind: &Kind, ignored: &[Glob], packages: &mut Packages) {
+/// Notes submodules that packages depend on and that are not here: what a manifest in there depends
+/// on in this tree is written where nobody can read it, so it may be anything.
+fn submodules(mounted: &Mounted<'_>, is_ignored: impl Fn(&str) -> bool, packages: &mut Packages) {
     let mut found = Vec::new();
     for package in packages.iter() {
         for dependency in &package.dependencies {
             let To::Submodule(path) = &dependency.to else { continue };
-            let manifest = file_in(path, kind.manifest);
-            if !ignored.iter().any(|glob| glob.is_match(manifest.as_bytes())) {
+            if !is_ignored(path) && !mounted.is_here(path) {
                 found.push((path.clone(), package.dir.clone()));
             }
         }
     }
     for (path, dir) in found {
         let detail = format!(
-            "is a submodule, and what its manifests depend on outside it is not followed: name that in \
-             `paths`, or say that there is nothing: `ignore_manifests = [\"{}\"]`",
+            "is a submodule that is not here, so what its manifests lead to is not known and every change \
+             counts: `git submodule update --init --recursive` brings it, or say that they lead \
+             to nothing of this tree: `ignore_manifests = [\"{}\"]`",
             super::glob_of(&path)
         );
         packages.unfollowed(&path, &dir, detail);
+        if let Some(package) = packages.at_mut(&dir) {
+            package.uses(To::Anything, format!("{path} (a submodule that is not here)"));
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`tree`] | what a tree answers; links followed, ignored manifests left out |
 //! | [`graph`] | packages, the things they depend on, what one reaches |
 //! | `links` | symbolic links in a package that lead out of it |
+//! | `mounted` | submodules that are on this machine, in their places of the tree |
 //! | [`derive`] | lanes' `inputs` to paths, locks and entries; what is wrong with them |
 //! | `lock` | a lock file as a graph of entries; two of them compared |
 //! | `changed` | which lanes the entries that differ belong to |
@@ -56,6 +57,7 @@ pub mod graph;
 mod links;
 pub(crate) mod lock;
 pub(crate) mod maven;
+mod mounted;
 pub(crate) mod npm;
 mod places;
 #[cfg(test)]

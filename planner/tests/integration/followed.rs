@@ -253,6 +253,11 @@ fn a_submodule_that_a_package_depends_on_is_told_until_somebody_answers_for_it()
         "[package]\nname = \"app\"\n[dependencies]\nlib0 = { path = \"../vendor/lib\" }\n",
     );
     sandbox.commit("a submodule");
+    // On this machine, it is followed.
+    let (code, out, err) = planner(&sandbox, &["check"]);
+    assert!(code == 0 && !out.contains("unfollowed_dependency"), "{out}{err}");
+    sandbox.git(&["submodule", "--quiet", "deinit", "-f", "vendor/lib"]);
+    std::fs::remove_dir_all(sandbox.root().join(".git/modules/vendor")).expect("git keeps it");
     let (code, out, err) = planner(&sandbox, &["check"]);
     assert_eq!(code, 0, "{out}{err}");
     for words in ["unfollowed_dependency", "`vendor/lib` is a submodule", "concerns the lane `app`"]

@@ -40,6 +40,7 @@ mod sandbox;
 mod schemas;
 mod selection;
 mod simulator;
+mod submodules;
 mod surroundings;
 mod worktree;
 

@@ -8,7 +8,7 @@ mod msbuild;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::msbuild::{ProjectFile, expand, project_file};
+use self::msbuild::{ProjectFile, expand, function, project_file};
 use super::{
     End, Kind, Manifests, Package, Packages, Text, To, directory_of, file_in, join, literal,
     places::{depend, is_below},
@@ -18,7 +18,8 @@ use crate::planned_tree::TreeError;
 pub(crate) const KIND: Kind = Kind {
     kind: lanes::PackageKind::Dotnet,
     manifest: "Directory.Build.props",
-    watched: &["**/*.{csproj,fsproj,vbproj,sqlproj,props,targets}"],
+    // A solution decides what `$(SolutionDir)` is.
+    watched: &["**/*.{csproj,fsproj,vbproj,sqlproj,props,targets,projitems,sln,slnx}"],
     read,
     lock: |path, _| Err(format!("`{path}` is not read for single packages")),
 };
@@ -36,6 +37,32 @@ const FROM_ABOVE: [&str; 8] = [
     ".globalconfig",
 ];
 const CENTRAL: &str = "Directory.Packages.props";
+/// What stands for the repository's root in the values of properties.
+const ROOT: char = '\u{1}';
+/// Properties of the SDK, of installed programs and of what a build puts out: no path that begins with
+/// one is an input of the tree.
+const ELSEWHERE: [&str; 20] = [
+    "$(MSBuildExtensionsPath",
+    "$(MSBuildToolsPath",
+    "$(MSBuildBinPath",
+    "$(MSBuildSDKsPath",
+    "$(MSBuildSdksPath",
+    "$(MSBuildUserExtensionsPath",
+    "$(VSToolsPath",
+    "$(NuGet",
+    "$(Pkg",
+    "$(UserProfile",
+    "$(NetCore",
+    "$(ProgramFiles",
+    "$(WindowsSdk",
+    "$(OutDir",
+    "$(OutputPath",
+    "$(TargetDir",
+    "$(IntermediateOutputPath",
+    "$(BaseIntermediateOutputPath",
+    "$(BaseOutputPath",
+    "$(PublishDir",
+];
 /// How deep files import each other, and properties name each other.
 const DEEPEST: usize = 16;
 
@@ -78,13 +105,40 @@ struct Reader<'a> {
     known: BTreeSet<String>,
 }
 
+/// A directory in the value of a property, with a slash at its end as MSBuild has it.
+fn at_root(dir: &str) -> String {
+    if dir.is_empty() { ROOT.to_string() } else { format!("{ROOT}{dir}/") }
+}
+
+fn is_elsewhere(text: &str) -> bool {
+    ELSEWHERE.iter().any(|it| text.starts_with(it))
+}
+
+/// What a text with properties stands in.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    /// The file that says it.
+    file: &'a str,
+    /// The project that is built.
+    project: &'a str,
+    properties: &'a BTreeMap<String, Vec<String>>,
+}
+
 /// A project with all that it imports, and the values of its properties.
 struct Evaluated {
+    project: String,
     /// The files, the project first.
     files: Vec<String>,
     properties: BTreeMap<String, Vec<String>>,
     /// Whether an import leads somewhere that is not known.
     unknown: Option<(String, String)>,
+}
+
+impl Evaluated {
+    /// What a text of one of the files stands in.
+    fn scope<'a>(&'a self, file: &'a str) -> Scope<'a> {
+        Scope { file, project: &self.project, properties: &self.properties }
+    }
 }
 
 impl Reader<'_> {
@@ -125,7 +179,12 @@ impl Reader<'_> {
 
     fn evaluate(&mut self, path: &str) -> Result<Evaluated, TreeError> {
         let dir = directory_of(path).to_owned();
-        let mut found = Evaluated { files: Vec::new(), properties: BTreeMap::new(), unknown: None };
+        let mut found = Evaluated {
+            project: path.to_owned(),
+            files: Vec::new(),
+            properties: BTreeMap::new(),
+            unknown: None,
+        };
         let mut queue = vec![(path.to_owned(), 0)];
         for name in ["Directory.Build.props", "Directory.Build.targets", CENTRAL] {
             queue.extend(self.above(&dir, name)?.map(|path| (path, 0)));
@@ -138,22 +197,29 @@ impl Reader<'_> {
             let Some(file) = self.file(&path, &dir)? else { continue };
             found.files.push(path.clone());
             for (name, values) in &file.properties {
-                found.properties.entry(name.clone()).or_default().extend(values.iter().cloned());
+                // A value is of the file that gives it.
+                let here = at_root(directory_of(&path));
+                let values =
+                    values.iter().map(|it| it.replace("$(MSBuildThisFileDirectory)", &here));
+                found.properties.entry(name.clone()).or_default().extend(values);
             }
             for import in &file.imports {
-                let Some(texts) = self.expanded(import, &path, &dir, &found.properties) else {
-                    // What comes with the SDK or with a package is not of the tree.
-                    let outside = ["$(MSBuild", "$(VSTools", "$(NuGet", "$(Pkg", "$(UserProfile"];
-                    if !outside.iter().any(|it| import.contains(it)) {
+                let here = directory_of(&path);
+                let scope =
+                    Scope { file: &path, project: &found.project, properties: &found.properties };
+                let Some(texts) = self.expanded(import, here, &scope) else {
+                    if !is_elsewhere(import) {
                         found.unknown.get_or_insert((path.clone(), import.clone()));
                     }
                     continue;
                 };
                 for text in texts {
-                    if let End::File(file) = self.manifests.lead(directory_of(&path), &text)?.end {
+                    if text.contains(['*', '?']) {
+                        let glob = join(here, &text).unwrap_or_default();
+                        let files = self.manifests.matching(&glob)?;
+                        queue.extend(files.into_iter().map(|file| (file, depth + 1)));
+                    } else if let End::File(file) = self.manifests.lead(here, &text)?.end {
                         queue.push((file, depth + 1));
-                    } else if text.contains(['*', '?']) {
-                        found.unknown.get_or_insert((path.clone(), import.clone()));
                     }
                 }
             }
@@ -161,47 +227,94 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// A path with its properties in place, relative to the file that has it.
-    fn expanded(
-        &self,
-        text: &str,
-        file: &str,
-        project: &str,
-        properties: &BTreeMap<String, Vec<String>>,
-    ) -> Option<Vec<String>> {
-        let here = directory_of(file);
-        let up = |from: &str| "../".repeat(from.split('/').filter(|it| !it.is_empty()).count());
-        let absolute = |dir: &str| format!("{}{dir}", up(here));
-        let solution = || {
-            let mut above = Some(project);
-            while let Some(dir) = above {
-                let has = self
-                    .manifests
-                    .list(dir)
-                    .ok()?
-                    .iter()
-                    .any(|(name, _)| name.ends_with(".sln") || name.ends_with(".slnx"));
-                if has {
-                    return Some(absolute(dir));
-                }
-                above = (!dir.is_empty()).then(|| directory_of(dir));
-            }
-            None
+    /// The paths that a text may be once its properties are in place, from a directory; none where one
+    /// of them is not known.
+    fn expanded(&self, text: &str, from: &str, scope: &Scope<'_>) -> Option<Vec<String>> {
+        // Items of a list, and what is known of each, come from a build.
+        if text.contains("@(") || text.contains("%(") {
+            return None;
+        }
+        let up = "../".repeat(from.split('/').filter(|it| !it.is_empty()).count());
+        let texts = expand(text, &|name| self.value(name, scope), DEEPEST)?;
+        let path = |text: String| {
+            let text = text.replace('\\', "/");
+            let text = match text.rsplit_once(ROOT) {
+                Some((_, path)) => format!("{up}{path}"),
+                None => text,
+            };
+            text.replace("//", "/")
         };
-        let values = |name: &str| match name {
-            "MSBuildThisFileDirectory" => Some(vec![String::new()]),
-            "MSBuildProjectDirectory" | "ProjectDir" => Some(vec![absolute(project) + "/"]),
-            "SolutionDir" => solution().map(|dir| vec![dir + "/"]),
-            _ if name.starts_with("[MSBuild]::GetPathOfFileAbove('") => {
-                let file = name.split('\'').nth(1)?;
-                let start = directory_of(here);
-                let found = self.above(start, file).ok()??;
-                Some(vec![absolute(&found)])
+        Some(texts.into_iter().map(path).collect())
+    }
+
+    /// The values of a property or a property function.
+    fn value(&self, name: &str, scope: &Scope<'_>) -> Option<Vec<String>> {
+        let here = directory_of(scope.file);
+        let one = |text: &str| Some(vec![text.to_owned()]);
+        match name {
+            "MSBuildThisFileDirectory" => return one(&at_root(here)),
+            "MSBuildThisFileFullPath" => return one(&format!("{ROOT}{}", scope.file)),
+            "MSBuildThisFile" => return one(scope.file.rsplit('/').next().unwrap_or_default()),
+            "MSBuildThisFileName" => return one(stem(scope.file)),
+            "MSBuildProjectDirectory" | "ProjectDir" => {
+                return one(&at_root(directory_of(scope.project)));
             }
-            _ => properties.get(name).cloned(),
+            "MSBuildProjectName" | "ProjectName" => return one(stem(scope.project)),
+            "SolutionDir" => {
+                let dir = self.solution(directory_of(scope.project));
+                return dir.map(|dir| vec![at_root(&dir)]);
+            }
+            _ => {}
+        }
+        let Some((function, arguments)) = function(name) else {
+            let default = matches!(name, "AssemblyName" | "RootNamespace")
+                .then(|| vec![stem(scope.project).to_owned()]);
+            return scope.properties.get(name).cloned().or(default);
         };
-        let texts = expand(text, &values, DEEPEST)?;
-        Some(texts.into_iter().map(|text| text.replace('\\', "/").replace("//", "/")).collect())
+        let mut known = Vec::new();
+        for argument in arguments {
+            let values = expand(argument, &|name| self.value(name, scope), DEEPEST / 2)?;
+            known.push(values.into_iter().next()?.replace('\\', "/"));
+        }
+        let start = |at: Option<&String>| {
+            let path = at.map_or(here, |at| at.rsplit(ROOT).next().unwrap_or(at));
+            join("", path)
+        };
+        match (function, &known[..]) {
+            ("[MSBuild]::GetPathOfFileAbove", [file, rest @ ..]) => {
+                let found = self.above(&start(rest.first())?, file).ok()??;
+                one(&format!("{ROOT}{found}"))
+            }
+            ("[MSBuild]::GetDirectoryNameOfFileAbove", [from, file]) => {
+                let found = self.above(&start(Some(from))?, file).ok()??;
+                one(&at_root(directory_of(&found)))
+            }
+            (
+                "[System.IO.Path]::Combine"
+                | "[System.IO.Path]::GetFullPath"
+                | "[MSBuild]::NormalizePath"
+                | "[MSBuild]::NormalizeDirectory"
+                | "[MSBuild]::EnsureTrailingSlash",
+                [_, ..],
+            ) => {
+                let slash = function.contains("Directory") || function.contains("Slash");
+                one(&(known.join("/") + if slash { "/" } else { "" }))
+            }
+            _ => None,
+        }
+    }
+
+    /// The nearest directory with a solution, the project's or above it.
+    fn solution(&self, project: &str) -> Option<String> {
+        let mut above = Some(project);
+        while let Some(dir) = above {
+            let names = self.manifests.list(dir).ok()?;
+            if names.iter().any(|(name, _)| name.ends_with(".sln") || name.ends_with(".slnx")) {
+                return Some(dir.to_owned());
+            }
+            above = (!dir.is_empty()).then(|| directory_of(dir));
+        }
+        None
     }
 
     fn fill(&mut self, package: &mut Package, path: &str) -> Result<(), TreeError> {
@@ -226,8 +339,8 @@ impl Reader<'_> {
             for reference in &says.references {
                 self.reference(package, file, reference, &evaluated)?;
             }
-            for text in &says.mentioned {
-                self.mention(package, file, text, &evaluated)?;
+            for (text, is_item) in &says.mentioned {
+                self.mention(package, file, text, *is_item, &evaluated)?;
             }
         }
         for (name, (file, element)) in
@@ -268,7 +381,7 @@ impl Reader<'_> {
     ) -> Result<(), TreeError> {
         let dir = package.dir.clone();
         // A path in an imported file is relative to the project that imports it.
-        let known = self.expanded(reference, &file_in(&dir, "x"), &dir, &evaluated.properties);
+        let known = self.expanded(reference, &dir, &evaluated.scope(file));
         let Some(texts) = known else {
             let detail = format!("refers to `{reference}`, whose properties are not known");
             self.packages.unfollowed(file, &dir, detail);
@@ -297,6 +410,12 @@ impl Reader<'_> {
                 End::File(project) => package.needs(directory_of(project).to_owned()),
                 End::Submodule(path) => package.uses(To::Submodule(path.clone()), text.clone()),
                 End::Directory(_) | End::Missing(_) | End::Outside => {
+                    // Where the case of letters does not count, it is there all the same.
+                    let missing = join(&dir, &text).unwrap_or_default();
+                    let same = |it: &&String| it.eq_ignore_ascii_case(&missing);
+                    if let Some(project) = self.known.iter().find(same).cloned() {
+                        package.needs(directory_of(&project).to_owned());
+                    }
                     let detail = format!("refers to `{text}`, which is not in the tree");
                     self.packages.unfollowed(file, &dir, detail);
                     if let Some(missing) = join(&dir, &text) {
@@ -315,14 +434,24 @@ impl Reader<'_> {
         package: &mut Package,
         file: &str,
         text: &str,
+        is_item: bool,
         evaluated: &Evaluated,
     ) -> Result<(), TreeError> {
         let dir = package.dir.clone();
-        let Some(texts) = self.expanded(text, &file_in(&dir, "x"), &dir, &evaluated.properties)
-        else {
-            return Ok(());
-        };
-        for text in texts.iter().filter(|text| text.contains("../")) {
+        let mut known = self.expanded(text, &dir, &evaluated.scope(file));
+        if known.is_none() && is_item && !is_elsewhere(text) && !text.contains("@(") {
+            // Any text may stand in the place of a property; where it is the first, it may lead
+            // anywhere.
+            known = expand(text, &|_| Some(vec!["*".to_owned()]), DEEPEST)
+                .map(|texts| texts.iter().map(|it| it.replace('\\', "/")).collect());
+            if text.starts_with("$(") {
+                let detail = format!("takes `{text}`, whose properties are not known");
+                self.packages.unfollowed(file, &dir, detail);
+                package.uses(To::Anything, text);
+                return Ok(());
+            }
+        }
+        for text in known.iter().flatten().filter(|text| text.contains("../")) {
             let Some(path) = join(&dir, text) else { continue };
             if is_below(&path, &dir) {
                 continue;
@@ -341,7 +470,6 @@ impl Reader<'_> {
             let place = self.manifests.locate(&path)?;
             depend(package, &place, text, &|_| false);
         }
-        let _ = file;
         Ok(())
     }
 }

@@ -14,8 +14,9 @@ pub(super) struct ProjectFile {
     pub(super) references: Vec<String>,
     /// `Import`s of files, as written.
     pub(super) imports: Vec<String>,
-    /// Every other attribute or text that may be a path: `Include`, `Update`, `HintPath`, `Project`.
-    pub(super) mentioned: Vec<String>,
+    /// Every other attribute or text that may be a path: `Include`, `Update`, `HintPath`, `Project`;
+    /// and whether it is one of an item, which a build reads.
+    pub(super) mentioned: Vec<(String, bool)>,
     /// `PackageReference`s: the packages' names.
     pub(super) packages: BTreeSet<String>,
     /// `PackageVersion`s: the packages' names and the element as written.
@@ -63,8 +64,11 @@ pub(super) fn project_file(text: &str) -> Result<ProjectFile, String> {
             (!node.children().any(|child| child.is_element())).then(|| node.text()).flatten();
         let texts = attributes.map(|attribute| attribute.value()).chain(leaf);
         if name != "ProjectReference" && name != "Import" {
-            let paths = texts.flat_map(list_of).filter(|text| text.contains(['/', '\\']));
-            found.mentioned.extend(paths);
+            let is_item = node.ancestors().any(|it| it.tag_name().name() == "ItemGroup");
+            let is_path =
+                |text: &String| text.contains(['/', '\\']) || text.contains("$(MSBuildThisFile");
+            let paths = texts.flat_map(list_of).filter(is_path);
+            found.mentioned.extend(paths.map(|text| (text, is_item)));
         }
     }
     Ok(found)
@@ -87,7 +91,7 @@ pub(super) fn expand(
     depth: usize,
 ) -> Option<Vec<String>> {
     let Some((before, after)) = text.split_once("$(") else { return Some(vec![text.to_owned()]) };
-    let (name, rest) = after.split_once(')')?;
+    let (name, rest) = closed(after)?;
     // A property that names itself would go on for ever.
     let depth = depth.checked_sub(1)?;
     let mut expanded = Vec::new();
@@ -98,6 +102,44 @@ pub(super) fn expand(
         }
     }
     Some(expanded)
+}
+
+/// A text up to the parenthesis that closes it, and what follows.
+fn closed(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0_usize;
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' if depth == 0 => return Some((&text[..at], &text[at + 1..])),
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A property function and its arguments, without their quotes: `[MSBuild]::NormalizePath('a', 'b')`.
+pub(super) fn function(text: &str) -> Option<(&str, Vec<&str>)> {
+    let (name, rest) = text.split_once('(')?;
+    let list = rest.trim_end().strip_suffix(')')?;
+    let mut arguments = Vec::new();
+    let (mut start, mut depth, mut quoted) = (0, 0_usize, false);
+    for (at, character) in list.char_indices() {
+        match character {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            ',' if !quoted && depth == 0 => {
+                arguments.push(&list[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    arguments.push(&list[start..]);
+    let plain = |it: &'_ str| it.trim().trim_matches(['\'', '"']).len();
+    let trimmed = arguments.into_iter().filter(|it| plain(it) > 0);
+    Some((name.trim(), trimmed.map(|it| it.trim().trim_matches(['\'', '"'])).collect()))
 }
 
 #[cfg(test)]
@@ -120,8 +162,8 @@ mod tests {
         assert_eq!(found.references, ["..\\Lib\\Lib.csproj", "../Other/Other.fsproj"]);
         assert_eq!(found.imports, ["..\\common.props"]);
         assert!(found.packages.contains("serilog"));
-        assert!(found.mentioned.contains(&"..\\libs\\x.dll".to_owned()));
-        assert!(found.mentioned.contains(&"$(Shared)\\**\\*.cs".to_owned()));
+        assert!(found.mentioned.contains(&("..\\libs\\x.dll".to_owned(), true)));
+        assert!(found.mentioned.contains(&("$(Shared)\\**\\*.cs".to_owned(), true)));
         let values = |name: &str| found.properties.get(name).cloned();
         let expanded = expand("$(Shared)\\a.cs", &values, 8);
         assert_eq!(expanded, Some(vec!["..\\shared\\a.cs".to_owned(), "..\\ci\\a.cs".to_owned()]));
@@ -135,6 +177,15 @@ mod tests {
         );
         let versions = found.expect("it is good").versions;
         assert_eq!(versions["serilog"], "<PackageVersion Include=\"Serilog\" Version=\"3.1\" />");
+    }
+
+    #[test]
+    fn property_functions_are_read_with_their_arguments() {
+        let text = "[MSBuild]::GetPathOfFileAbove('a.props', '$(MSBuildThisFileDirectory)../')";
+        let expected = vec!["a.props", "$(MSBuildThisFileDirectory)../"];
+        assert_eq!(function(text), Some(("[MSBuild]::GetPathOfFileAbove", expected)));
+        let values = |name: &str| name.contains("Above").then(|| vec!["x".to_owned()]);
+        assert_eq!(expand(&format!("$({text})/y"), &values, 8), Some(vec!["x/y".to_owned()]));
     }
 
     #[test]

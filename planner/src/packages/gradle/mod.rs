@@ -17,7 +17,7 @@ use self::{
 };
 use super::{
     End, Kind, Manifests, Package, Packages, Text, To, directory_of, file_in, join,
-    places::mentioned,
+    places::mentioned, tree::Place,
 };
 use crate::planned_tree::TreeError;
 
@@ -28,7 +28,7 @@ pub(crate) const KIND: Kind = Kind {
         "**/*.gradle",
         "**/*.gradle.kts",
         "**/*.versions.toml",
-        "**/gradle/*",
+        "**/gradle/**",
         "**/buildSrc/**",
     ],
     read,
@@ -63,7 +63,14 @@ fn read_builds(
         for name in SETTINGS {
             let path = file_in(root, name);
             if let Some(text) = text(manifests, packages, &path, root)? {
-                let settings = Settings::of(root, &path, &tokens(&text));
+                let mut scripts = vec![Script { path: path.clone(), tokens: tokens(&text) }];
+                let unknown = applied(manifests, packages, root, root, &mut scripts)?;
+                let all: Vec<Token> = scripts.iter().flat_map(|it| it.tokens.clone()).collect();
+                let mut settings = Settings::of(root, &path, &all);
+                settings.scripts = scripts;
+                if unknown {
+                    settings.computed.push("which script it applies is computed");
+                }
                 Build { manifests, packages, settings }.read()?;
                 break;
             }
@@ -89,10 +96,63 @@ fn text(
     })
 }
 
+/// Adds the scripts that scripts of a directory apply, and those apply in turn: every string that is the
+/// path of a script counts. Returns whether there is one that is computed and cannot be told.
+fn applied(
+    manifests: &Manifests<'_>,
+    packages: &mut Packages,
+    root: &str,
+    dir: &str,
+    scripts: &mut Vec<Script>,
+) -> Result<bool, TreeError> {
+    let mut unknown = false;
+    let mut seen: BTreeSet<String> = scripts.iter().map(|it| it.path.clone()).collect();
+    let mut at = 0;
+    while at < scripts.len() {
+        let here = directory_of(&scripts[at].path).to_owned();
+        let texts: Vec<String> =
+            strings(&scripts[at].tokens).filter(|it| is_script(it)).map(str::to_owned).collect();
+        at += 1;
+        for name in texts {
+            let mut found = Vec::new();
+            for from in [dir, root, &here] {
+                if let End::File(file) = manifests.lead(from, in_root(&name))?.end {
+                    found.push(file);
+                }
+            }
+            if found.is_empty() && name.contains('$') {
+                // Whichever directory is meant is among those that have such a file.
+                let file = name.rsplit('/').next().unwrap_or(&name);
+                let below = file_in(&globset::escape(root), "**");
+                found = match file.contains('$') {
+                    true => Vec::new(),
+                    false => manifests.matching(&format!("{below}/{}", globset::escape(file)))?,
+                };
+                unknown |= found.is_empty();
+            }
+            for path in found {
+                if seen.insert(path.clone())
+                    && let Some(text) = text(manifests, packages, &path, dir)?
+                {
+                    scripts.push(Script { path, tokens: tokens(&text) });
+                }
+            }
+        }
+    }
+    Ok(unknown)
+}
+
+/// Whether a text may be the path of a script, and is none of elsewhere.
+fn is_script(text: &str) -> bool {
+    (text.ends_with(".gradle") || text.ends_with(".gradle.kts")) && !text.contains("://")
+}
+
 /// What a settings script says.
 struct Settings {
     root: String,
     path: String,
+    /// The script itself and those that it applies.
+    scripts: Vec<Script>,
     /// Projects' directories, by path without the first colon; the root project is `""`.
     projects: BTreeMap<String, String>,
     /// The root project's name.
@@ -108,6 +168,7 @@ impl Settings {
         let mut found = Self {
             root: root.to_owned(),
             path: path.to_owned(),
+            scripts: Vec::new(),
             projects: BTreeMap::from([(String::new(), root.to_owned())]),
             name: None,
             included: BTreeSet::new(),
@@ -250,8 +311,8 @@ impl Build<'_> {
             }
             let mut scripts = Vec::new();
             for (above, at) in self.above(&path) {
-                for name in BUILD {
-                    let file = file_in(&at, name);
+                for name in self.scripts_in(&at, above == path)? {
+                    let file = file_in(&at, &name);
                     if let Some(text) = text(self.manifests, self.packages, &file, &dir)? {
                         if above != path {
                             package.uses(To::File(file.clone()), file.clone());
@@ -259,6 +320,16 @@ impl Build<'_> {
                         scripts.push(Script { path: file, tokens: tokens(&text) });
                     }
                 }
+            }
+            let own = scripts.len();
+            if applied(self.manifests, self.packages, &root, &dir, &mut scripts)? {
+                let script = scripts.first().map_or(&self.settings.path, |it| &it.path);
+                let detail = "applies a script that it computes";
+                self.packages.unfollowed(script, &dir, detail);
+                package.uses(To::Directory(root.clone()), "a script that is computed");
+            }
+            for script in &scripts[own..] {
+                package.uses(To::File(script.path.clone()), script.path.clone());
             }
             self.fill(&mut package, &path, &scripts, &logic)?;
             if let Some((file, catalog)) = &catalog {
@@ -272,6 +343,17 @@ impl Build<'_> {
             self.packages.insert(package);
         }
         Ok(())
+    }
+
+    /// The build scripts of a project's directory, which may have a name of its own: of the project
+    /// itself every script counts, settings apart.
+    fn scripts_in(&self, dir: &str, own: bool) -> Result<Vec<String>, TreeError> {
+        let names = self.manifests.list(dir)?.into_iter().map(|(name, _)| name);
+        let is_build = |name: &String| {
+            BUILD.contains(&name.as_str())
+                || (own && is_script(name) && !SETTINGS.contains(&name.as_str()))
+        };
+        Ok(names.filter(is_build).collect())
     }
 
     /// A project with those above it, the root first.
@@ -328,13 +410,39 @@ impl Build<'_> {
         for dir in &self.settings.included {
             package.uses(To::Directory(dir.clone()), dir.clone());
         }
+        // Catalogs, properties and scripts that settings name, wherever they are.
+        for text in self.settings.scripts.iter().flat_map(|it| strings(&it.tokens)) {
+            if let Place { links, end: End::File(file) } =
+                self.manifests.lead(&root, in_root(text))?
+            {
+                for link in links {
+                    package.uses(To::Link(link), text);
+                }
+                if !file.ends_with(CATALOG) {
+                    package.uses(To::File(file.clone()), file);
+                }
+            }
+        }
         for script in scripts.iter().chain(logic) {
             let mut computed = false;
             for call in calls(&script.tokens, "project") {
                 computed |= call.computed && call.texts.is_empty();
+                let mut known = call.texts.is_empty();
                 for text in &call.texts {
-                    self.depend(package, path, text);
+                    known |= self.depend(package, path, text);
                 }
+                if !known {
+                    let detail = format!(
+                        "names the project `{}`, which the settings do not include",
+                        call.texts[0]
+                    );
+                    self.packages.unfollowed(&script.path, &package.dir, detail);
+                    package.uses(To::Directory(root.clone()), "a project that is not included");
+                }
+            }
+            // Paths of projects and of their tasks: `dependsOn(":core:jar")`.
+            for text in strings(&script.tokens).filter(|text| text.starts_with(':')) {
+                self.depend_on_task(package, text);
             }
             computed |= self.accessors(package, &script.tokens);
             if computed {
@@ -355,20 +463,39 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// A project that a script names, by its path from the root or from the script's project.
-    fn depend(&self, package: &mut Package, from: &str, named: &str) {
+    /// The project that a path begins with, be it one of a project or of a task.
+    fn depend_on_task(&self, package: &mut Package, path: &str) {
+        let mut path = path.trim_start_matches(':');
+        loop {
+            if let Some(dir) = self.settings.projects.get(path).filter(|_| !path.is_empty()) {
+                if *dir != package.dir {
+                    package.needs(dir.clone());
+                }
+                return;
+            }
+            let Some((above, _)) = path.rsplit_once(':') else { return };
+            path = above;
+        }
+    }
+
+    /// A project that a script names, by its path from the root or from the script's project. Returns
+    /// whether there is one.
+    fn depend(&self, package: &mut Package, from: &str, named: &str) -> bool {
         let candidates = match named.strip_prefix(':') {
             Some(path) => vec![path.to_owned()],
             None => {
                 vec![format!("{from}:{named}").trim_start_matches(':').to_owned(), named.to_owned()]
             }
         };
+        let mut known = false;
         for path in candidates {
-            if let Some(dir) = self.settings.projects.get(&path).filter(|dir| **dir != package.dir)
-            {
+            let Some(dir) = self.settings.projects.get(&path) else { continue };
+            known = true;
+            if *dir != package.dir {
                 package.needs(dir.clone());
             }
         }
+        known
     }
 
     /// `projects.core.data`: returns whether one of them is no project that is known.

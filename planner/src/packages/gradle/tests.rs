@@ -90,3 +90,79 @@ fn entries_of_a_version_catalog_belong_to_the_projects_that_use_them() {
     assert_eq!(names(":a"), ["junit"]);
     assert_eq!(names(":b"), ["ktor.client"]);
 }
+
+#[test]
+fn scripts_that_are_applied_are_read_like_those_that_apply_them() {
+    let tree = tree([
+        ("settings.gradle", "apply from: 'gradle/projects.gradle'\n"),
+        ("gradle/projects.gradle", "include 'a', 'b', 'c', 'd', 'e'\n"),
+        ("a/build.gradle", "apply from: \"$rootDir/gradle/shared.gradle\"\n"),
+        ("gradle/shared.gradle", "apply from: 'more.gradle'\ndependencies { api project(':b') }\n"),
+        ("gradle/more.gradle", "dependencies { api project(':c') }\n"),
+        ("b/build.gradle", ""),
+        ("c/other.gradle.kts", "dependencies { api(project(\":d\")) }\n"),
+        ("d/build.gradle", "apply from: \"${conventions}/java.gradle\"\n"),
+        ("tools/conventions/java.gradle", "dependencies { api project(':e') }\n"),
+        ("e/build.gradle", "apply plugin: 'java'\n"),
+    ]);
+    let expected = [
+        package("b"),
+        package("c"),
+        package("d"),
+        package("e"),
+        file("gradle/shared.gradle"),
+        file("tools/conventions/java.gradle"),
+    ];
+    reaches(&KIND, &tree, ":a", &expected, &[To::Directory(String::new())]);
+    reaches(&KIND, &tree, ":e", &[file("gradle/projects.gradle")], &[package("a"), package("b")]);
+    assert_eq!(packages(&tree).problems().len(), 0);
+}
+
+#[test]
+fn a_script_or_a_project_that_cannot_be_told_runs_more_and_is_said() {
+    for script in [
+        "apply from: \"${it}.gradle\"",
+        "dependencies { api project(':gone') }",
+        "dependencies { api(project(\":gone\")) }",
+    ] {
+        let tree = tree([("settings.gradle", "include 'a'\n"), ("a/build.gradle", script)]);
+        reaches(&KIND, &tree, ":a", &[To::Directory(String::new())], &[]);
+        assert_eq!(packages(&tree).problems().len(), 1, "{script}");
+    }
+}
+
+#[test]
+fn paths_of_tasks_and_other_ways_to_name_a_project_count() {
+    for script in [
+        "jar.dependsOn(':core:data:jar')",
+        "evaluationDependsOn(\":core:data\")",
+        "dependencies { api rootProject.project(':core:data') }",
+        "tasks.named(\"x\") { dependsOn(project(\":core:data\").tasks.named(\"jar\")) }",
+        "dependencies { api project(path: ':core:data', configuration: 'shadow') }",
+        "dependencies { api(projects.core.data) }",
+        "dependencies.add('api', dependencies.project(path: ':core:data'))",
+    ] {
+        let tree = tree([
+            ("settings.gradle", "include 'a', 'core:data'\n"),
+            ("a/build.gradle", script),
+            ("core/data/build.gradle", ""),
+        ]);
+        reaches(&KIND, &tree, ":a", &[package("core/data")], &[To::Directory(String::new())]);
+        assert_eq!(packages(&tree).problems().len(), 0, "{script}");
+    }
+}
+
+#[test]
+fn a_catalog_at_another_place_counts_for_every_project() {
+    let tree = tree([
+        (
+            "settings.gradle.kts",
+            "dependencyResolutionManagement { versionCatalogs { create(\"tools\") { \
+             from(files(\"deps/tools.versions.toml\")) } } }\ninclude(\":a\")\n",
+        ),
+        ("a/build.gradle.kts", "dependencies { implementation(tools.junit) }"),
+        ("deps/tools.versions.toml", "[libraries]\n"),
+        ("deps/other.toml", ""),
+    ]);
+    reaches(&KIND, &tree, ":a", &[file("deps/tools.versions.toml")], &[file("deps/other.toml")]);
+}

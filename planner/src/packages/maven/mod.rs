@@ -29,7 +29,12 @@ const NAME: &str = "pom.xml";
 const MOST_PARENTS: usize = 32;
 
 fn read(manifests: &Manifests<'_>) -> Result<Packages, TreeError> {
-    let mut reader = Reader { manifests, poms: BTreeMap::new(), packages: Packages::default() };
+    let mut reader = Reader {
+        manifests,
+        by_artifact: BTreeMap::new(),
+        poms: BTreeMap::new(),
+        packages: Packages::default(),
+    };
     reader.collect(vec![NAME.to_owned()])?;
     reader.assemble()?;
     if !reader.packages.has(manifests.wanted()) {
@@ -41,6 +46,8 @@ fn read(manifests: &Manifests<'_>) -> Result<Packages, TreeError> {
 
 struct Reader<'a> {
     manifests: &'a Manifests<'a>,
+    /// The files of each artifact, once all are read.
+    by_artifact: BTreeMap<String, Vec<String>>,
     /// Every file that was looked at; none where it cannot be read.
     poms: BTreeMap<String, Option<Pom>>,
     packages: Packages,
@@ -121,12 +128,34 @@ impl Reader<'_> {
                 break;
             }
             let parent = self.parent_path(directory_of(path), pom)?;
-            next = parent.and_then(|parent| self.poms.get_key_value(&parent));
+            let parent = match parent.and_then(|parent| self.poms.get_key_value(&parent)) {
+                Some(parent) => Some(parent),
+                None => self.parent_by_name(pom).and_then(|path| self.poms.get_key_value(path)),
+            };
+            next = parent;
         }
         Ok(line)
     }
 
+    /// Maven 4 takes a parent that its path does not lead to from the reactor, by its coordinates;
+    /// Maven 3.8 refuses the module (asked of both kinds of path).
+    fn parent_by_name(&self, pom: &Pom) -> Option<&String> {
+        let ((group, artifact), _) = pom.parent.as_ref()?;
+        let fits = |path: &&String| {
+            let other = self.poms.get(*path).and_then(Option::as_ref);
+            let other = other.and_then(|it| it.group.as_ref());
+            other.is_none() || group.is_none() || other == group.as_ref()
+        };
+        self.by_artifact.get(artifact)?.iter().find(fits)
+    }
+
     fn assemble(&mut self) -> Result<(), TreeError> {
+        self.by_artifact.clear();
+        for (path, pom) in &self.poms {
+            if let Some(pom) = pom {
+                self.by_artifact.entry(pom.artifact.clone()).or_default().push(path.clone());
+            }
+        }
         let mut by_name = ByName::new();
         let mut made = Vec::new();
         let paths: Vec<&String> = self.poms.keys().collect();
@@ -185,6 +214,16 @@ impl Reader<'_> {
                 pom.mentioned.iter().map(|it| base_of(&value(it, &line))).collect();
             let from = package.dir.clone();
             mentioned(self.manifests, package, &[&from], texts.iter().map(String::as_str))?;
+            // What begins with a property that is not known (`${session.executionRootDirectory}/x`)
+            // is there below a directory above, or nowhere in the tree.
+            let rest = texts.iter().filter_map(|it| it.strip_prefix("${")?.split_once("}/"));
+            let rest = rest.filter(|(name, _)| !name.starts_with("project.build.")).map(|it| it.1);
+            let rest: Vec<&str> = rest.filter(|it| !it.contains("${")).collect();
+            let mut above = from.as_str();
+            while !rest.is_empty() && !above.is_empty() {
+                above = directory_of(above);
+                mentioned(self.manifests, package, &[above], rest.iter().copied())?;
+            }
         }
         if let Some((_, Some(_))) = self.parent_outside(path)? {
             // The parent is in the tree and cannot be read.

@@ -1,7 +1,7 @@
 use super::{
     super::{
         To,
-        tests::{check, read, tree},
+        tests::{check, file, package, reaches, read, tree},
     },
     KIND,
 };
@@ -161,5 +161,61 @@ fn a_name_with_unknown_parts_may_be_many_names() {
         ("${x}-b-${y}-c", "1-c", false),
     ] {
         assert_eq!(super::may_be(text, name), expected, "{text} {name}");
+    }
+}
+
+#[test]
+fn files_below_a_directory_that_only_maven_knows_count_where_they_are() {
+    let text = |path: &str| {
+        format!(
+            "<project><groupId>g</groupId><artifactId>a</artifactId><build><plugins><plugin>\
+             <artifactId>checks</artifactId><configuration><configLocation>{path}</configLocation>\
+             </configuration></plugin></plugins></build></project>"
+        )
+    };
+    for path in [
+        "${maven.multiModuleProjectDirectory}/config/checks.xml",
+        "${session.executionRootDirectory}/config/checks.xml",
+        "${unknown}/config/checks.xml",
+    ] {
+        let module: &'static str = text(path).leak();
+        let tree = tree([
+            (
+                "pom.xml",
+                "<project><groupId>g</groupId><artifactId>root</artifactId><modules><module>x/a</module></modules></project>",
+            ),
+            ("x/a/pom.xml", module),
+            ("config/checks.xml", ""),
+            ("config/other.xml", ""),
+        ]);
+        reaches(&KIND, &tree, "a", &[file("config/checks.xml")], &[file("config/other.xml")]);
+    }
+}
+
+#[test]
+fn a_parent_that_its_path_does_not_lead_to_is_found_by_its_coordinates() {
+    for path in ["<relativePath/>", "<relativePath>../gone</relativePath>", ""] {
+        let module: &'static str = format!(
+            "<project><parent><groupId>g</groupId><artifactId>par</artifactId><version>1</version>\
+             {path}</parent><artifactId>a</artifactId></project>"
+        )
+        .leak();
+        let tree = tree([
+            (
+                "build/pom.xml",
+                "<project><groupId>g</groupId><artifactId>root</artifactId><modules><module>../x/a</module><module>../y/par</module><module>../lib</module></modules></project>",
+            ),
+            ("x/a/pom.xml", module),
+            (
+                "y/par/pom.xml",
+                "<project><groupId>g</groupId><artifactId>par</artifactId><dependencies><dependency><groupId>g</groupId><artifactId>lib</artifactId></dependency></dependencies></project>",
+            ),
+            ("lib/pom.xml", "<project><groupId>g</groupId><artifactId>lib</artifactId></project>"),
+        ]);
+        let packages = read(&KIND, &tree, &["a"]).expect("the tree can be read");
+        let reached: Vec<To> = packages.reach("a").into_iter().map(|it| it.to).collect();
+        for to in [file("y/par/pom.xml"), package("lib")] {
+            assert!(reached.contains(&to), "{path}: {to:?} is not among {reached:?}");
+        }
     }
 }
