@@ -23,15 +23,58 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// One log, and how much of it has been printed.
 struct Stream {
-    path: PathBuf,
+    dir: PathBuf,
+    kind: &'static str,
     title: String,
     printed: u64,
+    /// Which attempt's log it is; the ones before are kept beside it.
+    attempt: u32,
+}
+
+impl Stream {
+    fn path(&self) -> PathBuf {
+        self.dir.join(self.kind)
+    }
+
+    /// Where what this attempt left is kept once the next one begins.
+    fn kept(&self) -> PathBuf {
+        self.dir.join("attempts").join(self.attempt.to_string())
+    }
+
+    /// Returns whether the next attempt has begun. The host's log moves first, and its next one is made last.
+    fn is_followed_by_another(&self) -> bool {
+        self.kept().join("host.log").exists() && self.dir.join("host.log").exists()
+    }
+
+    /// Opens the log of this attempt, wherever it is now, and says whether the next one has begun.
+    fn open(&self) -> io::Result<(Option<File>, bool)> {
+        let found = |path: PathBuf| match File::open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        // Opened before the look: had it been moved by then, its place would be seen.
+        let here = found(self.path())?;
+        let next_began = self.is_followed_by_another();
+        match found(self.kept().join(self.kind))? {
+            Some(file) => Ok((Some(file), true)),
+            // This one had no log of this kind.
+            None if next_began => Ok((None, true)),
+            None => Ok((here, false)),
+        }
+    }
 }
 
 pub(super) fn run(place: &Place, logs: &Logs) -> Result<Exit, Error> {
     let state = place.state(&place.config()?)?;
     let dir = state.find(logs.run.as_deref())?;
     let mut streams = streams(&dir, logs)?;
+    for stream in &mut streams {
+        // Of what ended before, only the last is shown.
+        while stream.is_followed_by_another() {
+            stream.attempt += 1;
+        }
+    }
     let titled = streams.len() > 1;
     let mut printer = Printer { titled, last: None, neutral: io::stdout().is_terminal() };
     loop {
@@ -44,12 +87,12 @@ pub(super) fn run(place: &Place, logs: &Logs) -> Result<Exit, Error> {
                 // A closed pipe: nobody wants more.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
                 Err(error) => {
-                    let path = stream.path.display().to_string();
+                    let path = stream.path().display().to_string();
                     return Err(Error::File { what: "the log cannot be read from", path, error });
                 }
             }
         }
-        if over {
+        if !logs.follow || (over && !moved) {
             return Ok(Exit::Done);
         }
         if !moved {
@@ -74,7 +117,7 @@ fn streams(dir: &RunDir, logs: &Logs) -> Result<Vec<Stream>, Error> {
         let wanted = text::neutral(wanted);
         return Err(Error::NoSuchNode { wanted, nearest });
     }
-    let kinds: &[&str] = match logs.kind {
+    let kinds: &[&'static str] = match logs.kind {
         LogKind::Host => &["host.log"],
         LogKind::Guest => &["guest.log"],
         LogKind::Both => &["host.log", "guest.log"],
@@ -89,9 +132,11 @@ fn streams(dir: &RunDir, logs: &Logs) -> Result<Vec<Stream>, Error> {
         let Ok(id) = plans::NodeId::new(node.id.as_str()) else { continue };
         for kind in kinds {
             streams.push(Stream {
-                path: dir.node(&id).join(kind),
+                dir: dir.node(&id),
+                kind,
                 title: format!("{} {kind}", node.id),
                 printed: 0,
+                attempt: 1,
             });
         }
     }
@@ -105,16 +150,28 @@ struct Printer {
 }
 
 impl Printer {
-    /// Prints what is new; returns whether anything was.
+    /// Prints what is new; returns whether anything was, or may be at once.
     fn print(&mut self, number: usize, stream: &mut Stream) -> io::Result<bool> {
-        let mut file = match File::open(&stream.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
+        let (file, over) = stream.open()?;
+        let printed = match file {
+            Some(file) => self.print_file(number, stream, file)?,
+            None => false,
         };
+        if over {
+            (stream.attempt, stream.printed) = (stream.attempt + 1, 0);
+        }
+        Ok(printed || over)
+    }
+
+    fn print_file(
+        &mut self,
+        number: usize,
+        stream: &mut Stream,
+        mut file: File,
+    ) -> io::Result<bool> {
         let length = file.metadata()?.len();
         if length < stream.printed {
-            // Another attempt began, and its log with it.
+            // Somebody cut it.
             stream.printed = 0;
         }
         if length == stream.printed {

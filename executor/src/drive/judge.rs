@@ -50,6 +50,10 @@ impl AttemptResult {
         self.exit_code = ended.code;
         let Ended { code, signal, reason, evidence, .. } = ended;
         let (outcome, message) = match (reason, evidence) {
+            // A log that is not whole is no log of a job that passed.
+            (Reason::Exited, Evidence::DiskFull | Evidence::LogLost) if code == Some(0) => {
+                return self.fault(log_lost(evidence, machine));
+            }
             (Reason::Exited, _) if code == Some(0) => (AttemptOutcome::Passed, None),
             (Reason::Exited, Evidence::Oom) => {
                 return self.fault(
@@ -66,7 +70,10 @@ impl AttemptResult {
                     .advice("make room there, then resume the run"),
                 );
             }
-            (Reason::Exited, Evidence::None) => {
+            (Reason::Exited, Evidence::None | Evidence::LogLost) => {
+                if evidence == Evidence::LogLost {
+                    self.warnings.push(log_lost(evidence, machine).message);
+                }
                 self.signal = signal;
                 let how = match (code, signal) {
                     (Some(code), _) => format!("it exited with {code}"),
@@ -130,6 +137,18 @@ impl AttemptResult {
             plans::Output::StorePath => "it passed, but left no store path".to_owned(),
             plans::Output::Workspace => "it passed, but its workspace is gone".to_owned(),
         });
+    }
+}
+
+/// The fault of a job that exited with 0 and left a log that is not whole.
+fn log_lost(evidence: Evidence, machine: &dyn Machine) -> Fault {
+    let text = format!("the end of its output is missing in its log on {}", machine.name());
+    match evidence {
+        Evidence::DiskFull => {
+            Fault::new(FailureKind::DiskFull, format!("{text}: there is no room for it"))
+                .advice("make room there, then resume the run")
+        }
+        _ => Fault::new(FailureKind::Io, format!("{text}: it could not be written")),
     }
 }
 

@@ -72,6 +72,8 @@ pub enum Evidence {
     Oom,
     /// There is no room on the job's file system.
     DiskFull,
+    /// The end of its output could not be written to its log, and not for want of room.
+    LogLost,
 }
 
 const REASONS: [(Reason, &str); 8] = [
@@ -85,8 +87,12 @@ const REASONS: [(Reason, &str); 8] = [
     (Reason::Broken, "broken"),
 ];
 
-const EVIDENCE: [(Evidence, &str); 3] =
-    [(Evidence::None, "none"), (Evidence::Oom, "oom"), (Evidence::DiskFull, "disk_full")];
+const EVIDENCE: [(Evidence, &str); 4] = [
+    (Evidence::None, "none"),
+    (Evidence::Oom, "oom"),
+    (Evidence::DiskFull, "disk_full"),
+    (Evidence::LogLost, "log_lost"),
+];
 
 /// The fields of an exit record: `code=… signal=… reason=…`, in a defined order, one blank between.
 impl fmt::Display for Ended {

@@ -150,6 +150,36 @@ fn logs_are_printed_byte_for_byte_and_followed_to_the_end() {
 }
 
 #[test]
+fn logs_that_are_followed_have_every_attempt_from_its_first_line() {
+    let world = World::new();
+    let (go, count) = (world.path().join("go"), world.path().join("count"));
+    // Each attempt says more than the one before, so that its length alone tells nothing.
+    let script = format!(
+        "until [ -e {} ]; do sleep 0.02; done; echo x >>{count}; n=$(wc -l <{count})
+        seq -f \"$((n)): %g\" 1 $((n * 50)); [ $n -ge 4 ]",
+        go.display(),
+        count = count.display()
+    );
+    let mut node = sh("execute-a", &script, &[]);
+    node.spec.retries = 3;
+    let plan = world.plan(vec![node]);
+    let mut child = world.start(&["apply", &plan]);
+    until(|| {
+        !world.runs().is_empty() && world.runs()[0].join("nodes/execute-a/guest.log").exists()
+    });
+    let follow = world.start(&["logs", "--node", "execute-a", "--follow"]);
+    std::fs::write(&go, "").expect("written");
+    let output = follow.wait_with_output().expect("ends");
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+    let every = |n: i32| (1..=n * 50).map(move |line| format!("{n}: {line}\n"));
+    let expected: String = (1..=4).flat_map(every).collect();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    // Of what is over, the last.
+    let last = world.run(&["logs", "--node", "execute-a"]).code(0);
+    assert_eq!(last.out, every(4).collect::<String>());
+}
+
+#[test]
 fn secrets_reach_the_job_and_nothing_else() {
     let world = World::new();
     let mut node = sh("execute-a", "echo \"token is $TOKEN\"; test ${#TOKEN} -eq 12", &[]);

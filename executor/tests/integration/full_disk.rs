@@ -49,7 +49,7 @@ fn a_disk_that_fills_up_loses_no_verdict_and_resume_ends_the_run() {
     ]);
     let script = "\"$EXECUTOR\" apply \"$PLAN\" --state-dir \"$FULL/state\" >&2
         echo \"first: $?\"
-        for log in \"$FULL\"/state/runs/*/nodes/execute-a/guest.log; do : > \"$log\"; done
+        find \"$FULL/state\" -name guest.log -exec truncate -s 0 {} +
         \"$EXECUTOR\" resume latest --state-dir \"$FULL/state\" --output json
         echo \"second: $?\" >&2
         \"$EXECUTOR\" status --json --state-dir \"$FULL/state\" >&2";
@@ -58,6 +58,9 @@ fn a_disk_that_fills_up_loses_no_verdict_and_resume_ends_the_run() {
     assert_eq!(ran.matches("ran").count(), 1, "{}\n{}", ended.out, ended.err);
     let first = ended.out.lines().next().expect("a line");
     assert!(["first: 0", "first: 1", "first: 3"].contains(&first), "{first}\n{}", ended.err);
-    assert!(ended.out.contains("\"outcome\""), "{}\n{}", ended.out, ended.err);
+    assert!(ended.err.contains("\"outcome\""), "{}\n{}", ended.out, ended.err);
+    // It exited with 0, and its log is not whole.
+    assert!(!ended.err.contains("\"passed\""), "{}\n{}", ended.out, ended.err);
+    assert!(ended.err.contains("the end of its output is missing"), "{}", ended.err);
     assert!(!ended.err.contains("\"interrupted\""), "{}", ended.err);
 }

@@ -363,7 +363,8 @@ impl Launched {
         let code = status.and_then(WaitStatus::exit_status);
         let signal = status.and_then(WaitStatus::terminating_signal);
         let evidence = match reason {
-            Reason::Exited if code != Some(0) && lost.is_full() => Evidence::DiskFull,
+            Reason::Exited if lost.is_full() => Evidence::DiskFull,
+            Reason::Exited if code == Some(0) && lost.note().is_some() => Evidence::LogLost,
             _ => evidence(&self.oom_kills, start, reason, code, signal),
         };
         let ended = Ended {

@@ -23,7 +23,7 @@ sub record { line("$_[0]/exit") =~ /^1 (.*?) *END\.$/ ? $1 : undef }
 sub judge { put("exit", sprintf("%-251sEND.\n", "1 $_[0]"), "+<") }
 
 # The supervisor of one job.
-my ($d, %q, $h, $watcher, $told, $due, @at, $from, $log, $bell);
+my ($d, %q, $h, $watcher, $told, $due, @at, $from, $log, $bell, $lost);
 sub leave { syscall($n[4], 0) } # perl tidies up, in pages that it shares with its parent
 sub nay { syswrite $_[0], "$_[1]\n"; leave() }
 sub stop { put("$d/why", sprintf "%-31s\n", $_[0]); syswrite STDOUT, "$_[1]\n"; exit 126 }
@@ -80,7 +80,7 @@ sub take {
 }
 sub keep {
     my $o = 0;
-    while ($o < length $_[0]) { $o += syswrite($log, $_[0], length($_[0]) - $o, $o) || return 0 }
+    while ($o < length $_[0]) { $o += syswrite($log, $_[0], length($_[0]) - $o, $o) || return !($lost = 1) }
     1;
 }
 # Takes what is in the pipe when nobody of the job is left to write; somebody else may have it open for ever.
@@ -164,11 +164,13 @@ sub supervise {
     }
     $SIG{USR1} = $SIG{ALRM} = "IGNORE";
     my $l = ended($s);
-    if ($s || $l ne "alone" || $watcher || -s "why") {
+    drain() if !$s && $l eq "alone" && !$watcher;
+    if ($s || $l ne "alone" || $watcher || $lost || -s "why") {
         for (1 .. 9) {
             wake();
             attend() while $told;
             drain();
+            syswrite $h, "lost\n" if $lost;
             close $h;
             waitpid $watcher, 0 if $watcher;
             last if defined record(".");
@@ -177,7 +179,6 @@ sub supervise {
         }
         leave();
     }
-    drain();
     my $ms = (centis() - $at[1]) * 10;
     my $end = $at[2] + int($ms / 1000);
     judge("code=0 signal=- reason=exited evidence=none killed=0 started=$at[2] ended=$end elapsed_ms=$ms");

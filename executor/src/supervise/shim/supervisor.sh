@@ -153,7 +153,13 @@ drain() {
         nap 0.02
     done
     # Somebody else has the pipe open.
-    [ $d_tries -lt 250 ] || kill "$1" 2>/dev/null
+    if [ $d_tries -ge 250 ]; then
+        kill "$1" 2>/dev/null
+        return
+    fi
+    # Its status; a wait that a signal ended is made again.
+    wait "$1" && return
+    [ $? -gt 128 ] && wait "$1" || lost=1
 }
 
 # Sees to the end of a job that perl started and waits for: a line on stdin says that it is time to look.
@@ -171,6 +177,7 @@ watch_over() {
     until=0
     [ "$timeout" -eq 0 ] || until=$((began + timeout * 100))
     KILLED=0
+    lost=
     reason=exited
     ticker=
     while :; do
@@ -220,12 +227,13 @@ watch_over() {
     # Who started it has the pipe: it is told that nobody is left who writes, and ends when everything is in the log.
     [ $ticks != read ] || {
         exec >/dev/null
-        while read -r w_rest; do :; done
+        while read -r w_rest; do lost=${w_rest:-$lost}; done
     }
     # The supervisor itself is gone: nobody answers for a verdict.
     [ $reason = broken ] && [ $ticks = read ] && return
     evidence=none
-    if [ "$CODE" != 0 ] && [ $reason = exited ]; then
+    [ -z "$lost" ] || evidence=log_lost
+    if { [ "$CODE" != 0 ] || [ -n "$lost" ]; } && [ $reason = exited ]; then
         if [ $ticks = sleep ] && { [ "$SIGNAL" = 9 ] || [ "$CODE" = 137 ]; }; then
             oom_kills
             [ "$OOM" = "$oom_before" ] || OOM_KILLED=oom
