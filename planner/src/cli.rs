@@ -572,6 +572,18 @@ pub enum ImportCommand {
     Github(ImportGithubArgs),
     /// GitLab's .gitlab-ci.yml: rules, only and except with changes become lanes.
     Gitlab(ImportArgs),
+    /// Buildkite's pipeline: steps with if_changed become lanes.
+    Buildkite(ImportArgs),
+    /// Woodpecker's workflows: when.path becomes lanes.
+    Woodpecker(ImportArgs),
+    /// CircleCI's configuration: the mapping of path-filtering and workflows become lanes.
+    Circleci(ImportArgs),
+    /// Azure Pipelines: paths of trigger and pr become lanes.
+    Azure(ImportArgs),
+    /// taskgraph's kinds: tasks with files-changed or skip-unless-changed become lanes.
+    Taskgraph(ImportArgs),
+    /// Prow's jobs: run_if_changed and skip_if_only_changed become lanes.
+    Prow(ImportArgs),
 }
 
 /// Arguments of `planner import ENGINE`.
@@ -580,7 +592,7 @@ pub enum ImportCommand {
     after_help = "What cannot be carried over is said in comments; where there is a doubt, more \
     runs. Never\noverwrites.\n\nExamples:\n  \
     planner import gitlab --print                  the repository around this directory\n  \
-    planner import gitlab ../project"
+    planner import buildkite ../project"
 )]
 pub struct ImportArgs {
     /// A directory of the repository.

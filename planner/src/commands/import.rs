@@ -15,7 +15,9 @@ use crate::{
     PlanningError,
     cli::{ImportArgs, ImportCommand, ImportGithubArgs},
     exit_code::Exit,
-    import::{ImportError, Tree, github, gitlab},
+    import::{
+        ImportError, Tree, azure, buildkite, circleci, github, gitlab, prow, taskgraph, woodpecker,
+    },
     init::draft::Draft,
     packages::ManifestTree as _,
 };
@@ -24,6 +26,12 @@ pub(super) fn run(console: &Console, command: &ImportCommand) -> Answer {
     match command {
         ImportCommand::Github(args) => from_github(console, args),
         ImportCommand::Gitlab(args) => from_tree(console, args, gitlab::import),
+        ImportCommand::Buildkite(args) => from_tree(console, args, buildkite::import),
+        ImportCommand::Woodpecker(args) => from_tree(console, args, woodpecker::import),
+        ImportCommand::Circleci(args) => from_tree(console, args, circleci::import),
+        ImportCommand::Azure(args) => from_tree(console, args, azure::import),
+        ImportCommand::Taskgraph(args) => from_tree(console, args, taskgraph::import),
+        ImportCommand::Prow(args) => from_tree(console, args, prow::import),
     }
 }
 

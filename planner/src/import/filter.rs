@@ -71,6 +71,9 @@ impl Selects {
                     }),
                 }
             } else if let Some(same) = &translation.same {
+                if translation.partly {
+                    found.notes.push(format!("Of `!{pattern}` only what is certain is excluded."));
+                }
                 prepend(&mut negative, same.iter().cloned().chain(itself).collect());
             } else {
                 found.notes.push(format!(

@@ -3,7 +3,10 @@
 //! What can be carried over is; what cannot is said in a comment at the lane or job it concerns.
 //! Where the other engine's meaning has no exact counterpart, the draft runs more, never less.
 
+pub mod azure;
+pub mod buildkite;
 mod calls;
+pub mod circleci;
 mod conditions;
 mod dialect;
 mod document;
@@ -13,12 +16,16 @@ mod filter;
 mod formula;
 pub mod github;
 pub mod gitlab;
+mod listed;
 mod lists;
 mod pipeline;
+pub mod prow;
 mod script;
 mod selection;
+pub mod taskgraph;
 #[cfg(test)]
 mod tests;
+pub mod woodpecker;
 mod yaml;
 
 /// Why a file is no definition.
@@ -33,12 +40,24 @@ pub struct ImportError {
 
 /// The tree that definitions are in.
 pub struct Tree<'a> {
-    /// Every file.
+    /// Every file, sorted.
     pub paths: &'a [String],
     /// Gives the text of a file.
     pub read: &'a dyn Fn(&str) -> Option<String>,
     /// Whether a glob matches a file, a link or a submodule.
     pub has_file: &'a dyn Fn(&str) -> bool,
+}
+
+impl Tree<'_> {
+    /// Whether there is a file of this path.
+    fn has(&self, path: &str) -> bool {
+        self.paths.binary_search_by(|known| known.as_str().cmp(path)).is_ok()
+    }
+}
+
+/// That an engine's file is not there.
+fn nothing(file: &str) -> ImportError {
+    ImportError { file: file.to_owned(), detail: "it is not in the tree".to_owned() }
 }
 
 /// An empty draft with what stands at its top.

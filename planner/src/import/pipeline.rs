@@ -200,6 +200,14 @@ fn lane_id(draft: &Draft, wanted: &str, jobs: &[String]) -> String {
     std::iter::once(plain.clone()).chain(more).find(|id| !taken(id)).unwrap_or(plain)
 }
 
+/// A lane called after its first job.
+pub(super) fn simple(entries: &[&Entry]) -> (String, String) {
+    let first = &entries[0].key;
+    let more = entries.len() - 1;
+    let title = if more == 0 { first.clone() } else { format!("{first} and {more} more") };
+    (format!("{first}-lane"), title)
+}
+
 /// A name as an id of ours.
 pub(super) fn plain_id(name: &str) -> String {
     Draft::default().fresh_id(name)

@@ -2,6 +2,8 @@ use lanes::{Catalog, FileError, Files, glob::Glob};
 
 use super::github;
 
+mod engines;
+
 struct Drafted {
     manifest: String,
     catalog: String,

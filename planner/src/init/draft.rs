@@ -79,6 +79,12 @@ pub struct JobDraft {
     pub env: Vec<(String, String)>,
     /// Nothing: the base's.
     pub timeout_secs: Option<u64>,
+    /// Tries after a failure.
+    pub retries: u64,
+    /// Exit codes after which a retry is worth it; none: all.
+    pub retry_on: Vec<i64>,
+    /// Its failures do not count: those exit codes, or all when there are none.
+    pub allow_failure: Option<Vec<i64>>,
     /// It calls git.
     pub clone: bool,
 }
@@ -310,6 +316,17 @@ impl JobDraft {
         }
         if let Some(secs) = self.timeout_secs {
             out.line(&format!("timeout_secs = {secs}"));
+        }
+        if self.retries > 0 {
+            out.line(&format!("retries = {}", self.retries));
+            if !self.retry_on.is_empty() {
+                out.line(&format!("retry_on = {{ exit_codes = {:?} }}", self.retry_on));
+            }
+        }
+        match &self.allow_failure {
+            Some(codes) if codes.is_empty() => out.line("allow_failure = true"),
+            Some(codes) => out.line(&format!("allow_failure = {{ exit_codes = {codes:?} }}")),
+            None => {}
         }
         if self.clone {
             out.line("checkout = \"clone\"");

@@ -29,7 +29,7 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
     if widened {
         let reason =
             format!("`{pattern}` has no exact counterpart; `{}` is wider.", globs.join("`, `"));
-        return Translation { same: None, wider: Some((globs, reason)), itself: Vec::new() };
+        return Translation { wider: Some((globs, reason)), ..Translation::default() };
     }
     if pattern.contains('{') && pattern.contains(',') && pattern.contains('}') {
         let meant = picomatch::translate(pattern);
@@ -37,7 +37,11 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
         let reason = format!(
             "`{pattern}`: GitHub's documentation knows no braces; here what they mean counts too."
         );
-        return Translation { same: Some(globs), wider: Some((both, reason)), itself: Vec::new() };
+        return Translation {
+            same: Some(globs),
+            wider: Some((both, reason)),
+            ..Translation::default()
+        };
     }
     Translation::same(globs)
 }

@@ -3,11 +3,17 @@
 //! A translator says what matches exactly the same, what is certainly wider, and why; it never
 //! gives something narrower. Which lane runs for a list of patterns is [`super::filter`]'s.
 
+pub(super) mod azure;
+pub(super) mod buildkite;
+pub(super) mod doublestar;
 pub(super) mod github;
 pub(super) mod picomatch;
+pub(super) mod regex;
 pub(super) mod ruby;
+pub(super) mod taskgraph;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use lanes::glob;
 
@@ -25,6 +31,8 @@ pub(super) struct Translation {
     /// Globs of paths that match only where a file (or a link, or a submodule) has the name of
     /// the directory that the pattern is about: `a` for picomatch's `a/**`.
     pub(super) itself: Vec<String>,
+    /// `same` is only a part: the pattern matches more.
+    pub(super) partly: bool,
 }
 
 impl Translation {
@@ -48,7 +56,7 @@ impl Translation {
     fn nothing(pattern: &str, because: &str, what: &str, meant: &Self) -> Self {
         let reason = format!("`{pattern}` matches nothing there, for {because}; {what} does here.");
         let meant = meant.include().to_vec();
-        Self { same: Some(Vec::new()), wider: Some((meant, reason)), itself: Vec::new() }
+        Self { same: Some(Vec::new()), wider: Some((meant, reason)), ..Self::default() }
     }
 
     /// Cannot be said; everything below the directory that the pattern certainly is in.
@@ -62,7 +70,13 @@ impl Translation {
         parts.push("**");
         let glob = parts.join("/");
         let reason = format!("`{pattern}` has no counterpart; `{glob}` is wider.");
-        Self { same: None, wider: Some((vec![glob], reason)), itself: Vec::new() }
+        Self { wider: Some((vec![glob], reason)), ..Self::default() }
+    }
+
+    /// Everything; `because` says why.
+    fn everything(pattern: &str, because: &str) -> Self {
+        let reason = format!("`{pattern}` {because}.");
+        Self { wider: Some((vec!["**".to_owned()], reason)), ..Self::default() }
     }
 
     /// Returns the globs to select by.

@@ -78,7 +78,7 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
         _ => itself,
     };
     let same = wider.is_none().then_some(same);
-    Translation { same, wider, itself }
+    Translation { same, wider, itself, partly: false }
 }
 
 fn matches(glob: &str, path: &str) -> bool {

@@ -48,7 +48,7 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
         "`{pattern}` counts characters, where a glob here counts bytes: `{}` is wider.",
         wide.join("`, `")
     );
-    Translation { same: None, wider: Some((wide, reason)), itself: Vec::new() }
+    Translation { wider: Some((wide, reason)), ..Translation::default() }
 }
 
 /// Expands braces as text, as `ruby_brace_expand` does; nothing when there are too many.

@@ -14,6 +14,8 @@ use lanes::glob::Glob;
 use super::{Translation, github, picomatch, ruby};
 use crate::export::tests::validators::validators;
 
+mod engines;
+
 /// Numbers that are the same in every run.
 struct Numbers(u64);
 
@@ -46,7 +48,7 @@ fn near(pattern: &str, numbers: &mut Numbers) -> String {
     for c in pattern.chars() {
         match c {
             '*' | '?' => path.push_str(["", "a", "b", "a/b", "ab"][numbers.below(5)]),
-            '[' | ']' | '{' | '}' | ',' | '!' | '\\' | '+' | '(' | ')' | '|'
+            '^' | '$' | '[' | ']' | '{' | '}' | ',' | '!' | '\\' | '+' | '(' | ')' | '|'
                 if numbers.below(3) > 0 => {}
             c => path.push(c),
         }
@@ -57,11 +59,17 @@ fn near(pattern: &str, numbers: &mut Numbers) -> String {
 
 /// Pairs of a pattern and a path; a pattern comes with several.
 fn pairs(signs: &[&str], count: usize) -> Vec<(String, String)> {
+    pairs_from(signs, count, |pattern| {
+        !pattern.starts_with('!') && !pattern.trim_matches(['.', '/']).is_empty()
+    })
+}
+
+fn pairs_from(signs: &[&str], count: usize, wanted: fn(&str) -> bool) -> Vec<(String, String)> {
     let mut numbers = Numbers(7);
     let mut pairs = Vec::with_capacity(count);
     while pairs.len() < count {
         let pattern = numbers.joined(signs, 6);
-        if pattern.starts_with('!') || pattern.trim_matches(['.', '/']).is_empty() {
+        if !wanted(&pattern) {
             continue;
         }
         for turn in 0..10 {
@@ -70,6 +78,21 @@ fn pairs(signs: &[&str], count: usize) -> Vec<(String, String)> {
         }
     }
     pairs
+}
+
+/// The answers of a program that reads pairs as JSON; nothing if it is not there.
+fn piped(mut command: Command, pairs: &[(String, String)], what: &str) -> Option<Vec<bool>> {
+    let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
+        assert!(std::env::var_os("CI").is_none(), "no {what}");
+        eprintln!("skipped: no {what}");
+        return None;
+    };
+    let mut stdin = child.stdin.take().expect("it was piped");
+    let input = serde_json::to_vec(pairs).expect("texts");
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("it ends");
+    feeder.join().expect("no panic").expect("it reads its input");
+    Some(serde_json::from_slice(&output.stdout).expect("a list of answers"))
 }
 
 /// Compares with the answers of a real matcher; returns how many it matched.
@@ -115,18 +138,9 @@ fn ask(picomatch: &Path, pairs: &[(String, String)]) -> Vec<bool> {
          return known.get(pattern)(path) }})))",
         picomatch.display().to_string()
     );
-    let mut child = Command::new("node")
-        .args(["-e", &program])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("node starts");
-    let mut stdin = child.stdin.take().expect("it was piped");
-    let input = serde_json::to_vec(pairs).expect("texts");
-    let feeder = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().expect("node ends");
-    feeder.join().expect("no panic").expect("node reads its input");
-    serde_json::from_slice(&output.stdout).expect("a list of answers")
+    let mut command = Command::new("node");
+    command.args(["-e", &program]);
+    piped(command, pairs, "node: run scripts/bootstrap validators").expect("it came with picomatch")
 }
 
 #[test]
@@ -227,23 +241,9 @@ fn ask_ruby(pairs: &[(String, String)]) -> Option<Vec<bool>> {
                    flags = File::FNM_PATHNAME | File::FNM_DOTMATCH | File::FNM_EXTGLOB;\
                    pairs = JSON.parse(STDIN.read);\
                    puts JSON.generate(pairs.map { |pattern, path| File.fnmatch?(pattern, path, flags) })";
-    let started = Command::new("ruby")
-        .args(["-e", program])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = started else {
-        let why = "no ruby: run scripts/bootstrap validators";
-        assert!(std::env::var_os("CI").is_none(), "{why}");
-        eprintln!("skipped: {why}");
-        return None;
-    };
-    let mut stdin = child.stdin.take().expect("it was piped");
-    let input = serde_json::to_vec(pairs).expect("texts");
-    let feeder = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().expect("ruby ends");
-    feeder.join().expect("no panic").expect("ruby reads its input");
-    Some(serde_json::from_slice(&output.stdout).expect("a list of answers"))
+    let mut command = Command::new("ruby");
+    command.args(["-e", program]);
+    piped(command, pairs, "ruby: run scripts/bootstrap validators")
 }
 
 #[test]

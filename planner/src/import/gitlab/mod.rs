@@ -73,16 +73,9 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
             draft.closing.push(note.clone());
         }
     }
-    let lane = |entries: &[&Entry]| {
-        let first = &entries[0].key;
-        let more = entries.len() - 1;
-        let title = if more == 0 { first.clone() } else { format!("{first} and {more} more") };
-        (format!("{first}-lane"), title)
-    };
-    let job_id = |name: &str| name.to_owned();
     let name = "GitLab's pipeline".to_owned();
-    let pipeline =
-        Pipeline { name, comment: Vec::new(), again: None, entries, lane: &lane, job_id: &job_id };
+    let (lane, job_id) = (&pipeline::simple, &str::to_owned);
+    let pipeline = Pipeline { name, comment: Vec::new(), again: None, entries, lane, job_id };
     pipeline::draft(pipeline, &mut draft);
     Ok(draft)
 }

@@ -1,0 +1,326 @@
+//! Azure Pipelines: `paths` of `pr` and `trigger` become the paths of lanes, jobs become jobs,
+//! stages and `dependsOn` their order.
+//!
+//! By its documentation: a path is excluded unless a deeper one includes it, whatever their order.
+//! A pipeline is taken from pull requests where it says what it does for them, else from pushes.
+//! One that says nothing of pull requests runs for every one of a GitHub repository: then it
+//! always runs here.
+
+use serde_json::Value;
+
+use super::{
+    ImportError, Tree,
+    dialect::azure,
+    document::{read, text, text_of, texts},
+    draft_of,
+    filter::Selects,
+    formula::Formula,
+    listed::{self, Job, Lists},
+    pipeline::{self, Entry, Pipeline, simple},
+};
+use crate::init::draft::Draft;
+
+/// Drafts lanes for the pipelines of a tree.
+///
+/// # Errors
+///
+/// [`ImportError`] for the first file that cannot be read, or when there is none.
+pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
+    let ends = |path: &str| path.ends_with(".yml") || path.ends_with(".yaml");
+    let ours = |path: &&String| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let inside =
+            [".azure-pipelines/", "azure-pipelines/", ".azure/", ".azuredevops/", ".pipelines/"];
+        ends(path)
+            && (name.starts_with("azure-pipelines")
+                || name.starts_with(".azure-pipelines")
+                || name.starts_with("azure-pipeline")
+                || inside.iter().any(|start| path.starts_with(start)))
+    };
+    let mut draft =
+        draft_of("Azure's pipelines", &["Azure's default timeout is one hour, as here."]);
+    let mut any = false;
+    for file in tree.paths.iter().filter(ours) {
+        let error = |detail: String| ImportError { file: file.clone(), detail };
+        let written = (tree.read)(file).unwrap_or_default();
+        let root = read(&written).map_err(error)?.pop().unwrap_or(Value::Null);
+        let is = |key: &str| root.get(key).is_some();
+        let runs = ["stages", "jobs", "steps", "extends"].iter().any(|key| is(key));
+        // A file with parameters that names no trigger is a template of another.
+        if !runs || (is("parameters") && !["trigger", "pr", "schedules"].iter().any(|key| is(key)))
+        {
+            continue;
+        }
+        any = true;
+        self::pipeline(file, &root, tree, &mut draft);
+    }
+    if any { Ok(draft) } else { Err(super::nothing("azure-pipelines.yml")) }
+}
+
+fn pipeline(file: &str, root: &Value, tree: &Tree<'_>, draft: &mut Draft) {
+    let mut lists = Lists::new(tree);
+    let mut comment = vec![format!("Azure's pipeline {file}")];
+    let runs = starts(file, root, &mut lists, &mut comment);
+    let nightly = root.get("schedules").is_some();
+    if runs == Formula::Is(false) && !nightly {
+        draft.closing.push(format!(
+            "{file} is started by no change and no schedule and is not carried over."
+        ));
+        return;
+    }
+    let by_change = runs != Formula::Is(false);
+    let mut found = Found { entries: Vec::new(), waits: Vec::new() };
+    let runs = if by_change { runs } else { Formula::Is(true) };
+    match root.get("stages").and_then(Value::as_array) {
+        Some(stages) => {
+            let mut earlier: Option<String> = None;
+            for stage in stages {
+                let name = text(stage, "stage")
+                    .unwrap_or_else(|| format!("stage {}", found.entries.len()));
+                let before = match stage.get("dependsOn") {
+                    Some(needs) => texts(Some(needs)),
+                    None => earlier.iter().cloned().collect(),
+                };
+                let mut runs = runs.clone();
+                if let Some(condition) = text(stage, "condition") {
+                    runs = runs.and(self::condition(&condition));
+                }
+                let jobs = stage.get("jobs");
+                if let Some(template) = text(stage, "template") {
+                    comment.push(format!("Not carried over: the template `{template}`."));
+                }
+                found.jobs(jobs, root, &mut lists, (&runs, Some(&name), &before));
+                earlier = Some(name);
+            }
+        }
+        None if root.get("jobs").is_some() => {
+            found.jobs(root.get("jobs"), root, &mut lists, (&runs, None, &[]));
+        }
+        None => found.job("job", root, root, &mut lists, (&runs, None, &[])),
+    }
+    if root.get("extends").is_some() {
+        comment.push(format!("Not carried over: `extends` of {file}."));
+    }
+    let stem = file.trim_end_matches(".yml").trim_end_matches(".yaml").to_owned();
+    let Found { mut entries, waits } = found;
+    for entry in &mut entries {
+        entry.nightly = !by_change;
+    }
+    let (mut entries, before) = listed::ordered(entries, &|entry| {
+        let Some(at) = waits.iter().position(|(key, ..)| *key == entry.key) else {
+            return Vec::new();
+        };
+        let (_, stage, needs, stages) = &waits[at];
+        let named = waits
+            .iter()
+            .filter(|(_, other, ..)| stages.iter().any(|it| other.as_ref() == Some(it)));
+        let of_stages = named.map(|(key, ..)| key.clone());
+        let prefix = stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
+        let own = needs.iter().map(|need| format!("{prefix}{need}"));
+        of_stages.chain(own).collect()
+    });
+    listed::wait_for(&mut entries, &before);
+    let again = (by_change && nightly).then(|| format!("The schedule of {file}."));
+    let job_id = |key: &str| {
+        let name = stem.rsplit('/').next().unwrap_or(&stem);
+        if name.trim_start_matches('.') == "azure-pipelines" {
+            key.to_owned()
+        } else {
+            format!("{name}-{key}")
+        }
+    };
+    pipeline::draft(
+        Pipeline { name: stem.clone(), comment, again, entries, lane: &simple, job_id: &job_id },
+        draft,
+    );
+}
+
+/// Jobs; for each its key, its stage, the jobs it needs and the stages it needs.
+struct Found {
+    entries: Vec<Entry>,
+    waits: Vec<(String, Option<String>, Vec<String>, Vec<String>)>,
+}
+
+type Above<'a> = (&'a Formula, Option<&'a String>, &'a [String]);
+
+impl Found {
+    fn jobs(
+        &mut self,
+        jobs: Option<&Value>,
+        root: &Value,
+        lists: &mut Lists<'_>,
+        above: Above<'_>,
+    ) {
+        for job in jobs.and_then(Value::as_array).into_iter().flatten() {
+            let name = ["job", "deployment", "template"].iter().find_map(|key| text(job, key));
+            let name = name.filter(|it| !it.is_empty());
+            let name = name.unwrap_or_else(|| format!("job {}", self.entries.len() + 1));
+            self.job(&name, job, root, lists, above);
+        }
+    }
+
+    fn job(
+        &mut self,
+        name: &str,
+        of: &Value,
+        root: &Value,
+        lists: &mut Lists<'_>,
+        (runs, stage, stages): Above<'_>,
+    ) {
+        let mut runs = runs.clone();
+        let condition = text(of, "condition").filter(|_| !std::ptr::eq(of, root));
+        if let Some(condition) = condition {
+            runs = runs.and(self::condition(&condition));
+        }
+        let key = stage.map_or_else(|| name.to_owned(), |stage| format!("{stage} {name}"));
+        let job = job(of, root);
+        let Some(entry) = lists.entry(&key, &runs, job) else { return };
+        self.waits.push((key, stage.cloned(), texts(of.get("dependsOn")), stages.to_vec()));
+        self.entries.push(entry);
+    }
+}
+
+/// A condition is undecided, but for what is always so.
+fn condition(text: &str) -> Formula {
+    match text.trim() {
+        "always()" | "succeeded()" | "succeededOrFailed()" | "true" => Formula::Is(true),
+        "false" => Formula::Is(false),
+        other => Formula::Maybe(format!("`condition: {}`", other.replace('\n', " "))),
+    }
+}
+
+/// When a pipeline starts, for what is proposed, else for what is taken.
+fn starts(file: &str, root: &Value, lists: &mut Lists<'_>, comment: &mut Vec<String>) -> Formula {
+    let none = |node: &Value| text_of(node).as_deref() == Some("none");
+    let (pr, trigger) = (root.get("pr"), root.get("trigger"));
+    let (node, what) = match (pr, trigger) {
+        (Some(pr), _) if !none(pr) => (pr, "pr"),
+        (Some(_), None) => {
+            comment.push("Ran for every push to a branch.".to_owned());
+            return Formula::Is(true);
+        }
+        (Some(_), Some(trigger)) if none(trigger) => return Formula::Is(false),
+        (Some(_), Some(trigger)) => (trigger, "trigger"),
+        (None, Some(trigger)) if none(trigger) => {
+            comment.push(
+                "No push started it; pull requests of a GitHub repository did, whatever they \
+                 changed, and a policy of the server may have."
+                    .to_owned(),
+            );
+            return Formula::Is(true);
+        }
+        (None, Some(trigger)) if trigger.get("paths").is_some() => {
+            comment.push(
+                "Not decided: without `pr`, a pull request of a GitHub repository starts it \
+                 whatever changed, and one of Azure Repos by a policy. `pr: none` would say that \
+                 the paths of `trigger` count."
+                    .to_owned(),
+            );
+            return Formula::Is(true);
+        }
+        _ => return Formula::Is(true),
+    };
+    if node.get("branches").is_some() || node.is_array() {
+        comment.push(format!("Not carried over: `branches` of `{what}`."));
+    }
+    for key in ["tags", "batch", "drafts"] {
+        if node.get(key).is_some() {
+            comment.push(format!("Not carried over: `{key}` of `{what}`."));
+        }
+    }
+    let Some(paths) = node.get("paths") else { return Formula::Is(true) };
+    let (include, exclude) = match paths {
+        Value::Object(map) => (texts(map.get("include")), texts(map.get("exclude"))),
+        other => (texts(Some(other)), Vec::new()),
+    };
+    let selects =
+        Selects::ordered(&by_depth(include, exclude), &azure::translate, lists.tree.has_file);
+    lists.add(&format!("paths of {file}"), selects)
+}
+
+/// Patterns in an order in which the last that matches decides: what includes more, what excludes,
+/// what includes something deeper, or something of which that is not certain.
+fn by_depth(include: Vec<String>, exclude: Vec<String>) -> Vec<(bool, String)> {
+    let fixed = |pattern: &str| -> String {
+        let plain = pattern.trim_start_matches("./").trim_matches('/');
+        let parts = plain.split('/').take_while(|part| !part.contains(['*', '?']));
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let above = |a: &str, b: &str| {
+        let (a, b) = (fixed(a), fixed(b));
+        a.len() < b.len() && (a.is_empty() || b.starts_with(&format!("{a}/")))
+    };
+    let apart = |a: &str, b: &str| {
+        let (a, b) = (fixed(a), fixed(b));
+        !a.is_empty()
+            && !b.is_empty()
+            && !format!("{a}/").starts_with(&format!("{b}/"))
+            && !format!("{b}/").starts_with(&format!("{a}/"))
+    };
+    let include = if include.is_empty() { vec!["/".to_owned()] } else { include };
+    let (first, last): (Vec<String>, Vec<String>) = include
+        .into_iter()
+        .partition(|it| exclude.iter().all(|other| above(it, other) || apart(it, other)));
+    let signed = |positive: bool, list: Vec<String>| -> Vec<(bool, String)> {
+        list.into_iter().map(|pattern| (positive, pattern)).collect()
+    };
+    [signed(true, first), signed(false, exclude), signed(true, last)].concat()
+}
+
+fn job(of: &Value, root: &Value) -> Job {
+    let mut job = Job { title: text(of, "displayName"), ..Job::default() };
+    let steps = of.get("steps").or_else(|| {
+        let strategy = of.get("strategy")?;
+        strategy.get("runOnce")?.get("deploy")?.get("steps")
+    });
+    for step in steps.and_then(Value::as_array).into_iter().flatten() {
+        let script = ["script", "bash"].iter().find_map(|key| text(step, key));
+        if let Some(script) = script {
+            if let Some(name) = text(step, "displayName") {
+                job.lines.push(format!("# {}", name.replace('\n', " ")));
+            }
+            match text(step, "workingDirectory") {
+                Some(dir) => {
+                    job.lines.push(format!("(cd '{}'\n{script})", dir.replace('\'', "'\\''")))
+                }
+                None => job.lines.push(script),
+            }
+            if let Some(condition) = text(step, "condition") {
+                job.comment.push(format!("A step ran only if `{condition}`; here it always runs."));
+            }
+            continue;
+        }
+        for key in ["task", "template", "pwsh", "powershell", "download", "publish"] {
+            if let Some(what) = text(step, key) {
+                let first = what.lines().next().unwrap_or_default();
+                job.comment.push(format!("Not carried over: `{key}: {first}`."));
+            }
+        }
+    }
+    if job.lines.iter().any(|line| line.contains("$(") && line.contains(')')) {
+        job.comment.push(
+            "`$(name)` in the script is Azure's where it is no command; put the values there."
+                .to_owned(),
+        );
+    }
+    for node in [root.get("variables"), of.get("variables")].into_iter().flatten() {
+        let pairs = node.as_object().into_iter().flatten();
+        job.env.extend(pairs.filter_map(|(name, value)| Some((name.clone(), text_of(value)?))));
+    }
+    job.env.retain(|(name, value)| !name.contains('.') && !value.contains("${{"));
+    job.timeout_secs = text(of, "timeoutInMinutes")
+        .and_then(|minutes| minutes.parse::<u64>().ok())
+        .map(|minutes| minutes * 60);
+    if of.get("continueOnError") == Some(&Value::Bool(true)) {
+        job.allow_failure = Some(Vec::new());
+    }
+    if let Some(matrix) = of.get("strategy").and_then(|it| it.get("matrix")) {
+        let legs: Vec<&str> = match matrix {
+            Value::Object(map) => map.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        };
+        job.comment.push(format!("Ran once for each of `{}`; here it runs once.", legs.join(", ")));
+    }
+    job.left_out(of, &["pool", "container", "services", "environment", "uses"]);
+    job
+}

@@ -1,0 +1,372 @@
+//! The dialects of engines that are not forges: Go's and Python's own matchers answer.
+
+use std::process::Command;
+
+use super::{Translation, compare, pairs, pairs_from, piped};
+use crate::{
+    export::tests::validators::validators,
+    import::dialect::{azure, buildkite, doublestar, regex, taskgraph},
+};
+
+/// What a Go program answers, which reads pairs and writes answers; nothing without Go, which
+/// `scripts/bootstrap managers` mends.
+fn ask_go(imports: &str, answer: &str, pairs: &[(String, String)]) -> Option<Vec<bool>> {
+    let there = tempfile::tempdir().expect("a directory");
+    let file = there.path().join("main.go");
+    let program = format!(
+        "package main\nimport (\n\"encoding/json\"\n\"os\"\n{imports})\n\
+         func main() {{\nvar pairs [][2]string\njson.NewDecoder(os.Stdin).Decode(&pairs)\n\
+         answers := make([]bool, len(pairs))\nfor at, pair := range pairs {{\n{answer}\n}}\n\
+         json.NewEncoder(os.Stdout).Encode(answers)\n}}\n"
+    );
+    std::fs::write(&file, program).expect("writable");
+    let mut command = Command::new("go");
+    command.arg("run").arg(&file).env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode");
+    piped(command, pairs, "go: run scripts/bootstrap managers")
+}
+
+/// What Python answers for `answer`, an expression of `pattern` and `path`.
+fn ask_python(imports: &str, answer: &str, pairs: &[(String, String)]) -> Option<Vec<bool>> {
+    let there = validators()?;
+    let program = format!(
+        "import json, sys\n{imports}\nsys.stdin.reconfigure(encoding='utf-8')\n\
+         print(json.dumps([bool({answer}) for pattern, path in json.load(sys.stdin)]))"
+    );
+    let mut command = Command::new(there.join("bin/python"));
+    command.args(["-c", &program]);
+    piped(command, pairs, "python: run scripts/bootstrap validators")
+}
+
+/// Pieces of expressions as people write them for paths.
+const REGEX: [&str; 44] = [
+    "a",
+    "b",
+    "ab",
+    "/",
+    "/",
+    "^",
+    "$",
+    ".*",
+    ".+",
+    ".",
+    "\\.",
+    "[^/]*",
+    "[^/]+",
+    "(a|b)",
+    "(^|/)",
+    "(a/|b)",
+    "[ab]",
+    "[a-c]",
+    "[^a]",
+    "a?",
+    "(ab)?",
+    "(a/)*",
+    "a+",
+    "b*",
+    "(?:a|ab/)",
+    "$",
+    "^a",
+    "\\w+",
+    "\\d",
+    "(a|b)+",
+    "[/a]",
+    "|",
+    "^(a|b)/",
+    "/.*$",
+    "-",
+    "é",
+    "a{2}",
+    "a{1,2}",
+    "\\+",
+    ".*/",
+    "/?",
+    "[\\w/]+",
+    "(?i:A)",
+    "b$",
+];
+
+fn expressions() -> Vec<(String, String)> {
+    pairs_from(&REGEX, 100_000, |_| true)
+}
+
+#[test]
+fn nothing_that_gos_expressions_match_is_missed() {
+    let pairs = expressions();
+    let answer = "if known, err := regexp.Compile(pair[0]); err == nil { \
+                  answers[at] = known.MatchString(pair[1]) }";
+    let Some(answers) = ask_go("\"regexp\"\n", answer, &pairs) else { return };
+    let matched = compare(&pairs, &answers, regex::translate);
+    assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+#[test]
+fn nothing_that_pythons_expressions_match_is_missed() {
+    let pairs = expressions();
+    let imports = "import re, functools\n@functools.cache\ndef known(pattern):\n    try:\n        \
+                   return re.compile(pattern)\n    except re.error:\n        return re.compile('(?!)')\n";
+    let answer = "known(pattern).search(path)";
+    let Some(answers) = ask_python(imports, answer, &pairs) else { return };
+    let matched = compare(&pairs, &answers, regex::translate);
+    assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+#[test]
+fn nothing_that_taskgraph_matches_is_missed() {
+    let signs = [
+        "a", "b", "ab", "1", "/", "/", "*", "**", "**/", "/**", "[ab]", "{a,b}", "?", ".", "-",
+        "+", "é", "\\", "/**/", "aa",
+    ];
+    let pairs = pairs(&signs, 100_000);
+    let answer = "match(path, pattern)";
+    let imports = "from taskgraph.util.path import match";
+    let Some(answers) = ask_python(imports, answer, &pairs) else { return };
+    let matched = compare(&pairs, &answers, taskgraph::translate);
+    assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+#[track_caller]
+fn same(translate: fn(&str) -> Translation, pattern: &str, globs: &[&str]) {
+    let found = translate(pattern);
+    assert!(found.same.is_some() && found.wider.is_none(), "{pattern}: {found:?}");
+    assert_eq!(found.same.as_deref().unwrap_or_default(), globs, "{pattern}");
+}
+
+#[track_caller]
+fn wider(translate: fn(&str) -> Translation, pattern: &str, globs: &[&str]) {
+    let found = translate(pattern);
+    let Some((wider, _)) = &found.wider else { panic!("{pattern}: {found:?}") };
+    assert_eq!(wider, globs, "{pattern}: {found:?}");
+}
+
+#[test]
+fn an_expression_is_a_union_of_globs_where_it_is_one() {
+    for (pattern, globs) in [
+        ("^docs/", &["docs/**"][..]),
+        ("\\.go$", &["**/*.go"]),
+        ("^(cmd|pkg)/", &["cmd/**", "pkg/**"]),
+        ("^pkg/.*\\.go$", &["pkg/**/*.go"]),
+        ("(^|/)OWNERS$", &["**/OWNERS"]),
+        ("^go\\.(mod|sum)$", &["go.mod", "go.sum"]),
+        ("^docs/[^/]+\\.md$", &["docs/?*.md"]),
+        ("^.*$", &["**"]),
+        ("^Makefile$|^config/.*$", &["Makefile", "config/**"]),
+        ("^README", &["README{*,*/**}"]),
+        ("^a/[^/]*/b$", &["a/*/b"]),
+        ("^a/.+/b$", &["a/*/**/b"]),
+        ("a^", &[]),
+    ] {
+        same(regex::translate, pattern, globs);
+    }
+    for (pattern, globs) in [
+        ("^go.mod$", &["go{*,/}mod"][..]),
+        ("^v\\d+/", &["v?*/**"]),
+        ("^(?!docs/)", &["**"]),
+        ("^(a/)*b$", &["{*,*/**/*}b"]),
+    ] {
+        let found = regex::translate(pattern);
+        assert!(found.wider.is_some(), "{pattern}: {found:?}");
+        if !globs[0].starts_with('{') {
+            wider(regex::translate, pattern, globs);
+        }
+    }
+    assert_eq!(regex::translate("^go.mod$").same, Some(vec!["go?mod".to_owned()]));
+}
+
+#[test]
+fn taskgraphs_directories_are_whole_trees() {
+    same(taskgraph::translate, "docs", &["docs/**"]);
+    assert_eq!(taskgraph::translate("docs").itself, ["docs"]);
+    same(taskgraph::translate, "docs/*", &["docs/**"]);
+    same(taskgraph::translate, "docs/**", &["docs/**"]);
+    same(taskgraph::translate, "**/*.md", &["{**/*.md,**/*.md/**}"]);
+    same(taskgraph::translate, "**", &["**"]);
+    same(taskgraph::translate, "docs/", &[]);
+}
+
+#[test]
+fn buildkites_patterns_say_same_wider_or_cannot() {
+    for (pattern, globs) in [
+        ("docs/**", &["docs/**"][..]),
+        ("**.go", &["**/*.go"]),
+        ("**/*.md", &["**/*.md"]),
+        ("{a,b/c}/x", &["a/x", "b/c/x"]),
+        ("docs", &["docs"]),
+        ("a/**/b", &["a/**/b"]),
+        ("~/x", &[]),
+    ] {
+        same(buildkite::translate, pattern, globs);
+    }
+    wider(buildkite::translate, "{a", &["**"]);
+    wider(buildkite::translate, "a?", &["a*"]);
+    wider(buildkite::translate, "docs/", &["docs/**"]);
+    assert!(!buildkite::is_read("[a"));
+}
+
+#[test]
+fn nothing_that_doublestar_matches_is_missed() {
+    if !std::path::Path::new("/usr/share/gocode/src/github.com/bmatcuk/doublestar/globoptions.go")
+        .is_file()
+    {
+        assert!(std::env::var_os("CI").is_none(), "no doublestar: run scripts/bootstrap managers");
+        return;
+    }
+    let signs = [
+        "a",
+        "b",
+        "ab",
+        "1",
+        "/",
+        "/",
+        "*",
+        "**",
+        "**/",
+        "/**",
+        "?",
+        "[ab]",
+        "[!a]",
+        "[^a]",
+        "[a-c]",
+        "{a,b}",
+        "{a,}",
+        "{a}",
+        "{}",
+        "{a/b,c}",
+        "{a,{b,ab}}",
+        "{**,a}",
+        "+",
+        ".",
+        "-",
+        "!",
+        "\\",
+        "./",
+        "\\*",
+        "é",
+        ",",
+        "[",
+        "]",
+        "{",
+        "}",
+        "***",
+        "[]",
+        "/**/",
+    ];
+    let pairs = pairs(&signs, 100_000);
+    let answer = "answers[at], _ = doublestar.Match(pair[0], pair[1])";
+    let imports = "\"github.com/bmatcuk/doublestar\"\n";
+    let Some(answers) = ask_go(imports, answer, &pairs) else { return };
+    let matched = compare(&pairs, &answers, doublestar::translate);
+    assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+/// zzglob's README as a matcher that tries everything; nothing for what is not well formed.
+fn zzglob(pattern: &[char], path: &[char], starts: bool) -> Option<bool> {
+    let Some(&first) = pattern.first() else { return Some(path.is_empty()) };
+    let one = |rest: &[char], fits: bool, slash: bool| -> Option<bool> {
+        Some(fits && zzglob(rest, &path[1..], slash)?)
+    };
+    let next = path.first().copied();
+    match first {
+        '*' if pattern.get(1) == Some(&'*') => {
+            let rest = &pattern[2..];
+            if starts && rest.first() == Some(&'/') && zzglob(&rest[1..], path, true)? {
+                return Some(true);
+            }
+            let mut found = false;
+            for end in 0..=path.len() {
+                found |= zzglob(rest, &path[end..], false)?;
+            }
+            Some(found)
+        }
+        '*' => {
+            let mut found = false;
+            for end in 0..=path.len() {
+                if path[..end].contains(&'/') {
+                    break;
+                }
+                found |= zzglob(&pattern[1..], &path[end..], false)?;
+            }
+            Some(found)
+        }
+        '?' => one(&pattern[1..], next.is_some_and(|c| c != '/'), false),
+        '\\' if pattern.len() > 1 => {
+            one(&pattern[2..], next == Some(pattern[1]), pattern[1] == '/')
+        }
+        '[' if pattern.len() > 1 => {
+            let end = pattern.iter().position(|c| *c == ']')?;
+            let negated = pattern[1] == '^';
+            let list = &pattern[1 + usize::from(negated)..end];
+            let fits = next.is_some_and(|c| list.contains(&c) != negated);
+            one(&pattern[end + 1..], fits, false)
+        }
+        '{' => {
+            let (mut depth, mut from, mut parts, mut end) = (0, 1, Vec::new(), None);
+            for (at, c) in pattern.iter().enumerate() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    _ => {}
+                }
+                if (depth == 1 && *c == ',') || depth == 0 {
+                    parts.push(&pattern[from..at]);
+                    from = at + 1;
+                }
+                if depth == 0 {
+                    end = Some(at);
+                    break;
+                }
+            }
+            let rest = &pattern[end? + 1..];
+            let mut found = false;
+            for part in parts {
+                found |= zzglob(&[part, rest].concat(), path, false)?;
+            }
+            Some(found)
+        }
+        c => one(&pattern[1..], next == Some(c), c == '/'),
+    }
+}
+
+#[test]
+fn nothing_that_buildkites_documentation_matches_is_missed() {
+    let letters = |text: &str| text.chars().collect::<Vec<_>>();
+    let matches =
+        |pattern: &str, path: &str| zzglob(&letters(pattern), &letters(path), true).unwrap_or(true);
+    for (pattern, path) in [("**.go", "a/b.go"), ("a/**/b", "a/b"), ("{,a}b", "b"), ("[^a]", "b")] {
+        assert!(matches(pattern, path), "{pattern} {path}");
+    }
+    let signs = [
+        "a", "b", "ab", "1", "/", "/", "*", "**", "**/", "/**", "?", "[ab]", "[^a]", "{a,b}",
+        "{a,}", "{a/b,c}", ".", "-", "é", "}", ",", "{a,*b}", "\\*",
+    ];
+    let pairs = pairs(&signs, 100_000);
+    let answers: Vec<bool> = pairs.iter().map(|(pattern, path)| matches(pattern, path)).collect();
+    let matched = compare(&pairs, &answers, buildkite::translate);
+    assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+#[test]
+fn woodpeckers_and_azures_patterns_say_same_wider_or_cannot() {
+    for (pattern, globs) in [
+        ("docs/**", &["docs/**"][..]),
+        ("**/*.md", &["**/*.md"]),
+        ("a/**.md", &["a/*.md"]),
+        ("{a,b}/x", &["a/x", "b/x"]),
+        ("a{b", &[]),
+    ] {
+        same(doublestar::translate, pattern, globs);
+    }
+    assert_eq!(doublestar::translate("docs/**").itself, ["docs"]);
+    wider(doublestar::translate, "a?", &["a*"]);
+    for (pattern, globs) in [
+        ("docs", &["docs/**"][..]),
+        ("/docs/", &["docs/**"]),
+        ("/", &["**"]),
+        ("docs/*", &["docs/*"]),
+        ("src/**/*.cs", &["src/**/*.cs"]),
+        ("docs/**", &["docs/**"]),
+        ("*.md", &["*.md"]),
+    ] {
+        same(azure::translate, pattern, globs);
+    }
+    assert_eq!(azure::translate("docs").itself, ["docs"]);
+}

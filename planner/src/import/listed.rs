@@ -1,0 +1,227 @@
+//! Lists of paths as an importer meets them, and jobs that start on a condition about them.
+//!
+//! Every engine whose definitions are YAML or JSON goes through here: its patterns become one
+//! [`Selects`] each, its conditions a [`Formula`] over their places. Knows no engine.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Tree,
+    dialect::Translation,
+    filter::{Filter, Selects},
+    formula::Formula,
+    pipeline::Entry,
+    selection::selection,
+};
+use crate::init::draft::{CommandDraft, JobDraft};
+
+/// The lists of a tree, as they are met.
+pub(super) struct Lists<'a> {
+    pub(super) all: Vec<(String, Selects)>,
+    pub(super) tree: &'a Tree<'a>,
+}
+
+impl<'a> Lists<'a> {
+    pub(super) fn new(tree: &'a Tree<'a>) -> Self {
+        Self { all: Vec::new(), tree }
+    }
+
+    /// That a changed path is selected.
+    pub(super) fn add(&mut self, name: &str, selects: Selects) -> Formula {
+        let known = self.all.iter().position(|(_, it)| *it == selects);
+        let at = known.unwrap_or_else(|| {
+            self.all.push((name.to_owned(), selects));
+            self.all.len() - 1
+        });
+        Formula::List(at)
+    }
+
+    /// That a changed path matches one of some patterns and none of others.
+    pub(super) fn patterns(
+        &mut self,
+        name: &str,
+        include: &[String],
+        exclude: &[String],
+        translate: &dyn Fn(&str) -> Translation,
+    ) -> Formula {
+        let signed = |positive: bool, list: &[String]| -> Vec<(bool, String)> {
+            list.iter().map(|pattern| (positive, pattern.clone())).collect()
+        };
+        let patterns = [signed(true, include), signed(false, exclude)].concat();
+        self.add(name, Selects::ordered(&patterns, translate, self.tree.has_file))
+    }
+
+    /// That a changed path matches none of some patterns.
+    pub(super) fn all_but(
+        &mut self,
+        name: &str,
+        exclude: &[String],
+        translate: &dyn Fn(&str) -> Translation,
+    ) -> Formula {
+        let nothing: Vec<(bool, String)> = exclude.iter().map(|it| (false, it.clone())).collect();
+        let everything = |pattern: &str| {
+            if pattern == "**" {
+                Translation { same: Some(vec!["**".to_owned()]), ..Translation::default() }
+            } else {
+                translate(pattern)
+            }
+        };
+        let patterns = [vec![(true, "**".to_owned())], nothing].concat();
+        self.add(name, Selects::ordered(&patterns, &everything, self.tree.has_file))
+    }
+
+    /// That a path changed that one of some globs of ours matches.
+    pub(super) fn globs(&mut self, name: &str, globs: Vec<String>) -> Formula {
+        let filter = Filter { paths: globs.clone(), ..Filter::default() };
+        self.add(name, Selects { filters: vec![filter], surely: globs, notes: Vec::new() })
+    }
+
+    /// A job that runs when a condition holds, and which parts of it are not decided; nothing if
+    /// it never does.
+    pub(super) fn entry(&self, name: &str, runs: &Formula, job: Job) -> Option<Entry> {
+        let clauses = runs.clauses();
+        if clauses.is_empty() {
+            return None;
+        }
+        // What is asked last is the narrowest: a step's own list behind its group's.
+        let outer = clauses.iter().flat_map(|clause| clause.matched.iter().rev().skip(1));
+        let outer: BTreeSet<usize> = outer.copied().collect();
+        let (when, words, mut notes) = selection(&self.all, None, &clauses, &outer);
+        let open: BTreeSet<&str> =
+            clauses.iter().flat_map(|clause| &clause.open).map(String::as_str).collect();
+        if !open.is_empty() {
+            let open: Vec<&str> = open.into_iter().collect();
+            notes.push(format!("Not decided for the job `{name}`: {}.", open.join(", ")));
+        }
+        let (draft, placeholder) = job.draft(name);
+        Some(Entry { when, words, notes, placeholder, ..Entry::new(name.to_owned(), draft) })
+    }
+}
+
+/// What a job runs, as it was read.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Job {
+    /// What people call it; nothing: its name.
+    pub(super) title: Option<String>,
+    /// Lines of a shell.
+    pub(super) lines: Vec<String>,
+    /// A program with arguments, instead.
+    pub(super) argv: Vec<String>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) timeout_secs: Option<u64>,
+    pub(super) working_dir: Option<String>,
+    pub(super) retries: u64,
+    /// Only after these exit codes.
+    pub(super) retry_on: Vec<i64>,
+    pub(super) allow_failure: Option<Vec<i64>>,
+    pub(super) comment: Vec<String>,
+}
+
+impl Job {
+    /// Says of each of some keys that is there that it is left out.
+    pub(super) fn left_out(&mut self, of: &serde_json::Value, keys: &[&str]) {
+        for key in keys {
+            if of.get(*key).is_some_and(|it| !it.is_null()) {
+                self.comment.push(format!("Not carried over: `{key}`."));
+            }
+        }
+    }
+
+    fn draft(mut self, name: &str) -> (JobDraft, bool) {
+        let plain = |name: &str| {
+            name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+                && !name.is_empty()
+        };
+        let before = self.env.len();
+        self.env.retain(|(name, value)| plain(name) && !value.contains('$'));
+        if self.env.len() < before {
+            self.comment.push("Variables that hold other variables are left out.".to_owned());
+        }
+        let env: std::collections::BTreeMap<String, String> = self.env.into_iter().collect();
+        let script = self.lines.join("\n");
+        let placeholder = script.trim().is_empty() && self.argv.is_empty();
+        let command = if placeholder {
+            self.comment.push(
+                "No step says what to run: put the command here. Until then it fails.".to_owned(),
+            );
+            CommandDraft::argv(&["false"])
+        } else if script.trim().is_empty() {
+            CommandDraft::Argv(self.argv)
+        } else {
+            CommandDraft::Shell(format!("set -e\n{script}\n"))
+        };
+        let draft = JobDraft {
+            comment: super::filter::distinct(self.comment),
+            description: self.title.unwrap_or_else(|| name.to_owned()),
+            command,
+            working_dir: self.working_dir,
+            env: env.into_iter().collect(),
+            timeout_secs: self.timeout_secs.filter(|secs| (1..=604_800).contains(secs)),
+            retries: self.retries.min(10),
+            retry_on: self.retry_on,
+            allow_failure: self.allow_failure,
+            clone: true,
+            ..JobDraft::default()
+        };
+        (draft, placeholder)
+    }
+}
+
+/// Lets a job wait for others: those that start on the same changes are pulled in, the others are
+/// waited for where they run. Jobs that wait for others share no lane with them.
+pub(super) fn wait_for(entries: &mut [Entry], before: &[Vec<usize>]) {
+    let mut ranks = vec![0_usize; entries.len()];
+    for at in 0..entries.len() {
+        let (needs, after): (Vec<usize>, Vec<usize>) = before[at]
+            .iter()
+            .copied()
+            .filter(|&need| need != at)
+            .partition(|&need| same(&entries[need], &entries[at]));
+        // Jobs are named in any order; a circle is nobody's order.
+        let rank = |list: &[usize], more: usize| {
+            list.iter().filter(|&&it| it < at).map(|&it| ranks[it] + more).max().unwrap_or(0)
+        };
+        ranks[at] = rank(&needs, 0).max(rank(&after, 1));
+        let (needs, late): (Vec<usize>, Vec<usize>) = needs.into_iter().partition(|&it| it < at);
+        let (after, later): (Vec<usize>, Vec<usize>) = after.into_iter().partition(|&it| it < at);
+        for other in late.into_iter().chain(later) {
+            let name = entries[other].key.clone();
+            entries[at].job.comment.push(format!("It waited for `{name}`, which is named later."));
+        }
+        entries[at].part =
+            Some(format!("{} {}", ranks[at], entries[at].part.clone().unwrap_or_default()));
+        entries[at].needs = needs;
+        entries[at].after = after;
+    }
+}
+
+fn same(a: &Entry, b: &Entry) -> bool {
+    a.when == b.when && a.nightly == b.nightly && a.inputs == b.inputs && a.group == b.group
+}
+
+/// Entries in an order in which each stands behind those that it waits for, as far as there is one;
+/// and for each of them the places of those.
+pub(super) fn ordered(
+    entries: Vec<Entry>,
+    waits: &dyn Fn(&Entry) -> Vec<String>,
+) -> (Vec<Entry>, Vec<Vec<usize>>) {
+    let names: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+    let place = |name: &String| names.iter().position(|it| it == name);
+    let needed: Vec<Vec<usize>> =
+        entries.iter().map(|entry| waits(entry).iter().filter_map(place).collect()).collect();
+    let mut order: Vec<usize> = Vec::new();
+    let mut left: Vec<usize> = (0..entries.len()).collect();
+    while !left.is_empty() {
+        let ready = left
+            .iter()
+            .position(|&it| needed[it].iter().all(|need| order.contains(need) || *need == it));
+        order.push(left.remove(ready.unwrap_or(0)));
+    }
+    let new: Vec<usize> =
+        (0..order.len()).map(|old| order.iter().position(|&it| it == old).unwrap_or(old)).collect();
+    let before = order.iter().map(|&old| needed[old].iter().map(|&it| new[it]).collect()).collect();
+    let mut slots: Vec<Option<Entry>> = entries.into_iter().map(Some).collect();
+    let sorted = order.iter().filter_map(|&old| slots[old].take()).collect();
+    (sorted, before)
+}
