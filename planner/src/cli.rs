@@ -565,35 +565,59 @@ pub struct InitArgs {
     pub print: bool,
 }
 
+/// What stands below the help of an import.
+macro_rules! import_help {
+    ($engine:literal) => {
+        concat!(
+            "What cannot be carried over is said in comments; where there is a doubt, more runs. \
+             Never\noverwrites.\n\nExamples:\n  planner import ",
+            $engine,
+            " --print\n  planner import ",
+            $engine,
+            " ../project"
+        )
+    };
+}
+
 /// From which engine to import.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
     /// GitHub workflows: `paths` filters and dorny/paths-filter lists become lanes.
     Github(ImportGithubArgs),
     /// GitLab's .gitlab-ci.yml: rules, only and except with changes become lanes.
+    #[command(after_help = import_help!("gitlab"))]
     Gitlab(ImportArgs),
     /// Buildkite's pipeline: steps with if_changed become lanes.
+    #[command(after_help = import_help!("buildkite"))]
     Buildkite(ImportArgs),
     /// Woodpecker's workflows: when.path becomes lanes.
+    #[command(after_help = import_help!("woodpecker"))]
     Woodpecker(ImportArgs),
     /// CircleCI's configuration: the mapping of path-filtering and workflows become lanes.
+    #[command(after_help = import_help!("circleci"))]
     Circleci(ImportArgs),
     /// Azure Pipelines: paths of trigger and pr become lanes.
+    #[command(after_help = import_help!("azure"))]
     Azure(ImportArgs),
+    /// moon's projects: every task becomes a lane.
+    #[command(after_help = import_help!("moon"))]
+    Moon(ImportArgs),
+    /// nx's projects: every project becomes a lane that follows it.
+    #[command(after_help = import_help!("nx"))]
+    Nx(ImportArgs),
+    /// turbo's tasks: every package becomes a lane that follows it.
+    #[command(after_help = import_help!("turbo"))]
+    Turbo(ImportArgs),
     /// taskgraph's kinds: tasks with files-changed or skip-unless-changed become lanes.
+    #[command(after_help = import_help!("taskgraph"))]
     Taskgraph(ImportArgs),
     /// Prow's jobs: run_if_changed and skip_if_only_changed become lanes.
+    #[command(after_help = import_help!("prow"))]
     Prow(ImportArgs),
 }
 
 /// Arguments of `planner import ENGINE`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "What cannot be carried over is said in comments; where there is a doubt, more \
-    runs. Never\noverwrites.\n\nExamples:\n  \
-    planner import gitlab --print                  the repository around this directory\n  \
-    planner import buildkite ../project"
-)]
 pub struct ImportArgs {
     /// A directory of the repository.
     #[arg(value_name = "DIR", default_value = ".")]

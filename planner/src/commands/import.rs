@@ -16,7 +16,8 @@ use crate::{
     cli::{ImportArgs, ImportCommand, ImportGithubArgs},
     exit_code::Exit,
     import::{
-        ImportError, Tree, azure, buildkite, circleci, github, gitlab, prow, taskgraph, woodpecker,
+        ImportError, Tree, azure, buildkite, circleci, github, gitlab, moon, nx, prow, taskgraph,
+        turbo, woodpecker,
     },
     init::draft::Draft,
     packages::ManifestTree as _,
@@ -30,6 +31,9 @@ pub(super) fn run(console: &Console, command: &ImportCommand) -> Answer {
         ImportCommand::Woodpecker(args) => from_tree(console, args, woodpecker::import),
         ImportCommand::Circleci(args) => from_tree(console, args, circleci::import),
         ImportCommand::Azure(args) => from_tree(console, args, azure::import),
+        ImportCommand::Moon(args) => from_tree(console, args, moon::import),
+        ImportCommand::Nx(args) => from_tree(console, args, nx::import),
+        ImportCommand::Turbo(args) => from_tree(console, args, turbo::import),
         ImportCommand::Taskgraph(args) => from_tree(console, args, taskgraph::import),
         ImportCommand::Prow(args) => from_tree(console, args, prow::import),
     }
@@ -42,6 +46,10 @@ struct Sources {
     texts: BTreeMap<String, String>,
 }
 
+/// How the files are called that definitions are in: YAML and JSON, and what says which manager a
+/// workspace has.
+const WRITTEN: [&str; 7] = [".yml", ".yaml", ".json", ".jsonc", ".conf", ".npmrc", ".yarnrc"];
+
 impl Sources {
     fn read(console: &Console) -> Result<Self, Failure> {
         let (root, (paths, texts)) = in_work_tree(console, |tree| {
@@ -49,8 +57,10 @@ impl Sources {
             for path in tree.paths().map_err(PlanningError::from)? {
                 let Some(path) = path.as_str() else { continue };
                 paths.push(path.to_owned());
-                let written = [".yml", ".yaml", ".json"].iter().any(|end| path.ends_with(end));
-                if written && let Ok(Some(text)) = tree.text(path) {
+                if WRITTEN.iter().any(|end| path.ends_with(end))
+                    && !is_lock(path)
+                    && let Ok(Some(text)) = tree.text(path)
+                {
                     texts.insert(path.to_owned(), text);
                 }
             }
@@ -131,6 +141,12 @@ fn finish(console: &Console, root: &Path, draft: &Draft, print: bool) -> Answer 
         );
     }
     Ok(Exit::Done)
+}
+
+/// Lock files are large, and no definition.
+fn is_lock(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    ["package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml"].contains(&name)
 }
 
 fn is_workflow(path: &str) -> bool {

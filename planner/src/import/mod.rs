@@ -18,13 +18,17 @@ pub mod github;
 pub mod gitlab;
 mod listed;
 mod lists;
+pub mod moon;
+pub mod nx;
 mod pipeline;
 pub mod prow;
 mod script;
 mod selection;
+mod sources;
 pub mod taskgraph;
 #[cfg(test)]
 mod tests;
+pub mod turbo;
 pub mod woodpecker;
 mod yaml;
 
@@ -46,13 +50,6 @@ pub struct Tree<'a> {
     pub read: &'a dyn Fn(&str) -> Option<String>,
     /// Whether a glob matches a file, a link or a submodule.
     pub has_file: &'a dyn Fn(&str) -> bool,
-}
-
-impl Tree<'_> {
-    /// Whether there is a file of this path.
-    fn has(&self, path: &str) -> bool {
-        self.paths.binary_search_by(|known| known.as_str().cmp(path)).is_ok()
-    }
 }
 
 /// That an engine's file is not there.

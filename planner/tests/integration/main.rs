@@ -27,6 +27,7 @@ mod init_ecosystems;
 mod list;
 mod managers;
 mod mends;
+mod monorepos;
 mod naive;
 mod npm_packages;
 mod oracle;

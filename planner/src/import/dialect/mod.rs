@@ -14,6 +14,7 @@ pub(super) mod taskgraph;
 #[cfg(test)]
 mod tests;
 mod text;
+pub(super) mod workspaces;
 
 use lanes::glob;
 
