@@ -107,17 +107,11 @@ fn pipeline(file: &str, root: &Value, tree: &Tree<'_>, draft: &mut Draft) {
         entry.nightly = !by_change;
     }
     let (mut entries, before) = listed::ordered(entries, &|entry| {
-        let Some(at) = waits.iter().position(|(key, ..)| *key == entry.key) else {
-            return Vec::new();
-        };
-        let (_, stage, needs, stages) = &waits[at];
-        let named = waits
-            .iter()
-            .filter(|(_, other, ..)| stages.iter().any(|it| other.as_ref() == Some(it)));
-        let of_stages = named.map(|(key, ..)| key.clone());
-        let prefix = stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
-        let own = needs.iter().map(|need| format!("{prefix}{need}"));
-        of_stages.chain(own).collect()
+        let Some(own) = waits.iter().find(|it| it.key == entry.key) else { return Vec::new() };
+        let in_stage = |it: &&Waits| it.stage.as_ref().is_some_and(|it| own.stages.contains(it));
+        let of_stages = waits.iter().filter(in_stage).map(|it| it.key.clone());
+        let prefix = own.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
+        of_stages.chain(own.jobs.iter().map(|job| format!("{prefix}{job}"))).collect()
     });
     listed::wait_for(&mut entries, &before);
     let again = (by_change && nightly).then(|| format!("The schedule of {file}."));
@@ -135,10 +129,18 @@ fn pipeline(file: &str, root: &Value, tree: &Tree<'_>, draft: &mut Draft) {
     );
 }
 
-/// Jobs; for each its key, its stage, the jobs it needs and the stages it needs.
+/// What a job waits for.
+struct Waits {
+    key: String,
+    stage: Option<String>,
+    jobs: Vec<String>,
+    stages: Vec<String>,
+}
+
+/// Jobs, and what each waits for.
 struct Found {
     entries: Vec<Entry>,
-    waits: Vec<(String, Option<String>, Vec<String>, Vec<String>)>,
+    waits: Vec<Waits>,
 }
 
 type Above<'a> = (&'a Formula, Option<&'a String>, &'a [String]);
@@ -175,7 +177,12 @@ impl Found {
         let key = stage.map_or_else(|| name.to_owned(), |stage| format!("{stage} {name}"));
         let job = job(of, root);
         let Some(entry) = lists.entry(&key, &runs, job) else { return };
-        self.waits.push((key, stage.cloned(), texts(of.get("dependsOn")), stages.to_vec()));
+        self.waits.push(Waits {
+            key,
+            stage: stage.cloned(),
+            jobs: texts(of.get("dependsOn")),
+            stages: stages.to_vec(),
+        });
         self.entries.push(entry);
     }
 }
