@@ -6,7 +6,7 @@ use std::{path::Path, process::ExitCode, time::Instant};
 
 use executor::{
     command_line::Script,
-    placements::ssh::{Host, SshOptions, prepare_runtime_dir, send},
+    ssh::{Host, SshOptions, prepare_runtime_dir, send},
 };
 
 fn main() -> ExitCode {

@@ -52,6 +52,7 @@ pub mod schedule;
 pub mod secrets;
 pub mod signals;
 pub mod source;
+pub mod ssh;
 pub mod state;
 pub mod supervise;
 pub mod text;

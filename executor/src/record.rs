@@ -391,7 +391,7 @@ impl NodeRecord {
 #[must_use]
 pub fn phase_name(phase: Phase) -> &'static str {
     match phase {
-        Phase::Turn => "turn",
+        Phase::Lock => "turn",
         Phase::Directories => "directories",
         Phase::Tree => "tree",
         Phase::Runtime => "runtime",

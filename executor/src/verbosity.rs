@@ -7,7 +7,7 @@ use std::io;
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 /// The variable that says which events of which modules are wanted: `debug`,
-/// `executor::placements::ssh=debug,info`.
+/// `executor::ssh=debug,info`.
 pub const VARIABLE: &str = "FORGE_LANES_LOG";
 
 /// Starts to say what is asked for: by the variable, where it is set, else by how often `-v` was given.

@@ -1,7 +1,7 @@
 //! What every verb of a runtime is given, and the clock of an attempt's phases.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     time::{Duration, Instant},
 };
@@ -24,7 +24,7 @@ pub struct Context<'a> {
     pub control: &'a Control,
     /// Who is told before anything is made that outlives us, and what the time goes into. Drivers
     /// use [`Context::intend`] and [`Context::enter`].
-    pub(crate) observer: &'a dyn Observer,
+    observer: &'a dyn Observer,
     clock: RefCell<Clock>,
 }
 
@@ -63,6 +63,27 @@ impl<'a> Context<'a> {
         self.observer.intent(intent).map_err(|error| {
             Fault::io(FailureKind::Io, "writing down what is about to be made", &error)
         })
+    }
+
+    /// Waits for what is another run's, by `wait`, which is given what says so; then waits until its own
+    /// run has a slot for it again.
+    ///
+    /// # Errors
+    ///
+    /// Those of `wait`.
+    pub fn aside<T>(
+        &self,
+        wait: impl FnOnce(&dyn Fn()) -> Result<Option<T>, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        let waited = Cell::new(false);
+        let answer = wait(&|| {
+            waited.set(true);
+            self.observer.waits();
+        });
+        if waited.get() && matches!(answer, Ok(Some(_))) {
+            self.observer.returns();
+        }
+        answer
     }
 
     /// Enters a phase; the time from now on is its own.

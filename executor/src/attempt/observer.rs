@@ -18,11 +18,11 @@ pub trait Observer: Sync {
     /// The attempt enters a phase.
     fn phase(&self, phase: Phase);
 
-    /// Its turn is another run's: until [`Self::returns`] the attempt does nothing, and what it may
+    /// Its locks are another run's: until [`Self::returns`] the attempt does nothing, and what it may
     /// use of its own run's limits is free for others.
     fn waits(&self) {}
 
-    /// It waited and has its turn. Returns when its own run has a place for it again, or wants it to
+    /// It waited and has its locks. Returns when its own run has a place for it again, or wants it to
     /// end.
     fn returns(&self) {}
 
@@ -40,8 +40,9 @@ pub trait Observer: Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Waiting for its groups and a place on the machine.
-    Turn,
+    /// Waiting for its groups and a slot of the machine; `turn` in records, as it always was.
+    #[serde(rename = "turn")]
+    Lock,
     /// Making directories.
     Directories,
     /// Placing the source tree.

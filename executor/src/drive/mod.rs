@@ -7,15 +7,13 @@
 mod host_log;
 mod judge;
 
-use std::cell::Cell;
-
 use self::host_log::HostLog;
 use crate::{
     attempt::{AttemptOutcome, AttemptRequest, AttemptResult, Context, Observer, Phase},
     control::{Control, Level},
     fault::Fault,
     intent::Intent,
-    locks::Turn,
+    locks::LockRequest,
     placements::Machine,
     runtimes,
     supervise::JobStatus,
@@ -75,30 +73,22 @@ fn drive(
     let mut log = HostLog::open(&request.host_log);
     let mut result = AttemptResult::nothing();
 
-    // 1. A turn: the machine's places and groups, over all executors.
-    context.enter(Phase::Turn);
+    // 1. Locks: the machine's slots and groups, over all executors.
+    context.enter(Phase::Lock);
     let job = request.job();
-    let turn = Turn {
+    let locks = LockRequest {
         holder: Some((job.clone(), machine.attempt_dir(&job))),
         max_jobs: request.max_jobs,
         groups: request.node.concurrency_groups.iter().map(|g| g.as_str().to_owned()).collect(),
         in_guest: !matches!(request.node.spec.runtime, plans::Runtime::HostProcess),
     };
-    let waited = Cell::new(false);
-    let waits = || {
-        waited.set(true);
-        observer.waits();
-    };
-    let held = match machine.acquire(&turn, control, &waits) {
+    let held = match context.aside(|waits| machine.acquire(&locks, control, waits)) {
         Ok(Some(held)) => Some(held),
         // Somebody who resumes must end what was begun, even when it is not wanted any more.
         Ok(None) if begun.is_some() => None,
         Ok(None) => return result.cancelled_before_start(&context, &mut log),
         Err(fault) => return result.failed_before_start(fault, &context, &mut log),
     };
-    if waited.get() {
-        observer.returns();
-    }
     let mut runtime = match runtimes::open(request) {
         Ok(runtime) => runtime,
         Err(fault) => return result.failed_before_start(fault, &context, &mut log),
@@ -114,7 +104,7 @@ fn drive(
         Some(begun) => runtime.adopt(&context, begun),
     };
     let ready = ready.and_then(|started| match &held {
-        Some(held) if turn.in_guest && !started => held.check().map(|()| started),
+        Some(held) if locks.in_guest && !started => held.check().map(|()| started),
         _ => Ok(started),
     });
     let ran = match ready {

@@ -1,14 +1,28 @@
 //! Locks over all executors of a machine: slots of a limited host, and concurrency groups.
+//!
+//! What is asked for, whose it is, and the one way to wait for a resource that only answers when it is
+//! asked. `local` keeps the locks of this machine, `remote` those of a host over its connection; Tart's
+//! slots, which its own host script keeps, are waited for the same way. That a lock is still its
+//! job's is checked where the job starts.
 
-use crate::{fault::Fault, supervise::JobRef};
+pub(crate) mod local;
+pub(crate) mod remote;
+
+use std::time::Duration;
+
+use crate::{
+    control::{Control, Level},
+    fault::Fault,
+    supervise::JobRef,
+};
 
 /// What an attempt must hold before it starts, over all executors of a machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Turn {
-    /// Who asks, with its [`crate::placements::Jobs::attempt_dir`]: shown to those who wait, and asked for its
-    /// status by those who find the turn after its executor died.
+pub struct LockRequest {
+    /// The job it is for, with its [`crate::placements::Jobs::attempt_dir`]: shown to those who wait,
+    /// and asked for its status by those who find the lock after its executor died.
     pub holder: Option<(JobRef, String)>,
-    /// One of this many places; absent: no limit.
+    /// One of this many slots; absent: no limit.
     pub max_jobs: Option<u32>,
     /// These groups, alone.
     pub groups: Vec<String>,
@@ -16,18 +30,48 @@ pub struct Turn {
     pub in_guest: bool,
 }
 
-/// The name of a script in an attempt's directory that ends with 0 while the job runs where nobody on
-/// the machine sees it, in a guest: asked about a turn whose executor is gone. A host process has none.
-pub const LIVES: &str = "lives";
+/// The name of a script in an attempt's directory that ends with 0 while the job runs where nothing on
+/// the machine sees it, in a guest: run for a lock whose executor is gone. A host process has none.
+pub const LIVENESS_SCRIPT: &str = "lives";
 
-/// Places and groups that are held; dropping it lets go.
-pub trait Held: Send {
-    /// Makes certain that they are: a job in a guest is started only then, since no supervisor of the machine asks.
+/// Slots and groups that are held; dropping it releases them.
+pub trait HeldLocks: Send {
+    /// Makes certain that they are: a job in a guest is started only then, since no supervisor of the
+    /// machine asks.
     ///
     /// # Errors
     ///
     /// When somebody else has one of them by now, or the machine cannot be asked.
     fn check(&self) -> Result<(), Fault> {
         Ok(())
+    }
+}
+
+/// How often a resource that somebody has is asked for again.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Asks for a resource until it is free. `None`: `control` rose meanwhile. `waits` is called once, when
+/// it is not to be had at once.
+///
+/// # Errors
+///
+/// When asking fails.
+pub(crate) fn ask_until_free<T>(
+    control: &Control,
+    waits: &dyn Fn(),
+    mut ask: impl FnMut() -> Result<Option<T>, Fault>,
+) -> Result<Option<T>, Fault> {
+    let mut waiting = false;
+    loop {
+        if control.level() > Level::Run {
+            return Ok(None);
+        }
+        if let Some(held) = ask()? {
+            return Ok(Some(held));
+        }
+        if !std::mem::replace(&mut waiting, true) {
+            waits();
+        }
+        let _ = control.wait(Level::Run, ASK_AGAIN);
     }
 }

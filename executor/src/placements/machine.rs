@@ -9,7 +9,7 @@ use crate::{
     artifacts::{Collected, Tree},
     control::{Control, Level},
     fault::Fault,
-    locks::{Held, Turn},
+    locks::{HeldLocks, LockRequest},
     source::{PlacedSource, SourceRequest},
     supervise::{JobRef, JobStatus, Keep, Limits},
 };
@@ -46,7 +46,7 @@ pub trait Machine: Commands + Jobs + Leftovers + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Waits for its turn: all of `wanted` at once, or nothing. Held until the answer is dropped,
+    /// Waits for its locks: all of `wanted` at once, or nothing. Held until the answer is dropped,
     /// and by a job that outlives this process until that ends. `None`: `control` rose meanwhile.
     /// `waits` is called once, when it is not to be had at once.
     ///
@@ -55,10 +55,10 @@ pub trait Machine: Commands + Jobs + Leftovers + Send + Sync {
     /// When the machine's lock directory cannot be used.
     fn acquire(
         &self,
-        wanted: &Turn,
+        wanted: &LockRequest,
         control: &Control,
         waits: &dyn Fn(),
-    ) -> Result<Option<Box<dyn Held>>, Fault>;
+    ) -> Result<Option<Box<dyn HeldLocks>>, Fault>;
 
     /// Lets go of what is kept between jobs, and waits until that is done or cannot be. Asked once, when nothing
     /// more is wanted of the machine; who still has it at hand may be ended with the process at any moment.

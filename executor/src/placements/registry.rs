@@ -13,12 +13,13 @@ use plans::{Placement, SshHost};
 use super::{
     Machine,
     local::Local,
-    ssh::{Entry, Manifest, RemoteSsh, Sources, SshOptions, What, object_digest},
+    ssh::{RemoteSsh, Sources},
 };
 use crate::{
     control::Control,
     fault::Fault,
     source::{EntryKind, PlacedSource, SourceRequest, Store},
+    ssh::{Entry, Manifest, SshOptions, What, object_digest},
 };
 
 /// Where this process keeps what its machines need.

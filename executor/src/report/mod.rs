@@ -22,7 +22,7 @@ use crate::{
 
 /// The phases of an attempt in the order they happen; the time of each is in the record.
 const PHASES: [Phase; 8] = [
-    Phase::Turn,
+    Phase::Lock,
     Phase::Directories,
     Phase::Tree,
     Phase::Runtime,

@@ -10,10 +10,10 @@ use crate::{
     attempt::{Context, Phase},
     control::Level,
     fault::{FailureKind, Fault},
-    placements::{ControlCommand, Flow, ssh::token},
+    placements::{ControlCommand, Flow},
     supervise::{
         Broken, Frame, Frames, JobStatus, Limits, Log, NotAFrame, Silence, Transport, Wake,
-        Watcher, masks_of, no_redactor,
+        Watcher, masks_of, no_redactor, token,
     },
 };
 

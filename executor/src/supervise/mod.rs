@@ -11,6 +11,7 @@ pub mod native;
 mod renewal;
 pub mod shim;
 mod status;
+mod token;
 mod watch;
 
 use std::{fmt, time::Duration};
@@ -23,6 +24,7 @@ pub use job::{BindMount, Keep};
 pub(crate) use log::{Log, masks_of, no_redactor};
 pub(crate) use renewal::Renewal;
 pub use status::{Ended, Evidence, JobStatus, Reason};
+pub(crate) use token::token;
 pub(crate) use watch::{Broken, Silence, Transport, Wake, Watcher, unwritable};
 
 /// Which attempt of which node of which run: the name of a job for every supervisor.

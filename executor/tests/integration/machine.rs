@@ -10,7 +10,7 @@ use executor::{
     control::{Control, Level},
     drive,
     fault::FailureKind,
-    locks::Turn,
+    locks::LockRequest,
     placements::LeftoverKind,
     supervise::JobStatus,
 };
@@ -377,8 +377,12 @@ fn a_full_disk_is_told_from_a_failing_job() {
 fn a_group_is_one_jobs_at_a_time_and_whoever_waits_can_be_cancelled() {
     let bench = Bench::new();
     let machine = bench.local();
-    let turn =
-        Turn { holder: None, max_jobs: Some(1), groups: vec!["apple".to_owned()], in_guest: false };
+    let turn = LockRequest {
+        holder: None,
+        max_jobs: Some(1),
+        groups: vec!["apple".to_owned()],
+        in_guest: false,
+    };
     let control = Control::new().expect("a control");
     let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
     let other = machines(bench.dir.path()).open(&plans::Placement::Local).expect("this machine");

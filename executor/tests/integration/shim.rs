@@ -966,7 +966,7 @@ fn lost_locks(bench: &Bench) {
         };
         let words = |token: &str| {
             let held = format!("held={token}/place.0,{token}/group.g");
-            [held, format!("turns={}", locks.display())]
+            [held, format!("locks={}", locks.display())]
         };
         let counter = root.join(format!("count {number}"));
         let cmd = format!("echo x >>'{}'", counter.display());
@@ -1038,14 +1038,14 @@ fn slow_lives(bench: &Bench) {
 fn served(bench: &Bench) {
     let [_, system] = systems();
     let root = bench.root.path().display().to_string();
-    let turns = bench.root.path().join("turns");
-    fs::create_dir(&turns).expect("a directory");
+    let locks = bench.root.path().join("locks");
+    fs::create_dir(&locks).expect("a directory");
     for (file, text) in [("place.0", "mine boot 1\n-\n"), ("place.1", "other boot 1\n-\n")] {
-        fs::write(turns.join(file), text).expect("a turn");
+        fs::write(locks.join(file), text).expect("a lock");
     }
     fs::write(bench.root.path().join("outside"), "mine boot 1\n-\n").expect("a file");
     let drop = ["mine", "place.0", "mine", "place.1", "mine", "../outside", "mine", "place.2"];
-    let drop = Request::new("drop").words([turns.display().to_string().as_str()]).words(drop);
+    let drop = Request::new("drop").words([locks.display().to_string().as_str()]).words(drop);
     let run = |name: &str, exec: &[&str]| {
         let directory = format!("{root}/r/{name}");
         let run = Request::new("run").words([&directory, "M"]).words(["--", "/", "V=a ü"]);
@@ -1080,7 +1080,7 @@ fn served(bench: &Bench) {
     has("removed r/a.1\n");
     has("removed r/b.1\n");
     has("removed r/c.1\n\nE6 0\n\nE7 64\n\nE8 0\na shell: 42\n");
-    assert!(!turns.join("place.0").exists() && turns.join("place.1").exists());
+    assert!(!locks.join("place.0").exists() && locks.join("place.1").exists());
     assert!(bench.root.path().join("outside").exists());
     assert_eq!(fs::read_dir(bench.root.path().join("r")).expect("a directory").count(), 0);
 }

@@ -15,12 +15,13 @@ use executor::{
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    locks::Turn,
+    locks::LockRequest,
     placements::{
         Commands as _, ControlCommand, Flow, Job, Jobs as _, Machine as _, WorkspaceSource,
-        ssh::{Attachment, Entry, Host, Manifest, RemoteSsh, Sources, SshFault, What},
+        ssh::{RemoteSsh, Sources},
     },
     source::{PlacedSource, SourceRequest, SourceSpec},
+    ssh::{Attachment, Entry, Host, Manifest, SshFault, What},
     supervise::{BindMount, Frame, JobRef, JobStatus, Keep, Limits, Reason, shim},
 };
 use proptest::prelude::*;
@@ -247,7 +248,7 @@ fn a_host_that_goes_away_is_waited_for_within_the_budget() {
     patience.budget = Duration::from_secs(1);
     assert!(host.run(&Script::new("true"), &patience).unwrap_err().fault.is_transient());
     // Nobody wants it any more: no further try.
-    let patience = executor::placements::ssh::Patience { give_up: &|| true, ..host.patience() };
+    let patience = executor::ssh::Patience { give_up: &|| true, ..host.patience() };
     assert!(host.run(&Script::new("true"), &patience).is_err());
 }
 
@@ -257,7 +258,7 @@ fn a_host_that_goes_away_is_waited_for_within_the_budget() {
 fn hold_a_connection() {
     let root = std::env::var_os("FORGE_LANES_TEST_ROOT").expect("started by the other test");
     let root = Path::new(&root);
-    let mut options = executor::placements::ssh::SshOptions::new("testhost", &root.join("r"));
+    let mut options = executor::ssh::SshOptions::new("testhost", &root.join("r"));
     options.arguments = vec!["-F".into(), root.join("ssh_config").into()];
     let host = Host::new(options);
     let shim = install_shim(&host, root);
@@ -550,7 +551,7 @@ fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
     let sshd = sshd!("");
     let machine = std::sync::Arc::new(machine(&sshd));
     let elsewhere = std::sync::Arc::clone(&machine);
-    let turn = Turn { holder: None, max_jobs: Some(1), groups: Vec::new(), in_guest: false };
+    let turn = LockRequest { holder: None, max_jobs: Some(1), groups: Vec::new(), in_guest: false };
     let control = Control::new().expect("a control");
     let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
     drop(held);
@@ -569,7 +570,7 @@ fn a_lost_lock_starts_nothing_and_the_next_attempt_has_its_own() {
     let mut job = job(&sshd, "n", &["touch", "ran"], Way::Copied);
     let ran = sshd.root().join("ran");
     job.argv = vec!["touch".to_owned(), ran.display().to_string()];
-    let turn = Turn {
+    let turn = LockRequest {
         holder: Some((job.job.clone(), machine.attempt_dir(&job.job))),
         max_jobs: Some(1),
         groups: vec!["g".to_owned()],
@@ -601,7 +602,7 @@ fn a_lost_lock_is_seen_before_a_guest_starts() {
     let machine = machine(&sshd);
     let control = Control::new().expect("a control");
     let job = job(&sshd, "n", &["true"], Way::Copied);
-    let turn = Turn {
+    let turn = LockRequest {
         holder: Some((job.job.clone(), machine.attempt_dir(&job.job))),
         max_jobs: Some(1),
         groups: vec!["g".to_owned()],
@@ -632,7 +633,7 @@ fn turns_that_a_full_disk_takes_are_no_misunderstanding() {
     let filler = turns.join("filler");
     assert!(fs::write(&filler, vec![1; 1 << 20]).is_err(), "it is full");
     let machine = machine(&sshd);
-    let turn = Turn { holder: None, max_jobs: Some(9), groups: Vec::new(), in_guest: false };
+    let turn = LockRequest { holder: None, max_jobs: Some(9), groups: Vec::new(), in_guest: false };
     let control = Control::new().expect("a control");
     let take = || machine.acquire(&turn, &control, &|| ());
     let fault = std::thread::scope(|scope| {

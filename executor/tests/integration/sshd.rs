@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use executor::placements::ssh::{Host, SshOptions};
+use executor::ssh::{Host, SshOptions};
 
 /// A server, the link to it, and a client configuration with one host, `testhost`.
 pub(crate) struct Sshd {
@@ -89,7 +89,7 @@ impl Sshd {
     /// Returns options for a destination of the client configuration, less patient than in earnest.
     pub(crate) fn options(&self, destination: &str) -> SshOptions {
         let runtime = self.root().join("r");
-        executor::placements::ssh::prepare_runtime_dir(&runtime).expect("a directory");
+        executor::ssh::prepare_runtime_dir(&runtime).expect("a directory");
         let mut options = SshOptions::new(destination, &runtime);
         options.arguments = vec!["-F".into(), self.root().join("ssh_config").into()];
         options.heartbeat = Duration::from_millis(300);

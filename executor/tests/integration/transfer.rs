@@ -16,7 +16,7 @@ use std::{
 
 use executor::{
     command_line::Script,
-    placements::ssh::{Manifest, SendError, Sent, fetch, send},
+    ssh::{Manifest, SendError, Sent, fetch, send},
 };
 
 use crate::{harness::SmallDisk, sshd::Sshd};
@@ -191,7 +191,7 @@ fn a_full_disk_over_there_is_named() {
     drop(disk);
     match error {
         Err(SendError::Ssh(error)) => {
-            assert_eq!(error.fault, executor::placements::ssh::SshFault::NoSpace, "{error}");
+            assert_eq!(error.fault, executor::ssh::SshFault::NoSpace, "{error}");
         }
         other => panic!("{other:?}"),
     }

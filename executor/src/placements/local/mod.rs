@@ -5,7 +5,6 @@ mod commands;
 mod examine;
 mod jobs;
 mod supervisors;
-mod turns;
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +25,7 @@ use crate::{
     control::{Control, Level},
     directory,
     fault::{FailureKind, Fault},
-    locks::{Held, Turn},
+    locks::{self, HeldLocks, LIVENESS_SCRIPT, LockRequest},
     source::{self, PlacedSource, SourceRequest},
     supervise::{
         JobRef, JobStatus, Keep, Limits,
@@ -118,13 +117,15 @@ impl Machine for Local {
 
     fn acquire(
         &self,
-        wanted: &Turn,
+        wanted: &LockRequest,
         control: &Control,
         waits: &dyn Fn(),
-    ) -> Result<Option<Box<dyn Held>>, Fault> {
-        let turns = self.config.machine_dir.join("turns");
-        turns::acquire(&turns, wanted, control, waits, |job_dir| {
-            Place::of_attempt_dir(job_dir).map_or(Ok(JobStatus::Unknown), |p| jobs::status(&p))
+    ) -> Result<Option<Box<dyn HeldLocks>>, Fault> {
+        // Named as it always was: executors of other versions must find each other's locks.
+        let directory = self.config.machine_dir.join("turns");
+        locks::local::acquire(&directory, wanted, control, waits, |attempt| {
+            let status = Place::of_attempt_dir(attempt).map(|place| jobs::status(&place));
+            matches!(status, Some(Ok(JobStatus::Running))) || lives_in_guest(attempt)
         })
     }
 }
@@ -240,4 +241,21 @@ fn remove_dir(dir: &Path) -> Result<(), Fault> {
     directory::remove(dir).map_err(|error| {
         Fault::io(FailureKind::Cleanup, format!("removing {}", dir.display()), &error)
     })
+}
+
+/// How long a guest's engine may take to say whether a job runs.
+const LIVENESS: Duration = Duration::from_secs(60);
+
+/// Returns whether the job of an attempt's directory runs in a guest, as the script says that was left
+/// there with the guest. Without an answer it may.
+fn lives_in_guest(attempt: &Path) -> bool {
+    let script = attempt.join(LIVENESS_SCRIPT);
+    if !script.is_file() {
+        return false;
+    }
+    let command = ControlCommand::new(["sh", &script.to_string_lossy()]).deadline(LIVENESS);
+    match commands::stream(&command, &mut |_| Flow::Continue, None) {
+        Ok(Some(answer)) => answer.success(),
+        Ok(None) | Err(_) => true,
+    }
 }

@@ -7,20 +7,18 @@ use std::{
 
 use plans::Output;
 
-use super::{
-    artifacts::{self, FetchError},
-    machine::{RemoteSsh, fault},
-};
+use super::remote::Remote;
 use crate::{
     artifacts::{Entry, Seen, Tree, shell},
     command_line::Script,
     fault::{FailureKind, Fault},
+    ssh::{self, FetchError, fault},
     supervise::JobRef,
 };
 
 /// A directory of a host, of which artifacts are kept.
 pub(super) struct FarTree<'a> {
-    pub(super) remote: &'a RemoteSsh,
+    pub(super) remote: &'a Remote,
     pub(super) root: String,
 }
 
@@ -40,7 +38,7 @@ impl Tree for FarTree<'_> {
         let names: Vec<Vec<u8>> =
             files.iter().map(|file| file.as_os_str().as_bytes().to_vec()).collect();
         let (root, scratch) = (Path::new(&self.root), Path::new(&self.remote.work_dir));
-        let fetched = artifacts::fetch(host, root, &names, scratch, into, &host.patience());
+        let fetched = ssh::fetch(host, root, &names, scratch, into, &host.patience());
         fetched.map(drop).map_err(|error| match &error {
             FetchError::Ssh(ssh) => fault(FailureKind::Collect, ssh),
             FetchError::Unwritable { error: io, .. } => Fault::io(FailureKind::Collect, &error, io),
@@ -61,10 +59,10 @@ impl FarTree<'_> {
     }
 }
 
-impl RemoteSsh {
+impl Remote {
     /// Returns where an output is, after a check that it is there and stays where it should.
     pub(super) fn output(&self, job: &JobRef, output: &Output) -> Result<Option<String>, Fault> {
-        let places = self.places(job);
+        let places = self.paths(job);
         let script = match output {
             Output::Workspace => {
                 Script::new("cd").word(format!("{}/workspace", places.output)).text(" && pwd -P")

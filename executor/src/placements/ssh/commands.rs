@@ -4,20 +4,14 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-use super::{
-    error::{SshError, SshFault},
-    host::Patience,
-    machine::{RemoteSsh, fault},
-    session::Kind,
-    token::token,
-    wire::{WireError, find},
-};
+use super::remote::Remote;
 use crate::{
     command_line::{Script, is_variable_name},
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Answer, ControlCommand, Flow},
-    supervise::shim,
+    ssh::{Kind, Patience, SshError, SshFault, WireError, fault, find},
+    supervise::{shim, token},
 };
 
 /// Larger input goes through a session's own stdin.
@@ -26,35 +20,35 @@ const INLINE: usize = 16 * 1024;
 /// Runs a command; hands its stdout over as it comes. `None`: it was stopped. A command without a sink may
 /// be run again when the connection breaks, one with a sink is not.
 pub(super) fn stream(
-    machine: &RemoteSsh,
+    remote: &Remote,
     command: &ControlCommand,
     sink: &mut dyn FnMut(&[u8]) -> Flow,
     control: Option<(&Control, Level)>,
 ) -> Result<Option<Answer>, Fault> {
-    debug!(host = machine.name, program = command.program(), "runs a command");
+    debug!(host = remote.name, program = command.program(), "runs a command");
     let mark = token();
     let ready = token();
     let name = token();
     let inline = command.stdin.len() <= INLINE && !command.stdin.contains(&0);
     let script = script(command, &name, &mark, (!inline).then_some(&ready));
-    let result = once(machine, command, &script, &mark, (!inline).then_some(&ready), sink, control);
+    let result = once(remote, command, &script, &mark, (!inline).then_some(&ready), sink, control);
     if !matches!(result, Ok(Some(_))) {
-        end(machine, &name);
+        end(remote, &name);
     }
     result.map_err(|error| fault(FailureKind::NoAnswer, &error))
 }
 
 /// Ends what a command started, whatever has become of the way it was reached by. Should that fail as well,
 /// there is nobody to tell.
-fn end(machine: &RemoteSsh, name: &str) {
-    let Ok(shim) = machine.shim() else { return };
-    let script = shim::call(&shim, "end", machine.work_dir.as_ref()).word(name);
+fn end(remote: &Remote, name: &str) {
+    let Ok(shim) = remote.shim() else { return };
+    let script = shim::call(&shim, "end", remote.work_dir.as_ref()).word(name);
     let patience = Patience {
         each: Duration::from_secs(10),
         budget: Duration::from_secs(10),
         give_up: &|| false,
     };
-    let _ = machine.host.run(&script, &patience);
+    let _ = remote.host.run(&script, &patience);
 }
 
 /// Prints what the command prints, then the mark, its status and its complaints. Whatever the command starts
@@ -95,7 +89,7 @@ fn script(command: &ControlCommand, name: &str, mark: &str, ready: Option<&Strin
 }
 
 fn once(
-    machine: &RemoteSsh,
+    remote: &Remote,
     command: &ControlCommand,
     script: &Script,
     mark: &str,
@@ -104,9 +98,9 @@ fn once(
     control: Option<(&Control, Level)>,
 ) -> Result<Option<Answer>, SshError> {
     // Connecting can be repeated; what comes after may have happened.
-    let mut session = machine
+    let mut session = remote
         .host
-        .repeat(&machine.host.patience(), |until| machine.host.session(Kind::Shell, until))?;
+        .repeat(&remote.host.patience(), |until| remote.host.session(Kind::Shell, until))?;
     let mut until = Instant::now() + command.deadline;
     session.begin(script, "", until)?;
     if let Some(ready) = ready {
@@ -153,7 +147,7 @@ fn once(
     let status = std::str::from_utf8(&status).ok().and_then(|text| text.parse::<i32>().ok());
     let answer = session.finish(Instant::now() + Duration::from_secs(30))?;
     if ready.is_none() {
-        machine.host.give_back(session);
+        remote.host.give_back(session);
     }
     let code = status.filter(|code| !(129..=192).contains(code));
     Ok(Some(Answer { code, stdout: Vec::new(), stderr: answer.output }))
@@ -165,6 +159,6 @@ fn beginning(bytes: &[u8], end: &[u8]) -> usize {
     (1..=most).rev().find(|&count| bytes.ends_with(&end[..count])).unwrap_or(0)
 }
 
-fn failed(answer: super::session::Answer) -> Answer {
+fn failed(answer: crate::ssh::Answer) -> Answer {
     Answer { code: Some(i32::from(answer.status)), stdout: Vec::new(), stderr: answer.output }
 }

@@ -2,11 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::machine::{RemoteSsh, fault};
+use super::remote::Remote;
 use crate::{
     command_line::Script,
     fault::{FailureKind, Fault},
     placements::Check,
+    ssh::fault,
 };
 
 /// Prints a word and what was found, a line each.
@@ -30,12 +31,12 @@ const LITTLE: u64 = 1 << 30;
 const FAR: u64 = 60;
 
 /// Looks at the host.
-pub(super) fn examine(machine: &RemoteSsh) -> Result<Vec<Check>, Fault> {
-    let script = Script::new("").set("work", &machine.work_dir).text(LOOK);
-    let output = machine.host.check(&script, &machine.host.patience());
+pub(super) fn examine(remote: &Remote) -> Result<Vec<Check>, Fault> {
+    let script = Script::new("").set("work", &remote.work_dir).text(LOOK);
+    let output = remote.host.check(&script, &remote.host.patience());
     let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
     let text = String::from_utf8_lossy(&output).into_owned();
-    Ok(judge(&text, &machine.work_dir, seconds()))
+    Ok(judge(&text, &remote.work_dir, seconds()))
 }
 
 fn seconds() -> u64 {

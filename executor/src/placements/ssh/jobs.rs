@@ -9,19 +9,17 @@ use std::{
 use tracing::debug;
 
 use super::{
-    attachment::{Attachment, Started},
-    error::{SshError, SshFault},
-    machine::{RemoteSsh, fault},
+    remote::Remote,
     removals,
-    session::Ask,
-    turns::lost_lock,
-    workspace::{Places, room, shown, used, with_shell, without_shell},
+    workspace::{JobPaths, room, shown, used, with_shell, without_shell},
 };
 use crate::{
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    placements::{Job, Leftover, LeftoverKind, Machine as _, Secret},
+    locks::remote::lost_lock,
+    placements::{Job, Leftover, LeftoverKind, Secret},
+    ssh::{Ask, Attachment, Patience, SshError, SshFault, Started, fault},
     supervise::{
         Broken, Frame, JobRef, JobStatus, Limits, Log, Silence, Transport, Wake, Watcher, masks_of,
         no_redactor,
@@ -33,15 +31,15 @@ use crate::{
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Starts a job unless somebody did.
-pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
-    let places = machine.places(&job.job);
-    let may_mount = machine.may_mount()?;
+pub(super) fn start(remote: &Remote, job: &Job) -> Result<(), Fault> {
+    let places = remote.paths(&job.job);
+    let may_mount = remote.may_mount()?;
     if !job.mounts.is_empty() && !may_mount {
         return Err(Fault::new(
             FailureKind::Workspace,
             format!(
                 "host `{}`: `{}` cannot be mounted: that needs root and unshare(1)",
-                machine.name, job.mounts[0].to
+                remote.name, job.mounts[0].to
             ),
         )
         .advice("log in there as root, or use a runtime that brings its own mounts"));
@@ -52,9 +50,9 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
         grace: job.limits.grace,
         keep: job.keep_env.clone(),
     };
-    let shim = machine.shim()?;
-    let facts = machine.facts()?;
-    let owner = machine.owner();
+    let shim = remote.shim()?;
+    let facts = remote.facts()?;
+    let owner = remote.owner();
     let mut words = options.words().to_vec();
     words.extend(room(job, &places, &owner));
     words.push(format!("uses={}", used(job)));
@@ -66,14 +64,14 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
     if !masks.is_empty() {
         words.push(format!("masks={masks}"));
     }
-    let held = machine.turns.of(&places.state);
+    let held = remote.locks.of(&places.state);
     if !held.is_empty() {
         let all: Vec<String> =
             held.iter().map(|lock| format!("{}/{}", lock.token, lock.file)).collect();
         words.push(format!("held={}", all.join(",")));
-        words.push(format!("turns={}", machine.turns_dir()));
+        words.push(format!("locks={}", remote.locks_dir()));
     }
-    let quick = machine.server()?.zip(without_shell(job, &places, &owner, may_mount));
+    let quick = remote.server()?.zip(without_shell(job, &places, &owner, may_mount));
     let ask = |mark: &str| match &quick {
         Some((server, exec)) => {
             let run = Request::new("run").words([&places.state, mark]).words(&words);
@@ -86,53 +84,53 @@ pub(super) fn start(machine: &RemoteSsh, job: &Job) -> Result<(), Fault> {
             ))
         }
     };
-    let mut patience = machine.host.patience();
+    let mut patience = remote.host.patience();
     // A copy of a large tree takes its time.
     patience.each = Duration::from_secs(600);
-    let started = machine
+    let started = remote
         .host
-        .repeat(&patience, |until| Attachment::start(&machine.host, ask, until))
+        .repeat(&patience, |until| Attachment::start(&remote.host, ask, until))
         .map_err(|error| fault(FailureKind::Supervisor, &error))?;
     match started {
         Started::Attached { attachment, wanted } => {
             if wanted {
-                machine.turns.give_up(&held);
+                remote.locks.give_up(&held);
             }
-            machine.keep_attachment(&job.job, *attachment);
+            remote.keep_attachment(&job.job, *attachment);
             Ok(())
         }
         Started::Refused(why) if why.contains("no_space") || why.contains("No space left") => {
-            let full = SshError::new(&machine.name, SshFault::NoSpace, why);
+            let full = SshError::new(&remote.name, SshFault::NoSpace, why);
             Err(fault(FailureKind::Supervisor, &full))
         }
         Started::Refused(why) if why.ends_with("no_redactor") => {
-            Err(no_redactor(&format!("host `{}`", machine.name)))
+            Err(no_redactor(&format!("host `{}`", remote.name)))
         }
         Started::Refused(why) if why.starts_with("lost ") => {
             // Whoever has it now keeps it; the next attempt takes its own.
-            machine.turns.give_up(&held);
-            Err(lost_lock(&machine.name, why.trim_start_matches("lost ")))
+            remote.locks.give_up(&held);
+            Err(lost_lock(&remote.name, why.trim_start_matches("lost ")))
         }
         Started::Refused(why) => Err(Fault::new(
             FailureKind::Supervisor,
-            format!("host `{}`: the supervisor did not start: {why}", machine.name),
+            format!("host `{}`: the supervisor did not start: {why}", remote.name),
         )),
     }
 }
 
 /// Watches a job until it ends.
 pub(super) fn attach(
-    machine: &RemoteSsh,
+    remote: &Remote,
     job: &JobRef,
     log: &Path,
     limits: &Limits,
     control: &Control,
 ) -> Result<JobStatus, Fault> {
-    let (shim, state) = (machine.shim()?, machine.places(job).state);
-    let connection = Connection { machine, job, control, shim, state };
-    let redacted = machine.withheld(job);
+    let (shim, state) = (remote.shim()?, remote.paths(job).state);
+    let connection = Connection { remote, job, control, shim, state };
+    let redacted = remote.withheld(job);
     let mut watcher = Watcher::new(&connection, job, log, &redacted, limits, control)?;
-    if machine.has_attachment(job) {
+    if remote.has_attachment(job) {
         watcher = watcher.just_started();
     }
     let status = watcher.watch()?;
@@ -146,7 +144,7 @@ pub(super) fn attach(
 
 /// The connection to one job's supervisor.
 struct Connection<'a> {
-    machine: &'a RemoteSsh,
+    remote: &'a Remote,
     job: &'a JobRef,
     control: &'a Control,
     shim: std::path::PathBuf,
@@ -156,14 +154,14 @@ struct Connection<'a> {
 impl Connection<'_> {
     fn broken(&self, error: &SshError) -> Broken {
         let is_final = !error.fault.is_transient();
-        debug!(host = self.machine.name, job = %self.job, %error, "the connection broke");
+        debug!(host = self.remote.name, job = %self.job, %error, "the connection broke");
         Broken { fault: fault(FailureKind::Unreachable, error), is_final }
     }
 }
 
 impl Transport for Connection<'_> {
     fn name(&self) -> String {
-        format!("host `{}`", self.machine.name)
+        format!("host `{}`", self.remote.name)
     }
 
     fn read(
@@ -172,9 +170,9 @@ impl Transport for Connection<'_> {
         mut wake: Wake,
         sink: &mut dyn FnMut(Option<Frame>) -> Option<Wake>,
     ) -> Result<(), Broken> {
-        let host = &self.machine.host;
+        let host = &self.remote.host;
         // The one that came with the start, unless the log is further than that.
-        let begun = self.machine.take_attachment(self.job);
+        let begun = self.remote.take_attachment(self.job);
         let mut attachment = match begun.filter(|begun| begun.offset() == offset) {
             Some(begun) => begun,
             None => {
@@ -208,11 +206,11 @@ impl Transport for Connection<'_> {
 
     fn ask(&self, verb: &str, word: &str, budget: Duration) -> Result<JobStatus, Broken> {
         let script = shim::call(&self.shim, verb, Path::new(&self.state)).word(word);
-        let patience = super::Patience { budget, ..self.machine.host.patience() };
-        let output = self.machine.host.check(&script, &patience);
+        let patience = Patience { budget, ..self.remote.host.patience() };
+        let output = self.remote.host.check(&script, &patience);
         let output = output.map_err(|error| self.broken(&error))?;
         let line = String::from_utf8_lossy(&output).trim().to_owned();
-        parse(self.machine, self.job, &line).map_err(Broken::again)
+        parse(self.remote, self.job, &line).map_err(Broken::again)
     }
 
     fn after_break(
@@ -222,10 +220,10 @@ impl Transport for Connection<'_> {
         _log: &mut Log,
     ) -> Result<Option<JobStatus>, Fault> {
         let budget = match self.control.level() {
-            Level::Run => self.machine.host.options().reconnect_budget,
+            Level::Run => self.remote.host.options().reconnect_budget,
             // Its lease ends it on the host; that is not waited for here.
             Level::Cancel => {
-                self.machine.host.options().reconnect_budget.min(Duration::from_secs(30))
+                self.remote.host.options().reconnect_budget.min(Duration::from_secs(30))
             }
             Level::Kill => Duration::ZERO,
         };
@@ -233,50 +231,46 @@ impl Transport for Connection<'_> {
     }
 }
 
-fn parse(machine: &RemoteSsh, job: &JobRef, line: &str) -> Result<JobStatus, Fault> {
+fn parse(remote: &Remote, job: &JobRef, line: &str) -> Result<JobStatus, Fault> {
     JobStatus::parse(line).ok_or_else(|| {
         Fault::new(
             FailureKind::Protocol,
-            format!("host `{}`: the status of {job} is no status: `{line}`", machine.name),
+            format!("host `{}`: the status of {job} is no status: `{line}`", remote.name),
         )
     })
 }
 
 /// Returns what is known of a job.
-pub(super) fn status(machine: &RemoteSsh, job: &JobRef) -> Result<JobStatus, Fault> {
-    let line = machine.verb("status", &machine.places(job).state, &[""; 0])?;
-    parse(machine, job, &line)
+pub(super) fn status(remote: &Remote, job: &JobRef) -> Result<JobStatus, Fault> {
+    let line = remote.verb("status", &remote.paths(job).state, &[""; 0])?;
+    parse(remote, job, &line)
 }
 
 /// Ends a job that nobody is attached to.
-pub(super) fn cancel(
-    machine: &RemoteSsh,
-    job: &JobRef,
-    grace: Duration,
-) -> Result<JobStatus, Fault> {
-    let state = machine.places(job).state;
-    let line = machine.verb("cancel", &state, &[grace.as_secs().to_string()])?;
-    let mut status = parse(machine, job, &line)?;
+pub(super) fn cancel(remote: &Remote, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault> {
+    let state = remote.paths(job).state;
+    let line = remote.verb("cancel", &state, &[grace.as_secs().to_string()])?;
+    let mut status = parse(remote, job, &line)?;
     let until = Instant::now() + grace + Duration::from_secs(30);
     while matches!(status, JobStatus::Running) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(100));
-        status = self::status(machine, job)?;
+        status = self::status(remote, job)?;
     }
     Ok(status)
 }
 
 /// Removes everything of an attempt, ending it first if it runs.
-pub(super) fn remove(machine: &RemoteSsh, places: &Places) -> Result<(), Fault> {
-    removals::remove(machine, &places.name)
+pub(super) fn remove(remote: &Remote, places: &JobPaths) -> Result<(), Fault> {
+    removals::remove(remote, &places.name)
 }
 
 /// Lists what runs left on the host.
-pub(super) fn leftovers(machine: &RemoteSsh, wanted: Option<&str>) -> Result<Vec<Leftover>, Fault> {
-    let shim = machine.shim()?;
-    let runs = format!("{}/runs", machine.work_dir);
+pub(super) fn leftovers(remote: &Remote, wanted: Option<&str>) -> Result<Vec<Leftover>, Fault> {
+    let shim = remote.shim()?;
+    let runs = format!("{}/runs", remote.work_dir);
     let script = shim::verb(&shim, "list", Path::new(&runs))
         .text("\necho ==\ncd")
-        .word(&machine.work_dir)
+        .word(&remote.work_dir)
         .text(
             " 2>/dev/null || exit 0\n\
          ls -d outputs/*/*.* 2>/dev/null\necho ==\n\
@@ -288,14 +282,14 @@ pub(super) fn leftovers(machine: &RemoteSsh, wanted: Option<&str>) -> Result<Vec
          find trees -mindepth 1 -maxdepth 1 ! -name '.new-*' -mtime +6 2>/dev/null\n\
          find trees -mindepth 1 -maxdepth 1 -name '.new-*' -mmin +720 2>/dev/null\ntrue",
         );
-    let output = machine.host.check(&script, &machine.host.patience());
+    let output = remote.host.check(&script, &remote.host.patience());
     let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
     let text = String::from_utf8_lossy(&output).into_owned();
     let mut parts = text.split("==\n");
     let mut part = || parts.next().unwrap_or_default().lines().collect::<Vec<_>>();
     let (jobs, outputs, owners, old, used, trees) =
         (part(), part(), part(), part(), part(), part());
-    let owner = machine.owner();
+    let owner = remote.owner();
     let own = |run: &str| {
         owners.iter().any(|line| {
             let (who, path) = line.split_once(' ').unwrap_or_default();
@@ -311,7 +305,7 @@ pub(super) fn leftovers(machine: &RemoteSsh, wanted: Option<&str>) -> Result<Vec
         }
         let is_running = status.starts_with("running") && !status.contains(" lease=0");
         // What others left is theirs, until it is old enough for nobody to come back for it.
-        let is_wanted = if own(&run) { machine.is_unfinished(&run) } else { !is_old(root, name) };
+        let is_wanted = if own(&run) { remote.is_unfinished(&run) } else { !is_old(root, name) };
         let in_use = is_running || is_wanted;
         found.push(Leftover { kind: LeftoverKind::Job, run, name: name.to_owned(), in_use });
     };
@@ -344,7 +338,7 @@ pub(super) fn leftovers(machine: &RemoteSsh, wanted: Option<&str>) -> Result<Vec
 }
 
 /// Removes one of them, and checks that it is gone.
-pub(super) fn remove_leftover(machine: &RemoteSsh, leftover: &Leftover) -> Result<(), Fault> {
+pub(super) fn remove_leftover(remote: &Remote, leftover: &Leftover) -> Result<(), Fault> {
     // What comes back from a host is not a path until it was looked at.
     let safe = |component: &str| {
         !component.is_empty()
@@ -355,7 +349,7 @@ pub(super) fn remove_leftover(machine: &RemoteSsh, leftover: &Leftover) -> Resul
     let wrong = || {
         Fault::new(
             FailureKind::Cleanup,
-            format!("host `{}`: `{}` names nothing of ours", machine.name, leftover.name),
+            format!("host `{}`: `{}` names nothing of ours", remote.name, leftover.name),
         )
     };
     match leftover.kind {
@@ -364,32 +358,32 @@ pub(super) fn remove_leftover(machine: &RemoteSsh, leftover: &Leftover) -> Resul
             if !safe(run) || !safe(node) {
                 return Err(wrong());
             }
-            let places = machine.places_of(run, node);
-            remove(machine, &places)?;
-            remove_directory(machine, &places.output)?;
+            let places = remote.paths_of(run, node);
+            remove(remote, &places)?;
+            remove_directory(remote, &places.output)?;
             // The run's own directories, when they are empty now.
             let parents = Script::new("for d in")
-                .word(format!("{}/runs/{run}", machine.work_dir))
-                .word(format!("{}/outputs/{run}", machine.work_dir))
+                .word(format!("{}/runs/{run}", remote.work_dir))
+                .word(format!("{}/outputs/{run}", remote.work_dir))
                 .text(
                     "; do\n[ \"$(ls -A \"$d\" 2>/dev/null)\" != owner ] || \
                      { rm -f \"$d/owner\"; rmdir \"$d\"; }\ndone 2>/dev/null; true",
                 );
-            let answer = machine.host.check(&parents, &machine.host.patience());
+            let answer = remote.host.check(&parents, &remote.host.patience());
             answer.map(drop).map_err(|error| fault(FailureKind::Cleanup, &error))
         }
         LeftoverKind::Tree if safe(&leftover.name) => {
-            remove_directory(machine, &format!("{}/trees/{}", machine.work_dir, leftover.name))
+            remove_directory(remote, &format!("{}/trees/{}", remote.work_dir, leftover.name))
         }
         _ => Err(wrong()),
     }
 }
 
-fn remove_directory(machine: &RemoteSsh, directory: &str) -> Result<(), Fault> {
+fn remove_directory(remote: &Remote, directory: &str) -> Result<(), Fault> {
     let script = Script::new("").set("d", directory).text(
         "rm -rf \"$d\" 2>/dev/null\n[ -e \"$d\" ] || exit 0\n\
              chmod -R u+rwX \"$d\"; rm -rf \"$d\" || exit 1\n[ ! -e \"$d\" ]",
     );
-    let answer = machine.host.check(&script, &machine.host.patience());
+    let answer = remote.host.check(&script, &remote.host.patience());
     answer.map(drop).map_err(|error| fault(FailureKind::Cleanup, &error))
 }

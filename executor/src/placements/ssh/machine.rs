@@ -1,56 +1,29 @@
-//! A host as a [`Machine`]: the connection, the pushed supervisor, trees, files and turns in one.
-//!
-//! Below the host's `work_dir`: `bin/` (supervisors by hash), `trees/` (by content), `runs/RUN/NODE.ATTEMPT`
-//! (one attempt), `outputs/RUN/NODE.ATTEMPT` (what outlives it), `turns/`.
+//! A host as a [`Machine`]: the front of the modules beside it.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
-    fmt::Write as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
 use plans::{Output, PlacementKind, SshHost};
-use sha2::{Digest, Sha256};
 
-use super::{
-    attachment::Attachment,
-    collect::FarTree,
-    commands,
-    error::{SshError, SshFault},
-    examine,
-    host::{Host, Patience},
-    jobs,
-    manifest::{Manifest, hex},
-    options::{SshOptions, prepare_runtime_dir},
-    removals::Removals,
-    session::Ask,
-    trees::{self, Look, SendError},
-    turns::{self, Turns},
-    workspace::Places,
-};
+use super::{collect::FarTree, commands, examine, jobs, remote::Remote, removals};
 use crate::{
     artifacts::{self, Collected, Tree},
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    locks::{Held, Turn},
+    locks::{HeldLocks, LockRequest},
     placements::{
         Answer, Check, Commands, ControlCommand, Flow, Job, Jobs, Leftover, Leftovers, Machine,
         MachineFacts, Secret,
     },
     source::{PlacedSource, SourceRequest},
-    supervise::{
-        JobRef, JobStatus, Keep, Limits,
-        shim::{self, Server},
-    },
-    trust::{self, Distrust},
+    ssh::{self, Look, Manifest, Patience, SendError, SshOptions, fault},
+    supervise::{JobRef, JobStatus, Keep, Limits},
 };
-
-/// The way to a host, shared with the threads that keep something there.
-pub(super) type Reach = Host;
 
 /// Where sources that are sent come from.
 pub trait Sources: Send + Sync {
@@ -65,77 +38,14 @@ pub trait Sources: Send + Sync {
     fn manifest(&self, wanted: &SourceRequest) -> Option<Manifest>;
 }
 
-/// What is asked once of a host.
-struct Known {
-    facts: MachineFacts,
-    may_mount: bool,
-    has_perl: bool,
-    /// Whether the supervisor is there, and the directories it works with.
-    is_furnished: bool,
-    /// What in its `work_dir`, or on the way to it, others may change.
-    distrusted: Vec<Distrust>,
-}
-
-/// How many of those are told.
-const MOST_TOLD: usize = 5;
-
-impl Known {
-    /// Reads what the host answered, a line each: system and machine, `id`, which boot, three times yes or
-    /// no, what `fl_see` prints, the home directory.
-    fn of(text: &str) -> Option<Self> {
-        let mut lines = text.split('\n');
-        let mut line = || lines.next();
-        let (system, architecture) = line()?.split_once(' ')?;
-        // uid=0(root) gid=0(root) groups=…
-        let (uid, rest) = line()?.strip_prefix("uid=")?.split_once('(')?;
-        let (user, gid) = rest.split_once(") gid=")?;
-        let gid = gid.split(|byte: char| !byte.is_ascii_digit()).next()?;
-        let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
-        let boot_id = line()?.to_owned();
-        let (mounts, perl, furnished) = (line()?, line()?, line()?);
-        if !text.contains("\n.\n") {
-            return None;
-        }
-        let distrusted = trust::judge(&mut lines, uid);
-        let home = lines.collect::<Vec<_>>().join("\n").trim_end_matches('\n').to_owned();
-        Some(Self {
-            facts: MachineFacts {
-                boot_id,
-                system: system.to_owned(),
-                architecture: architecture.to_owned(),
-                user: user.to_owned(),
-                uid,
-                gid,
-                home,
-            },
-            may_mount: mounts == "yes" && uid == 0,
-            has_perl: perl == "yes",
-            is_furnished: furnished == "yes",
-            distrusted,
-        })
-    }
-}
-
 /// A host reached over ssh.
 pub struct RemoteSsh {
-    pub(super) name: String,
-    pub(super) host: Arc<Reach>,
-    pub(super) work_dir: String,
+    remote: Remote,
     /// Where manifests of what was sent are kept, on this machine.
     cache: PathBuf,
     sources: Box<dyn Sources>,
-    facts: OnceLock<Known>,
-    shim: OnceLock<PathBuf>,
     /// Sources that were seen there by this process.
     placed: Mutex<Vec<PlacedSource>>,
-    /// `runs/` of this executor's state directory.
-    runs_dir: PathBuf,
-    /// What must not show in a job's log.
-    withheld: Mutex<BTreeMap<JobRef, Vec<String>>>,
-    /// Jobs that were started and are not followed yet.
-    begun: Mutex<BTreeMap<JobRef, Attachment>>,
-    pub(super) turns: Turns,
-    pub(super) removals: Removals,
 }
 
 impl RemoteSsh {
@@ -151,202 +61,18 @@ impl RemoteSsh {
         runs_dir: &Path,
         sources: Box<dyn Sources>,
     ) -> Result<Self, Fault> {
-        prepare_runtime_dir(&options.runtime_dir).map_err(|error| {
-            let what = format!("making {}", options.runtime_dir.display());
-            Fault::io(FailureKind::Io, what, &error)
-        })?;
         Ok(Self {
-            name: host.host.to_string(),
-            host: Arc::new(Host::new(options)),
-            work_dir: host.work_dir.to_string(),
+            remote: Remote::open(host, options, runs_dir)?,
             cache: cache.to_owned(),
             sources,
-            facts: OnceLock::new(),
-            shim: OnceLock::new(),
             placed: Mutex::default(),
-            runs_dir: runs_dir.to_owned(),
-            withheld: Mutex::default(),
-            begun: Mutex::default(),
-            turns: Turns::default(),
-            removals: Removals::default(),
         })
-    }
-
-    /// Keeps what came of a start for who follows the job.
-    pub(super) fn keep_attachment(&self, job: &JobRef, attachment: Attachment) {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.insert(job.clone(), attachment);
-    }
-
-    /// Returns whether this process started the job and nobody followed it yet.
-    pub(super) fn has_attachment(&self, job: &JobRef) -> bool {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).contains_key(job)
-    }
-
-    pub(super) fn take_attachment(&self, job: &JobRef) -> Option<Attachment> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(job)
-    }
-
-    /// Returns what tells this executor's runs over there from those of others: its state directory.
-    pub(super) fn owner(&self) -> String {
-        let system = rustix::system::uname();
-        let mut hash = Sha256::new();
-        hash.update(system.nodename().to_bytes());
-        hash.update([0]);
-        hash.update(self.runs_dir.as_os_str().as_encoded_bytes());
-        hex(&hash.finalize()[..8])
-    }
-
-    /// Returns whether a run of ours may still be resumed, or is being run.
-    pub(super) fn is_unfinished(&self, run: &str) -> bool {
-        let dir = self.runs_dir.join(run);
-        dir.is_dir() && !dir.join("record.json").exists()
-    }
-
-    /// Returns what must not show in a job's log.
-    pub(super) fn withheld(&self, job: &JobRef) -> Vec<String> {
-        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
-        withheld.get(job).cloned().unwrap_or_default()
-    }
-
-    pub(super) fn reach(&self) -> Arc<Reach> {
-        Arc::clone(&self.host)
-    }
-
-    pub(super) fn places(&self, job: &JobRef) -> Places {
-        self.places_of(&job.run, &format!("{}.{}", job.node, job.attempt))
-    }
-
-    pub(super) fn places_of(&self, run: &str, node: &str) -> Places {
-        Places {
-            name: format!("{run}/{node}"),
-            state: format!("{}/runs/{run}/{node}", self.work_dir),
-            output: format!("{}/outputs/{run}/{node}", self.work_dir),
-            over: format!("{}/{run}+{node}", self.over_dir()),
-        }
-    }
-
-    /// Returns the supervisor's path over there, putting it there first if need be.
-    pub(super) fn shim(&self) -> Result<PathBuf, Fault> {
-        if let Some(path) = self.shim.get() {
-            return Ok(path.clone());
-        }
-        let directory = Path::new(&self.work_dir).join("bin");
-        let known = self.ask_facts()?;
-        if !known.is_furnished {
-            let script = shim::install(&directory).text("mkdir -p").word(self.turns_dir());
-            let script = script.word(self.over_dir()).text(" || exit 1\n").text(trust::SEE);
-            let script = script.text("fl_see").word(&self.work_dir).text("\n");
-            let installed = self.host.check(&script, &self.host.patience());
-            let seen = installed.map_err(|error| fault(FailureKind::Supervisor, &error))?;
-            // Nothing in it was run yet. Somebody may have made it first.
-            let seen = String::from_utf8_lossy(&seen).into_owned();
-            self.trust(&trust::judge(&mut seen.lines(), known.facts.uid), &known.facts.user)?;
-        }
-        Ok(self.shim.get_or_init(|| directory.join(shim::file_name())).clone())
-    }
-
-    /// Returns the directory of what is over there, one empty file for each attempt.
-    fn over_dir(&self) -> String {
-        format!("{}/over", self.work_dir)
-    }
-
-    /// Returns the directory of turns over there.
-    pub(super) fn turns_dir(&self) -> String {
-        format!("{}/turns", self.work_dir)
-    }
-
-    pub(super) fn may_mount(&self) -> Result<bool, Fault> {
-        self.ask_facts().map(|known| known.may_mount)
-    }
-
-    /// Returns the supervisor there, if it can serve.
-    pub(super) fn server(&self) -> Result<Option<Server>, Fault> {
-        let known = self.ask_facts()?;
-        let system = format!("{}/{}", known.facts.system, known.facts.architecture);
-        if !known.has_perl || !matches!(&*system, "Linux/x86_64" | "Linux/aarch64") {
-            return Ok(None);
-        }
-        Ok(Some(Server { shim: self.shim()?, system }))
-    }
-
-    /// Runs a verb of the supervisor and returns its answer.
-    pub(super) fn verb<W: AsRef<std::ffi::OsStr>>(
-        &self,
-        verb: &str,
-        dir: &str,
-        words: &[W],
-    ) -> Result<String, Fault> {
-        let script = shim::call(&self.shim()?, verb, Path::new(dir)).words(words);
-        self.answer(&Ask::Shell(Cow::Owned(script)))
-    }
-
-    /// Returns what is answered, a failure as well.
-    pub(super) fn answer(&self, ask: &Ask<'_>) -> Result<String, Fault> {
-        // `error WHY` comes with a status that is no success.
-        let answer = self.host.ask(ask, &self.host.patience());
-        let answer = answer.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
-        Ok(answer.text())
-    }
-
-    fn ask_facts(&self) -> Result<&Known, Fault> {
-        if let Some(facts) = self.facts.get() {
-            return Ok(facts);
-        }
-        let shim = Path::new(&self.work_dir).join("bin").join(shim::file_name());
-        let script = Script::new(
-            "uname -sm; id\n\
-             cat /proc/sys/kernel/random/boot_id 2>/dev/null ||\n\
-             sysctl -n kern.bootsessionuuid 2>/dev/null || echo unknown\n\
-             is() { if \"$@\" >/dev/null 2>&1; then echo yes; else echo no; fi; }\n\
-             is unshare --mount --propagation private true\n\
-             is command -v perl\n",
-        );
-        let script = script.set("digest", shim::digest()).text(trust::SEE);
-        let script = script.set("over", self.over_dir()).set("turns", self.turns_dir());
-        let script = script.set("shim", shim).text(
-            "digest_of() { sha256sum <\"$1\" || shasum -a 256 <\"$1\" || openssl dgst -sha256 <\"$1\"; }\n\
-             is_ours() { case $(digest_of \"$shim\") in *$digest*) ;; *) return 1 ;; esac; }\n\
-             furnished() { [ -s \"$shim\" ] && [ -d \"$over\" ] && [ -d \"$turns\" ] && is_ours; }\n\
-             is furnished\nfl_see",
-        );
-        let script = script.word(&self.work_dir).text("\nprintf '%s\\n' \"$HOME\"\n");
-        // Nothing is on its way for as long as a day.
-        let script = script.text(
-            "(find \"$over\" -type f -mtime +1 -exec rm -f {} + </dev/null >/dev/null 2>&1 &)",
-        );
-        let output = self.host.check(&script, &self.host.patience());
-        let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
-        let text = String::from_utf8_lossy(&output).into_owned();
-        let known = Known::of(&text).ok_or_else(|| self.garbled(&text))?;
-        self.trust(&known.distrusted, &known.facts.user)?;
-        Ok(self.facts.get_or_init(|| known))
-    }
-
-    /// Refuses a `work_dir` in which others may put what is run.
-    fn trust(&self, distrusted: &[Distrust], user: &str) -> Result<(), Fault> {
-        let Some(first) = distrusted.first() else { return Ok(()) };
-        let mut message = format!("host `{}`: {first}", self.name);
-        for other in &distrusted[1..distrusted.len().min(MOST_TOLD)] {
-            let _ = write!(message, "; {other}");
-        }
-        if distrusted.len() > MOST_TOLD {
-            let _ = write!(message, "; and {} more", distrusted.len() - MOST_TOLD);
-        }
-        let mend = first.mend(user);
-        let advice = format!("{mend}, there; or set another `work_dir` for this host");
-        Err(Fault::new(FailureKind::UntrustedDirectory, message).advice(advice))
-    }
-
-    fn garbled(&self, text: &str) -> Fault {
-        let text: String = text.chars().take(200).flat_map(char::escape_debug).collect();
-        Fault::new(FailureKind::Protocol, format!("host `{}` answered `{text}`", self.name))
     }
 }
 
 impl Machine for RemoteSsh {
     fn name(&self) -> &str {
-        &self.name
+        &self.remote.name
     }
 
     fn placement(&self) -> PlacementKind {
@@ -354,25 +80,27 @@ impl Machine for RemoteSsh {
     }
 
     fn facts(&self) -> Result<MachineFacts, Fault> {
-        self.ask_facts().map(|known| known.facts.clone())
+        self.remote.facts()
     }
 
     fn examine(&self) -> Result<Vec<Check>, Fault> {
-        examine::examine(self)
+        examine::examine(&self.remote)
     }
 
     fn acquire(
         &self,
-        wanted: &Turn,
+        wanted: &LockRequest,
         control: &Control,
         waits: &dyn Fn(),
-    ) -> Result<Option<Box<dyn Held>>, Fault> {
-        turns::acquire(self, wanted, control, waits)
+    ) -> Result<Option<Box<dyn HeldLocks>>, Fault> {
+        self.remote.host.warm();
+        let server = || self.remote.lock_server();
+        self.remote.locks.acquire(&server, wanted, control, waits)
     }
 
     fn leave(&self) {
-        self.turns.close();
-        self.host.disconnect();
+        self.remote.locks.close();
+        self.remote.host.disconnect();
     }
 }
 
@@ -383,7 +111,7 @@ impl Commands for RemoteSsh {
             stdout.extend_from_slice(bytes);
             Flow::Continue
         };
-        let answer = commands::stream(self, command, &mut sink, None)?;
+        let answer = commands::stream(&self.remote, command, &mut sink, None)?;
         answer.map(|answer| Answer { stdout, ..answer }).ok_or_else(|| {
             Fault::new(
                 FailureKind::Protocol,
@@ -399,7 +127,7 @@ impl Commands for RemoteSsh {
         control: &Control,
         seen: Level,
     ) -> Result<Option<Answer>, Fault> {
-        commands::stream(self, command, sink, Some((control, seen)))
+        commands::stream(&self.remote, command, sink, Some((control, seen)))
     }
 
     fn free_bytes(&self, path: &str) -> Result<u64, Fault> {
@@ -407,10 +135,10 @@ impl Commands for RemoteSsh {
             "while [ ! -e \"$p\" ]; do p=${p%/*}; [ -n \"$p\" ] || p=/; done\n\
              df -Pk \"$p\" | tail -n 1 | { read -r a b c d e; echo \"$d\"; }",
         );
-        let output = self.host.check(&script, &self.host.patience());
+        let output = self.remote.host.check(&script, &self.remote.host.patience());
         let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
         let text = String::from_utf8_lossy(&output).trim().to_owned();
-        let kilobytes: u64 = text.parse().map_err(|_| self.garbled(&text))?;
+        let kilobytes: u64 = text.parse().map_err(|_| self.remote.garbled(&text))?;
         Ok(kilobytes.saturating_mul(1024))
     }
 
@@ -420,17 +148,17 @@ impl Commands for RemoteSsh {
         control: &Control,
     ) -> Result<PlacedSource, Fault> {
         let id = wanted.id();
-        let there = PlacedSource { path: format!("{}/trees/{id}", self.work_dir), id };
+        let there = PlacedSource { path: format!("{}/trees/{id}", self.remote.work_dir), id };
         // One sends; whoever needs the same waits for it instead of sending it as well.
         let mut placed = control.lock(&self.placed).ok_or_else(Fault::cancelled)?;
         if placed.contains(&there) {
             return Ok(there);
         }
         let give_up = || control.level() > Level::Run;
-        let patience = Patience { give_up: &give_up, ..self.host.patience() };
-        let (work_dir, id, cache) = (Path::new(&self.work_dir), &*there.id, &*self.cache);
-        let to = trees::To { host: &self.host, work_dir, id, cache, patience: &patience };
-        let look = trees::look(&to).map_err(|error| fault(FailureKind::Io, &error))?;
+        let patience = Patience { give_up: &give_up, ..self.remote.host.patience() };
+        let (work_dir, id, cache) = (Path::new(&self.remote.work_dir), &*there.id, &*self.cache);
+        let to = ssh::To { host: &self.remote.host, work_dir, id, cache, patience: &patience };
+        let look = ssh::look(&to).map_err(|error| fault(FailureKind::Io, &error))?;
         let Look::Others(others) = look else {
             placed.push(there.clone());
             return Ok(there);
@@ -440,14 +168,14 @@ impl Commands for RemoteSsh {
             let here = here.map_err(SendError::Source)?;
             Ok((PathBuf::from(here.path), self.sources.manifest(wanted)))
         };
-        trees::send_beside(&others, &to, make).map_err(|error| match &error {
+        ssh::send_beside(&others, &to, make).map_err(|error| match &error {
             SendError::Source(fault) => (**fault).clone(),
             SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
             SendError::Unreadable { error: io, .. } => {
                 Fault::io(FailureKind::SourceMissing, &error, io)
             }
             SendError::Corrupt(_) => {
-                Fault::new(FailureKind::Io, format!("host `{}`: {error}", self.name))
+                Fault::new(FailureKind::Io, format!("host `{}`: {error}", self.remote.name))
             }
         })?;
         placed.push(there.clone());
@@ -455,7 +183,13 @@ impl Commands for RemoteSsh {
     }
 
     fn send(&self, from: &Path, path: &str, mode: u32) -> Result<(), Fault> {
-        let sent = trees::send_path(&self.host, from, Path::new(path), mode, &self.host.patience());
+        let sent = ssh::send_path(
+            &self.remote.host,
+            from,
+            Path::new(path),
+            mode,
+            &self.remote.host.patience(),
+        );
         sent.map_err(|error| match &error {
             SendError::Source(fault) => (**fault).clone(),
             SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
@@ -465,30 +199,26 @@ impl Commands for RemoteSsh {
     }
 
     fn tree<'a>(&'a self, root: &str) -> Box<dyn Tree + 'a> {
-        Box::new(FarTree { remote: self, root: root.to_owned() })
+        Box::new(FarTree { remote: &self.remote, root: root.to_owned() })
     }
 }
 
 impl Jobs for RemoteSsh {
     fn attempt_dir(&self, job: &JobRef) -> String {
-        self.places(job).state
+        self.remote.paths(job).state
     }
 
     fn output_dir(&self, job: &JobRef) -> String {
-        self.places(job).output
+        self.remote.paths(job).output
     }
 
     fn withhold(&self, job: &JobRef, secrets: &BTreeMap<String, Secret>) {
-        if !secrets.is_empty() {
-            let values = secrets.values().map(|value| value.reveal().to_owned()).collect();
-            let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
-            withheld.insert(job.clone(), values);
-        }
+        self.remote.withhold(job, secrets);
     }
 
     fn start(&self, job: &Job) -> Result<(), Fault> {
-        self.withhold(&job.job, &job.secrets);
-        jobs::start(self, job)
+        self.remote.withhold(&job.job, &job.secrets);
+        jobs::start(&self.remote, job)
     }
 
     fn attach(
@@ -498,90 +228,46 @@ impl Jobs for RemoteSsh {
         limits: &Limits,
         control: &Control,
     ) -> Result<JobStatus, Fault> {
-        jobs::attach(self, job, log, limits, control)
+        jobs::attach(&self.remote, job, log, limits, control)
     }
 
     fn status(&self, job: &JobRef) -> Result<JobStatus, Fault> {
-        jobs::status(self, job)
+        jobs::status(&self.remote, job)
     }
 
     fn cancel(&self, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault> {
-        jobs::cancel(self, job, grace)
+        jobs::cancel(&self.remote, job, grace)
     }
 
     fn collect(&self, job: &JobRef, keep: &Keep, into: &Path) -> Result<Collected, Fault> {
-        let places = self.places(job);
-        let own = self.tree(&format!("{}/artifacts", places.state));
-        let workspace = self.tree(&places.copy(keep.output == Some(Output::Workspace)));
+        let paths = self.remote.paths(job);
+        let own = self.tree(&format!("{}/artifacts", paths.state));
+        let workspace = self.tree(&paths.copy(keep.output == Some(Output::Workspace)));
         let mut collected = artifacts::keep(&*own, &*workspace, &keep.artifacts, into)?;
         if let Some(output) = &keep.output {
-            collected.output = self.output(job, output)?;
+            collected.output = self.remote.output(job, output)?;
         }
         Ok(collected)
     }
 
     fn remove(&self, job: &JobRef) -> Result<(), Fault> {
-        let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
-        withheld.remove(job);
-        drop(withheld);
-        // Nobody came to follow it.
-        drop(self.take_attachment(job));
-        jobs::remove(self, &self.places(job))
+        self.remote.forget(job);
+        removals::remove(&self.remote, &self.remote.paths(job).name)
     }
 }
 
 impl Leftovers for RemoteSsh {
     fn leftovers(&self, run: Option<&str>) -> Result<Vec<Leftover>, Fault> {
-        jobs::leftovers(self, run)
+        jobs::leftovers(&self.remote, run)
     }
 
     fn remove_leftover(&self, leftover: &Leftover) -> Result<(), Fault> {
-        jobs::remove_leftover(self, leftover)
+        jobs::remove_leftover(&self.remote, leftover)
     }
 }
 
 impl Drop for RemoteSsh {
     fn drop(&mut self) {
-        self.turns.close();
-    }
-}
-
-/// Turns what broke on the way into a failure of the infrastructure; `otherwise` when it was a command
-/// over there that failed.
-pub(super) fn fault(otherwise: FailureKind, error: &SshError) -> Fault {
-    let kind = match error.fault {
-        SshFault::Unreachable
-        | SshFault::ConnectTimeout
-        | SshFault::Dns
-        | SshFault::Lost
-        | SshFault::SessionRefused => FailureKind::Unreachable,
-        SshFault::HostKeyUnknown | SshFault::HostKeyChanged => FailureKind::HostKey,
-        SshFault::Auth => FailureKind::LoginRefused,
-        SshFault::NoClient | SshFault::Configuration | SshFault::Shell => FailureKind::ToolMissing,
-        SshFault::Deadline => FailureKind::NoAnswer,
-        SshFault::NoSpace => FailureKind::DiskFull,
-        SshFault::Garbled => FailureKind::Protocol,
-        SshFault::Here => FailureKind::Io,
-        SshFault::Remote => otherwise,
-    };
-    Fault::new(kind, format!("host {error}")).advice(error.advice())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_host_says_of_itself_is_read_whole_or_not_at_all() {
-        let said = "Linux x86_64\nuid=1000(ci (b)) gid=100(users) groups=100(users),27(sudo)\nb-1\nyes\nno\n\
-                    yes\nown\n.\n/home/a\nb\n";
-        let known = Known::of(said).expect("facts");
-        assert_eq!((known.facts.uid, known.facts.gid, &*known.facts.user), (1000, 100, "ci (b)"));
-        assert_eq!((&*known.facts.system, &*known.facts.architecture), ("Linux", "x86_64"));
-        assert_eq!((&*known.facts.boot_id, &*known.facts.home), ("b-1", "/home/a\nb"));
-        assert!(!known.may_mount && !known.has_perl && known.is_furnished, "only root mounts");
-        for cut in [0, 5, 14, 30, 70, 80] {
-            assert!(Known::of(&said[..cut]).is_none(), "{cut}");
-        }
+        self.remote.locks.close();
     }
 }

@@ -3,29 +3,26 @@
 
 use std::path::Path;
 
-use super::{machine::RemoteSsh, session::Ask};
+use super::remote::Remote;
 use crate::{
-    batch::Batch,
     fault::{FailureKind, Fault},
+    ssh::Ask,
 };
-
-/// What is to be removed from a host.
-pub(super) type Removals = Batch<Result<(), Fault>>;
 
 /// Removes everything of an attempt, `RUN/NODE.ATTEMPT`, ending it first if it runs.
 ///
 /// # Errors
 ///
 /// When it is still there, or nobody knows.
-pub(super) fn remove(machine: &RemoteSsh, name: &str) -> Result<(), Fault> {
-    machine.removals.ask(name.to_owned(), |names| remove_all(machine, names))
+pub(super) fn remove(remote: &Remote, name: &str) -> Result<(), Fault> {
+    remote.removals.ask(name.to_owned(), |names| remove_all(remote, names))
 }
 
-fn remove_all(machine: &RemoteSsh, names: &[String]) -> Vec<Result<(), Fault>> {
-    let runs = format!("{}/runs", machine.work_dir);
-    let answer = machine.server().and_then(|server| {
-        let shim = machine.shim()?;
-        machine.answer(&Ask::verb(server.as_ref(), &shim, "clear", &runs, names))
+fn remove_all(remote: &Remote, names: &[String]) -> Vec<Result<(), Fault>> {
+    let runs = format!("{}/runs", remote.work_dir);
+    let answer = remote.server().and_then(|server| {
+        let shim = remote.shim()?;
+        remote.answer(&Ask::verb(server.as_ref(), &shim, "clear", &runs, names))
     });
     let answer = match answer {
         Ok(answer) => answer,
@@ -36,11 +33,11 @@ fn remove_all(machine: &RemoteSsh, names: &[String]) -> Vec<Result<(), Fault>> {
         match lines.next_back() {
             Some(line) if line.starts_with("removed ") => Ok(()),
             line => {
-                let path = Path::new(&machine.work_dir).join("runs").join(name);
+                let path = Path::new(&remote.work_dir).join("runs").join(name);
                 let why = line.and_then(|line| line.splitn(3, ' ').nth(2)).unwrap_or(&answer);
                 let text = format!(
                     "host `{}`: `{}` cannot be removed: {why}",
-                    machine.name,
+                    remote.name,
                     path.display()
                 );
                 Err(Fault::new(FailureKind::Cleanup, text)

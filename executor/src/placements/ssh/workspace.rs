@@ -15,7 +15,7 @@ use crate::{
 
 /// Where things of one attempt are on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct JobPaths {
     /// `RUN/NODE.ATTEMPT`, its path below the directory of attempts.
     pub(super) name: String,
     /// The state directory.
@@ -26,7 +26,7 @@ pub(super) struct Places {
     pub(super) over: String,
 }
 
-impl Places {
+impl JobPaths {
     /// Returns the directory of what outlives the attempts of the same run.
     fn run_outputs(&self) -> &str {
         self.output.rsplit_once('/').map_or("/", |(run, _)| run)
@@ -55,7 +55,7 @@ enum View {
 
 /// Returns what sets the variables of which the supervisor's `run`, which is to follow in the same shell, takes the job:
 /// what only the one that owns the directory may write and do.
-pub(super) fn with_shell(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
+pub(super) fn with_shell(job: &Job, places: &JobPaths, owner: &str, may_mount: bool) -> Script {
     Script::default()
         .set("fl_ready", bytes(&ready(job, places, owner, may_mount)))
         .set("fl_cmd", bytes(&command(job, places, may_mount)))
@@ -63,7 +63,7 @@ pub(super) fn with_shell(job: &Job, places: &Places, owner: &str, may_mount: boo
 }
 
 /// Returns the script that makes everything ready. It can be run again at any time.
-fn ready(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
+fn ready(job: &Job, places: &JobPaths, owner: &str, may_mount: bool) -> Script {
     let mut ready = Script::default();
     if job.keep.output.is_some() {
         let output = Script::new("mkdir -p").word(&places.output).text(" && printf '%s\\n'");
@@ -79,7 +79,7 @@ fn ready(job: &Job, places: &Places, owner: &str, may_mount: bool) -> Script {
 }
 
 /// Returns the words that tell the supervisor's `run` of the directory it is to make.
-pub(super) fn room(job: &Job, places: &Places, owner: &str) -> [String; 3] {
+pub(super) fn room(job: &Job, places: &JobPaths, owner: &str) -> [String; 3] {
     [format!("over={}", places.over), format!("owner={owner}"), format!("tree={}", tree(job))]
 }
 
@@ -139,7 +139,7 @@ fn bytes(script: &Script) -> std::ffi::OsString {
 /// besides the tree.
 pub(super) fn without_shell(
     job: &Job,
-    places: &Places,
+    places: &JobPaths,
     owner: &str,
     may_mount: bool,
 ) -> Option<Vec<String>> {
@@ -159,7 +159,7 @@ pub(super) fn without_shell(
 }
 
 /// Returns where the job finds its workspace.
-fn workspace(job: &Job, places: &Places, may_mount: bool) -> String {
+fn workspace(job: &Job, places: &JobPaths, may_mount: bool) -> String {
     match view(job, may_mount) {
         View::Mount => tree(job).to_owned(),
         View::Copy | View::LockedCopy => places.copy(job.keep.output == Some(Output::Workspace)),
@@ -174,7 +174,7 @@ fn directory(job: &Job, workspace: String) -> String {
 }
 
 /// Returns `cmd`.
-fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
+fn command(job: &Job, places: &JobPaths, may_mount: bool) -> Script {
     let view = view(job, may_mount);
     let directory = directory(job, workspace(job, places, may_mount));
     let enter = |script: Script| {
@@ -211,7 +211,7 @@ fn command(job: &Job, places: &Places, may_mount: bool) -> Script {
 }
 
 /// Returns what the job sees besides what the host itself gives it, secrets apart.
-fn variables<'a>(job: &'a Job, places: &Places) -> Vec<(&'a str, String)> {
+fn variables<'a>(job: &'a Job, places: &JobPaths) -> Vec<(&'a str, String)> {
     let mut given: Vec<(&str, String)> = vec![
         ("TMPDIR", format!("{}/tmp", places.state)),
         ("ARTIFACTS_DIR", format!("{}/artifacts", places.state)),

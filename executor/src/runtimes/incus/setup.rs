@@ -15,7 +15,7 @@ use crate::{
     attempt::Context,
     command_line::{Script, is_variable_name},
     fault::{FailureKind, Fault},
-    locks::LIVES,
+    locks::LIVENESS_SCRIPT,
     placements::ControlCommand,
     runtimes::Work,
     supervise::shim,
@@ -91,7 +91,7 @@ pub(super) fn directories(
         masks => file(script, "job/masks", masks.as_bytes()),
     };
     // Beside what the guest sees.
-    script = file(script, &format!("../{LIVES}"), lives.as_bytes());
+    script = file(script, &format!("../{LIVENESS_SCRIPT}"), lives.as_bytes());
     script = file(script.text("umask 022\n"), "supervisor.sh", shim::SOURCE.as_bytes());
     if site.machine_may_chown() && site.user != site.machine_user {
         script = script.text("chown -R \"$who\" job artifacts || no\n");

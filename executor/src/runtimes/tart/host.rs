@@ -171,14 +171,14 @@ impl Host<'_> {
         Ok(Examined { version, free })
     }
 
-    /// Takes one of the places for running guests; `Err` in the answer: who has them.
+    /// Takes one of the slots for running guests, or keeps it; `Err` in the answer: the guests that have them.
     pub(super) fn slot(&self, name: &str) -> Result<Result<(), String>, Fault> {
         let answer = self.ask(&["slot", name, "600"])?;
         let text = text(&answer.stdout);
         match text.split_once(' ').map_or(text.as_str(), |(word, _)| word) {
             "taken" => Ok(Ok(())),
             "busy" => Ok(Err(text["busy".len()..].trim().to_owned())),
-            _ => Err(self.unclear("take a place for a guest", &answer)),
+            _ => Err(self.unclear("take a slot for a guest", &answer)),
         }
     }
 
@@ -217,14 +217,14 @@ impl Host<'_> {
         }
     }
 
-    /// Leaves in an attempt's directory what says whether its guest runs: a turn that was taken for
-    /// it is somebody's for as long.
-    pub(super) fn hold_turn(&self, name: &str, directory: &str) -> Result<(), Fault> {
-        let answer = self.ask(&["turn", name, directory])?;
+    /// Leaves in an attempt's directory a script that says whether its guest runs: a lock that was
+    /// acquired for it is held for as long.
+    pub(super) fn leave_liveness_script(&self, name: &str, directory: &str) -> Result<(), Fault> {
+        let answer = self.ask(&["liveness", name, directory])?;
         if text(&answer.stdout) == "left" {
             return Ok(());
         }
-        Err(self.unclear("hold a turn", &answer))
+        Err(self.unclear("leave a liveness script", &answer))
     }
 
     /// Runs a guest in the background of its machine.

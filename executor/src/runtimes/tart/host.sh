@@ -3,9 +3,9 @@
 #   sh -c SCRIPT tart-host VERB WORDS…     answers in words on stdout; what tart said is on stderr
 #
 #   examine IMAGE                     "system S", "tart V", "image yes|no", "free KB"
-#   slot NAME SECS                    "taken", or "busy NAMES…": one of the two places for macOS guests
+#   slot NAME SECS                    "taken", or "busy NAMES…": one of the two slots for macOS guests
 #   clone IMAGE NAME OWNER RUN JOB SECS CPU MEMORY DISK      "cloned", "not_ours", or "error WHAT CODE"
-#   turn NAME DIRECTORY               leaves there what says whether the guest runs, for who waits: "left"
+#   liveness NAME DIRECTORY           leaves there a script that says whether the guest runs: "left"
 #   start NAME [ARGUMENT…]            runs it, detached: "started"
 #   probe NAME                        "ready", "ended CODE", "not_yet CODE"
 #   look NAME                         "STATE CODE": none, running, stopped, suspended or unknown; `run`'s end or -
@@ -164,7 +164,7 @@ clone_locked() {
     echo cloned
 }
 
-turn() {
+liveness() {
     mkdir -p "$2" && {
         printf "name='%s' PATH='%s'\n" "$1" "$PATH"
         [ -z "${TART_HOME:-}" ] || printf "export TART_HOME='%s'\n" "$TART_HOME"

@@ -33,6 +33,7 @@ use crate::{
     control::Level,
     fault::{FailureKind, Fault},
     intent::{Intent, SupervisedIntent, VirtualMachineIntent},
+    locks::ask_until_free,
     supervise::JobStatus,
 };
 
@@ -112,36 +113,37 @@ impl Tart {
         Ok(shares)
     }
 
-    /// Waits for one of the machine's places for guests; `false`: it is not wanted any more.
+    /// Waits for one of the machine's slots for guests; `false`: it is not wanted any more.
     fn wait_for_slot(context: &Context<'_>, name: &str) -> Result<bool, Fault> {
         let host = Host { machine: context.machine };
-        context.enter(Phase::Turn);
-        let mut waits = false;
-        let taken = loop {
-            if context.control.level() > Level::Run {
-                break Ok(false);
-            }
-            match host.slot(name) {
-                Ok(Ok(_)) => break Ok(true),
-                Ok(Err(_)) => {}
-                Err(fault) => break Err(fault),
-            }
-            if !waits {
-                waits = true;
-                context.observer.waits();
-            }
-            let _ = context.control.wait(Level::Run, Duration::from_secs(1));
-        };
-        if waits {
-            context.observer.returns();
-        }
-        taken
+        context.enter(Phase::Lock);
+        let slot = context.aside(|waits| {
+            ask_until_free(context.control, waits, || host.slot(name).map(Result::ok))
+        })?;
+        Ok(slot.is_some())
+    }
+
+    /// Refuses to start a guest whose slot is another's by now: making it took longer than a slot
+    /// without a guest is kept.
+    fn check_slot(context: &Context<'_>, name: &str) -> Result<(), Fault> {
+        let host = Host { machine: context.machine };
+        host.slot(name)?.map_err(|others| {
+            Fault::new(
+                FailureKind::LockLost,
+                format!(
+                    "guest `{name}` lost its slot on `{}` to {others} before it started",
+                    context.machine.name()
+                ),
+            )
+            .advice("it took longer than ten minutes to make; it is tried again")
+        })
     }
 
     /// Runs the guest and waits until commands run in it; `false`: it is not wanted any more.
     fn boot(&self, context: &Context<'_>, name: &str, shares: &[String]) -> Result<bool, Fault> {
         let host = Host { machine: context.machine };
         let machine = context.machine.name();
+        Self::check_slot(context, name)?;
         host.start(name, shares)?;
         let patience = self.patience();
         let until = Instant::now() + patience;
@@ -369,7 +371,7 @@ impl Runtime for Tart {
             wanted,
         };
         host.clone(&clone)?;
-        host.hold_turn(&name, &machine.attempt_dir(&request.job()))?;
+        host.leave_liveness_script(&name, &machine.attempt_dir(&request.job()))?;
         if control.level() > Level::Run || !self.boot(context, &name, &arguments)? {
             return Ok(());
         }
@@ -438,7 +440,7 @@ impl Runtime for Tart {
         let Context { request, machine, .. } = context;
         let host = Host { machine: *machine };
         if self.made {
-            // A guest that stays keeps its turn.
+            // A guest that stays keeps its slot.
             let owner = owner(&runs_dir(request));
             host.remove(&name(&owner, request), &owner)?;
         }

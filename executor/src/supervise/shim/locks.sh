@@ -1,4 +1,5 @@
-# The places and groups of a machine, which only one job has at a time.
+# The slots and groups of a machine, which only one job has at a time. A slot is the file place.N, as it
+# always was: executors of other versions must find each other's locks.
 
 # Runs the words with the directory's lock held; it is let go by whatever ends this process.
 locked() {
@@ -19,7 +20,7 @@ is_free() {
     # Padded, so that it can be written anew in its place.
     f_job=${f_job%"${f_job##*[! ]}"}
     [ "$f_token" != "$token" ] || return 0
-    # Who takes a job up again has its turn: nobody else is at it.
+    # A job that is resumed has its lock: nobody else is at it.
     [ "$f_job" = - ] || [ "$f_job" != "$job" ] || return 0
     # After another boot nothing of it runs.
     [ "$f_boot" = "$BOOT" ] || return 0
@@ -27,19 +28,19 @@ is_free() {
     # Of nobody; and `cd -` would go anywhere.
     [ "$f_job" != - ] || return 0
     (cd "$f_job" 2>/dev/null && ! verdict && alive claim) && return 1
-    # A job in a guest is seen by whoever made that.
+    # A job in a guest is seen only by its engine.
     [ -f "$f_job/lives" ] || return 0
     case $gone in *"$NL$f_token$NL"*) return 0 ;; esac
     case $living in *"$NL$f_token$NL"*) ;; *) ASK="$f_token $f_job" ;; esac
     return 1
 }
 
-write_turn() {
+write_lock() {
     printf '%s %s %-15s\n%-511s\n' "$token" "$BOOT" $((NOW + $2)) "$3" >".new.$1" && mv -f ".new.$1" "$1"
 }
 
 # The locks that the job here is started with are its own from now on: all of them, or none and which one is lost. Says
-# `wanted` if somebody waits for a place. Under the lock: nobody may take one between the look and the word.
+# `wanted` if somebody waits for a slot. Under the lock: nobody may take one between the look and the word.
 own_locks() {
     now
     wanted=
@@ -104,7 +105,7 @@ take_locked() {
                 return 0
             }
             [ $place -lt "$places" ] || {
-                # Who keeps a place for its next job gives it away while this is fresh.
+                # An executor that keeps a slot for its next job gives it away while this is fresh.
                 printf '%s\n' $((NOW + 5)) >wanted 2>/dev/null
                 echo "busy place"
                 return 0
@@ -113,11 +114,11 @@ take_locked() {
     fi
     taken=
     for group; do
-        write_turn "group.$group" "$seconds" "$job" || fail no_space
+        write_lock "group.$group" "$seconds" "$job" || fail no_space
         taken="$taken group.$group"
     done
     if [ -n "$place" ]; then
-        write_turn "place.$place" "$seconds" "$job" || fail no_space
+        write_lock "place.$place" "$seconds" "$job" || fail no_space
         taken="$taken place.$place"
     fi
     echo "taken$taken"
@@ -141,7 +142,7 @@ hold_locked() {
             echo "lost $file"
             return 0
         }
-        write_turn "$file" "$seconds" "$f_job" || fail no_space
+        write_lock "$file" "$seconds" "$f_job" || fail no_space
     done
     echo held
 }

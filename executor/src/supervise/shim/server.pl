@@ -190,19 +190,19 @@ sub supervise {
 sub own {
     my @l = map { [split m{/}, $_, 2] } split /,/, $q{held} or return "";
     my $k;
-    open($k, ">>", "$q{turns}/.lock") && flock($k, 2) or return "error no_locks";
+    open($k, ">>", "$q{locks}/.lock") && flock($k, 2) or return "error no_locks";
     my ($now, $wanted) = (now(), "");
     for (@l) {
         my ($t, $f) = @$_;
         $f =~ m{/|^\.|^$} and return "error bad_file";
-        my ($by, $b) = split / /, line("$q{turns}/$f");
+        my ($by, $b) = split / /, line("$q{locks}/$f");
         ($by // "") eq $t or return "error lost $f";
         push @$_, $b;
-        $wanted = " wanted" if $f =~ /^place\./ && line("$q{turns}/wanted") =~ /^(\d+)$/ && $now < $1;
+        $wanted = " wanted" if $f =~ /^place\./ && line("$q{locks}/wanted") =~ /^(\d+)$/ && $now < $1;
     }
     for (@l) {
         my ($t, $f, $b) = @$_;
-        length $d > 511 or put("$q{turns}/$f", sprintf("%s %s %-15s\n%-511s\n", $t, $b, $now + 60, $d), "+<");
+        length $d > 511 or put("$q{locks}/$f", sprintf("%s %s %-15s\n%-511s\n", $t, $b, $now + 60, $d), "+<");
     }
     $wanted;
 }

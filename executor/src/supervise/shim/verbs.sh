@@ -2,14 +2,14 @@
 
 # The words after DIR of `start` and `run`.
 options() {
-    timeout=0 lease=0 grace=5 keep='' uses='' held='' turns='' system='' view='' over='' owner='' tree='' linger='' masks=''
+    timeout=0 lease=0 grace=5 keep='' uses='' held='' locks='' system='' view='' over='' owner='' tree='' linger='' masks=''
     for option; do
         case $option in
         timeout=* | lease=* | grace=* | began=* | started=*)
             is_number "${option#*=}" || fail "bad_option $option"
             eval "${option%%=*}=\${option#*=}"
             ;;
-        keep=* | uses=* | held=* | turns=* | system=* | view=* | over=* | owner=* | tree=* | masks=*)
+        keep=* | uses=* | held=* | locks=* | system=* | view=* | over=* | owner=* | tree=* | masks=*)
             eval "${option%%=*}=\${option#*=}"
             ;;
         *) fail "bad_option $option" ;;
@@ -60,7 +60,7 @@ run() {
             set -- "$@" "${r_rest%%,*}"
             r_rest=${r_rest#*,}
         done
-        wanted=$(cd "$turns" && locked own_locks "$@") || wanted=${wanted:-error no_locks}
+        wanted=$(cd "$locks" && locked own_locks "$@") || wanted=${wanted:-error no_locks}
         case $wanted in
         '') ;;
         wanted) wanted=' wanted' ;;

@@ -57,7 +57,7 @@ impl Entry {
     }
 
     /// Returns whether it is a file whose content has no name yet.
-    pub(super) fn is_unread(&self) -> bool {
+    pub(crate) fn is_unread(&self) -> bool {
         matches!(self.what, What::File { digest, .. } if digest == [0; 32])
     }
 }
@@ -90,7 +90,7 @@ impl Manifest {
 
     /// Reads the tree at `root` without the content of any file: the digests are zeros until
     /// [`set_digest`](Self::set_digest).
-    pub(super) fn unread(root: &Path) -> io::Result<Self> {
+    pub(crate) fn unread(root: &Path) -> io::Result<Self> {
         Self::scan(root, None)
     }
 
@@ -160,7 +160,7 @@ impl Manifest {
     }
 
     /// Says what the content of a file hashes to.
-    pub(super) fn set_digest(&mut self, index: usize, read: [u8; 32]) {
+    pub(crate) fn set_digest(&mut self, index: usize, read: [u8; 32]) {
         if let Some(Entry { what: What::File { digest, .. }, .. }) = self.entries.get_mut(index) {
             *digest = read;
         }
@@ -283,7 +283,7 @@ impl Manifest {
 }
 
 /// Returns the path an entry has below `root`.
-pub(super) fn below(root: &Path, path: &[u8]) -> PathBuf {
+pub(crate) fn below(root: &Path, path: &[u8]) -> PathBuf {
     root.join(OsStr::from_bytes(path))
 }
 
@@ -301,7 +301,7 @@ fn hash_file(file: &mut fs::File, chunk: &mut [u8]) -> io::Result<([u8; 32], u64
 }
 
 /// Returns bytes in hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         let _ = write!(text, "{byte:02x}");

@@ -15,17 +15,19 @@ use super::{
     error::{SshError, SshFault},
     master::Master,
     options::SshOptions,
-    token::token,
     wire::{Wire, WireError},
 };
 use crate::{
     command_line::Script,
-    supervise::shim::{self, Request, Server},
+    supervise::{
+        shim::{self, Request, Server},
+        token,
+    },
 };
 
 /// What a session is asked.
 #[derive(Debug)]
-pub(super) enum Ask<'a> {
+pub(crate) enum Ask<'a> {
     /// To run a script.
     Shell(Cow<'a, Script>),
     /// A request to a server, which may have to be started.
@@ -34,7 +36,7 @@ pub(super) enum Ask<'a> {
 
 impl<'a> Ask<'a> {
     /// Asks for a verb that a server has and the script as well, whichever there is.
-    pub(super) fn verb<W: AsRef<str>>(
+    pub(crate) fn verb<W: AsRef<str>>(
         server: Option<&'a Server>,
         shim: &Path,
         verb: &str,
@@ -54,7 +56,7 @@ impl<'a> Ask<'a> {
     }
 
     /// Returns who answers.
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Shell(_) => Kind::Shell,
             Self::Server(..) => Kind::Server,
@@ -64,7 +66,7 @@ impl<'a> Ask<'a> {
 
 /// Who is at the other end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A shell.
     Shell,
     /// The supervisor's server, of which a shell can be made again.
@@ -93,9 +95,9 @@ impl Answer {
 
 /// A shell at the end of a connection.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     wire: Wire,
-    pub(super) host: String,
+    pub(crate) host: String,
     master: Option<Arc<Master>>,
     /// The mark that ends the script under way, if one is.
     under_way: Option<String>,
@@ -106,7 +108,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens a session on `master`, in which a seat was taken; it is given back with the session.
-    pub(super) fn open(
+    pub(crate) fn open(
         options: &SshOptions,
         master: Option<Arc<Master>>,
         until: Instant,
@@ -142,7 +144,7 @@ impl Session {
     }
 
     /// Returns who is at the other end.
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
 
@@ -181,20 +183,20 @@ impl Session {
     }
 
     /// Returns whether another script can be sent.
-    pub(super) fn is_usable(&mut self) -> bool {
+    pub(crate) fn is_usable(&mut self) -> bool {
         self.under_way.is_none()
             && self.master.as_ref().is_none_or(|master| master.is_alive())
             && !self.wire.is_gone()
     }
 
     /// Asks something that reads nothing and returns the answer.
-    pub(super) fn request(&mut self, ask: &Ask<'_>, until: Instant) -> Result<Answer, SshError> {
+    pub(crate) fn request(&mut self, ask: &Ask<'_>, until: Instant) -> Result<Answer, SshError> {
         self.ask(ask, "</dev/null 2>&1", until)?;
         self.finish(until)
     }
 
     /// Asks something; `redirect` is for a script.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         ask: &Ask<'_>,
         redirect: &str,
@@ -218,7 +220,7 @@ impl Session {
     }
 
     /// Starts a script; what it prints is read with the other functions, then [`finish`](Self::finish).
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &mut self,
         script: &Script,
         redirect: &str,
@@ -238,7 +240,7 @@ impl Session {
     }
 
     /// Reads what the script under way still prints, and how it ended.
-    pub(super) fn finish(&mut self, until: Instant) -> Result<Answer, SshError> {
+    pub(crate) fn finish(&mut self, until: Instant) -> Result<Answer, SshError> {
         let mark = self.under_way.clone().unwrap_or_default();
         let read = self
             .wire
@@ -255,7 +257,7 @@ impl Session {
 
     /// Waits until the script under way prints `ready` on a line of its own; if it ends before, that is
     /// its answer.
-    pub(super) fn await_ready(
+    pub(crate) fn await_ready(
         &mut self,
         ready: &str,
         until: Instant,
@@ -277,7 +279,7 @@ impl Session {
     }
 
     /// If a line is the end of the script under way, returns its status; the session is free then.
-    pub(super) fn ended(&mut self, line: &str) -> Option<u8> {
+    pub(crate) fn ended(&mut self, line: &str) -> Option<u8> {
         let status = self.is_end(line).then(|| line.rsplit(' ').next()?.parse().ok());
         let status = status.map(|status| status.unwrap_or(255));
         if status.is_some() {
@@ -287,17 +289,17 @@ impl Session {
     }
 
     /// Returns whether a line is the end of the script under way.
-    pub(super) fn is_end(&self, line: &str) -> bool {
+    pub(crate) fn is_end(&self, line: &str) -> bool {
         self.under_way.as_ref().is_some_and(|mark| line.starts_with(&format!("{mark} ")))
     }
 
     /// Returns the pipes, for a script whose output or input is more than text.
-    pub(super) fn wire(&mut self) -> &mut Wire {
+    pub(crate) fn wire(&mut self) -> &mut Wire {
         &mut self.wire
     }
 
     /// Turns what happened on the pipes into an error.
-    pub(super) fn explain(&mut self, error: WireError, otherwise: SshFault) -> SshError {
+    pub(crate) fn explain(&mut self, error: WireError, otherwise: SshFault) -> SshError {
         match error {
             WireError::Deadline => {
                 SshError::new(&self.host, SshFault::Deadline, self.wire.errors())

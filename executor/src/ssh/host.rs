@@ -20,9 +20,8 @@ use super::{
     master::Master,
     options::SshOptions,
     session::{Answer, Ask, Kind, Session},
-    token::token,
 };
-use crate::command_line::Script;
+use crate::{command_line::Script, supervise::token};
 
 /// How long something may take, and how long it is worth trying again.
 #[derive(Clone, Copy)]
@@ -125,7 +124,7 @@ impl Host {
     }
 
     /// The same with anything that can be asked.
-    pub(super) fn ask(&self, ask: &Ask<'_>, patience: &Patience<'_>) -> Result<Answer, SshError> {
+    pub(crate) fn ask(&self, ask: &Ask<'_>, patience: &Patience<'_>) -> Result<Answer, SshError> {
         self.repeat(patience, |until| {
             let mut session = self.session(ask.kind(), until)?;
             let answer = session.request(ask, until)?;
@@ -145,7 +144,7 @@ impl Host {
     }
 
     /// Returns the output of an answer that has to be a success.
-    pub(super) fn succeeded(&self, answer: Answer) -> Result<Vec<u8>, SshError> {
+    pub(crate) fn succeeded(&self, answer: Answer) -> Result<Vec<u8>, SshError> {
         if answer.status == 0 {
             return Ok(answer.output);
         }
@@ -165,7 +164,7 @@ impl Host {
 
     /// Tries until it works, cannot work, is not wanted any more, or the budget is used up. A host that
     /// was never reached gets a few tries only: it is more likely mistyped than asleep.
-    pub(super) fn repeat<T>(
+    pub(crate) fn repeat<T>(
         &self,
         patience: &Patience<'_>,
         mut once: impl FnMut(Instant) -> Result<T, SshError>,
@@ -202,7 +201,7 @@ impl Host {
     }
 
     /// Returns a session that nobody else uses, if possible of that kind.
-    pub(super) fn session(&self, kind: Kind, until: Instant) -> Result<Session, SshError> {
+    pub(crate) fn session(&self, kind: Kind, until: Instant) -> Result<Session, SshError> {
         if let Some(session) = self.kept(kind) {
             return Ok(session);
         }
@@ -214,7 +213,7 @@ impl Host {
 
     /// Opens a session that will be needed, unless the host is connected already: many who come at the beginning
     /// then have theirs opened while one of them asks what the host is.
-    pub(super) fn warm(&self) {
+    pub(crate) fn warm(&self) {
         if self.pool().masters.is_empty()
             && let Ok(session) = self.session(Kind::Shell, Instant::now() + self.patience().each)
         {
@@ -309,7 +308,7 @@ impl Host {
     }
 
     /// Takes a session back for the next one.
-    pub(super) fn give_back(&self, mut session: Session) {
+    pub(crate) fn give_back(&self, mut session: Session) {
         if session.is_usable() {
             let mut pool = self.pool();
             if pool.idle.len() < KEPT_IDLE {

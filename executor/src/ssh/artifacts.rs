@@ -21,9 +21,8 @@ use super::{
     host::{Host, Patience},
     manifest::hex,
     session::Kind,
-    token::token,
 };
-use crate::{artifacts::local::kept_mode, command_line::Script};
+use crate::{artifacts::local::kept_mode, command_line::Script, supervise::token};
 
 /// What was brought back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -21,13 +21,13 @@ use tracing::{debug, info, info_span, warn};
 use super::{
     error::{SshError, SshFault},
     options::SshOptions,
-    token::token,
     wire::{Wire, WireError},
 };
+use crate::supervise::token;
 
 /// A connection that sessions can use.
 #[derive(Debug)]
-pub(super) struct Master {
+pub(crate) struct Master {
     shared: Arc<Shared>,
     /// Dropped to end the watch.
     stop: Option<io::PipeWriter>,
@@ -49,7 +49,7 @@ struct Shared {
 
 impl Master {
     /// Connects, logs in, and proves the path once.
-    pub(super) fn connect(options: &SshOptions) -> Result<Self, SshError> {
+    pub(crate) fn connect(options: &SshOptions) -> Result<Self, SshError> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let here = |error: &io::Error| {
             SshError::new(&options.destination, SshFault::Here, error.to_string())
@@ -96,22 +96,22 @@ impl Master {
     }
 
     /// Returns the control socket.
-    pub(super) fn socket(&self) -> &Path {
+    pub(crate) fn socket(&self) -> &Path {
         &self.shared.socket
     }
 
     /// Returns the process id of the client.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.shared.pid
     }
 
     /// Returns whether the connection stood when it was last looked at.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.shared.alive.load(Ordering::Acquire)
     }
 
     /// Returns why it is not alive, waiting a moment for a client that is just going.
-    pub(super) fn why_lost(&self, at_most: Duration) -> Option<SshError> {
+    pub(crate) fn why_lost(&self, at_most: Duration) -> Option<SshError> {
         let until = Instant::now() + at_most;
         while self.is_alive() && Instant::now() < until {
             thread::sleep(Duration::from_millis(10));
@@ -120,7 +120,7 @@ impl Master {
     }
 
     /// Takes one of the seats, if one is free.
-    pub(super) fn take_seat(&self) -> bool {
+    pub(crate) fn take_seat(&self) -> bool {
         let room = self.shared.room.load(Ordering::Acquire);
         self.shared
             .sessions
@@ -131,18 +131,18 @@ impl Master {
     }
 
     /// Returns how many seats are taken.
-    pub(super) fn sessions(&self) -> usize {
+    pub(crate) fn sessions(&self) -> usize {
         self.shared.sessions.load(Ordering::Acquire)
     }
 
     /// Gives a seat back.
-    pub(super) fn leave_seat(&self) {
+    pub(crate) fn leave_seat(&self) {
         self.shared.sessions.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Remembers that the server allows no more than the seats that are taken, but for the caller's own.
     /// Returns how many that is.
-    pub(super) fn no_more_room(&self) -> usize {
+    pub(crate) fn no_more_room(&self) -> usize {
         let room = self.shared.sessions.load(Ordering::Acquire).saturating_sub(1);
         self.shared.room.fetch_min(room, Ordering::AcqRel);
         room
@@ -208,7 +208,7 @@ fn watch(shared: &Shared, mut wire: Wire, every: Duration, silence: Duration) {
 }
 
 /// Turns what happened to a client into an error, with the client's last words.
-pub(super) fn explain(host: &str, wire: &mut Wire, error: WireError) -> SshError {
+pub(crate) fn explain(host: &str, wire: &mut Wire, error: WireError) -> SshError {
     match error {
         WireError::Deadline => {
             let said = wire.errors();

@@ -19,17 +19,17 @@ use super::{
 };
 
 /// Why a stream was not written to its end.
-pub(super) enum TarError {
+pub(crate) enum TarError {
     /// A file here cannot be read.
     Here(io::Error),
     Wire(WireError),
 }
 
 /// What passed: the SHA-256 of the whole stream, and of each file that was unknown by its number.
-pub(super) type Passed = (String, Vec<(usize, [u8; 32])>);
+pub(crate) type Passed = (String, Vec<(usize, [u8; 32])>);
 
 /// Writes entries as a tar stream into the session.
-pub(super) fn write_tar(
+pub(crate) fn write_tar(
     session: &mut Session,
     root: &Path,
     entries: &[&Entry],
@@ -48,7 +48,7 @@ pub(super) fn write_tar(
     }
 }
 
-pub(super) fn append_all<W: Write>(
+pub(crate) fn append_all<W: Write>(
     tar: &mut tar::Builder<W>,
     root: &Path,
     entries: &[&Entry],
@@ -127,16 +127,16 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 /// A session's stdin as a writer that keeps the reason of a failure.
-pub(super) struct Sink<'a> {
+pub(crate) struct Sink<'a> {
     session: &'a mut Session,
     until: Instant,
-    pub(super) failed: Option<WireError>,
+    pub(crate) failed: Option<WireError>,
     /// Of all that was written.
     sum: Sha256,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(session: &'a mut Session, until: Instant) -> Self {
+    pub(crate) fn new(session: &'a mut Session, until: Instant) -> Self {
         Self { session, until, failed: None, sum: Sha256::new() }
     }
 }

@@ -9,12 +9,11 @@ use super::{
     error::{SshError, SshFault},
     host::Host,
     session::{Answer, Ask, Kind, Session},
-    token::token,
     wire::WireError,
 };
 use crate::{
     command_line::Script,
-    supervise::{Frame, Frames, NotAFrame},
+    supervise::{Frame, Frames, NotAFrame, token},
 };
 
 /// A stream of a job's log.
@@ -26,7 +25,7 @@ pub struct Attachment {
 
 /// What came of a start.
 #[derive(Debug)]
-pub(super) enum Started {
+pub(crate) enum Started {
     /// It runs, or ran: its log follows from the beginning.
     Attached {
         /// Its log.
@@ -66,7 +65,7 @@ impl Attachment {
     /// # Errors
     ///
     /// When no session can be had, or nothing is heard of the supervisor until `until`.
-    pub(super) fn start<'a>(
+    pub(crate) fn start<'a>(
         host: &Host,
         run: impl FnOnce(&str) -> Ask<'a>,
         until: Instant,

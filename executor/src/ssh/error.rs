@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::fault::{FailureKind, Fault};
+
 /// Which link of the chain broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SshFault {
@@ -187,6 +189,27 @@ impl fmt::Display for SshError {
 }
 
 impl std::error::Error for SshError {}
+
+/// Turns what broke on the way into a failure of the infrastructure; `otherwise` when it was a command
+/// there that failed.
+pub(crate) fn fault(otherwise: FailureKind, error: &SshError) -> Fault {
+    let kind = match error.fault {
+        SshFault::Unreachable
+        | SshFault::ConnectTimeout
+        | SshFault::Dns
+        | SshFault::Lost
+        | SshFault::SessionRefused => FailureKind::Unreachable,
+        SshFault::HostKeyUnknown | SshFault::HostKeyChanged => FailureKind::HostKey,
+        SshFault::Auth => FailureKind::LoginRefused,
+        SshFault::NoClient | SshFault::Configuration | SshFault::Shell => FailureKind::ToolMissing,
+        SshFault::Deadline => FailureKind::NoAnswer,
+        SshFault::NoSpace => FailureKind::DiskFull,
+        SshFault::Garbled => FailureKind::Protocol,
+        SshFault::Here => FailureKind::Io,
+        SshFault::Remote => otherwise,
+    };
+    Fault::new(kind, format!("host {error}")).advice(error.advice())
+}
 
 #[cfg(test)]
 mod tests {

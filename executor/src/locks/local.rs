@@ -1,9 +1,9 @@
-//! Taking turns over all executors of a machine: places of a limited host, and groups.
+//! The locks of this machine: slots of a limited host, and groups.
 //!
-//! Each is a file that its holder keeps locked. All of them are taken at once or none, so nobody
-//! waits while holding; who finds one taken sleeps until some lock file is closed, which a dying
-//! holder does too. A job can outlive the executor that took its turn; the file therefore names the
-//! job's directory, and a turn counts as taken while that job runs, here or in a guest.
+//! Each is a file that its holder keeps locked. All of them are acquired at once or none, so that
+//! nobody waits while holding; a waiter sleeps until some lock file is closed, which a dying holder
+//! does too. A job can outlive the executor that acquired its lock; the file therefore names the
+//! job's directory, and a lock counts as taken while that job runs, here or in a guest.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -18,23 +18,13 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::commands;
+use super::{ASK_AGAIN, HeldLocks, LockRequest};
 use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    locks::{Held, LIVES, Turn},
-    placements::{ControlCommand, Flow},
-    supervise::JobStatus,
 };
 
-/// How often a turn is asked for again that a job without an executor holds: its end closes no
-/// lock file.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long a guest's engine may think about whether a job runs.
-const ASK: Duration = Duration::from_secs(60);
-
-/// Who holds a turn, for those who wait and for those who find the file after a crash.
+/// The holder of a lock, for those who wait and for those who find the file after a crash.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Holder {
     /// The job, for people.
@@ -45,12 +35,12 @@ pub(super) struct Holder {
     dir: PathBuf,
 }
 
-/// Turns that are held.
-struct Turns(Vec<File>);
+/// Locks that are held.
+struct Locks(Vec<File>);
 
-impl Held for Turns {}
+impl HeldLocks for Locks {}
 
-impl Drop for Turns {
+impl Drop for Locks {
     fn drop(&mut self) {
         for file in &mut self.0 {
             // Nobody who finds it asks for a job any more. Closing it wakes those who wait, and the kernel says so
@@ -62,7 +52,7 @@ impl Drop for Turns {
 }
 
 enum Taken {
-    All(Turns),
+    All(Locks),
     /// Somebody's executor lives.
     Busy,
     /// Somebody's job lives without one.
@@ -70,19 +60,19 @@ enum Taken {
 }
 
 /// Takes everything that is wanted, waiting as long as `control` allows.
-pub(super) fn acquire(
+pub(crate) fn acquire(
     dir: &Path,
-    wanted: &Turn,
+    wanted: &LockRequest,
     control: &Control,
     waits: &dyn Fn(),
-    status: impl Fn(&Path) -> Result<JobStatus, Fault>,
-) -> Result<Option<Box<dyn Held>>, Fault> {
+    is_alive: impl Fn(&Path) -> bool,
+) -> Result<Option<Box<dyn HeldLocks>>, Fault> {
     let nothing = wanted.groups.is_empty() && wanted.max_jobs.is_none();
     if nothing {
-        return Ok(Some(Box::new(Turns(Vec::new()))));
+        return Ok(Some(Box::new(Locks(Vec::new()))));
     }
     let failed = |error: &io::Error| {
-        Fault::io(FailureKind::Io, format!("taking a turn in {}", dir.display()), error)
+        Fault::io(FailureKind::Io, format!("acquiring a lock in {}", dir.display()), error)
     };
     fs::create_dir_all(dir).map_err(|error| failed(&error))?;
     // Before the first look, so that no end is missed between the look and the sleep.
@@ -97,15 +87,15 @@ pub(super) fn acquire(
     loop {
         // Taking all but one, and letting them go again, would wake this waiter itself, and so on without end.
         let busy = match &watching {
-            Some(_) => look(dir, wanted, &status).map_err(|error| failed(&error))?,
+            Some(_) => look(dir, wanted, &is_alive).map_err(|error| failed(&error))?,
             None => None,
         };
         let taken = match busy {
             Some(busy) => busy,
-            None => take(dir, wanted, &status).map_err(|error| failed(&error))?,
+            None => take(dir, wanted, &is_alive).map_err(|error| failed(&error))?,
         };
         let at_most = match taken {
-            Taken::All(turns) => return Ok(Some(Box::new(turns))),
+            Taken::All(locks) => return Ok(Some(Box::new(locks))),
             Taken::Busy if twice => None,
             Taken::Busy => Timespec::try_from(Duration::from_millis(50)).ok(),
             Taken::Orphaned => Timespec::try_from(ASK_AGAIN).ok(),
@@ -132,7 +122,7 @@ pub(super) fn acquire(
 }
 
 /// Returns the groups that are wanted, each once, in the order in which everybody takes them.
-fn groups(wanted: &Turn) -> Vec<String> {
+fn groups(wanted: &LockRequest) -> Vec<String> {
     let mut groups: Vec<String> =
         wanted.groups.iter().map(|group| format!("group.{group}")).collect();
     groups.sort();
@@ -143,20 +133,20 @@ fn groups(wanted: &Turn) -> Vec<String> {
 /// Returns why not all of it can be had now, `None` if it can. Nothing is taken, and nobody woken.
 fn look(
     dir: &Path,
-    wanted: &Turn,
-    status: &impl Fn(&Path) -> Result<JobStatus, Fault>,
+    wanted: &LockRequest,
+    is_alive: &impl Fn(&Path) -> bool,
 ) -> io::Result<Option<Taken>> {
     for group in groups(wanted) {
-        match probe(&dir.join(group), wanted, status)? {
+        match probe(&dir.join(group), wanted, is_alive)? {
             Probe::Free(_) => {}
             Probe::Busy => return Ok(Some(Taken::Busy)),
             Probe::Orphaned => return Ok(Some(Taken::Orphaned)),
         }
     }
-    let Some(places) = wanted.max_jobs else { return Ok(None) };
+    let Some(slots) = wanted.max_jobs else { return Ok(None) };
     let mut orphaned = false;
-    for place in 0..places.max(1) {
-        match probe(&dir.join(format!("place.{place}")), wanted, status)? {
+    for slot in 0..slots.max(1) {
+        match probe(&dir.join(format!("place.{slot}")), wanted, is_alive)? {
             Probe::Free(_) => return Ok(None),
             Probe::Busy => {}
             Probe::Orphaned => orphaned = true,
@@ -165,24 +155,20 @@ fn look(
     Ok(Some(if orphaned { Taken::Orphaned } else { Taken::Busy }))
 }
 
-fn take(
-    dir: &Path,
-    wanted: &Turn,
-    status: &impl Fn(&Path) -> Result<JobStatus, Fault>,
-) -> io::Result<Taken> {
-    let mut held = Turns(Vec::new());
+fn take(dir: &Path, wanted: &LockRequest, is_alive: &impl Fn(&Path) -> bool) -> io::Result<Taken> {
+    let mut held = Locks(Vec::new());
     for group in groups(wanted) {
-        match take_one(&dir.join(group), wanted, status)? {
+        match take_one(&dir.join(group), wanted, is_alive)? {
             One::Taken(file) => held.0.push(file),
             One::Busy => return Ok(Taken::Busy),
             One::Orphaned => return Ok(Taken::Orphaned),
         }
     }
-    if let Some(places) = wanted.max_jobs {
+    if let Some(slots) = wanted.max_jobs {
         let mut orphaned = false;
         let mut found = false;
-        for place in 0..places.max(1) {
-            match take_one(&dir.join(format!("place.{place}")), wanted, status)? {
+        for slot in 0..slots.max(1) {
+            match take_one(&dir.join(format!("place.{slot}")), wanted, is_alive)? {
                 One::Taken(file) => {
                     held.0.push(file);
                     found = true;
@@ -217,8 +203,8 @@ enum Probe {
 /// exclusive one for an instant by a probe asks again, since its end wakes nobody.
 fn probe(
     path: &Path,
-    wanted: &Turn,
-    status: &impl Fn(&Path) -> Result<JobStatus, Fault>,
+    wanted: &LockRequest,
+    is_alive: &impl Fn(&Path) -> bool,
 ) -> io::Result<Probe> {
     // Opened for reading first: closing a file open for writing would wake everybody who waits,
     // and they would look again, and so on.
@@ -242,7 +228,7 @@ fn probe(
     drop(probe);
     if let Ok(holder) = serde_json::from_str::<Holder>(&text)
         && Some(&holder.job) != wanted.holder.as_ref().map(|(job, _)| job.to_string()).as_ref()
-        && (matches!(status(&holder.dir), Ok(JobStatus::Running)) || lives_in_guest(&holder.dir))
+        && is_alive(&holder.dir)
     {
         return Ok(Probe::Orphaned);
     }
@@ -271,10 +257,10 @@ fn lock(file: &File) -> io::Result<bool> {
 
 fn take_one(
     path: &Path,
-    wanted: &Turn,
-    status: &impl Fn(&Path) -> Result<JobStatus, Fault>,
+    wanted: &LockRequest,
+    is_alive: &impl Fn(&Path) -> bool,
 ) -> io::Result<One> {
-    let text = match probe(path, wanted, status)? {
+    let text = match probe(path, wanted, is_alive)? {
         Probe::Free(text) => text,
         Probe::Busy => return Ok(One::Busy),
         Probe::Orphaned => return Ok(One::Orphaned),
@@ -299,33 +285,19 @@ fn take_one(
     Ok(One::Taken(file))
 }
 
-/// Returns whether the job of an attempt's directory runs in a guest, as the script says that whoever
-/// made the guest left there. Without an answer it may.
-fn lives_in_guest(dir: &Path) -> bool {
-    let script = dir.join(LIVES);
-    if !script.is_file() {
-        return false;
-    }
-    let command = ControlCommand::new(["sh", &script.to_string_lossy()]).deadline(ASK);
-    match commands::stream(&command, &mut |_| Flow::Continue, None) {
-        Ok(Some(answer)) => answer.success(),
-        Ok(None) | Err(_) => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
     use super::*;
 
-    fn wants(groups: &[&str]) -> Turn {
+    fn wants(groups: &[&str]) -> LockRequest {
         let groups = groups.iter().map(|&group| group.to_owned()).collect();
-        Turn { holder: None, max_jobs: None, groups, in_guest: false }
+        LockRequest { holder: None, max_jobs: None, groups, in_guest: false }
     }
 
-    fn unknown(_: &Path) -> Result<JobStatus, Fault> {
-        Ok(JobStatus::Unknown)
+    fn dead(_: &Path) -> bool {
+        false
     }
 
     /// How often this thread gave up its processor to wait, as the kernel counts.
@@ -339,7 +311,7 @@ mod tests {
     fn a_waiter_for_two_groups_sleeps_until_the_busy_one_is_free() {
         let dir = tempfile::tempdir().expect("a directory");
         let control = Control::new().expect("a control");
-        let holds = acquire(dir.path(), &wants(&["b"]), &control, &|| {}, unknown);
+        let holds = acquire(dir.path(), &wants(&["b"]), &control, &|| {}, dead);
         let held = holds.expect("no fault").expect("free");
         std::thread::scope(|scope| {
             let waiting = std::sync::mpsc::channel();
@@ -350,7 +322,7 @@ mod tests {
                     before.set(waits_of_this_thread());
                     waiting.0.send(()).expect("somebody listens");
                 };
-                let all = acquire(dir, &wants(&["a", "b"]), control, &waits, unknown);
+                let all = acquire(dir, &wants(&["a", "b"]), control, &waits, dead);
                 assert!(all.expect("no fault").is_some());
                 waits_of_this_thread() - before.get()
             });
@@ -372,7 +344,7 @@ mod tests {
             for _ in 0..2 {
                 scope.spawn(|| {
                     while !is_over() {
-                        let _ = look(dir.path(), &wants(&["a"]), &unknown);
+                        let _ = look(dir.path(), &wants(&["a"]), &dead);
                     }
                 });
             }
@@ -382,7 +354,7 @@ mod tests {
                         for _ in 0..20 {
                             let control = Control::new().expect("a control");
                             let wants = wants(&["a"]);
-                            let held = acquire(dir.path(), &wants, &control, &|| {}, unknown);
+                            let held = acquire(dir.path(), &wants, &control, &|| {}, dead);
                             drop(held.expect("an answer").expect("nobody cancels"));
                         }
                     })
@@ -404,7 +376,7 @@ mod tests {
                 let (dir, control) = (dir.path(), &control);
                 scope.spawn(move || {
                     for _ in 0..50 {
-                        let all = acquire(dir, &wants(&order), control, &|| {}, unknown);
+                        let all = acquire(dir, &wants(&order), control, &|| {}, dead);
                         drop(all.expect("no fault").expect("not cancelled"));
                     }
                 });

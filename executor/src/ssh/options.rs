@@ -55,7 +55,7 @@ impl SshOptions {
     }
 
     /// Returns a client that opens a connection of its own, without a command yet.
-    pub(super) fn connecting(&self) -> Command {
+    pub(crate) fn connecting(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
         let connect = self.connect_timeout.as_secs().clamp(1, 10);
@@ -82,7 +82,7 @@ impl SshOptions {
     }
 
     /// Returns a client that opens a connection and lets others use it over `socket`.
-    pub(super) fn master(&self, socket: &Path) -> Command {
+    pub(crate) fn master(&self, socket: &Path) -> Command {
         let mut command = self.connecting();
         command.arg("-M").arg("-S").arg(escape_percent(socket));
         self.finish(command, "exec cat")
@@ -90,7 +90,7 @@ impl SshOptions {
 
     /// Returns a client without a connection of its own, that uses the one behind `socket`. It could not
     /// open one: it is given no configuration and a proxy that fails.
-    pub(super) fn session(&self, socket: &Path, remote: &str) -> Command {
+    pub(crate) fn session(&self, socket: &Path, remote: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-F", "none", "-S"]).arg(escape_percent(socket));
         for option in [
@@ -108,7 +108,7 @@ impl SshOptions {
     }
 
     /// Returns a client with a connection for itself alone.
-    pub(super) fn direct(&self, remote: &str) -> Command {
+    pub(crate) fn direct(&self, remote: &str) -> Command {
         let mut command = self.connecting();
         command.args(["-o", "ControlMaster=no", "-S", "none"]);
         self.finish(command, remote)

@@ -22,10 +22,9 @@ use super::{
     host::{Host, Patience},
     manifest::{Entry, Manifest, hex},
     session::{Answer, Kind, Session},
-    token::token,
     wire::WireError,
 };
-use crate::{command_line::Script, fault::Fault};
+use crate::{command_line::Script, fault::Fault, supervise::token};
 
 /// What sending a tree took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,14 +90,14 @@ pub fn send(
 }
 
 /// Where a tree is sent to.
-pub(super) struct To<'a> {
-    pub(super) host: &'a Host,
-    pub(super) work_dir: &'a Path,
+pub(crate) struct To<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) work_dir: &'a Path,
     /// What names its content.
-    pub(super) id: &'a str,
+    pub(crate) id: &'a str,
     /// Keeps manifests of what was sent before.
-    pub(super) cache: &'a Path,
-    pub(super) patience: &'a Patience<'a>,
+    pub(crate) cache: &'a Path,
+    pub(crate) patience: &'a Patience<'a>,
 }
 
 impl To<'_> {
@@ -110,7 +109,7 @@ impl To<'_> {
 
 /// What trees a host has.
 #[derive(Debug)]
-pub(super) enum Look {
+pub(crate) enum Look {
     /// The one that was asked for; it is new again.
     There,
     /// Some others, the newest first.
@@ -118,7 +117,7 @@ pub(super) enum Look {
 }
 
 /// Asks for a tree.
-pub(super) fn look(to: &To<'_>) -> Result<Look, SshError> {
+pub(crate) fn look(to: &To<'_>) -> Result<Look, SshError> {
     let ask = Script::new("umask 022\n")
         .set("trees", to.trees())
         .text("cd \"$trees\" 2>/dev/null || { mkdir -p \"$trees\" && cd \"$trees\"; } || exit 1\n")
@@ -135,10 +134,10 @@ pub(super) fn look(to: &To<'_>) -> Result<Look, SshError> {
 
 /// A tree on this machine: its directory, and what is in it, where that is known without reading it; contents are
 /// compared by what it calls them.
-pub(super) type Tree = (PathBuf, Option<Manifest>);
+pub(crate) type Tree = (PathBuf, Option<Manifest>);
 
 /// Sends a tree to a host that has only others; `make` makes it here.
-pub(super) fn send_beside(
+pub(crate) fn send_beside(
     others: &[String],
     to: &To<'_>,
     make: impl FnOnce() -> Result<Tree, SendError>,
@@ -424,7 +423,7 @@ fn upload(
 /// # Errors
 ///
 /// See [`SendError`]. Nothing is published then.
-pub(super) fn send_path(
+pub(crate) fn send_path(
     host: &Host,
     from: &Path,
     to: &Path,

@@ -1,0 +1,32 @@
+//! The connection to a host, over the user's own ssh: sessions, a job's log, files both ways.
+//!
+//! Built from the outside in: [`Host`] keeps connections and sessions and repeats what can be repeated;
+//! [`Attachment`] reads a job's log; `trees` and `artifacts` move files. What a host is to the run is
+//! [`crate::placements`]'s; nothing here decides how a job ended.
+
+mod archive;
+mod artifacts;
+mod attachment;
+mod error;
+mod host;
+mod manifest;
+mod master;
+mod options;
+mod session;
+mod trees;
+mod wire;
+
+pub use artifacts::{FetchError, Fetched, Refused, fetch, unpack};
+pub use attachment::Attachment;
+pub(crate) use attachment::Started;
+pub(crate) use error::fault;
+pub use error::{SshError, SshFault};
+pub use host::{Host, Patience};
+pub use manifest::{Entry, Manifest, What};
+pub(crate) use manifest::{hex, object_digest};
+pub use options::{SshOptions, prepare_runtime_dir};
+pub use session::Answer;
+pub(crate) use session::{Ask, Kind};
+pub(crate) use trees::{Look, To, look, send_beside, send_path};
+pub use trees::{SendError, Sent, send};
+pub(crate) use wire::{WireError, find};
