@@ -418,6 +418,7 @@ impl<'a> Dispatch<'a> {
             run: self.run.dir.id.as_str().to_owned(),
             node: Arc::clone(node),
             attempt,
+            runs_dir: self.run.dir.runs_dir(),
             host_log: dir.join("host.log"),
             guest_log: dir.join("guest.log"),
             artifacts: dir.join("artifacts"),

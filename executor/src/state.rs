@@ -25,8 +25,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use plans::NodeId;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::{clock, files};
+use crate::{clock, files, text};
 
 /// The directory's name at the root of a repository.
 pub const DEFAULT_NAME: &str = ".forge-lanes";
@@ -319,6 +320,12 @@ pub struct RunDir {
 }
 
 impl RunDir {
+    /// Returns the directory that it is in with the other runs.
+    #[must_use]
+    pub fn runs_dir(&self) -> PathBuf {
+        self.path.parent().unwrap_or(&self.path).to_owned()
+    }
+
     /// Returns the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -450,6 +457,17 @@ impl RunLock {
 #[must_use]
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Returns what tells what one state directory of one machine made, on a host or with an engine, from
+/// what others made there.
+#[must_use]
+pub fn owner(runs_dir: &Path) -> String {
+    let mut hash = Sha256::new();
+    hash.update(host_name());
+    hash.update([0]);
+    hash.update(runs_dir.as_os_str().as_encoded_bytes());
+    text::hex(&hash.finalize()[..8])
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub struct AttemptRequest {
     pub node: Arc<Node>,
     /// Which try of it, from 1.
     pub attempt: u32,
+    /// `runs/` of the state directory that the run is in.
+    pub runs_dir: PathBuf,
     /// `host.log`: the executor's own account of this attempt, appended to.
     pub host_log: PathBuf,
     /// `guest.log`: the job's stdout and stderr, appended to. Must be empty or absent for a new

@@ -4,7 +4,7 @@
 //! M runtimes are N + M files. A value is made for one attempt and keeps its own state between the
 //! verbs; [`crate::drive`] calls them in order and always ends with `cleanup`.
 
-mod follow;
+mod guest;
 mod host_process;
 pub mod incus;
 mod runtime;

@@ -13,10 +13,11 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    manifest::{Entry, What, below, hex},
+    manifest::{Entry, What, below},
     session::Session,
     wire::WireError,
 };
+use crate::text;
 
 /// Why a stream was not written to its end.
 pub(crate) enum TarError {
@@ -42,7 +43,7 @@ pub(crate) fn write_tar(
         .and_then(|()| tar.into_inner())
         .and_then(|mut writer| writer.flush());
     match (written, sink.failed) {
-        (Ok(()), _) => Ok((hex(&sink.sum.finalize()), digests)),
+        (Ok(()), _) => Ok((text::hex(&sink.sum.finalize()), digests)),
         (Err(_), Some(error)) => Err(TarError::Wire(error)),
         (Err(error), None) => Err(TarError::Here(error)),
     }

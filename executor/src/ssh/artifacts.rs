@@ -19,10 +19,9 @@ use sha2::{Digest, Sha256};
 use super::{
     error::{SshError, SshFault},
     host::{Host, Patience},
-    manifest::hex,
     session::Kind,
 };
-use crate::{artifacts::local::kept_mode, command_line::Script, supervise::token};
+use crate::{artifacts::local::kept_mode, command_line::Script, supervise::token, text};
 
 /// What was brought back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -168,7 +167,7 @@ fn bring(
         }
         let answer = session.finish(until)?;
         host.succeeded(answer)?;
-        if hex(&hash.finalize()) != sum {
+        if text::hex(&hash.finalize()) != sum {
             let text = "the archive does not have the checksum it was sent with";
             return Err(SshError::new(&session.host, SshFault::Garbled, text));
         }

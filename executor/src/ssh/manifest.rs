@@ -7,7 +7,6 @@
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    fmt::Write as _,
     fs, io,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
@@ -15,6 +14,8 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, readlinkat, statat};
 use sha2::{Digest, Sha256};
+
+use crate::text;
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +220,7 @@ impl Manifest {
                 hash.update(&entry.path);
                 hash.update(b"\0");
             }
-            hex(&hash.finalize())
+            text::hex(&hash.finalize())
         };
         Digests {
             files: of(|what| matches!(what, What::File { .. })),
@@ -237,7 +238,7 @@ impl Manifest {
             let (head, target) = match &entry.what {
                 What::File { executable, size, digest } => {
                     let kind = if *executable { 'x' } else { 'f' };
-                    (format!("{kind} {size} {} ", hex(digest)), &[][..])
+                    (format!("{kind} {size} {} ", text::hex(digest)), &[][..])
                 }
                 What::Link { target } => ("l ".to_owned(), &target[..]),
                 What::EmptyDirectory => ("d ".to_owned(), &[][..]),
@@ -298,15 +299,6 @@ fn hash_file(file: &mut fs::File, chunk: &mut [u8]) -> io::Result<([u8; 32], u64
         hash.update(&chunk[..count]);
         size += count as u64;
     }
-}
-
-/// Returns bytes in hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// Returns the name of a content that a repository gives it, in hex of up to 64 digits, as a digest.

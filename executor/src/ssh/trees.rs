@@ -20,11 +20,11 @@ use super::{
     archive::{Sink, TarError, append_all, write_tar},
     error::{SshError, SshFault},
     host::{Host, Patience},
-    manifest::{Entry, Manifest, hex},
+    manifest::{Entry, Manifest},
     session::{Answer, Kind, Session},
     wire::WireError,
 };
-use crate::{command_line::Script, fault::Fault, supervise::token};
+use crate::{command_line::Script, fault::Fault, supervise::token, text};
 
 /// What sending a tree took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -332,7 +332,7 @@ fn deliver(to: &To<'_>, root: &Path, delivery: &Delivery<'_>) -> Result<Delivere
         let packed = append_all(&mut archive, root, &delivery.entries, &mut digests)
             .and_then(|()| archive.into_inner())
             .map_err(|error| SendError::Unreadable { path: root.to_owned(), error })?;
-        let sum = hex(&Sha256::digest(&packed));
+        let sum = text::hex(&Sha256::digest(&packed));
         let receive = delivery_script(to, delivery, Some(packed.len()));
         let script = |ready: &str| {
             let script = receive(ready).set("sum", &sum).set("id", id);

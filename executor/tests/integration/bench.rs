@@ -85,6 +85,7 @@ impl Bench {
             run: "run1".to_owned(),
             node: Arc::new(node),
             attempt: self.attempts.fetch_add(1, Ordering::Relaxed),
+            runs_dir: self.dir.path().join("runs"),
             host_log: dir.join("host.log"),
             guest_log: dir.join("guest.log"),
             artifacts: dir.join("artifacts"),

@@ -335,7 +335,7 @@ fn gc_removes_instances_of_dead_runs_and_nothing_else() {
     let name = |what: &str| format!("gctest-{}-{what}", std::process::id());
     let (dead, alien) = (name("dead"), name("alien"));
     let label = |key: &str, value: &str| format!("user.forge-lanes.{key}={value}");
-    let owner = executor::runtimes::incus::owner(&state.join("runs"));
+    let owner = executor::state::owner(&state.join("runs"));
     let made = site.bed.incus(&[
         "launch",
         "testbed",

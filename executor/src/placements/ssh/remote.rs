@@ -13,7 +13,6 @@ use std::{
 };
 
 use plans::SshHost;
-use sha2::{Digest, Sha256};
 
 use super::workspace::JobPaths;
 use crate::{
@@ -22,7 +21,8 @@ use crate::{
     fault::{FailureKind, Fault},
     locks::remote::{LockServer, RemoteLocks},
     placements::{MachineFacts, Secret},
-    ssh::{Ask, Attachment, Host, SshOptions, fault, hex, prepare_runtime_dir},
+    ssh::{Ask, Attachment, Host, SshOptions, fault, prepare_runtime_dir},
+    state,
     supervise::{
         JobRef,
         shim::{self, Server},
@@ -145,12 +145,7 @@ impl Remote {
 
     /// Returns what tells this executor's runs there from those of others: its state directory.
     pub(super) fn owner(&self) -> String {
-        let system = rustix::system::uname();
-        let mut hash = Sha256::new();
-        hash.update(system.nodename().to_bytes());
-        hash.update([0]);
-        hash.update(self.runs_dir.as_os_str().as_encoded_bytes());
-        hex(&hash.finalize()[..8])
+        state::owner(&self.runs_dir)
     }
 
     /// Returns whether a run of ours may still be resumed, or is being run.

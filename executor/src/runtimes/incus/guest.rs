@@ -15,7 +15,7 @@ use crate::{
     control::Level,
     fault::{FailureKind, Fault},
     placements::ControlCommand,
-    runtimes::follow::{GuestJob, GuestTransport, Start},
+    runtimes::guest::{GuestJob, GuestTransport, Start},
     supervise::{Evidence, JobStatus, Limits, Log, Reason, Silence, unwritable},
 };
 

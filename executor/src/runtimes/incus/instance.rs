@@ -1,12 +1,15 @@
 //! One instance as it is asked for: its name, its labels, what it may use and what it sees.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use plans::{Incus, IncusCluster};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{supervise::BindMount, supervise::JobRef};
+use crate::{
+    supervise::{BindMount, JobRef},
+    text::hex,
+};
 
 /// What every label of ours starts with.
 pub(super) const LABEL: &str = "user.forge-lanes.";
@@ -22,21 +25,6 @@ pub(super) const WORKSPACE: &str = "/workspace";
 pub(super) const SCRATCH: &str = "/forge-lanes/scratch";
 /// Where the guest sees the machine's Rust toolchain.
 pub(super) const TOOLCHAIN: &str = "/forge-lanes/toolchain";
-
-/// Returns who makes instances, for their labels: this state directory of this machine.
-#[must_use]
-pub fn owner(runs_dir: &Path) -> String {
-    let system = rustix::system::uname();
-    let mut hash = Sha256::new();
-    hash.update(system.nodename().to_bytes());
-    hash.update([0]);
-    hash.update(runs_dir.as_os_str().as_encoded_bytes());
-    hex(&hash.finalize()[..8])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Returns the name of an attempt's instance: the same whenever it is asked, another one for
 /// every attempt of every executor.

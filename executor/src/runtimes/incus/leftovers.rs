@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::{
     engine::{Engine, Instance},
-    instance::owner,
     limits, now,
 };
 use crate::{
     fault::{FailureKind, Fault},
     placements::{Check, Leftover, LeftoverKind, Machine},
+    state::owner,
 };
 
 /// An instance of ours that is still there.

@@ -18,7 +18,6 @@ mod setup;
 mod shown;
 
 use std::{
-    path::PathBuf,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -29,20 +28,19 @@ use self::{
     guest::Guest,
     instance::{Disks, Document, JOB, Labels, STATE, TOOLCHAIN, WORKSPACE},
 };
-use super::{Runtime, Work, follow::Start};
+use super::{Runtime, Work, guest::Start};
 use crate::{
-    artifacts,
-    artifacts::Collected,
+    artifacts::{self, Collected},
     attempt::{AttemptRequest, Context, Details, Phase},
     command_line::Script,
     control::Level,
     fault::{FailureKind, Fault},
     intent::{InstanceIntent, Intent, SupervisedIntent},
     placements::ControlCommand,
+    state,
     supervise::{BindMount, JobStatus, Reason},
 };
 
-pub use instance::owner;
 pub use leftovers::{LeftInstance, examine, leftovers, remove_leftover};
 pub(super) use shown::calls;
 
@@ -94,7 +92,7 @@ impl Incus {
         } else {
             (self.spec.user.unwrap_or(facts.uid), self.spec.group.unwrap_or(facts.gid))
         };
-        let owner = instance::owner(&runs_dir(request));
+        let owner = state::owner(&request.runs_dir);
         let name = instance::name(&owner, &request.job());
         let shared = format!("{}/guest", machine.attempt_dir(&request.job()));
         Ok(Site { owner, name, user, machine_user, shared })
@@ -226,13 +224,6 @@ impl Site {
             && label("run") == Some(&request.run)
             && label("node") == Some(request.node.id.as_str())
     }
-}
-
-/// Returns the directory of runs that a request's files are below.
-fn runs_dir(request: &AttemptRequest) -> PathBuf {
-    let mut ancestors = request.host_log.ancestors();
-    let found = ancestors.find(|path| path.file_name().is_some_and(|name| name == &*request.run));
-    found.and_then(|run| run.parent()).unwrap_or(&request.host_log).to_owned()
 }
 
 impl Runtime for Incus {

@@ -2,7 +2,7 @@
 //! machine, the job as its supervisor is told of it, what is made ready inside; and the output that
 //! is kept afterwards.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use plans::Output;
 
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     attempt::Context,
-    command_line::{Script, is_variable_name},
+    command_line::Script,
     fault::{FailureKind, Fault},
     locks::LIVENESS_SCRIPT,
     placements::ControlCommand,
-    runtimes::Work,
+    runtimes::{Work, guest},
     supervise::shim,
 };
 
@@ -79,12 +79,8 @@ pub(super) fn directories(
              chmod -R u+w .new-ws && mv .new-ws ws || no\n",
         );
     }
-    let file = |script: Script, name: &str, text: &[u8]| {
-        use std::os::unix::ffi::OsStrExt as _;
-        let script = script.text("printf '%s'").word(std::ffi::OsStr::from_bytes(text));
-        script.text(&format!(" >{name} || no\n"))
-    };
-    script = file(script, "job/cmd", command(work).as_bytes());
+    let file = |script, name: &str, text: &[u8]| guest::file(script, name, text, "no");
+    script = file(script, "job/cmd", guest::command(work, WORKSPACE).as_bytes());
     script = file(script, "job/env", environment(context, work, site).as_bytes());
     script = match context.masks() {
         masks if masks.is_empty() => script,
@@ -102,8 +98,8 @@ pub(super) fn directories(
     script
 }
 
-/// Returns the script that says, when nobody holds the job's turn, whether the job runs: asked for
-/// until a moment (seconds since the epoch) after which nobody can want it any more. Without an
+/// Returns the script that says, when the executor that holds the job's lock is gone, whether the job runs: asked for
+/// until a moment (seconds since the epoch) after which its lease is over. Without an
 /// answer it may.
 pub(super) fn lives(engine: &Engine<'_>, site: &Site, until: u64) -> Script {
     let status = ["sh", SHIM, "status", JOB].map(str::to_owned);
@@ -168,39 +164,16 @@ pub(super) fn scratch(site: &Site, work: &Work) -> Script {
     ))
 }
 
-/// Returns the job as its supervisor sources it.
-fn command(work: &Work) -> Script {
-    let directory = match &work.working_dir {
-        Some(below) => format!("{WORKSPACE}/{below}"),
-        None => WORKSPACE.to_owned(),
-    };
-    Script::new("_fl_state=$1\nset --")
-        .words(&work.argv)
-        .text("\n")
-        .set("_fl_dir", directory)
-        .text(shim::ENTER)
-        .text("_fl_enter \"$@\"\n")
-}
-
 /// Returns what the job sees besides what the guest itself gives it.
 fn environment(context: &Context<'_>, work: &Work, site: &Site) -> Script {
     let home = if site.user.0 == 0 { "/root" } else { "/forge-lanes/home" };
-    let mut all: BTreeMap<&str, &str> = BTreeMap::from([("HOME", home)]);
     let artifacts = format!("{STATE}/artifacts");
-    all.insert("ARTIFACTS_DIR", &artifacts);
-    all.insert("TMPDIR", "/forge-lanes/tmp");
-    all.extend(work.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let secrets = context.request.secrets.iter();
-    all.extend(secrets.map(|(name, value)| (name.as_str(), value.reveal())));
     let mut script = Script::default();
     if work.rust_toolchain {
         script = script.text(&format!("export PATH=\"{TOOLCHAIN}/bin:$PATH\"\n"));
     }
-    for (name, value) in all {
-        if is_variable_name(name) {
-            script = script.text("export ").set(name, value);
-        }
-    }
+    let given = [("HOME", home), ("ARTIFACTS_DIR", &*artifacts), ("TMPDIR", "/forge-lanes/tmp")];
+    script = guest::exports(script, &given, context, work);
     script.text(&format!("if [ -d {SCRATCH} ]; then export FORGE_LANES_SCRATCH={SCRATCH}; fi\n"))
 }
 

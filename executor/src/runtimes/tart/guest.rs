@@ -13,7 +13,7 @@ use crate::{
     attempt::Context,
     fault::{FailureKind, Fault},
     placements::ControlCommand,
-    runtimes::follow::{GuestJob, GuestTransport, Start},
+    runtimes::guest::{GuestJob, GuestTransport, Start},
     supervise::{Evidence, JobStatus, Limits, Log, Silence},
 };
 

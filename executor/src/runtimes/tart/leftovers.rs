@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use super::{host::Host, owner};
+use super::host::Host;
 use crate::{
     fault::{FailureKind, Fault},
     placements::{Check, Leftover, LeftoverKind, Machine},
+    state::owner,
 };
 
 /// Lists guests of ours. One of this state directory is in use while `is_held` says that somebody

@@ -13,11 +13,7 @@ mod leftovers;
 mod setup;
 mod shown;
 
-use std::{
-    fmt::Write as _,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
@@ -26,7 +22,7 @@ use self::{
     host::{Clone, Host, Probe},
     setup::Shares,
 };
-use super::{Runtime, Work, follow::Start};
+use super::{Runtime, Work, guest::Start};
 use crate::{
     artifacts::Collected,
     attempt::{AttemptRequest, Context, Details, Phase},
@@ -34,7 +30,9 @@ use crate::{
     fault::{FailureKind, Fault},
     intent::{Intent, SupervisedIntent, VirtualMachineIntent},
     locks::ask_until_free,
+    state,
     supervise::JobStatus,
+    text,
 };
 
 pub use leftovers::{examine, leftovers, remove_leftover};
@@ -293,29 +291,6 @@ fn refused(name: &str, machine: &str, code: i32, said: &str) -> Fault {
     Fault::new(FailureKind::NotReady, message)
 }
 
-/// Returns what tells this executor's guests from those of others: its state directory.
-fn owner(runs_dir: &std::path::Path) -> String {
-    let mut hash = Sha256::new();
-    hash.update(crate::state::host_name());
-    hash.update([0]);
-    hash.update(runs_dir.as_os_str().as_encoded_bytes());
-    hex(&hash.finalize()[..8])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Returns the directory of runs that a request's files are below.
-fn runs_dir(request: &AttemptRequest) -> PathBuf {
-    let mut ancestors = request.host_log.ancestors();
-    let found = ancestors.find(|path| path.file_name().is_some_and(|name| name == &*request.run));
-    found.and_then(|run| run.parent()).unwrap_or(&request.host_log).to_owned()
-}
-
 /// Returns the guest's name: `ex-<run6>-<job>-<hash6>-aN`, the same for the same attempt, another
 /// one for any other of anybody.
 fn name(owner: &str, request: &AttemptRequest) -> String {
@@ -332,7 +307,7 @@ fn name(owner: &str, request: &AttemptRequest) -> String {
     let run = &run[run.len().saturating_sub(6)..];
     let job = plain(node.strip_prefix("execute-").unwrap_or(node));
     let job = &job[..job.len().min(24)];
-    format!("ex-{run}-{job}-{}-a{}", hex(&hash.finalize()[..3]), request.attempt)
+    format!("ex-{run}-{job}-{}-a{}", text::hex(&hash.finalize()[..3]), request.attempt)
 }
 
 impl Runtime for Tart {
@@ -347,7 +322,7 @@ impl Runtime for Tart {
         host.examine(self.spec.image.as_str())?;
         let shares = Self::shares(context, &work)?;
         let arguments = shares.arguments()?;
-        let owner = owner(&runs_dir(request));
+        let owner = state::owner(&request.runs_dir);
         let name = name(&owner, request);
         // From the place on there is something to give back.
         self.made = true;
@@ -392,7 +367,7 @@ impl Runtime for Tart {
         }
         self.made = true;
         let may_run = has(|intent| matches!(intent, Intent::Supervised(_)));
-        let name = name(&owner(&runs_dir(request)), request);
+        let name = name(&state::owner(&request.runs_dir), request);
         if may_run {
             let host = Host { machine: *machine };
             let work = Work::of(request, machine.name())?;
@@ -411,7 +386,7 @@ impl Runtime for Tart {
     fn run(&mut self, context: &Context<'_>) -> Result<JobStatus, Fault> {
         let Context { request, machine, .. } = context;
         let work = Work::of(request, machine.name())?;
-        let name = name(&owner(&runs_dir(request)), request);
+        let name = name(&state::owner(&request.runs_dir), request);
         let mut start = None;
         if std::mem::take(&mut self.fresh) {
             context.enter(Phase::Launch);
@@ -432,7 +407,7 @@ impl Runtime for Tart {
     fn collect(&mut self, context: &Context<'_>) -> Result<Collected, Fault> {
         let Context { request, machine, .. } = context;
         let work = Work::of(request, machine.name())?;
-        let name = name(&owner(&runs_dir(request)), request);
+        let name = name(&state::owner(&request.runs_dir), request);
         collect::collect(&self.guest(context, &name, &work), &work)
     }
 
@@ -441,7 +416,7 @@ impl Runtime for Tart {
         let host = Host { machine: *machine };
         if self.made {
             // A guest that stays keeps its slot.
-            let owner = owner(&runs_dir(request));
+            let owner = state::owner(&request.runs_dir);
             host.remove(&name(&owner, request), &owner)?;
         }
         machine.remove(&request.job())

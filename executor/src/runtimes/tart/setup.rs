@@ -4,13 +4,11 @@
 //! Everything of an attempt in the guest is below [`HOME`], a path without blanks; a share is
 //! reached through a link there, because macOS mounts shares below `/Volumes/My Shared Files`.
 
-use std::collections::BTreeMap;
-
 use crate::{
     attempt::Context,
-    command_line::{Script, is_variable_name},
+    command_line::Script,
     fault::{FailureKind, Fault},
-    runtimes::Work,
+    runtimes::{Work, guest},
     supervise::{BindMount, shim},
 };
 
@@ -154,13 +152,11 @@ pub(super) fn script(context: &Context<'_>, work: &Work, shares: &Shares) -> Scr
              sudo -n ln -s \"$shares/output-{number}\" \"$to\" || no \"mount $to\"\n"
         ));
     }
-    let file = |script: Script, name: &str, text: &[u8]| {
-        use std::os::unix::ffi::OsStrExt as _;
-        let script = script.text("printf '%s'").word(std::ffi::OsStr::from_bytes(text));
-        script.text(&format!(" >\"$g/{name}\" || no {name}\n"))
+    let file = |script, name: &str, text: &[u8]| {
+        guest::file(script, &format!("\"$g/{name}\""), text, &format!("no {name}"))
     };
     script = file(script, "shim.sh", shim::SOURCE.as_bytes());
-    script = file(script, "job/cmd", command(work).as_bytes());
+    script = file(script, "job/cmd", guest::command(work, WORKSPACE).as_bytes());
     script = script.text("umask 077\n");
     script = file(script, "job/env", environment(context, work, shares).as_bytes());
     script = match context.masks() {
@@ -168,20 +164,6 @@ pub(super) fn script(context: &Context<'_>, work: &Work, shares: &Shares) -> Scr
         masks => file(script, "job/masks", masks.as_bytes()),
     };
     script.text("echo ready\n")
-}
-
-/// Returns the job as its supervisor sources it.
-fn command(work: &Work) -> Script {
-    let directory = match &work.working_dir {
-        Some(below) => format!("{WORKSPACE}/{below}"),
-        None => WORKSPACE.to_owned(),
-    };
-    Script::new("_fl_state=$1\nset --")
-        .words(&work.argv)
-        .text("\n")
-        .set("_fl_dir", directory)
-        .text(shim::ENTER)
-        .text("_fl_enter \"$@\"\n")
 }
 
 /// Returns what the job sees besides what the guest itself gives it.
@@ -195,21 +177,11 @@ fn environment(context: &Context<'_>, work: &Work, shares: &Shares) -> Script {
     script = script.text("export PATH\n");
     let tmp = format!("{HOME}/tmp");
     let developer = format!("{HOME}/xcode/Contents/Developer");
-    let mut all: BTreeMap<&str, &str> = BTreeMap::new();
-    all.insert("ARTIFACTS_DIR", ARTIFACTS);
-    all.insert("TMPDIR", &tmp);
+    let mut given = vec![("ARTIFACTS_DIR", ARTIFACTS), ("TMPDIR", &*tmp)];
     if shares.xcode.is_some() {
-        all.insert("DEVELOPER_DIR", &developer);
+        given.push(("DEVELOPER_DIR", &*developer));
     }
-    all.extend(work.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let secrets = context.request.secrets.iter();
-    all.extend(secrets.map(|(name, value)| (name.as_str(), value.reveal())));
-    for (name, value) in all {
-        if is_variable_name(name) {
-            script = script.text("export ").set(name, value);
-        }
-    }
-    script
+    guest::exports(script, &given, context, work)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ const START: &str = "s=$1 d=$2 o=$3 m=$4; shift 4; sh \"$s\" start \"$d\" \"$@\"
                      exec sh \"$s\" attach \"$d\" \"$o\" \"$m\"";
 
 /// What watching a job takes of the engine that has its guest.
-pub(super) trait GuestTransport {
+pub(in crate::runtimes) trait GuestTransport {
     /// Returns the guest's name.
     fn name(&self) -> &str;
 
@@ -59,16 +59,16 @@ pub(super) trait GuestTransport {
 
 /// How a job is started.
 #[derive(Debug, Clone)]
-pub(super) struct Start {
+pub(in crate::runtimes) struct Start {
     /// A script that makes ready what is inside; run before each try, and no job without it.
-    pub(super) ready: String,
+    pub(in crate::runtimes) ready: String,
     /// What the supervisor is told: `timeout=…`, `lease=…`, `grace=…`.
-    pub(super) options: Vec<String>,
+    pub(in crate::runtimes) options: Vec<String>,
 }
 
 impl Start {
     /// Says what a supervisor is told of a job's limits, in seconds.
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(in crate::runtimes) fn new(limits: &Limits) -> Self {
         let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
         let options = vec![
             format!("timeout={}", seconds(limits.timeout)),
@@ -80,20 +80,20 @@ impl Start {
 }
 
 /// One job in one guest.
-pub(super) struct GuestJob<'a> {
-    pub(super) context: &'a Context<'a>,
-    pub(super) guest: &'a dyn GuestTransport,
-    pub(super) limits: Limits,
+pub(in crate::runtimes) struct GuestJob<'a> {
+    pub(in crate::runtimes) context: &'a Context<'a>,
+    pub(in crate::runtimes) guest: &'a dyn GuestTransport,
+    pub(in crate::runtimes) limits: Limits,
     /// The supervisor's path in the guest.
-    pub(super) shim: &'a str,
+    pub(in crate::runtimes) shim: &'a str,
     /// Its state directory there.
-    pub(super) job: &'a str,
+    pub(in crate::runtimes) job: &'a str,
 }
 
 impl GuestJob<'_> {
     /// Watches the job until it ends, starting it first if `start` says how: asked for as often as it
     /// takes, it happens once.
-    pub(super) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
+    pub(in crate::runtimes) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
         let request = self.context.request;
         let redacted: Vec<String> =
             request.secrets.values().map(|value| value.reveal().to_owned()).collect();
@@ -109,7 +109,7 @@ impl GuestJob<'_> {
     }
 
     /// Returns the job's status, as its supervisor says.
-    pub(super) fn status(&self) -> Result<JobStatus, Fault> {
+    pub(in crate::runtimes) fn status(&self) -> Result<JobStatus, Fault> {
         self.ask(&["status", self.job])
     }
 
