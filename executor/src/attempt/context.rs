@@ -50,7 +50,7 @@ impl<'a> Context<'a> {
     /// Returns what the supervisor in a guest is to keep out of its log. Where no masks can be made the job is not
     /// started: `GuestJob::run` sees to that.
     pub(crate) fn masks(&self) -> String {
-        let values = self.request.secrets.values().map(|value| value.reveal());
+        let values = self.request.secrets.values().map(|value| value.expose());
         crate::supervise::masks_of(values).unwrap_or_default()
     }
 

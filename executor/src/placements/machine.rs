@@ -131,7 +131,7 @@ pub trait Jobs {
 
     /// Tells which values must not show in a job's log, for who follows a job that another process
     /// started; [`Jobs::start`] knows them by itself.
-    fn withhold(&self, _job: &JobRef, _secrets: &BTreeMap<String, Secret>) {}
+    fn redact(&self, _job: &JobRef, _secrets: &BTreeMap<String, Secret>) {}
 
     /// Starts a job under its supervisor, at most once however often it is asked.
     ///

@@ -15,7 +15,7 @@ impl Secret {
 
     /// Returns the value, for the one place that hands it to the job.
     #[must_use]
-    pub fn reveal(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -58,7 +58,7 @@ impl Runtime for HostProcess {
         let name = request.job();
         let limits = match self.ready.take() {
             None => {
-                machine.withhold(&name, &secrets(request));
+                machine.redact(&name, &secrets(request));
                 Work::of(request, machine.name())?.limits
             }
             Some((work, workspace)) => {

@@ -66,18 +66,18 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened, or what is to be withheld cannot be masked.
-    pub(crate) fn open(path: &Path, withheld: &[String]) -> io::Result<Self> {
+    /// When the file cannot be opened, or what is to be redacted cannot be masked.
+    pub(crate) fn open(path: &Path, redacted: &[String]) -> io::Result<Self> {
         let file = File::options().append(true).create(true).open(path)?;
         let offsets = offsets_of(path);
         if file.metadata()?.len() == 0 {
             // Whatever was written down is about another log that stood here.
             remove(&offsets)?;
         }
-        if withheld.is_empty() {
+        if redacted.is_empty() {
             return Ok(Self { file, offsets, masked: None });
         }
-        let masks = Masks::new(withheld.iter().map(String::as_str)).map_err(io::Error::other)?;
+        let masks = Masks::new(redacted.iter().map(String::as_str)).map_err(io::Error::other)?;
         let masks = Arc::new(masks);
         let redactor = Redactor::new(Arc::clone(&masks), Standing::default());
         let masked = Masked { masks, redactor, taken: 0, out: Vec::new() };
@@ -216,30 +216,30 @@ mod tests {
     fn what_was_written_down_of_a_log_that_was_moved_away_is_forgotten() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("log");
-        let withheld = ["hunter2hunter2".to_owned()];
-        let mut log = Log::open(&path, &withheld).expect("a log");
+        let redacted = ["hunter2hunter2".to_owned()];
+        let mut log = Log::open(&path, &redacted).expect("a log");
         log.take(b"earlier").expect("written");
         fs::remove_file(&path).expect("moved away");
         // The next attempt's process dies after its first write, before it could write down where it is.
-        drop(Log::open(&path, &withheld).expect("a log"));
+        drop(Log::open(&path, &redacted).expect("a log"));
         fs::write(&path, "a longer line").expect("written");
-        let mut log = Log::open(&path, &withheld).expect("a log");
+        let mut log = Log::open(&path, &redacted).expect("a log");
         assert_eq!(log.resume().expect("an offset"), 0);
         assert_eq!(fs::read(&path).expect("a log"), b"");
     }
 
     #[test]
     fn a_far_log_that_was_cut_takes_nothing_of_what_came() {
-        for withheld in [vec![], vec!["hunter2hunter2".to_owned()]] {
+        for redacted in [vec![], vec!["hunter2hunter2".to_owned()]] {
             let dir = tempfile::tempdir().expect("a directory");
             let path = dir.path().join("log");
-            let mut log = Log::open(&path, &withheld).expect("a log");
+            let mut log = Log::open(&path, &redacted).expect("a log");
             log.take(b"first hunter").expect("written");
             log.begin_anew().expect("written");
             log.take(b"second").expect("written");
             // Another process goes on where this one was.
             drop(log);
-            let mut log = Log::open(&path, &withheld).expect("a log");
+            let mut log = Log::open(&path, &redacted).expect("a log");
             assert_eq!(log.resume().expect("an offset"), 6);
             log.take(b" third").expect("written");
             log.finish().expect("over");
@@ -255,11 +255,11 @@ mod tests {
         for first in 0..far.len() {
             let dir = tempfile::tempdir().expect("a directory");
             let path = dir.path().join("log");
-            let withheld = ["hunter2hunter2".to_owned()];
-            let mut log = Log::open(&path, &withheld).expect("a log");
+            let redacted = ["hunter2hunter2".to_owned()];
+            let mut log = Log::open(&path, &redacted).expect("a log");
             log.take(&far[..first]).expect("written");
             drop(log);
-            let mut log = Log::open(&path, &withheld).expect("a log");
+            let mut log = Log::open(&path, &redacted).expect("a log");
             let offset = usize::try_from(log.resume().expect("an offset")).expect("small");
             assert!(offset <= first);
             log.take(&far[offset..]).expect("written");

@@ -96,7 +96,7 @@ fn lower(local: &Local, job: &Job) -> Start {
         env: all,
         secrets: secrets
             .iter()
-            .map(|(name, value)| (name.clone(), value.reveal().to_owned()))
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
             .collect(),
         view,
         working_dir: working_dir.clone(),

@@ -60,7 +60,7 @@ pub(super) fn start(remote: &Remote, job: &Job) -> Result<(), Fault> {
     if let Some(tree) = shown(job, may_mount) {
         words.push(format!("view={tree}"));
     }
-    let masks = masks_of(job.secrets.values().map(Secret::reveal))?;
+    let masks = masks_of(job.secrets.values().map(Secret::expose))?;
     if !masks.is_empty() {
         words.push(format!("masks={masks}"));
     }
@@ -128,7 +128,7 @@ pub(super) fn attach(
 ) -> Result<JobStatus, Fault> {
     let (shim, state) = (remote.shim()?, remote.paths(job).state);
     let connection = Connection { remote, job, control, shim, state };
-    let redacted = remote.withheld(job);
+    let redacted = remote.redacted(job);
     let mut watcher = Watcher::new(&connection, job, log, &redacted, limits, control)?;
     if remote.has_attachment(job) {
         watcher = watcher.just_started();

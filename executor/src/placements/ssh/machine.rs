@@ -212,12 +212,12 @@ impl Jobs for RemoteSsh {
         self.remote.paths(job).output
     }
 
-    fn withhold(&self, job: &JobRef, secrets: &BTreeMap<String, Secret>) {
-        self.remote.withhold(job, secrets);
+    fn redact(&self, job: &JobRef, secrets: &BTreeMap<String, Secret>) {
+        self.remote.redact(job, secrets);
     }
 
     fn start(&self, job: &Job) -> Result<(), Fault> {
-        self.remote.withhold(&job.job, &job.secrets);
+        self.remote.redact(&job.job, &job.secrets);
         jobs::start(&self.remote, job)
     }
 

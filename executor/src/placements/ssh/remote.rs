@@ -91,7 +91,7 @@ pub(super) struct Remote {
     /// `runs/` of this executor's state directory.
     runs_dir: PathBuf,
     /// What must not show in a job's log.
-    withheld: Mutex<BTreeMap<JobRef, Vec<String>>>,
+    redacted: Mutex<BTreeMap<JobRef, Vec<String>>>,
     /// Jobs that were started and are not watched yet.
     begun: Mutex<BTreeMap<JobRef, Attachment>>,
     pub(super) locks: RemoteLocks,
@@ -121,7 +121,7 @@ impl Remote {
             facts: OnceLock::new(),
             shim: OnceLock::new(),
             runs_dir: runs_dir.to_owned(),
-            withheld: Mutex::default(),
+            redacted: Mutex::default(),
             begun: Mutex::default(),
             locks: RemoteLocks::default(),
             removals: Batch::default(),
@@ -155,25 +155,25 @@ impl Remote {
     }
 
     /// Returns what must not show in a job's log.
-    pub(super) fn withheld(&self, job: &JobRef) -> Vec<String> {
-        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
-        withheld.get(job).cloned().unwrap_or_default()
+    pub(super) fn redacted(&self, job: &JobRef) -> Vec<String> {
+        let redacted = self.redacted.lock().unwrap_or_else(PoisonError::into_inner);
+        redacted.get(job).cloned().unwrap_or_default()
     }
 
     /// Notes what must not show in a job's log.
-    pub(super) fn withhold(&self, job: &JobRef, secrets: &BTreeMap<String, Secret>) {
+    pub(super) fn redact(&self, job: &JobRef, secrets: &BTreeMap<String, Secret>) {
         if !secrets.is_empty() {
-            let values = secrets.values().map(|value| value.reveal().to_owned()).collect();
-            let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
-            withheld.insert(job.clone(), values);
+            let values = secrets.values().map(|value| value.expose().to_owned()).collect();
+            let mut redacted = self.redacted.lock().unwrap_or_else(PoisonError::into_inner);
+            redacted.insert(job.clone(), values);
         }
     }
 
     /// Forgets what this process had under way of a job.
     pub(super) fn forget(&self, job: &JobRef) {
-        let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
-        withheld.remove(job);
-        drop(withheld);
+        let mut redacted = self.redacted.lock().unwrap_or_else(PoisonError::into_inner);
+        redacted.remove(job);
+        drop(redacted);
         // Nobody came to watch it.
         drop(self.take_attachment(job));
     }

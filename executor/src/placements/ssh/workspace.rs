@@ -150,7 +150,7 @@ pub(super) fn without_shell(
     let ready = String::from_utf8_lossy(ready.as_bytes()).into_owned();
     let directory = directory(job, workspace(job, places, may_mount));
     let mut words = vec![format!("ready={ready}"), "--".to_owned(), directory];
-    let secrets = job.secrets.iter().map(|(name, value)| (&**name, value.reveal().to_owned()));
+    let secrets = job.secrets.iter().map(|(name, value)| (&**name, value.expose().to_owned()));
     let given = secrets.chain(variables(job, places)).filter(|(name, _)| is_variable_name(name));
     words.extend(given.map(|(name, value)| format!("{name}={value}")));
     words.push("--".to_owned());
@@ -225,7 +225,7 @@ fn variables<'a>(job: &'a Job, places: &JobPaths) -> Vec<(&'a str, String)> {
 
 /// Returns `env`, which is removed once the job has read it.
 fn secrets(job: &Job) -> Script {
-    exports(job.secrets.iter().map(|(name, value)| (name.as_str(), value.reveal().to_owned())))
+    exports(job.secrets.iter().map(|(name, value)| (name.as_str(), value.expose().to_owned())))
 }
 
 fn exports<'a>(variables: impl Iterator<Item = (&'a str, String)>) -> Script {

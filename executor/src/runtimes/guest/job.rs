@@ -96,7 +96,7 @@ impl GuestJob<'_> {
     pub(in crate::runtimes) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
         let request = self.context.request;
         let redacted: Vec<String> =
-            request.secrets.values().map(|value| value.reveal().to_owned()).collect();
+            request.secrets.values().map(|value| value.expose().to_owned()).collect();
         masks_of(redacted.iter().map(String::as_str))?;
         let connection = Connection { job: self, start };
         let (job, log) = (request.job(), &request.guest_log);

@@ -34,7 +34,7 @@ pub(in crate::runtimes) fn exports(
     let mut all: BTreeMap<&str, &str> = given.iter().copied().collect();
     all.extend(work.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let secrets = context.request.secrets.iter();
-    all.extend(secrets.map(|(name, value)| (name.as_str(), value.reveal())));
+    all.extend(secrets.map(|(name, value)| (name.as_str(), value.expose())));
     for (name, value) in all {
         if is_variable_name(name) {
             script = script.text("export ").set(name, value);
