@@ -119,7 +119,7 @@ pub(super) fn go_on(
     );
     let (dispatched, asked_by) = dispatch.run(&messages);
     if !matches!(dispatched, Dispatched::Left) {
-        machines.leave();
+        machines.close();
     }
     let interrupted = match asked_by {
         Some(Asked::Terminate) => Exit::Terminated,

@@ -60,9 +60,10 @@ pub trait Machine: Commands + Jobs + Leftovers + Send + Sync {
         waits: &dyn Fn(),
     ) -> Result<Option<Box<dyn HeldLocks>>, Fault>;
 
-    /// Lets go of what is kept between jobs, and waits until that is done or cannot be. Asked once, when nothing
-    /// more is wanted of the machine; who still has it at hand may be ended with the process at any moment.
-    fn leave(&self) {}
+    /// Releases what is kept between jobs, and waits until that is done or cannot be. Called once, when
+    /// nothing more is wanted of the machine; threads that still have it may end with the process at any
+    /// moment.
+    fn close(&self) {}
 }
 
 /// Short commands of the executor on a machine, and files both ways.

@@ -74,16 +74,16 @@ impl Machines {
         Ok(machine)
     }
 
-    /// Leaves every machine that was opened. Threads that are about to end may still hold one of them, so that
-    /// nothing can be left to the end of the last one.
-    pub fn leave(&self) {
+    /// Closes every machine that was opened. Threads that are about to end may still hold one of them, so that
+    /// closing cannot wait for the end of the last one.
+    pub fn close(&self) {
         let machines: Vec<_> = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *open).into_values().collect()
         };
         std::thread::scope(|scope| {
             for machine in &machines {
-                scope.spawn(|| machine.leave());
+                scope.spawn(|| machine.close());
             }
         });
     }

@@ -464,7 +464,7 @@ fn a_tree_is_compared_by_what_the_repository_calls_its_files_and_made_for_a_host
     let place = |tree: &str, sources: Box<dyn Sources>| {
         let machine = machine_with(&sshd, sources);
         let placed = machine.place_source(&wanted(tree), &control).expect("a source");
-        machine.leave();
+        machine.close();
         std::path::PathBuf::from(placed.path)
     };
     write("1");
@@ -555,7 +555,7 @@ fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
     let control = Control::new().expect("a control");
     let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
     drop(held);
-    machine.leave();
+    machine.close();
     let turns = std::fs::read_dir(sshd.root().join("work/turns")).expect("turns");
     let left: Vec<_> = turns.flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, [".lock"]);
@@ -593,7 +593,7 @@ fn a_lost_lock_starts_nothing_and_the_next_attempt_has_its_own() {
     let held = take();
     machine.start(&job).expect("started");
     drop(held);
-    machine.leave();
+    machine.close();
 }
 
 #[test]
@@ -644,7 +644,7 @@ fn turns_that_a_full_disk_takes_are_no_misunderstanding() {
     assert_eq!(fault.kind, FailureKind::DiskFull, "{fault:?}");
     fs::remove_file(&filler).expect("removed");
     assert!(take().expect("an answer").is_some());
-    machine.leave();
+    machine.close();
 }
 
 /// How a job comes to its workspace, which decides how it is started.

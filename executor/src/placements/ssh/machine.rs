@@ -98,7 +98,7 @@ impl Machine for RemoteSsh {
         self.remote.locks.acquire(&server, wanted, control, waits)
     }
 
-    fn leave(&self) {
+    fn close(&self) {
         self.remote.locks.close();
         self.remote.host.disconnect();
     }
