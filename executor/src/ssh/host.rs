@@ -213,7 +213,7 @@ impl Host {
 
     /// Opens a session that will be needed, unless the host is connected already: many who come at the beginning
     /// then have theirs opened while one of them asks what the host is.
-    pub(crate) fn warm(&self) {
+    pub(crate) fn preconnect(&self) {
         if self.pool().masters.is_empty()
             && let Ok(session) = self.session(Kind::Shell, Instant::now() + self.patience().each)
         {

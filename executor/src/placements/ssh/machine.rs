@@ -93,7 +93,7 @@ impl Machine for RemoteSsh {
         control: &Control,
         waits: &dyn Fn(),
     ) -> Result<Option<Box<dyn HeldLocks>>, Fault> {
-        self.remote.host.warm();
+        self.remote.host.preconnect();
         let server = || self.remote.lock_server();
         self.remote.locks.acquire(&server, wanted, control, waits)
     }

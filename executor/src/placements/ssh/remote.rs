@@ -36,7 +36,7 @@ struct Known {
     may_mount: bool,
     has_perl: bool,
     /// Whether the supervisor is there, and the directories it works with.
-    is_furnished: bool,
+    is_provisioned: bool,
     /// What in its `work_dir`, or on the way to it, others may change.
     distrusted: Vec<Distrust>,
 }
@@ -57,7 +57,7 @@ impl Known {
         let gid = gid.split(|byte: char| !byte.is_ascii_digit()).next()?;
         let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
         let boot_id = line()?.to_owned();
-        let (mounts, perl, furnished) = (line()?, line()?, line()?);
+        let (mounts, perl, provisioned) = (line()?, line()?, line()?);
         if !text.contains("\n.\n") {
             return None;
         }
@@ -75,7 +75,7 @@ impl Known {
             },
             may_mount: mounts == "yes" && uid == 0,
             has_perl: perl == "yes",
-            is_furnished: furnished == "yes",
+            is_provisioned: provisioned == "yes",
             distrusted,
         })
     }
@@ -199,7 +199,7 @@ impl Remote {
         }
         let directory = Path::new(&self.work_dir).join("bin");
         let known = self.ask_facts()?;
-        if !known.is_furnished {
+        if !known.is_provisioned {
             let script = shim::install(&directory).text("mkdir -p").word(self.locks_dir());
             let script = script.word(self.over_dir()).text(" || exit 1\n").text(trust::SEE);
             let script = script.text("fl_see").word(&self.work_dir).text("\n");
@@ -290,8 +290,8 @@ impl Remote {
         let script = script.set("shim", shim).text(
             "digest_of() { sha256sum <\"$1\" || shasum -a 256 <\"$1\" || openssl dgst -sha256 <\"$1\"; }\n\
              is_ours() { case $(digest_of \"$shim\") in *$digest*) ;; *) return 1 ;; esac; }\n\
-             furnished() { [ -s \"$shim\" ] && [ -d \"$over\" ] && [ -d \"$locks\" ] && is_ours; }\n\
-             is furnished\nfl_see",
+             provisioned() { [ -s \"$shim\" ] && [ -d \"$over\" ] && [ -d \"$locks\" ] && is_ours; }\n\
+             is provisioned\nfl_see",
         );
         let script = script.word(&self.work_dir).text("\nprintf '%s\\n' \"$HOME\"\n");
         // Nothing is on its way for as long as a day.
@@ -339,7 +339,7 @@ mod tests {
         assert_eq!((known.facts.uid, known.facts.gid, &*known.facts.user), (1000, 100, "ci (b)"));
         assert_eq!((&*known.facts.system, &*known.facts.architecture), ("Linux", "x86_64"));
         assert_eq!((&*known.facts.boot_id, &*known.facts.home), ("b-1", "/home/a\nb"));
-        assert!(!known.may_mount && !known.has_perl && known.is_furnished, "only root mounts");
+        assert!(!known.may_mount && !known.has_perl && known.is_provisioned, "only root mounts");
         for cut in [0, 5, 14, 30, 70, 80] {
             assert!(Known::of(&said[..cut]).is_none(), "{cut}");
         }

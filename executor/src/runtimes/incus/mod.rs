@@ -185,7 +185,7 @@ impl Incus {
 
     /// Makes what the instance will see of its machine; returns the directory of the source tree, and
     /// of the toolchain.
-    fn furnish(
+    fn provision(
         context: &Context<'_>,
         work: &Work,
         site: &Site,
@@ -243,7 +243,12 @@ impl Runtime for Incus {
             // Asked meanwhile; who launches hears the answer, or asks again.
             let (engine, image) = (self.engine(context), self.spec.image.as_str());
             scope.spawn(move || engine.fingerprint(image));
-            Self::furnish(context, &work, &site, &setup::lives(&self.engine(context), &site, until))
+            Self::provision(
+                context,
+                &work,
+                &site,
+                &setup::lives(&self.engine(context), &site, until),
+            )
         })?;
         if control.level() > Level::Run {
             return Ok(());

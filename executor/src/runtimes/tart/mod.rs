@@ -39,7 +39,7 @@ pub use leftovers::{examine, leftovers, remove_leftover};
 pub(super) use shown::calls;
 
 /// How long a guest may be silent while it is made ready: it says something every few seconds.
-const FURNISHING: Duration = Duration::from_secs(30);
+const PROVISIONING: Duration = Duration::from_secs(30);
 
 /// How long the guest agent may take when the plan does not say.
 const BOOT: Duration = Duration::from_secs(180);
@@ -184,7 +184,7 @@ impl Tart {
     }
 
     /// Makes everything in the guest that the job needs.
-    fn furnish(
+    fn provision(
         &self,
         context: &Context<'_>,
         name: &str,
@@ -201,7 +201,7 @@ impl Tart {
             }
             let command = Host::exec(name, true, &guest.words(&["sh", "-s"]))
                 .stdin(script.as_bytes())
-                .deadline(FURNISHING);
+                .deadline(PROVISIONING);
             let answer = match context.machine.run(&command) {
                 Ok(answer) => answer,
                 Err(fault) if fault.kind == FailureKind::NoAnswer => {
@@ -353,7 +353,7 @@ impl Runtime for Tart {
         if shares.nix && !self.make_nix(context, &name, &arguments)? {
             return Ok(());
         }
-        self.furnish(context, &name, &work, &shares)?;
+        self.provision(context, &name, &work, &shares)?;
         self.fresh = true;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The inside of a guest: its first process, which `run` starts in new PID and mount namespaces.
 //!
-//! The root is a small file system of its own, sealed once it is furnished: programs and
+//! The root is a small file system of its own, sealed once it is provisioned: programs and
 //! libraries of the host read-only, everything that a guest may write (its users, `/etc`, `/var`,
 //! `/tmp`, `/opt`, `/usr/local`, `/Applications`, `/Library`) from the directory `guest` beside
 //! its disk image, so that it outlives a restart and travels with a clone. Nothing else of the
@@ -96,7 +96,7 @@ pub(crate) fn init(arguments: &[String]) -> Outcome {
     watch_host();
     watch_shutdown()?;
     let flapping = faults::value("shares-flap-ms").and_then(|ms| ms.parse().ok());
-    furnish(&boot).map_err(|error| {
+    provision(&boot).map_err(|error| {
         Failure::prefixed(format!(
             "stand-in: cannot make a guest, which takes root or user namespaces: {error}"
         ))
@@ -153,7 +153,7 @@ fn in_context(path: &Path) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-fn furnish(boot: &Boot) -> io::Result<()> {
+fn provision(boot: &Boot) -> io::Result<()> {
     let disk = boot.directory.join("guest");
     prepare_disk(&disk)?;
     let root = boot.directory.join("guest.root");
