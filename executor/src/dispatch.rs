@@ -87,12 +87,12 @@ pub enum Message {
         /// How long it took.
         took: Duration,
     },
-    /// An attempt waits for its turn among other runs.
+    /// An attempt waits for its locks among other runs.
     Waits {
         /// The task.
         task: usize,
     },
-    /// It has its turn, and goes on when it hears of it, or when the other end is gone.
+    /// It has its locks, and goes on when it hears of it, or when the other end is gone.
     Returns {
         /// The task.
         task: usize,
@@ -125,18 +125,18 @@ pub struct Dispatch<'a> {
     workers: Workers,
     sender: Sender<Message>,
     controls: BTreeMap<usize, Control>,
-    /// Attempts that have their turn and wait for a place; dropping one lets it go on.
+    /// Attempts that have their locks and wait for a slot; dropping one resumes it.
     returning: BTreeMap<usize, Sender<()>>,
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     chance: RandomState,
     /// How often somebody asked for the end, and what was asked last.
     asked: u32,
-    /// Who asked first: decides between exit codes 130 and 143.
+    /// What asked first: decides between exit codes 130 and 143.
     pub asked_by: Option<Asked>,
     broken: Option<JournalError>,
     /// What happened and has not been told yet. Told only after everything that may start has been
     /// started: machines do not wait for a terminal.
-    untold: Vec<Event>,
+    pending: Vec<Event>,
 }
 
 impl<'a> Dispatch<'a> {
@@ -167,7 +167,7 @@ impl<'a> Dispatch<'a> {
             asked: 0,
             asked_by: None,
             broken: None,
-            untold: Vec::new(),
+            pending: Vec::new(),
         }
     }
 
@@ -301,7 +301,7 @@ impl<'a> Dispatch<'a> {
         self.returning.clear();
     }
 
-    /// An attempt that was put aside has its turn.
+    /// An attempt that was parked has its locks.
     fn returns(&mut self, task: usize, go: Sender<()>) {
         let ends = self.controls.get(&task).is_none_or(|control| control.level() > Level::Run);
         if !ends {
@@ -346,8 +346,8 @@ impl<'a> Dispatch<'a> {
             }
             match action {
                 Action::Start { task, attempt } => self.start(task, attempt),
-                // Who is to end does not listen any more.
-                Action::GoOn { task } => drop(self.returning.remove(&task)),
+                // One that is to end no longer listens.
+                Action::Resume { task } => drop(self.returning.remove(&task)),
                 Action::Wait { task, delay, .. } => {
                     info!(node = self.run.nodes[task].id.as_str(), ?delay, "tries again later");
                     self.due.push(Reverse((Instant::now() + delay, task)));
@@ -377,7 +377,7 @@ impl<'a> Dispatch<'a> {
         let began = Instant::now();
         let sender = self.sender.clone();
         let tell = move |result: AttemptResult| {
-            // Nobody listens any more once the run was left.
+            // Nobody listens once the run was left.
             let _ = sender.send(Message::Ended {
                 task,
                 result: Box::new(result),
@@ -454,11 +454,11 @@ impl<'a> Dispatch<'a> {
     }
 
     fn tell(&mut self, event: Event) {
-        self.untold.push(event);
+        self.pending.push(event);
     }
 
     fn tell_all(&mut self) {
-        for event in std::mem::take(&mut self.untold) {
+        for event in std::mem::take(&mut self.pending) {
             if let Event::NodeFinished(node) = &event
                 && node.attempts > 0
                 && let Ok(id) = NodeId::new(node.node.as_str())

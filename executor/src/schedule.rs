@@ -27,7 +27,7 @@ enum State {
     /// In the queue of what may start, or parked at a resource.
     Ready,
     Running,
-    /// An attempt was begun and waits for its turn, or for a place again.
+    /// An attempt was begun and waits for its locks, or for a slot again.
     Aside,
     /// Between two attempts.
     Pausing,
@@ -59,7 +59,7 @@ pub struct Schedule {
     by_rank: Vec<u32>,
     ranks: Vec<u32>,
     ready: BinaryHeap<Reverse<u32>>,
-    /// Who was put aside and has its turn, the longest first.
+    /// Tasks that were parked and have their locks, the longest first.
     back: VecDeque<usize>,
     parked: Vec<BTreeSet<u32>>,
     open: usize,
@@ -215,7 +215,7 @@ impl Schedule {
         self.open == 0
     }
 
-    /// Returns how many tasks run now, those put aside not among them.
+    /// Returns how many tasks run now, without those that are parked.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running
@@ -233,7 +233,7 @@ impl Schedule {
                 self.states[task].infra_failures += 1;
                 self.states[task].infra_failures <= self.limits.infra_retries
             }
-            Ending::Passed | Ending::Cancelled | Ending::InfraForGood => false,
+            Ending::Passed | Ending::Cancelled | Ending::InfraPermanent => false,
         };
         if retry && self.stopped.is_none() {
             self.states[task].state = State::Pausing;
@@ -365,7 +365,7 @@ impl Schedule {
         {
             self.states[task].state = State::Running;
             self.running += 1;
-            self.actions.push(Action::GoOn { task });
+            self.actions.push(Action::Resume { task });
         }
         if self.stopped.is_some() {
             return;

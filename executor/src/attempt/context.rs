@@ -71,7 +71,7 @@ impl<'a> Context<'a> {
     /// # Errors
     ///
     /// Those of `wait`.
-    pub fn aside<T>(
+    pub fn parked<T>(
         &self,
         wait: impl FnOnce(&dyn Fn()) -> Result<Option<T>, Fault>,
     ) -> Result<Option<T>, Fault> {

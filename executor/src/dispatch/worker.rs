@@ -143,7 +143,7 @@ impl Observer for JournalObserver {
     fn waits(&self) {
         let (task, run) = &self.run;
         info!("waits for locks that another executor holds");
-        // Nobody listens any more once the run was left.
+        // Nobody listens once the run was left.
         let _ = run.send(Message::Waits { task: *task });
     }
 
@@ -254,6 +254,6 @@ pub(super) fn ending_of(facts: &AttemptFacts) -> Ending {
         Outcome::TimedOut => Ending::TimedOut,
         Outcome::Cancelled | Outcome::Skipped => Ending::Cancelled,
         Outcome::InfraFailed if facts.retryable => Ending::Infra,
-        Outcome::InfraFailed => Ending::InfraForGood,
+        Outcome::InfraFailed => Ending::InfraPermanent,
     }
 }

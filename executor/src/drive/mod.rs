@@ -82,7 +82,7 @@ fn drive(
         groups: request.node.concurrency_groups.iter().map(|g| g.as_str().to_owned()).collect(),
         in_guest: !matches!(request.node.spec.runtime, plans::Runtime::HostProcess),
     };
-    let held = match context.aside(|waits| machine.acquire(&locks, control, waits)) {
+    let held = match context.parked(|waits| machine.acquire(&locks, control, waits)) {
         Ok(Some(held)) => Some(held),
         // Somebody who resumes must end what was begun, even when it is not wanted any more.
         Ok(None) if begun.is_some() => None,

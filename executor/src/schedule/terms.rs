@@ -44,13 +44,13 @@ pub enum Event {
         /// A number of any kind; spreads the retries of tasks that failed together.
         chance: u16,
     },
-    /// A running task does nothing until it has its turn among other runs on its machine; its place
+    /// A running task does nothing until it has its locks among other runs on its machine; its slot
     /// among `jobs` is another's meanwhile, its resources stay its own.
     Aside {
         /// The task.
         task: usize,
     },
-    /// A task that was put aside has its turn and wants its place back.
+    /// A task that was parked has its locks and wants its slot back.
     Back {
         /// The task.
         task: usize,
@@ -94,7 +94,7 @@ pub enum Ending {
     /// The machine failed, and another attempt may fare better.
     Infra,
     /// The machine failed, and another attempt will fail as well.
-    InfraForGood,
+    InfraPermanent,
 }
 
 impl Ending {
@@ -104,7 +104,7 @@ impl Ending {
             Self::Failed => Outcome::Failed,
             Self::TimedOut => Outcome::TimedOut,
             Self::Cancelled => Outcome::Cancelled,
-            Self::Infra | Self::InfraForGood => Outcome::InfraFailed,
+            Self::Infra | Self::InfraPermanent => Outcome::InfraFailed,
         }
     }
 }
@@ -119,8 +119,8 @@ pub enum Action {
         /// Which attempt, counted from 1.
         attempt: u32,
     },
-    /// Let a task go on that was put aside.
-    GoOn {
+    /// Resume a task that was parked.
+    Resume {
         /// The task.
         task: usize,
     },

@@ -47,7 +47,7 @@ fn ending() -> impl Strategy<Value = Ending> {
         2 => Just(Ending::Failed),
         1 => Just(Ending::TimedOut),
         2 => Just(Ending::Infra),
-        1 => Just(Ending::InfraForGood),
+        1 => Just(Ending::InfraPermanent),
         1 => Just(Ending::Cancelled),
     ]
 }
@@ -103,7 +103,7 @@ struct Player<'a> {
     schedule: Schedule,
     running: Vec<usize>,
     /// Attempts that wait for other runs, and of those the ones that have their turn.
-    aside: Vec<usize>,
+    parked: Vec<usize>,
     back: Vec<usize>,
     due: VecDeque<usize>,
     starts: Vec<u32>,
@@ -117,7 +117,7 @@ impl<'a> Player<'a> {
             world,
             schedule: Schedule::new(world.tasks.clone(), world.limits.clone()),
             running: Vec::new(),
-            aside: Vec::new(),
+            parked: Vec::new(),
             back: Vec::new(),
             due: VecDeque::new(),
             starts: vec![0; world.tasks.len()],
@@ -144,7 +144,7 @@ impl<'a> Player<'a> {
                     self.starts[task] += 1;
                     self.running.push(task);
                 }
-                Action::GoOn { task } => {
+                Action::Resume { task } => {
                     let at = self.back.iter().position(|&back| back == task);
                     self.back.swap_remove(at.expect("only who asked for it goes on"));
                     self.running.push(task);
@@ -165,7 +165,7 @@ impl<'a> Player<'a> {
         assert_eq!(self.running.len(), self.schedule.running());
         for (resource, &capacity) in self.world.limits.resources.iter().enumerate() {
             let used = |task: &&usize| self.world.tasks[**task].resources.contains(&resource);
-            let begun = self.running.iter().chain(&self.aside).chain(&self.back);
+            let begun = self.running.iter().chain(&self.parked).chain(&self.back);
             assert!(begun.filter(used).count() <= capacity, "never over a limit");
         }
     }
@@ -194,10 +194,10 @@ impl<'a> Player<'a> {
                 continue;
             }
             let pick = self.world.picks[steps % self.world.picks.len()];
-            let event = if !self.aside.is_empty()
+            let event = if !self.parked.is_empty()
                 && (pick.is_multiple_of(2) || self.running.is_empty())
             {
-                let task = self.aside.swap_remove(pick % self.aside.len());
+                let task = self.parked.swap_remove(pick % self.parked.len());
                 if pick.is_multiple_of(5) {
                     // Nobody takes turns there, or the run was stopped.
                     self.ended(task)
@@ -210,7 +210,7 @@ impl<'a> Player<'a> {
                 Event::Due { task }
             } else if pick.is_multiple_of(7) && steps < 500 {
                 let task = self.running.swap_remove(pick % self.running.len());
-                self.aside.push(task);
+                self.parked.push(task);
                 Event::Aside { task }
             } else {
                 let task = self.running.swap_remove(pick % self.running.len());
@@ -219,7 +219,7 @@ impl<'a> Player<'a> {
             let actions = self.schedule.handle(event);
             self.obey(actions);
         }
-        assert!(self.running.is_empty() && self.aside.is_empty() && self.back.is_empty());
+        assert!(self.running.is_empty() && self.parked.is_empty() && self.back.is_empty());
         assert_eq!(self.verdicts.len(), self.world.tasks.len(), "every task has a verdict");
         for (task, &starts) in self.starts.iter().enumerate() {
             let most = 1 + self.world.tasks[task].retries + self.world.limits.infra_retries;
@@ -378,7 +378,7 @@ fn who_waits_for_other_runs_leaves_its_place_and_gets_the_next_one() {
     assert_eq!(schedule.handle(Event::Back { task: 0 }), []);
     let ended = |task| ended(task, Ending::Passed);
     let actions = schedule.handle(ended(2));
-    assert_eq!(actions[1..], [Action::GoOn { task: 0 }], "before anything new");
+    assert_eq!(actions[1..], [Action::Resume { task: 0 }], "before anything new");
     assert_eq!(schedule.running(), 1);
     assert_eq!(schedule.handle(ended(0))[1..], started(1));
 }

@@ -115,7 +115,7 @@ impl Tart {
     fn wait_for_slot(context: &Context<'_>, name: &str) -> Result<bool, Fault> {
         let host = Host { machine: context.machine };
         context.enter(Phase::Lock);
-        let slot = context.aside(|waits| {
+        let slot = context.parked(|waits| {
             ask_until_free(context.control, waits, || host.slot(name).map(Result::ok))
         })?;
         Ok(slot.is_some())
