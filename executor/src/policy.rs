@@ -90,7 +90,7 @@ fn allows(entry: &str, word: &str) -> bool {
 /// Returns the plan's nodes as this site runs them: hosts reached its way, never more at once than
 /// the plan says. `flags` (from `--host`) win over the configuration.
 #[must_use]
-pub fn sited(
+pub fn with_site_overrides(
     plan: &Plan,
     config: &Config,
     flags: &BTreeMap<HostName, SshDestination>,

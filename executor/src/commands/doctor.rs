@@ -65,7 +65,7 @@ pub(super) fn run(
     let flags: BTreeMap<_, _> = hosts.into_iter().collect();
     let machines = Machines::new(running::machines_config(&place.state(&config)?)?);
     let mut asked = std::collections::BTreeSet::new();
-    for node in policy::sited(&plan, &config, &flags) {
+    for node in policy::with_site_overrides(&plan, &config, &flags) {
         let placement = &node.spec.placement;
         if let plans::Runtime::Tart(spec) = &node.spec.runtime {
             let about = format!("image {} on {}", spec.image, placement.host_name());
@@ -98,8 +98,8 @@ pub(super) fn run(
             Err(fault) => add(&about, false, fault.message, fault.advice),
         }
     }
-    let sited = policy::sited(&plan, &config, &flags);
-    for (name, (placement, wanted)) in tools::wanted(sited.iter().map(AsRef::as_ref)) {
+    let nodes = policy::with_site_overrides(&plan, &config, &flags);
+    for (name, (placement, wanted)) in tools::wanted(nodes.iter().map(AsRef::as_ref)) {
         let about = format!("programs on {name}");
         let found = machines.open(&placement);
         // A machine that does not answer was said to be so.
@@ -108,7 +108,7 @@ pub(super) fn run(
         }
     }
     let mut tried = std::collections::BTreeSet::new();
-    for node in policy::sited(&plan, &config, &flags) {
+    for node in policy::with_site_overrides(&plan, &config, &flags) {
         let plans::Runtime::Incus(spec) = &node.spec.runtime else { continue };
         let host = node.spec.placement.host_name();
         if !tried.insert((host.to_owned(), spec.clone())) {

@@ -7,7 +7,7 @@ use crate::{error::Error, exit_code::Exit, guest_command, policy, reporters, run
 
 pub(super) fn run(ready: &Ready) -> Result<Exit, Error> {
     let flags = ready.wanted().hosts.iter().cloned().collect();
-    let nodes = policy::sited(&ready.plan, &ready.config, &flags);
+    let nodes = policy::with_site_overrides(&ready.plan, &ready.config, &flags);
     let mut out = reporters::stdout();
     let asked = ready.selected.iter().filter(|selected| **selected).count();
     let of = text::count(nodes.len(), "node");

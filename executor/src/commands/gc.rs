@@ -76,7 +76,7 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
     for dir in &runs {
         let Ok(bytes) = prepare::read_plan(&dir.plan()) else { continue };
         let Ok((plan, _)) = Plan::from_json(&bytes) else { continue };
-        for node in policy::sited(&plan, &config, &flags) {
+        for node in policy::with_site_overrides(&plan, &config, &flags) {
             let placement = node.spec.placement.clone();
             match &node.spec.runtime {
                 Runtime::Incus(_) => {

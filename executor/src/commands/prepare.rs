@@ -120,15 +120,15 @@ impl Ready {
     }
 
     /// Returns the plan's nodes as this site runs them, by position.
-    pub(super) fn sited(&self) -> Vec<Arc<plans::Node>> {
+    pub(super) fn with_site_overrides(&self) -> Vec<Arc<plans::Node>> {
         let hosts: BTreeMap<_, _> = self.wanted.hosts.iter().cloned().collect();
-        policy::sited(&self.plan, &self.config, &hosts)
+        policy::with_site_overrides(&self.plan, &self.config, &hosts)
     }
 
     /// Makes it the run of a directory.
     pub(super) fn into_run(self, dir: RunDir) -> Run {
         let (jobs, fail_fast) = (self.jobs(), self.fail_fast());
-        let nodes = self.sited();
+        let nodes = self.with_site_overrides();
         let config = self.config;
         Run {
             nodes,

@@ -263,7 +263,9 @@ const HOSTS_ANSWER: Duration = Duration::from_secs(20);
 /// cannot be reached is no reason to refuse: its nodes say so.
 fn trusted_hosts(machines: &Arc<Machines>, ready: &Ready) -> Result<(), Error> {
     let mut hosts = BTreeMap::new();
-    for (node, _) in ready.sited().iter().zip(&ready.selected).filter(|(_, asked)| **asked) {
+    for (node, _) in
+        ready.with_site_overrides().iter().zip(&ready.selected).filter(|(_, asked)| **asked)
+    {
         if let Placement::RemoteSsh(host) = &node.spec.placement {
             hosts.insert(host.host.clone(), node.spec.placement.clone());
         }
