@@ -37,7 +37,7 @@ const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// What begins the name of a run that is not complete yet.
-const UNBORN: &str = ".new-";
+const STAGING: &str = ".new-";
 
 /// A run's id: sorts by time, and no two are the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,18 +204,18 @@ impl StateDir {
     ) -> Result<(RunDir, RunLock), StateError> {
         self.create()?;
         let id = RunId::after(self.runs()?.first().map(|run| &run.id));
-        let unborn = self.runs_dir().join(format!("{UNBORN}{id}"));
+        let staging = self.runs_dir().join(format!("{STAGING}{id}"));
         let born = self.runs_dir().join(id.as_str());
-        std::fs::create_dir(&unborn).map_err(io("cannot make", &unborn))?;
+        std::fs::create_dir(&staging).map_err(io("cannot make", &staging))?;
         let made = (|| {
-            let lock = RunLock::take(&unborn, &id)?;
-            let file = unborn.join("plan.json");
+            let lock = RunLock::take(&staging, &id)?;
+            let file = staging.join("plan.json");
             files::replace(&file, plan).map_err(io("cannot write", &file))?;
-            let file = unborn.join("journal.jsonl");
+            let file = staging.join("journal.jsonl");
             files::replace(&file, &first_line(&id)).map_err(io("cannot write", &file))?;
-            let nodes = unborn.join("nodes");
+            let nodes = staging.join("nodes");
             std::fs::create_dir(&nodes).map_err(io("cannot make", &nodes))?;
-            std::fs::rename(&unborn, &born).map_err(io("cannot make", &born))?;
+            std::fs::rename(&staging, &born).map_err(io("cannot make", &born))?;
             files::sync_dir(&self.runs_dir()).map_err(io("cannot flush", &born))?;
             Ok(lock)
         })();
@@ -223,7 +223,7 @@ impl StateDir {
             Ok(lock) => Ok((RunDir { id, path: born }, lock)),
             Err(error) => {
                 // It has not begun, so nothing in it is worth keeping; `error` says why.
-                let _ = std::fs::remove_dir_all(&unborn);
+                let _ = std::fs::remove_dir_all(&staging);
                 Err(error)
             }
         }
@@ -257,14 +257,14 @@ impl StateDir {
     /// # Errors
     ///
     /// [`StateError::Io`].
-    pub fn unborn(&self) -> Result<Vec<PathBuf>, StateError> {
+    pub fn staging(&self) -> Result<Vec<PathBuf>, StateError> {
         let path = self.runs_dir();
         let Ok(entries) = std::fs::read_dir(&path) else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry.map_err(io("cannot read", &path))?;
             let name = entry.file_name();
-            let Some(id) = name.to_str().and_then(|name| name.strip_prefix(UNBORN)) else {
+            let Some(id) = name.to_str().and_then(|name| name.strip_prefix(STAGING)) else {
                 continue;
             };
             let Some(id) = RunId::parse(id) else { continue };

@@ -62,7 +62,7 @@ pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
     let state = place.state(&config)?;
     let mut collection =
         Collection { dry_run: gc.dry_run, removed: 0, stays: Vec::new(), out: reporters::stdout() };
-    for path in state.unborn()? {
+    for path in state.staging()? {
         let what = format!("unfinished `{}`", path.display());
         collection.take(&what, || removed(&path));
     }

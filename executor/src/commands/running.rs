@@ -20,13 +20,12 @@ use crate::{
     fault::FailureKind,
     journal::{self, Entry, Journal, RunStarted},
     ledger::Ledger,
-    neighbours,
     placements::{Machines, MachinesConfig},
     record::{self, Record, RunOutcome},
     reporters::{self, GitHub, Human, JUnit, Jsonl, Reporter, Reporters},
     signals::{Asked, Listener},
     state::{RunId, RunLock, StateDir},
-    trust,
+    state_registry, trust,
 };
 
 use super::prepare::Ready;
@@ -100,7 +99,7 @@ pub(super) fn go_on(
     }));
     let journal = Arc::new(journal);
     // Only a collection asks for it, and one that does not know it makes a tree anew at worst.
-    let _ = neighbours::note(machines.machine_dir(), state);
+    let _ = state_registry::note(machines.machine_dir(), state);
     let (sender, messages) = mpsc::channel();
     let asked = sender.clone();
     let _listener = Listener::start(move |by| {

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::Collection;
 use crate::{
-    journal, neighbours, source,
+    journal, source,
     state::{RunId, StateDir},
-    text,
+    state_registry, text,
 };
 
 /// Removes trees. `gone` are the runs of `state` that are not kept.
@@ -44,7 +44,7 @@ fn wanted(
         Ok(())
     };
     look(state, Some(gone))?;
-    for other in neighbours::all(machine_dir)? {
+    for other in state_registry::all(machine_dir)? {
         if other.path() != state.path() {
             look(&other, None)?;
         }
