@@ -49,7 +49,7 @@ pub struct Config {
     pub allow: Allow,
     /// Hosts of the catalog by name: how this site reaches them.
     #[serde(default)]
-    pub hosts: BTreeMap<HostName, Host>,
+    pub hosts: BTreeMap<HostName, SiteHost>,
     /// Where the values of secrets come from; one that is not listed comes from the executor's
     /// environment variable of the same name.
     #[serde(default)]
@@ -115,7 +115,7 @@ pub struct Allow {
 /// How this site reaches a host.
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Host {
+pub struct SiteHost {
     /// What ssh connects to; absent: what the plan says.
     #[serde(default)]
     pub ssh: Option<SshDestination>,

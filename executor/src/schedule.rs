@@ -17,7 +17,7 @@ use std::{
 };
 
 use self::order::{backoff, index, rank};
-pub use self::terms::{Action, Because, Ending, Event, FailureTerms, Limits, Task};
+pub use self::terms::{Action, Because, Ending, Event, FailureTerms, RunLimits, Task};
 use crate::outcome::Outcome;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Schedule {
     tasks: Vec<Task>,
     states: Vec<TaskState>,
     dependents: Vec<Vec<u32>>,
-    limits: Limits,
+    limits: RunLimits,
     used: Vec<usize>,
     running: usize,
     /// Task at each rank, and rank of each task: longer chains first, then canonical order.
@@ -70,7 +70,7 @@ pub struct Schedule {
 impl Schedule {
     /// Takes over tasks of which none depends on a later one.
     #[must_use]
-    pub fn new(tasks: Vec<Task>, limits: Limits) -> Self {
+    pub fn new(tasks: Vec<Task>, limits: RunLimits) -> Self {
         let mut dependents = vec![Vec::new(); tasks.len()];
         let mut states = Vec::with_capacity(tasks.len());
         for (position, task) in tasks.iter().enumerate() {

@@ -373,7 +373,7 @@ impl RunDir {
 
     /// Returns who holds the run, if anybody does.
     #[must_use]
-    pub fn holder(&self) -> Option<Holder> {
+    pub fn holder(&self) -> Option<RunHolder> {
         let file = File::open(self.path.join("lock")).ok()?;
         // Shared, so that those who only look do not hold each other up; see `RunLock::take`.
         match file.try_lock_shared() {
@@ -385,7 +385,7 @@ impl RunDir {
 
 /// Who holds a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct RunHolder {
     /// The process.
     pub pid: u32,
     /// The machine it runs on.
@@ -394,7 +394,7 @@ pub struct Holder {
     pub since: String,
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for RunHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pid, host, since } = self;
         write!(f, "process {pid} on {host} since {since}")
@@ -434,18 +434,18 @@ impl RunLock {
                 Err(TryLockError::Error(error)) => return Err(io("cannot lock", &path)(error)),
             }
         }
-        let holder = Holder { pid: std::process::id(), host: host_name(), since: clock::now() };
+        let holder = RunHolder { pid: std::process::id(), host: host_name(), since: clock::now() };
         let note = serde_json::to_string(&holder).expect("plain data") + "\n";
         // The note is for people; a full disk must not keep a run from being finished.
         let _ = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
         Ok(Self { _file: file })
     }
 
-    fn note(dir: &Path) -> Holder {
+    fn note(dir: &Path) -> RunHolder {
         let mut text = String::new();
         let read =
             File::open(dir.join("lock")).and_then(|file| file.take(4096).read_to_string(&mut text));
-        read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_else(|| Holder {
+        read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_else(|| RunHolder {
             pid: 0,
             host: "an unknown host".to_owned(),
             since: "an unknown time".to_owned(),

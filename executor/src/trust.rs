@@ -47,7 +47,7 @@ fl_see() {
 
 /// How an entry of a file system stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+struct ListedPart {
     path: String,
     link: bool,
     sticky: bool,
@@ -101,7 +101,7 @@ impl Distrust {
     }
 }
 
-impl Entry {
+impl ListedPart {
     /// Reads a line of `ls -ldn`; what is none says nothing.
     fn of_line(line: &str) -> Option<Self> {
         let (mode, rest) = line.split_once(' ')?;
@@ -163,7 +163,7 @@ pub fn judge<'a>(lines: &mut impl Iterator<Item = &'a str>, uid: u32) -> Vec<Dis
     for line in lines.by_ref().take_while(|line| *line != ".") {
         if line == "own" {
             above = false;
-        } else if let Some(distrust) = Entry::of_line(line).and_then(|e| e.judge(uid, above)) {
+        } else if let Some(distrust) = ListedPart::of_line(line).and_then(|e| e.judge(uid, above)) {
             // The directory itself is shown in both parts, what is in it with a slash as well.
             let path = distrust.path.trim_end_matches('/').to_owned();
             match found.iter_mut().find(|one| one.path.trim_end_matches('/') == path) {
@@ -201,7 +201,7 @@ fn distrusted(dir: &Path) -> Option<Distrust> {
     let (real, is_there) = (&*there, dir.exists());
     dir.ancestors().chain(real.ancestors()).find_map(|path| {
         let above = path != dir && !(is_there && path == real);
-        Entry::of(path, &fs::symlink_metadata(path).ok()?).judge(uid, above)
+        ListedPart::of(path, &fs::symlink_metadata(path).ok()?).judge(uid, above)
     })
 }
 
@@ -211,7 +211,7 @@ mod tests {
 
     #[track_caller]
     fn check(line: &str, above: bool, expected: Option<&str>) {
-        let found = Entry::of_line(line).expect("a line of ls").judge(1000, above);
+        let found = ListedPart::of_line(line).expect("a line of ls").judge(1000, above);
         assert_eq!(found.map(|found| found.to_string()).as_deref(), expected, "{line}");
     }
 

@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{Kind, Seen, Tree};
+use super::{FileKind, Found, Tree};
 use crate::fault::Fault;
 
 /// More links than this on one way are a circle, as for the kernel.
@@ -18,13 +18,13 @@ type Led = (PathBuf, Result<PathBuf, String>);
 
 /// Follows links of a tree. Asks in rounds, for all links at once: a host is far.
 pub(super) fn resolve(tree: &dyn Tree, links: Vec<PathBuf>) -> Result<Vec<Led>, Fault> {
-    let mut known: BTreeMap<PathBuf, Seen> = BTreeMap::new();
+    let mut known: BTreeMap<PathBuf, Found> = BTreeMap::new();
     let mut open = links;
     let mut done = Vec::new();
     let mut ask: BTreeSet<PathBuf> = open.iter().cloned().collect();
     while !open.is_empty() {
         let paths: Vec<PathBuf> = std::mem::take(&mut ask).into_iter().collect();
-        let seen = tree.look(&paths)?;
+        let seen = tree.inspect(&paths)?;
         known.extend(paths.into_iter().zip(seen));
         open.retain(|link| match follow(link, &known) {
             Step::Led(file) => {
@@ -54,7 +54,7 @@ enum Step {
 }
 
 /// Goes as far as what is known leads.
-fn follow(link: &Path, known: &BTreeMap<PathBuf, Seen>) -> Step {
+fn follow(link: &Path, known: &BTreeMap<PathBuf, Found>) -> Step {
     let left = |why: &str| Step::Left(why.to_owned());
     let mut at = link.parent().map(Path::to_owned).unwrap_or_default();
     let mut rest: Vec<PathBuf> = link.file_name().map(PathBuf::from).into_iter().collect();
@@ -79,9 +79,9 @@ fn follow(link: &Path, known: &BTreeMap<PathBuf, Seen>) -> Step {
                 }
                 return Step::Ask(asked);
             }
-            Some(Seen::Nothing) => return left("it is a link to nothing"),
-            Some(Seen::Directory) => at = path,
-            Some(Seen::Link(target)) => {
+            Some(Found::Nothing) => return left("it is a link to nothing"),
+            Some(Found::Directory) => at = path,
+            Some(Found::Link(target)) => {
                 hops += 1;
                 if hops > HOPS {
                     return left("it is a link that leads in a circle");
@@ -100,9 +100,9 @@ fn follow(link: &Path, known: &BTreeMap<PathBuf, Seen>) -> Step {
                     Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
                 }));
             }
-            Some(Seen::Other(Kind::File)) if rest.is_empty() => return Step::Led(path),
-            Some(Seen::Other(Kind::File)) => return left("it is a link to nothing"),
-            Some(Seen::Other(kind)) => {
+            Some(Found::Other(FileKind::File)) if rest.is_empty() => return Step::Led(path),
+            Some(Found::Other(FileKind::File)) => return left("it is a link to nothing"),
+            Some(Found::Other(kind)) => {
                 return Step::Left(format!("it is a link to {}", kind.as_str()));
             }
         }
@@ -115,13 +115,13 @@ mod tests {
     use super::*;
 
     fn check(target: &str, expected: Result<&str, &str>) {
-        let link = |to: &str| Seen::Link(PathBuf::from(to));
-        let known: BTreeMap<PathBuf, Seen> = [
+        let link = |to: &str| Found::Link(PathBuf::from(to));
+        let known: BTreeMap<PathBuf, Found> = [
             ("d/link", link(target)),
-            ("d", Seen::Directory),
-            ("d/file", Seen::Other(Kind::File)),
-            ("file", Seen::Other(Kind::File)),
-            ("socket", Seen::Other(Kind::Socket)),
+            ("d", Found::Directory),
+            ("d/file", Found::Other(FileKind::File)),
+            ("file", Found::Other(FileKind::File)),
+            ("socket", Found::Other(FileKind::Socket)),
             ("to-d", link("d/.")),
             ("to-file", link("to-d/file")),
             ("circle", link("circle")),
@@ -129,13 +129,13 @@ mod tests {
         ]
         .map(|(path, seen)| (PathBuf::from(path), seen))
         .into();
-        struct Known(BTreeMap<PathBuf, Seen>);
+        struct Known(BTreeMap<PathBuf, Found>);
         impl Tree for Known {
-            fn list(&self, _: &[PathBuf]) -> Result<Vec<super::super::Entry>, Fault> {
+            fn list(&self, _: &[PathBuf]) -> Result<Vec<super::super::FoundFile>, Fault> {
                 Ok(Vec::new())
             }
-            fn look(&self, paths: &[PathBuf]) -> Result<Vec<Seen>, Fault> {
-                let seen = |path| self.0.get(path).cloned().unwrap_or(Seen::Nothing);
+            fn inspect(&self, paths: &[PathBuf]) -> Result<Vec<Found>, Fault> {
+                let seen = |path| self.0.get(path).cloned().unwrap_or(Found::Nothing);
                 Ok(paths.iter().map(seen).collect())
             }
             fn bring(&self, _: &[PathBuf], _: &Path) -> Result<(), Fault> {

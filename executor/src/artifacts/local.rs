@@ -12,7 +12,7 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
-use super::{Entry, Kind, Seen, Tree};
+use super::{FileKind, Found, FoundFile, Tree};
 use crate::fault::{FailureKind, Fault};
 
 /// A directory of this machine. `None` in it: it is not there, or is a link.
@@ -33,7 +33,7 @@ impl LocalTree {
 }
 
 impl Tree for LocalTree {
-    fn list(&self, below: &[PathBuf]) -> Result<Vec<Entry>, Fault> {
+    fn list(&self, below: &[PathBuf]) -> Result<Vec<FoundFile>, Fault> {
         let mut entries = Vec::new();
         let Some(root) = self.root() else { return Ok(entries) };
         for base in below {
@@ -56,18 +56,18 @@ impl Tree for LocalTree {
         Ok(entries)
     }
 
-    fn look(&self, paths: &[PathBuf]) -> Result<Vec<Seen>, Fault> {
+    fn inspect(&self, paths: &[PathBuf]) -> Result<Vec<Found>, Fault> {
         let root = self.root();
-        let look = |path: &PathBuf| {
+        let inspect = |path: &PathBuf| {
             let path = root.as_ref()?.join(path);
             let kind = fs::symlink_metadata(&path).ok()?.file_type();
             Some(match kind.is_symlink() {
-                true => Seen::Link(fs::read_link(&path).ok()?),
-                false if kind.is_dir() => Seen::Directory,
-                false => Seen::Other(kind_of(kind)),
+                true => Found::Link(fs::read_link(&path).ok()?),
+                false if kind.is_dir() => Found::Directory,
+                false => Found::Other(kind_of(kind)),
             })
         };
-        Ok(paths.iter().map(|path| look(path).unwrap_or(Seen::Nothing)).collect())
+        Ok(paths.iter().map(|path| inspect(path).unwrap_or(Found::Nothing)).collect())
     }
 
     fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault> {
@@ -91,13 +91,13 @@ impl Tree for LocalTree {
     }
 }
 
-fn walk(root: &Path, path: &Path, kind: fs::FileType, entries: &mut Vec<Entry>) {
+fn walk(root: &Path, path: &Path, kind: fs::FileType, entries: &mut Vec<FoundFile>) {
     if !kind.is_dir() {
-        entries.push(Entry { path: path.to_owned(), kind: kind_of(kind) });
+        entries.push(FoundFile { path: path.to_owned(), kind: kind_of(kind) });
         return;
     }
     let Ok(found) = fs::read_dir(root.join(path)) else {
-        entries.push(Entry { path: path.to_owned(), kind: Kind::Closed });
+        entries.push(FoundFile { path: path.to_owned(), kind: FileKind::Closed });
         return;
     };
     for entry in found.flatten() {
@@ -107,17 +107,17 @@ fn walk(root: &Path, path: &Path, kind: fs::FileType, entries: &mut Vec<Entry>) 
     }
 }
 
-fn kind_of(kind: fs::FileType) -> Kind {
+fn kind_of(kind: fs::FileType) -> FileKind {
     if kind.is_file() {
-        Kind::File
+        FileKind::File
     } else if kind.is_symlink() {
-        Kind::Link
+        FileKind::Link
     } else if kind.is_socket() {
-        Kind::Socket
+        FileKind::Socket
     } else if kind.is_fifo() {
-        Kind::Pipe
+        FileKind::Pipe
     } else {
-        Kind::Device
+        FileKind::Device
     }
 }
 

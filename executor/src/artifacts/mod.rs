@@ -36,14 +36,14 @@ pub trait Tree {
     /// # Errors
     ///
     /// When the machine or guest cannot be asked.
-    fn list(&self, below: &[PathBuf]) -> Result<Vec<Entry>, Fault>;
+    fn list(&self, below: &[PathBuf]) -> Result<Vec<FoundFile>, Fault>;
 
     /// Returns what is at each path, of which no component but the last may be a link.
     ///
     /// # Errors
     ///
     /// When the machine or guest cannot be asked.
-    fn look(&self, paths: &[PathBuf]) -> Result<Vec<Seen>, Fault>;
+    fn inspect(&self, paths: &[PathBuf]) -> Result<Vec<Found>, Fault>;
 
     /// Copies regular files to the same paths below `into`, a directory that it makes. One that cannot be read is
     /// not there afterwards.
@@ -56,16 +56,16 @@ pub trait Tree {
 
 /// Something in a tree that is no directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
+pub struct FoundFile {
     /// Relative to the tree.
     pub path: PathBuf,
     /// What it is.
-    pub kind: Kind,
+    pub kind: FileKind,
 }
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file.
     File,
     /// A symbolic link.
@@ -80,7 +80,7 @@ pub enum Kind {
     Closed,
 }
 
-impl Kind {
+impl FileKind {
     fn as_str(self) -> &'static str {
         match self {
             Self::File => "a file",
@@ -95,7 +95,7 @@ impl Kind {
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub enum Found {
     /// Nothing.
     Nothing,
     /// A directory.
@@ -103,7 +103,7 @@ pub enum Seen {
     /// A link, with what it says.
     Link(PathBuf),
     /// Something else.
-    Other(Kind),
+    Other(FileKind),
 }
 
 /// The globs of one job: `*` and `?` stay inside a component, `**` is any number of them.
@@ -196,19 +196,24 @@ impl Keeping<'_> {
         Ok(())
     }
 
-    fn tree(&mut self, tree: &dyn Tree, mut entries: Vec<Entry>, own: bool) -> Result<(), Fault> {
+    fn tree(
+        &mut self,
+        tree: &dyn Tree,
+        mut entries: Vec<FoundFile>,
+        own: bool,
+    ) -> Result<(), Fault> {
         entries.sort();
         entries.dedup();
         let mut files = BTreeMap::new();
         let mut links = Vec::new();
-        for Entry { path, kind } in entries {
+        for FoundFile { path, kind } in entries {
             let named = self.globs.set.matches(&path);
             for &glob in &named {
                 self.matched[glob] = true;
             }
             match kind {
                 // What is in it is not known.
-                Kind::Closed if own || self.globs.may_be_below(&path) => {
+                FileKind::Closed if own || self.globs.may_be_below(&path) => {
                     self.leave(&path, &format!("it is {}", kind.as_str()));
                 }
                 _ if named.is_empty() => {
@@ -219,10 +224,10 @@ impl Keeping<'_> {
                 _ if self.taken.contains(&path) => {
                     self.leave(&path, "$ARTIFACTS_DIR has one of that name");
                 }
-                Kind::File => {
+                FileKind::File => {
                     files.insert(path.clone(), path);
                 }
-                Kind::Link => links.push(path),
+                FileKind::Link => links.push(path),
                 _ => self.leave(&path, &format!("it is {}", kind.as_str())),
             }
         }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Entry, Kind, Seen};
+use super::{FileKind, Found, FoundFile};
 use crate::command_line::Script;
 
 /// Goes to the tree, if it is one.
@@ -53,7 +53,7 @@ pub(crate) fn list(root: &str, below: &[PathBuf]) -> Script {
 }
 
 /// Returns the script that looks at paths.
-pub(crate) fn look(root: &str, paths: &[PathBuf]) -> Script {
+pub(crate) fn inspect(root: &str, paths: &[PathBuf]) -> Script {
     enter(root).text("set --").words(paths.iter().map(|path| dotted(path))).text(LOOK)
 }
 
@@ -66,27 +66,27 @@ fn dotted(path: &Path) -> PathBuf {
 }
 
 /// Reads the answer of [`list`]; `None`: it is not whole.
-pub(crate) fn read_list(answer: &[u8]) -> Option<Vec<Entry>> {
+pub(crate) fn read_list(answer: &[u8]) -> Option<Vec<FoundFile>> {
     let entries = words(answer)?.map(|word| {
         let (letter, path) = word.split_first()?;
         let path = path.strip_prefix(b"./").or_else(|| path.strip_prefix(b"."))?;
-        Some(Entry { path: PathBuf::from(OsStr::from_bytes(path)), kind: kind(*letter)? })
+        Some(FoundFile { path: PathBuf::from(OsStr::from_bytes(path)), kind: kind(*letter)? })
     });
     entries.collect()
 }
 
 /// Reads the answer of [`look`] about so many paths; `None`: it is not whole.
-pub(crate) fn read_look(answer: &[u8], count: usize) -> Option<Vec<Seen>> {
+pub(crate) fn read_found(answer: &[u8], count: usize) -> Option<Vec<Found>> {
     let seen = words(answer)?.map(|word| match word.split_first() {
-        None => Some(Seen::Nothing),
-        Some((b'D', _)) => Some(Seen::Directory),
-        Some((b'l', target)) => Some(Seen::Link(PathBuf::from(OsStr::from_bytes(target)))),
-        Some((letter, _)) => kind(*letter).map(Seen::Other),
+        None => Some(Found::Nothing),
+        Some((b'D', _)) => Some(Found::Directory),
+        Some((b'l', target)) => Some(Found::Link(PathBuf::from(OsStr::from_bytes(target)))),
+        Some((letter, _)) => kind(*letter).map(Found::Other),
     });
-    let seen: Vec<Seen> = seen.collect::<Option<_>>()?;
+    let seen: Vec<Found> = seen.collect::<Option<_>>()?;
     if seen.is_empty() && count > 0 {
         // The tree is gone, or none.
-        return Some(vec![Seen::Nothing; count]);
+        return Some(vec![Found::Nothing; count]);
     }
     (seen.len() == count).then_some(seen)
 }
@@ -99,14 +99,14 @@ fn words(answer: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     (any || all.is_empty()).then(|| all.split(|byte| *byte == 0).filter(move |_| any))
 }
 
-fn kind(letter: u8) -> Option<Kind> {
+fn kind(letter: u8) -> Option<FileKind> {
     Some(match letter {
-        b'f' => Kind::File,
-        b'l' => Kind::Link,
-        b's' => Kind::Socket,
-        b'p' => Kind::Pipe,
-        b'd' => Kind::Device,
-        b'u' => Kind::Closed,
+        b'f' => FileKind::File,
+        b'l' => FileKind::Link,
+        b's' => FileKind::Socket,
+        b'p' => FileKind::Pipe,
+        b'd' => FileKind::Device,
+        b'u' => FileKind::Closed,
         _ => return None,
     })
 }

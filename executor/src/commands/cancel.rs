@@ -12,7 +12,7 @@ use crate::{
     files,
     record::RunOutcome,
     reporters,
-    state::{Holder, RunDir, StateDir, host_name},
+    state::{RunDir, RunHolder, StateDir, host_name},
 };
 
 pub(super) fn run(place: &Place, run: &str, reason: Option<&str>) -> Result<Exit, Error> {
@@ -30,7 +30,7 @@ pub(super) fn run(place: &Place, run: &str, reason: Option<&str>) -> Result<Exit
 }
 
 /// Asks the process that holds the run, and waits until it lets go.
-fn ask(dir: &RunDir, holder: &Holder, reason: &str) -> Result<Exit, Error> {
+fn ask(dir: &RunDir, holder: &RunHolder, reason: &str) -> Result<Exit, Error> {
     let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
     let Some(pid) = pid.filter(|_| holder.host == host_name()) else {
         let (run, holder) = (dir.id.to_string(), holder.to_string());
@@ -55,7 +55,7 @@ fn ask(dir: &RunDir, holder: &Holder, reason: &str) -> Result<Exit, Error> {
 /// is asked once more whether it is the holder, so that a number given out anew is not hit. One that
 /// its terminal has stopped goes on, or it would never hear of it.
 #[cfg(target_os = "linux")]
-fn interrupt(dir: &RunDir, holder: &Holder, pid: Pid) -> std::io::Result<()> {
+fn interrupt(dir: &RunDir, holder: &RunHolder, pid: Pid) -> std::io::Result<()> {
     use rustix::{
         io::Errno,
         process::{PidfdFlags, pidfd_open, pidfd_send_signal},
@@ -77,7 +77,7 @@ fn interrupt(dir: &RunDir, holder: &Holder, pid: Pid) -> std::io::Result<()> {
 
 /// Sends Ctrl-C to the process that holds the run.
 #[cfg(not(target_os = "linux"))]
-fn interrupt(_dir: &RunDir, _holder: &Holder, pid: Pid) -> std::io::Result<()> {
+fn interrupt(_dir: &RunDir, _holder: &RunHolder, pid: Pid) -> std::io::Result<()> {
     use rustix::process::kill_process;
     match kill_process(pid, Signal::INT).and_then(|()| kill_process(pid, Signal::CONT)) {
         // It has just ended by itself.

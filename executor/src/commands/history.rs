@@ -57,7 +57,7 @@ struct Node {
 }
 
 /// One run of a node: the plan it was part of, and what is known of it.
-type Seen<'a> = (&'a str, &'a kept::Node);
+type Observed<'a> = (&'a str, &'a kept::Node);
 
 pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit, Error> {
     let state = place.state(&place.config()?)?;
@@ -73,7 +73,7 @@ pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit
     let gone = kept::read(&state).runs.into_iter();
     let gone = gone.filter(|run| dirs.iter().all(|dir| dir.id.as_str() != run.run_id));
     records.extend(gone.take(most.saturating_sub(dirs.len())));
-    let mut seen: BTreeMap<&str, Vec<Seen<'_>>> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, Vec<Observed<'_>>> = BTreeMap::new();
     for record in &records {
         for node in &record.nodes {
             seen.entry(&node.id).or_default().push((&record.plan_digest, node));
@@ -120,7 +120,7 @@ pub(super) fn remember(state: &StateDir, dir: &RunDir) -> Result<(), String> {
 }
 
 /// Adds up the runs of a node, the newest first; none with an answer and a time: nothing to say.
-fn summed(id: &str, seen: &[Seen<'_>]) -> Option<Node> {
+fn summed(id: &str, seen: &[Observed<'_>]) -> Option<Node> {
     let answered = |node: &kept::Node| {
         matches!(node.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut)
     };
@@ -129,7 +129,7 @@ fn summed(id: &str, seen: &[Seen<'_>]) -> Option<Node> {
         .filter(|(_, node)| node.outcome == Outcome::Passed)
         .map(|(plan, _)| *plan)
         .collect();
-    let flaky = |(plan, node): &Seen<'_>| match node.outcome {
+    let flaky = |(plan, node): &Observed<'_>| match node.outcome {
         Outcome::Passed => node.retried,
         Outcome::Failed | Outcome::TimedOut => passed_plans.contains(plan),
         _ => false,

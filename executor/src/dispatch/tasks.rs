@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plans::Placement;
 
 use super::Run;
-use crate::schedule::{Limits, Schedule, Task};
+use crate::schedule::{RunLimits, Schedule, Task};
 
 /// Turns the plan's graph, hosts and groups into tasks and resources.
 pub(super) fn schedule_of(run: &Run) -> Schedule {
@@ -35,7 +35,7 @@ pub(super) fn schedule_of(run: &Run) -> Schedule {
             selected: run.selected[position],
         });
     }
-    let limits = Limits {
+    let limits = RunLimits {
         jobs: run.jobs,
         resources: capacity,
         infra_retries: run.infra_retries,

@@ -26,7 +26,7 @@ use crate::{
 
 /// The holder of a lock, for those who wait and for those who find the file after a crash.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Holder {
+pub(super) struct LockHolder {
     /// The job, for people.
     job: String,
     /// The executor's process.
@@ -226,7 +226,7 @@ fn probe(
     // The lock belongs to the open file: a second one must take it over. Whoever slips in between
     // has it, and that is as good. Asking can take a moment, and nobody is to wait for that.
     drop(probe);
-    if let Ok(holder) = serde_json::from_str::<Holder>(&text)
+    if let Ok(holder) = serde_json::from_str::<LockHolder>(&text)
         && Some(&holder.job) != wanted.holder.as_ref().map(|(job, _)| job.to_string()).as_ref()
         && is_alive(&holder.dir)
     {
@@ -277,7 +277,7 @@ fn take_one(
     }
     if let Some((job, dir)) = &wanted.holder {
         let holder =
-            Holder { job: job.to_string(), pid: std::process::id(), dir: PathBuf::from(dir) };
+            LockHolder { job: job.to_string(), pid: std::process::id(), dir: PathBuf::from(dir) };
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(&serde_json::to_vec(&holder)?)?;

@@ -7,7 +7,7 @@ use plans::WorkspacePath;
 use super::Secret;
 use crate::{
     source::PlacedSource,
-    supervise::{BindMount, JobRef, Keep, Limits},
+    supervise::{BindMount, JobLimits, JobRef, Keep},
 };
 
 /// A job as its supervisor is told of it.
@@ -34,7 +34,7 @@ pub struct Job {
     /// What else it sees, read-only.
     pub mounts: Vec<BindMount>,
     /// How long it may run.
-    pub limits: Limits,
+    pub limits: JobLimits,
     /// What is kept of what it leaves.
     pub keep: Keep,
     /// Where its log goes when machine and executor share a file system; others keep one of their

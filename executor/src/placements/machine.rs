@@ -11,7 +11,7 @@ use crate::{
     fault::Fault,
     locks::{HeldLocks, LockRequest},
     source::{PlacedSource, SourceRequest},
-    supervise::{JobRef, JobStatus, Keep, Limits},
+    supervise::{JobLimits, JobRef, JobStatus, Keep},
 };
 
 /// A machine that nodes run on: this one, or one reached over ssh.
@@ -152,7 +152,7 @@ pub trait Jobs {
         &self,
         job: &JobRef,
         log: &Path,
-        limits: &Limits,
+        limits: &JobLimits,
         control: &Control,
     ) -> Result<JobStatus, Fault>;
 

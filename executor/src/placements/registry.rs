@@ -19,7 +19,7 @@ use crate::{
     control::Control,
     fault::Fault,
     source::{EntryKind, PlacedSource, SourceRequest, Store},
-    ssh::{Entry, Manifest, SshOptions, What, object_digest},
+    ssh::{Manifest, ManifestEntry, SshOptions, What, object_digest},
 };
 
 /// Where this process keeps what its machines need.
@@ -122,7 +122,7 @@ impl Sources for Store {
                 }
                 EntryKind::Submodule => What::EmptyDirectory,
             };
-            Some(Entry { path, what })
+            Some(ManifestEntry { path, what })
         });
         Some(Manifest::from_entries(entries.collect::<Option<_>>()?))
     }

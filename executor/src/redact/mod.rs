@@ -97,7 +97,7 @@ impl Masks {
 
 /// Where a stream stands between two chunks: what is needed to go on with it in another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Standing {
+pub(crate) struct MaskState {
     /// How many of the bytes that are held back belong to a secret for certain.
     pub(crate) covered: usize,
     /// Whether the last that was written is a mask.
@@ -109,13 +109,13 @@ pub(crate) struct Standing {
 pub(crate) struct Redactor {
     masks: Arc<Masks>,
     held: Vec<u8>,
-    standing: Standing,
+    standing: MaskState,
     found: Vec<(usize, usize)>,
 }
 
 impl Redactor {
     /// Makes a stream that begins, or goes on where another one stood.
-    pub(crate) fn new(masks: Arc<Masks>, standing: Standing) -> Self {
+    pub(crate) fn new(masks: Arc<Masks>, standing: MaskState) -> Self {
         Self { masks, held: Vec::new(), standing, found: Vec::new() }
     }
 
@@ -136,7 +136,7 @@ impl Redactor {
     }
 
     /// Returns where it stands, besides what it holds.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> MaskState {
         self.standing
     }
 
@@ -188,7 +188,7 @@ impl Redactor {
             out.extend_from_slice(&text[at..decided]);
             masked = false;
         }
-        self.standing = Standing { covered, masked };
+        self.standing = MaskState { covered, masked };
         self.held.drain(..decided);
     }
 }

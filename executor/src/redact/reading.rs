@@ -42,12 +42,12 @@ impl Reading {
     }
 
     /// Reads output; `None` when that is the same as reading it as it is.
-    pub(super) fn read<'a>(self, text: &'a [u8], is_last: bool) -> Option<View<'a>> {
+    pub(super) fn read<'a>(self, text: &'a [u8], is_last: bool) -> Option<ReadText<'a>> {
         let has = |bytes: &[u8]| text.iter().any(|byte| bytes.contains(byte));
         let mut view = Decoded::new(text);
         match self {
-            Self::AsItIs => return Some(View::AsItIs(text)),
-            Self::Unfolded if !has(b"\n\r\\") => return Some(View::AsItIs(text)),
+            Self::AsItIs => return Some(ReadText::AsItIs(text)),
+            Self::Unfolded if !has(b"\n\r\\") => return Some(ReadText::AsItIs(text)),
             Self::Unfolded => view.unfold(is_last),
             Self::Unquoted if !has(b"'\"\\$") => return None,
             Self::Unquoted => view.unquote(is_last),
@@ -56,13 +56,13 @@ impl Reading {
             Self::EntitiesDecoded if !has(b"&") => return None,
             Self::EntitiesDecoded => view.decode_entities(is_last),
         }
-        Some(View::Decoded(view))
+        Some(ReadText::Decoded(view))
     }
 }
 
 /// Output in one reading.
 #[derive(Debug)]
-pub(super) enum View<'a> {
+pub(super) enum ReadText<'a> {
     AsItIs(&'a [u8]),
     Decoded(Decoded<'a>),
 }
@@ -78,7 +78,7 @@ pub(super) struct Decoded<'a> {
     torn: Option<usize>,
 }
 
-impl View<'_> {
+impl ReadText<'_> {
     /// Adds the ranges of the text that needles were found in, and returns from where on more text may find
     /// another one.
     pub(super) fn search(
@@ -89,16 +89,16 @@ impl View<'_> {
         found: &mut Vec<(usize, usize)>,
     ) -> usize {
         let bytes: &[u8] = match self {
-            View::AsItIs(text) => text,
-            View::Decoded(view) => &view.bytes,
+            ReadText::AsItIs(text) => text,
+            ReadText::Decoded(view) => &view.bytes,
         };
         let mut at = 0;
         while let Some(start) = needles.candidate(bytes, at) {
             at = start + 1;
             if let Some(length) = needles.longest_at(&bytes[start..]) {
                 let range = match self {
-                    View::AsItIs(_) => (start, start + length),
-                    View::Decoded(view) => view.range(start, start + length),
+                    ReadText::AsItIs(_) => (start, start + length),
+                    ReadText::Decoded(view) => view.range(start, start + length),
                 };
                 match found.last_mut() {
                     // The same run, so far.
@@ -114,8 +114,8 @@ impl View<'_> {
         }
         let undecided = needles.undecided(bytes);
         match self {
-            View::AsItIs(_) => undecided,
-            View::Decoded(view) => {
+            ReadText::AsItIs(_) => undecided,
+            ReadText::Decoded(view) => {
                 let open = view.from.get(undecided).map(|&(start, _)| start as usize);
                 open.unwrap_or(length).min(view.torn.unwrap_or(length))
             }
@@ -124,7 +124,7 @@ impl View<'_> {
 
     /// Returns `at`, or where the escape begins that it is inside of.
     pub(super) fn boundary(&self, at: usize) -> usize {
-        let View::Decoded(view) = self else { return at };
+        let ReadText::Decoded(view) = self else { return at };
         if let Some(torn) = view.torn.filter(|&torn| torn < at) {
             return torn;
         }

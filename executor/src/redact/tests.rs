@@ -14,7 +14,7 @@ fn masked(secrets: &[&str], chunks: &[&[u8]]) -> String {
 }
 
 fn through(masks: &Arc<Masks>, chunks: &[&[u8]]) -> String {
-    let mut redactor = Redactor::new(Arc::clone(masks), Standing::default());
+    let mut redactor = Redactor::new(Arc::clone(masks), MaskState::default());
     let mut out = Vec::new();
     for chunk in chunks {
         redactor.push(chunk, &mut out);
@@ -42,7 +42,7 @@ fn each_line_of_a_key_is_masked() {
 #[test]
 fn nothing_but_a_possible_secret_is_held_back() {
     let masks = Arc::new(Masks::new(["secret-value"]).expect("masks"));
-    let mut redactor = Redactor::new(masks, Standing::default());
+    let mut redactor = Redactor::new(masks, MaskState::default());
     let mut out = Vec::new();
     redactor.push(b"Password: sec", &mut out);
     assert_eq!(redactor.held(), 3);

@@ -9,7 +9,7 @@ use crate::{
     fault::{FailureKind, Fault},
     guest_command,
     source::SourceRequest,
-    supervise::{BindMount, Keep, Limits},
+    supervise::{BindMount, JobLimits, Keep},
 };
 
 /// A node's work, as runtimes want it.
@@ -34,7 +34,7 @@ pub struct Work {
     /// Outputs of prepare nodes and where they are seen.
     pub mounts: Vec<BindMount>,
     /// How long it may run.
-    pub limits: Limits,
+    pub limits: JobLimits,
     /// What is kept of what it leaves.
     pub keep: Keep,
     /// Whether the guest sees the machine's Rust toolchain.
@@ -122,7 +122,7 @@ impl Work {
             writable: *workspace == Workspace::Writable,
             working_dir: working_dir.clone(),
             mounts,
-            limits: Limits {
+            limits: JobLimits {
                 timeout: Duration::from_secs(*timeout_secs),
                 grace: grace_secs.map_or(request.grace, Duration::from_secs),
                 lease: request.lease,

@@ -19,7 +19,7 @@ pub struct Task {
 
 /// What holds for the whole run.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct RunLimits {
     /// How many tasks run at once.
     pub jobs: NonZeroUsize,
     /// How many units each resource has: a host's `max_jobs`, one for a concurrency group.

@@ -22,7 +22,7 @@ struct Fate {
 struct World {
     tasks: Vec<Task>,
     fates: Vec<Fate>,
-    limits: Limits,
+    limits: RunLimits,
     /// After how many events the run is stopped.
     stop_after: Option<usize>,
     /// Picks which running attempt ends next.
@@ -90,7 +90,7 @@ fn world() -> impl Strategy<Value = World> {
                         })
                         .collect();
                     let jobs = NonZeroUsize::new(jobs).expect("at least one");
-                    let limits = Limits { jobs, resources: capacity, infra_retries, fail_fast };
+                    let limits = RunLimits { jobs, resources: capacity, infra_retries, fail_fast };
                     World { tasks, fates, limits, stop_after, picks }
                 },
             )
@@ -301,9 +301,9 @@ proptest! {
     }
 }
 
-fn limits(jobs: usize, resources: Vec<usize>) -> Limits {
+fn limits(jobs: usize, resources: Vec<usize>) -> RunLimits {
     let jobs = NonZeroUsize::new(jobs).expect("at least one");
-    Limits { jobs, resources, infra_retries: 2, fail_fast: false }
+    RunLimits { jobs, resources, infra_retries: 2, fail_fast: false }
 }
 
 fn task(depends_on: &[usize], resources: &[usize]) -> Task {
@@ -317,7 +317,7 @@ fn ended(task: usize, ending: Ending) -> Event {
 
 /// Runs everything, each attempt passing, and returns how many events that took.
 #[track_caller]
-fn run_all(tasks: Vec<Task>, limits: Limits) -> usize {
+fn run_all(tasks: Vec<Task>, limits: RunLimits) -> usize {
     let mut schedule = Schedule::new(tasks, limits);
     let mut actions = VecDeque::from(schedule.begin(|_| None, false));
     let mut events = 0;

@@ -13,7 +13,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    manifest::{Entry, What, below},
+    manifest::{ManifestEntry, What, below},
     session::Session,
     wire::WireError,
 };
@@ -33,7 +33,7 @@ pub(crate) type Passed = (String, Vec<(usize, [u8; 32])>);
 pub(crate) fn write_tar(
     session: &mut Session,
     root: &Path,
-    entries: &[&Entry],
+    entries: &[&ManifestEntry],
     until: Instant,
 ) -> Result<Passed, TarError> {
     let mut sink = Sink::new(session, until);
@@ -52,7 +52,7 @@ pub(crate) fn write_tar(
 pub(crate) fn append_all<W: Write>(
     tar: &mut tar::Builder<W>,
     root: &Path,
-    entries: &[&Entry],
+    entries: &[&ManifestEntry],
     digests: &mut Vec<(usize, [u8; 32])>,
 ) -> io::Result<()> {
     let mut content = Vec::new();

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::{
     error::{SshError, SshFault},
     host::{Host, Patience},
-    session::Kind,
+    session::SessionKind,
 };
 use crate::{artifacts::local::kept_mode, command_line::Script, supervise::token, text};
 
@@ -126,7 +126,7 @@ fn bring(
         let ready = token();
         let script =
             script.clone().word(&ready).text(" $(($(wc -c <\"$t\"))) \"${sum%% *}\"\ncat \"$t\"\n");
-        let mut session = host.session(Kind::Shell, until)?;
+        let mut session = host.session(SessionKind::Shell, until)?;
         session.begin(&script, "</dev/null 2>&1", until)?;
         if let Some(answer) = session.await_ready(&ready, until)? {
             host.succeeded(answer)?;
@@ -417,18 +417,18 @@ mod tests {
 
     #[test]
     fn what_would_leave_the_destination_is_refused_and_the_rest_is_kept() {
-        use tar::EntryType as Kind;
-        check_refused(Kind::Regular, b"../evil", b"", "leads out");
-        check_refused(Kind::Regular, b"a/../../evil", b"", "leads out");
-        check_refused(Kind::Regular, b"/tmp/evil-forge-lanes", b"", "absolute");
-        check_refused(Kind::Symlink, b"l", b"/etc/passwd", "absolute");
-        check_refused(Kind::Symlink, b"l", b"../outside", "leads out");
-        check_refused(Kind::Symlink, b"l", b"good/../../x", "leads out");
-        check_refused(Kind::Link, b"l", b"/etc/passwd", "hard link");
-        check_refused(Kind::Link, b"l", b"../x", "hard link");
-        check_refused(Kind::Char, b"null", b"", "device");
-        check_refused(Kind::Block, b"sda", b"", "device");
-        check_refused(Kind::Fifo, b"pipe", b"", "pipe");
+        use tar::EntryType as SessionKind;
+        check_refused(SessionKind::Regular, b"../evil", b"", "leads out");
+        check_refused(SessionKind::Regular, b"a/../../evil", b"", "leads out");
+        check_refused(SessionKind::Regular, b"/tmp/evil-forge-lanes", b"", "absolute");
+        check_refused(SessionKind::Symlink, b"l", b"/etc/passwd", "absolute");
+        check_refused(SessionKind::Symlink, b"l", b"../outside", "leads out");
+        check_refused(SessionKind::Symlink, b"l", b"good/../../x", "leads out");
+        check_refused(SessionKind::Link, b"l", b"/etc/passwd", "hard link");
+        check_refused(SessionKind::Link, b"l", b"../x", "hard link");
+        check_refused(SessionKind::Char, b"null", b"", "device");
+        check_refused(SessionKind::Block, b"sda", b"", "device");
+        check_refused(SessionKind::Fifo, b"pipe", b"", "pipe");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{os::fd::OwnedFd, time::Instant};
 use super::{
     error::{SshError, SshFault},
     host::Host,
-    session::{Answer, Ask, Kind, Session},
+    session::{Ask, Session, SessionKind, ShellAnswer},
     wire::WireError,
 };
 use crate::{
@@ -53,7 +53,7 @@ impl Attachment {
     ) -> Result<Self, SshError> {
         let mark = token();
         let script = attach.word(offset.to_string()).word(&mark);
-        let mut session = host.session(Kind::Shell, until)?;
+        let mut session = host.session(SessionKind::Shell, until)?;
         session.begin(&script, "</dev/null 2>/dev/null", until)?;
         session.wire().wake_on(wake);
         Ok(Self { session, frames: Frames::new(&mark, offset) })
@@ -93,7 +93,7 @@ impl Attachment {
             }
             if let Some(status) = session.ended(&text) {
                 host.give_back(session);
-                host.succeeded(Answer { status, output: said })?;
+                host.succeeded(ShellAnswer { status, output: said })?;
                 return Ok(Started::Refused("it said nothing".to_owned()));
             }
             said.extend_from_slice(&line);

@@ -19,7 +19,7 @@ use super::{
     error::{SshError, SshFault},
     master::Master,
     options::SshOptions,
-    session::{Answer, Ask, Kind, Session},
+    session::{Ask, Session, SessionKind, ShellAnswer},
 };
 use crate::{command_line::Script, supervise::token};
 
@@ -119,12 +119,16 @@ impl Host {
     /// # Errors
     ///
     /// When no answer could be had within `patience`, or trying again is of no use.
-    pub fn run(&self, script: &Script, patience: &Patience<'_>) -> Result<Answer, SshError> {
+    pub fn run(&self, script: &Script, patience: &Patience<'_>) -> Result<ShellAnswer, SshError> {
         self.ask(&Ask::Shell(Cow::Borrowed(script)), patience)
     }
 
     /// The same with anything that can be asked.
-    pub(crate) fn ask(&self, ask: &Ask<'_>, patience: &Patience<'_>) -> Result<Answer, SshError> {
+    pub(crate) fn ask(
+        &self,
+        ask: &Ask<'_>,
+        patience: &Patience<'_>,
+    ) -> Result<ShellAnswer, SshError> {
         self.repeat(patience, |until| {
             let mut session = self.session(ask.kind(), until)?;
             let answer = session.request(ask, until)?;
@@ -144,7 +148,7 @@ impl Host {
     }
 
     /// Returns the output of an answer that has to be a success.
-    pub(crate) fn succeeded(&self, answer: Answer) -> Result<Vec<u8>, SshError> {
+    pub(crate) fn succeeded(&self, answer: ShellAnswer) -> Result<Vec<u8>, SshError> {
         if answer.status == 0 {
             return Ok(answer.output);
         }
@@ -201,7 +205,7 @@ impl Host {
     }
 
     /// Returns a session that nobody else uses, if possible of that kind.
-    pub(crate) fn session(&self, kind: Kind, until: Instant) -> Result<Session, SshError> {
+    pub(crate) fn session(&self, kind: SessionKind, until: Instant) -> Result<Session, SshError> {
         if let Some(session) = self.kept(kind) {
             return Ok(session);
         }
@@ -215,14 +219,15 @@ impl Host {
     /// then have theirs opened while one of them asks what the host is.
     pub(crate) fn preconnect(&self) {
         if self.pool().masters.is_empty()
-            && let Ok(session) = self.session(Kind::Shell, Instant::now() + self.patience().each)
+            && let Ok(session) =
+                self.session(SessionKind::Shell, Instant::now() + self.patience().each)
         {
             self.give_back(session);
         }
     }
 
     /// Returns a session that was kept or comes back soon; without one, the caller is to open one.
-    fn kept(&self, kind: Kind) -> Option<Session> {
+    fn kept(&self, kind: SessionKind) -> Option<Session> {
         let began = Instant::now();
         let mut pool = self.pool();
         loop {

@@ -40,14 +40,14 @@ pub enum What {
 
 /// One path of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ManifestEntry {
     /// The path relative to the root of the tree, as bytes.
     pub path: Vec<u8>,
     /// What stands there.
     pub what: What,
 }
 
-impl Entry {
+impl ManifestEntry {
     /// Returns how many bytes of content it has.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -67,7 +67,7 @@ impl Entry {
 /// needed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Manifest {
-    entries: Vec<Entry>,
+    entries: Vec<ManifestEntry>,
 }
 
 /// What both sides compute, each in its own way.
@@ -143,11 +143,11 @@ impl Manifest {
                         return Err(io::Error::other(text));
                     }
                 };
-                entries.push(Entry { path: path.into_os_string().into_vec(), what });
+                entries.push(ManifestEntry { path: path.into_os_string().into_vec(), what });
             }
             if is_empty && !relative.as_os_str().is_empty() {
                 let path = relative.into_os_string().into_vec();
-                entries.push(Entry { path, what: What::EmptyDirectory });
+                entries.push(ManifestEntry { path, what: What::EmptyDirectory });
             }
         }
         Ok(Self::from_entries(entries))
@@ -155,35 +155,37 @@ impl Manifest {
 
     /// Makes a manifest of entries in any order.
     #[must_use]
-    pub fn from_entries(mut entries: Vec<Entry>) -> Self {
+    pub fn from_entries(mut entries: Vec<ManifestEntry>) -> Self {
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Self { entries }
     }
 
     /// Says what the content of a file hashes to.
     pub(crate) fn set_digest(&mut self, index: usize, read: [u8; 32]) {
-        if let Some(Entry { what: What::File { digest, .. }, .. }) = self.entries.get_mut(index) {
+        if let Some(ManifestEntry { what: What::File { digest, .. }, .. }) =
+            self.entries.get_mut(index)
+        {
             *digest = read;
         }
     }
 
     /// Returns the entries, sorted by path.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[ManifestEntry] {
         &self.entries
     }
 
     /// Returns the sum of all file sizes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.entries.iter().map(Entry::size).sum()
+        self.entries.iter().map(ManifestEntry::size).sum()
     }
 
     /// Returns what has to be sent, and which paths have to go, to make `base` this tree. A path that
     /// changes is in both: the far side may hold the old one as a link shared with another tree. Empty
     /// directories are always sent: removing files may leave others, which go.
     #[must_use]
-    pub fn difference<'a>(&'a self, base: &'a Self) -> (Vec<&'a Entry>, Vec<&'a [u8]>) {
+    pub fn difference<'a>(&'a self, base: &'a Self) -> (Vec<&'a ManifestEntry>, Vec<&'a [u8]>) {
         let old: BTreeMap<&[u8], &What> =
             base.entries.iter().map(|entry| (&entry.path[..], &entry.what)).collect();
         let new: BTreeMap<&[u8], &What> =
@@ -277,7 +279,7 @@ impl Manifest {
                 }
                 _ => return None,
             };
-            entries.push(Entry { path: path.to_vec(), what });
+            entries.push(ManifestEntry { path: path.to_vec(), what });
         }
         Some(Self::from_entries(entries))
     }
@@ -323,9 +325,9 @@ mod tests {
 
     use super::*;
 
-    fn file(path: &str, content: u8) -> Entry {
+    fn file(path: &str, content: u8) -> ManifestEntry {
         let what = What::File { executable: false, size: 1, digest: [content; 32] };
-        Entry { path: path.as_bytes().to_vec(), what }
+        ManifestEntry { path: path.as_bytes().to_vec(), what }
     }
 
     #[test]
@@ -338,13 +340,13 @@ mod tests {
         assert_eq!(remove, [&b"b"[..], b"d/x"]);
     }
 
-    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    fn entries() -> impl Strategy<Value = Vec<ManifestEntry>> {
         let path = proptest::collection::vec(1u8.., 1..20);
         let file = (any::<bool>(), any::<u64>(), any::<[u8; 32]>())
             .prop_map(|(executable, size, digest)| What::File { executable, size, digest });
         let link = proptest::collection::vec(1u8.., 0..20).prop_map(|target| What::Link { target });
         let entry = (path, prop_oneof![file, link, Just(What::EmptyDirectory)])
-            .prop_map(|(path, what)| Entry { path, what });
+            .prop_map(|(path, what)| ManifestEntry { path, what });
         proptest::collection::vec(entry, 0..20)
     }
 

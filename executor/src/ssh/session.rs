@@ -56,17 +56,17 @@ impl<'a> Ask<'a> {
     }
 
     /// Returns who answers.
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> SessionKind {
         match self {
-            Self::Shell(_) => Kind::Shell,
-            Self::Server(..) => Kind::Server,
+            Self::Shell(_) => SessionKind::Shell,
+            Self::Server(..) => SessionKind::Server,
         }
     }
 }
 
 /// Who is at the other end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SessionKind {
     /// A shell.
     Shell,
     /// The supervisor's server, of which a shell can be made again.
@@ -78,14 +78,14 @@ const REMOTE: &str = "exec sh -s";
 
 /// What a script answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct ShellAnswer {
     /// Its exit status.
     pub status: u8,
     /// What it printed, stdout and stderr together.
     pub output: Vec<u8>,
 }
 
-impl Answer {
+impl ShellAnswer {
     /// Returns the output as text, without the newline at its end.
     #[must_use]
     pub fn text(&self) -> String {
@@ -101,7 +101,7 @@ pub(crate) struct Session {
     master: Option<Arc<Master>>,
     /// The mark that ends the script under way, if one is.
     under_way: Option<String>,
-    kind: Kind,
+    kind: SessionKind,
     /// The library that the shell has read.
     library: Option<String>,
 }
@@ -127,7 +127,7 @@ impl Session {
                 return Err(SshError::new(&host, SshFault::NoClient, error.to_string()));
             }
         };
-        let (under_way, kind, library) = (None, Kind::Shell, None);
+        let (under_way, kind, library) = (None, SessionKind::Shell, None);
         let mut session = Self { wire, host, master, under_way, kind, library };
         let mark = token();
         session.greet(format!("printf '\\n%s\\n' {mark}\n").as_bytes(), &mark, until)?;
@@ -144,17 +144,17 @@ impl Session {
     }
 
     /// Returns who is at the other end.
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> SessionKind {
         self.kind
     }
 
     /// Has a shell at the other end.
     fn be_shell(&mut self, until: Instant) -> Result<(), SshError> {
-        if self.kind == Kind::Server {
+        if self.kind == SessionKind::Server {
             // Nothing is sent before it answers: the server would read what is the shell's.
             self.tell(&Request::new("shell"), until)?;
             self.finish(until)?;
-            self.kind = Kind::Shell;
+            self.kind = SessionKind::Shell;
             self.library = None;
         }
         Ok(())
@@ -162,10 +162,10 @@ impl Session {
 
     /// Has a server at the other end.
     fn be_server(&mut self, server: &Server, until: Instant) -> Result<(), SshError> {
-        if self.kind == Kind::Shell {
+        if self.kind == SessionKind::Shell {
             let mark = token();
             self.greet(server.start(&mark).as_bytes(), &mark, until)?;
-            self.kind = Kind::Server;
+            self.kind = SessionKind::Server;
         }
         Ok(())
     }
@@ -190,7 +190,11 @@ impl Session {
     }
 
     /// Asks something that reads nothing and returns the answer.
-    pub(crate) fn request(&mut self, ask: &Ask<'_>, until: Instant) -> Result<Answer, SshError> {
+    pub(crate) fn request(
+        &mut self,
+        ask: &Ask<'_>,
+        until: Instant,
+    ) -> Result<ShellAnswer, SshError> {
         self.ask(ask, "</dev/null 2>&1", until)?;
         self.finish(until)
     }
@@ -240,7 +244,7 @@ impl Session {
     }
 
     /// Reads what the script under way still prints, and how it ended.
-    pub(crate) fn finish(&mut self, until: Instant) -> Result<Answer, SshError> {
+    pub(crate) fn finish(&mut self, until: Instant) -> Result<ShellAnswer, SshError> {
         let mark = self.under_way.clone().unwrap_or_default();
         let read = self
             .wire
@@ -252,7 +256,7 @@ impl Session {
             return Err(SshError::new(&self.host, SshFault::Garbled, "a status that is no number"));
         };
         self.under_way = None;
-        Ok(Answer { status, output })
+        Ok(ShellAnswer { status, output })
     }
 
     /// Waits until the script under way prints `ready` on a line of its own; if it ends before, that is
@@ -261,7 +265,7 @@ impl Session {
         &mut self,
         ready: &str,
         until: Instant,
-    ) -> Result<Option<Answer>, SshError> {
+    ) -> Result<Option<ShellAnswer>, SshError> {
         let mut output = Vec::new();
         loop {
             let line =
@@ -271,7 +275,7 @@ impl Session {
             }
             let text = String::from_utf8_lossy(&line);
             if let Some(status) = self.ended(&text) {
-                return Ok(Some(Answer { status, output }));
+                return Ok(Some(ShellAnswer { status, output }));
             }
             output.extend_from_slice(&line);
             output.push(b'\n');

@@ -20,8 +20,8 @@ use super::{
     archive::{Sink, TarError, append_all, write_tar},
     error::{SshError, SshFault},
     host::{Host, Patience},
-    manifest::{Entry, Manifest},
-    session::{Answer, Kind, Session},
+    manifest::{Manifest, ManifestEntry},
+    session::{Session, SessionKind, ShellAnswer},
     wire::WireError,
 };
 use crate::{command_line::Script, fault::Fault, supervise::token, text};
@@ -83,9 +83,9 @@ pub fn send(
     patience: &Patience<'_>,
 ) -> Result<Sent, SendError> {
     let to = To { host, work_dir, id, cache, patience };
-    match look(&to)? {
-        Look::There => Ok(Sent::AlreadyThere),
-        Look::Others(others) => send_beside(&others, &to, || Ok((root.to_owned(), None))),
+    match look_up(&to)? {
+        Lookup::There => Ok(Sent::AlreadyThere),
+        Lookup::Others(others) => send_beside(&others, &to, || Ok((root.to_owned(), None))),
     }
 }
 
@@ -109,7 +109,7 @@ impl To<'_> {
 
 /// What trees a host has.
 #[derive(Debug)]
-pub(crate) enum Look {
+pub(crate) enum Lookup {
     /// The one that was asked for; it is new again.
     There,
     /// Some others, the newest first.
@@ -117,7 +117,7 @@ pub(crate) enum Look {
 }
 
 /// Asks for a tree.
-pub(crate) fn look(to: &To<'_>) -> Result<Look, SshError> {
+pub(crate) fn look_up(to: &To<'_>) -> Result<Lookup, SshError> {
     let ask = Script::new("umask 022\n")
         .set("trees", to.trees())
         .text("cd \"$trees\" 2>/dev/null || { mkdir -p \"$trees\" && cd \"$trees\"; } || exit 1\n")
@@ -129,7 +129,7 @@ pub(crate) fn look(to: &To<'_>) -> Result<Look, SshError> {
     let answer = String::from_utf8_lossy(&answer);
     let lines: Vec<String> = answer.lines().map(|line| line.trim().to_owned()).collect();
     let is_there = lines.iter().any(|line| line == "have");
-    Ok(if is_there { Look::There } else { Look::Others(lines) })
+    Ok(if is_there { Lookup::There } else { Lookup::Others(lines) })
 }
 
 /// A tree on this machine: its directory, and what is in it, where that is known without reading it; contents are
@@ -221,7 +221,7 @@ fn known(
 /// What is to travel.
 struct Delivery<'a> {
     manifest: &'a Manifest,
-    entries: Vec<&'a Entry>,
+    entries: Vec<&'a ManifestEntry>,
     base: Option<Base<'a>>,
 }
 
@@ -387,12 +387,12 @@ fn upload(
     from: &Path,
     patience: &Patience<'_>,
     write: impl Fn(&mut Session, Instant) -> Result<(), TarError>,
-) -> Result<Answer, SendError> {
+) -> Result<ShellAnswer, SendError> {
     let mut unreadable = None;
     // A slow line is given its time: what is frozen is found by the heartbeat, not by this.
     let each = patience.each + Duration::from_secs(60 + bytes / 50_000);
     let answer = host.repeat(&Patience { each, ..*patience }, |until| {
-        let mut session = host.session(Kind::Shell, until)?;
+        let mut session = host.session(SessionKind::Shell, until)?;
         let ready = token();
         session.begin(&script(&ready), "2>&1", until)?;
         if let Some(answer) = session.await_ready(&ready, until)? {
@@ -445,7 +445,7 @@ pub(crate) fn send_path(
                    mv -f \"$new\" \"$to\"";
     let answer = if found.is_dir() {
         let manifest = Manifest::unread(from).map_err(unreadable)?;
-        let entries: Vec<&Entry> = manifest.entries().iter().collect();
+        let entries: Vec<&ManifestEntry> = manifest.entries().iter().collect();
         let script = |ready: &str| {
             let script = head.clone().text("mkdir \"$new\" && printf '%s\\n'").word(ready);
             script

@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     fault::{FailureKind, Fault},
-    redact::{Masks, Redactor, Standing},
+    redact::{MaskState, Masks, Redactor},
 };
 
 /// Returns what a supervisor elsewhere is to keep out of its log; empty where there are no secrets.
@@ -79,7 +79,7 @@ impl Log {
         }
         let masks = Masks::new(redacted.iter().map(String::as_str)).map_err(io::Error::other)?;
         let masks = Arc::new(masks);
-        let redactor = Redactor::new(Arc::clone(&masks), Standing::default());
+        let redactor = Redactor::new(Arc::clone(&masks), MaskState::default());
         let masked = Masked { masks, redactor, taken: 0, out: Vec::new() };
         let mut log = Self { file, offsets, masked: Some(masked) };
         log.rewind()?;
@@ -128,7 +128,7 @@ impl Log {
         self.file.write_all(CUT)?;
         if let Some(masked) = &mut self.masked {
             masked.taken = 0;
-            masked.redactor = Redactor::new(Arc::clone(&masked.masks), Standing::default());
+            masked.redactor = Redactor::new(Arc::clone(&masked.masks), MaskState::default());
         }
         self.write_down(&format!("0 {}\n", self.file.metadata()?.len()))
     }
@@ -147,17 +147,17 @@ impl Log {
         let Some(masked) = &mut self.masked else { return Ok(()) };
         let (taken, length, standing) = match numbers[..] {
             // As written of a log that was cut, and before a run of secrets was one mask.
-            [taken, length] => (taken, length, Standing::default()),
+            [taken, length] => (taken, length, MaskState::default()),
             [taken, length, covered, is_masked] => {
                 let covered = usize::try_from(covered).unwrap_or(0);
-                (taken, length, Standing { covered, masked: is_masked == 1 })
+                (taken, length, MaskState { covered, masked: is_masked == 1 })
             }
-            _ => (0, 0, Standing::default()),
+            _ => (0, 0, MaskState::default()),
         };
         // Shortened by somebody, or never written down: from the beginning.
         let there = self.file.metadata()?.len();
         let (taken, length, standing) =
-            if length <= there { (taken, length, standing) } else { (0, 0, Standing::default()) };
+            if length <= there { (taken, length, standing) } else { (0, 0, MaskState::default()) };
         self.file.set_len(length)?;
         masked.taken = taken;
         masked.redactor = Redactor::new(Arc::clone(&masked.masks), standing);
@@ -173,7 +173,7 @@ impl Log {
         masked.taken += bytes.len() as u64;
         let decided = masked.taken - masked.redactor.held() as u64;
         let length = self.file.metadata()?.len();
-        let Standing { covered, masked: is_masked } = masked.redactor.standing();
+        let MaskState { covered, masked: is_masked } = masked.redactor.standing();
         self.write_down(&format!("{decided} {length} {covered} {}\n", u8::from(is_masked)))
     }
 

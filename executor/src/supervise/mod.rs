@@ -60,7 +60,7 @@ impl fmt::Display for JobRef {
 
 /// How long a job may run, and who may let go of it for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct JobLimits {
     /// After this it is ended as `timed_out`.
     pub timeout: Duration,
     /// Between TERM and KILL.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Frame, JobRef, JobStatus, Limits, Log, Renewal};
+use super::{Frame, JobLimits, JobRef, JobStatus, Log, Renewal};
 use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
@@ -130,7 +130,7 @@ pub(crate) struct Watcher<'a> {
     transport: &'a dyn Transport,
     job: &'a JobRef,
     path: &'a Path,
-    limits: &'a Limits,
+    limits: &'a JobLimits,
     control: &'a Control,
     log: Log,
     renewal: Renewal,
@@ -153,7 +153,7 @@ impl<'a> Watcher<'a> {
         job: &'a JobRef,
         path: &'a Path,
         redacted: &[String],
-        limits: &'a Limits,
+        limits: &'a JobLimits,
         control: &'a Control,
     ) -> Result<Self, Fault> {
         Ok(Self {

@@ -15,7 +15,7 @@ use std::{
 use executor::{
     control::{Control, Level},
     placements::{Job as LocalJob, Machine, Machines, Secret, WorkspaceSource},
-    supervise::{Ended, Evidence, JobRef, JobStatus, Keep, Limits, Reason, shim},
+    supervise::{Ended, Evidence, JobLimits, JobRef, JobStatus, Keep, Reason, shim},
 };
 
 use crate::{
@@ -36,10 +36,10 @@ trait Supervisor {
     fn scratch(&self) -> &Path;
 
     /// Has a value kept out of the log of the job that is started next.
-    fn withhold(&mut self, secret: &str);
+    fn redact(&mut self, secret: &str);
 
     /// Starts `sh SCRIPT`, and follows it where that is not [`Supervisor::ended`]'s.
-    fn start(&mut self, script: &Path, limits: Limits);
+    fn start(&mut self, script: &Path, limits: JobLimits);
 
     /// Has it cancelled, with the grace of its limits.
     fn cancel(&mut self);
@@ -66,7 +66,7 @@ struct Local {
     machines: Option<Machines>,
     machine: Option<Arc<dyn Machine>>,
     control: Control,
-    limits: Limits,
+    limits: JobLimits,
     secrets: BTreeMap<String, Secret>,
 }
 
@@ -82,7 +82,7 @@ impl Local {
         }
         let machines = bench::machines(dir.path());
         let limits =
-            Limits { timeout: Duration::ZERO, grace: Duration::ZERO, lease: Duration::ZERO };
+            JobLimits { timeout: Duration::ZERO, grace: Duration::ZERO, lease: Duration::ZERO };
         let control = Control::new().expect("a control");
         let secrets = BTreeMap::new();
         Some(Box::new(Self {
@@ -113,11 +113,11 @@ impl Supervisor for Local {
         self.dir.path()
     }
 
-    fn withhold(&mut self, secret: &str) {
+    fn redact(&mut self, secret: &str) {
         self.secrets.insert("TOKEN".to_owned(), Secret::new(secret));
     }
 
-    fn start(&mut self, script: &Path, limits: Limits) {
+    fn start(&mut self, script: &Path, limits: JobLimits) {
         self.limits = limits;
         let log = self.log_file();
         fs::create_dir_all(log.parent().expect("a parent")).expect("a directory");
@@ -232,11 +232,11 @@ impl Supervisor for Pushed {
         self.bench.root.path()
     }
 
-    fn withhold(&mut self, secret: &str) {
+    fn redact(&mut self, secret: &str) {
         self.masks = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     }
 
-    fn start(&mut self, script: &Path, limits: Limits) {
+    fn start(&mut self, script: &Path, limits: JobLimits) {
         let options = shim::StartOptions {
             timeout: limits.timeout,
             // Of a local one it begins with the end of the connection.
@@ -376,7 +376,7 @@ fn start(supervisor: &mut Box<dyn Supervisor>, script: &str, timeout: u64) {
     let parent = supervisor.scratch().join("parent");
     let head = format!("echo $PPID >'{0}.new'; mv '{0}.new' '{0}'\n", parent.display());
     fs::write(&path, head + script).expect("the script");
-    let limits = Limits {
+    let limits = JobLimits {
         timeout: Duration::from_secs(if timeout == 0 { 600 } else { timeout }),
         grace: Duration::from_secs(1),
         lease: Duration::from_secs(600),
@@ -461,7 +461,7 @@ fn lease(make: Make<'_>) {
     // One that writes whenever it can keeps nothing alive by that.
     let script = format!("sleep {mark} & while :; do echo x >>/dev/stderr; sleep 0.1; done");
     fs::write(&path, script).expect("the script");
-    let limits = Limits {
+    let limits = JobLimits {
         timeout: Duration::from_secs(600),
         grace: Duration::from_secs(1),
         lease: Duration::from_secs(1),
@@ -587,7 +587,7 @@ fn bytes(make: Make<'_>) {
 
 fn secret(make: Make<'_>) {
     let Some(mut supervisor) = make() else { return };
-    supervisor.withhold("hunter2hunter2");
+    supervisor.redact("hunter2hunter2");
     let go = supervisor.scratch().join("go");
     let script = format!(
         "printf 'a hunter2'; sleep 0.2; printf 'hunter2hunter2 b\\000\\377\\n'; echo hunter2

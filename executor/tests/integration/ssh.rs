@@ -21,8 +21,8 @@ use executor::{
         ssh::{RemoteSsh, Sources},
     },
     source::{PlacedSource, SourceRequest, SourceSpec},
-    ssh::{Attachment, Entry, Host, Manifest, SshFault, What},
-    supervise::{BindMount, Frame, JobRef, JobStatus, Keep, Limits, Reason, shim},
+    ssh::{Attachment, Host, Manifest, ManifestEntry, SshFault, What},
+    supervise::{BindMount, Frame, JobLimits, JobRef, JobStatus, Keep, Reason, shim},
 };
 use proptest::prelude::*;
 use rustix::process::Signal;
@@ -433,7 +433,7 @@ impl Sources for Named {
     }
 
     fn manifest(&self, _: &SourceRequest) -> Option<Manifest> {
-        let entry = |&(path, content): &(&str, u8)| Entry {
+        let entry = |&(path, content): &(&str, u8)| ManifestEntry {
             path: path.as_bytes().to_vec(),
             what: What::File { executable: false, size: 1, digest: [content; 32] },
         };
@@ -511,7 +511,7 @@ fn who_waits_for_the_transfer_of_another_node_hears_a_cancel() {
         go.send(()).expect("the other still waits");
         first.join().expect("no panic").expect("a source");
     });
-    machine.leave();
+    machine.close();
 }
 
 /// Sources that are made when somebody says so.
@@ -622,7 +622,7 @@ fn a_lost_lock_is_seen_before_a_guest_starts() {
         fs::remove_file(&lock).expect("removed");
     }
     take().check().expect("its own");
-    machine.leave();
+    machine.close();
 }
 
 #[test]
@@ -684,7 +684,7 @@ fn job(sshd: &Sshd, node: &str, argv: &[&str], way: Way) -> Job {
         writable: way != Way::Seen,
         working_dir: None,
         mounts: if way == Way::Mounted { vec![mount] } else { Vec::new() },
-        limits: Limits {
+        limits: JobLimits {
             timeout: Duration::from_secs(60),
             lease: Duration::from_secs(60),
             grace: Duration::from_secs(1),

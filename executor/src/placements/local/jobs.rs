@@ -14,7 +14,7 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
-use super::{Local, remove_dir, supervisors::Heard};
+use super::{Local, remove_dir, supervisors::WorkerEvent};
 use crate::{
     artifacts::Collected,
     control::{Control, Level},
@@ -22,10 +22,10 @@ use crate::{
     fault::{FailureKind, Fault},
     placements::{Job, Leftover, LeftoverKind, WorkspaceSource},
     supervise::{
-        JobRef, JobStatus, Limits,
+        JobLimits, JobRef, JobStatus,
         native::{
-            Place, Record, Reply, Report, Start, View, abandoned, clear_abandoned, job_of_cookie,
-            kill_cookie, processes_with_cookie,
+            JobReport, Place, Reply, Start, SupervisorRecord, View, abandoned, clear_abandoned,
+            job_of_cookie, kill_cookie, processes_with_cookie,
         },
     },
 };
@@ -120,18 +120,18 @@ fn is_given(name: &str) -> bool {
 pub(super) fn attach(
     local: &Local,
     job: &JobRef,
-    limits: &Limits,
+    limits: &JobLimits,
     control: &Control,
 ) -> Result<JobStatus, Fault> {
     let place = local.place(job);
     match local.supervisors.follow(job, limits.grace, control) {
-        Some(Heard::Reply(Reply::Over(report) | Reply::Last(report))) => {
+        Some(WorkerEvent::Reply(Reply::Over(report) | Reply::Last(report))) => {
             let verdict = judge(&place, &report);
             local.remember(job, *report);
             return verdict;
         }
         // It began before, under another supervisor; or its own is gone.
-        Some(Heard::Reply(Reply::Already) | Heard::Gone) | None => {}
+        Some(WorkerEvent::Reply(Reply::Already) | WorkerEvent::Gone) | None => {}
     }
     let status = follow_by_files(&place, limits, control)?;
     if let Some(report) = place.read_report() {
@@ -145,7 +145,7 @@ pub(super) fn attach(
     Ok(status)
 }
 
-fn judge(place: &Place, report: &Report) -> Result<JobStatus, Fault> {
+fn judge(place: &Place, report: &JobReport) -> Result<JobStatus, Fault> {
     match (&report.ended, &report.fault) {
         (Some(ended), _) => Ok(JobStatus::Exited(ended.clone())),
         (None, Some(fault)) => Err(fault.clone().into()),
@@ -154,7 +154,11 @@ fn judge(place: &Place, report: &Report) -> Result<JobStatus, Fault> {
 }
 
 /// Watches a job whose supervisor belongs to a process that is gone.
-fn follow_by_files(place: &Place, limits: &Limits, control: &Control) -> Result<JobStatus, Fault> {
+fn follow_by_files(
+    place: &Place,
+    limits: &JobLimits,
+    control: &Control,
+) -> Result<JobStatus, Fault> {
     let failed = |error: io::Error| Fault::io(FailureKind::Io, "watching a job's record", &error);
     let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
         .map_err(|error| failed(error.into()))?;
@@ -163,7 +167,8 @@ fn follow_by_files(place: &Place, limits: &Limits, control: &Control) -> Result<
     let mut told = Level::Run;
     let renew_every = (limits.lease / 3).max(Duration::from_millis(100));
     loop {
-        let settled = Record::read(place).map_err(failed)?.is_none_or(|record| record.settled);
+        let settled =
+            SupervisorRecord::read(place).map_err(failed)?.is_none_or(|record| record.settled);
         let supervisor = supervisor_of(place)?.filter(|_| !settled);
         let Some(supervisor) = supervisor else { return status(place) };
         let level = control.level();
@@ -189,7 +194,7 @@ fn follow_by_files(place: &Place, limits: &Limits, control: &Control) -> Result<
 /// Returns a handle on the living supervisor of a job.
 fn supervisor_of(place: &Place) -> Result<Option<OwnedFd>, Fault> {
     let failed = |error: &io::Error| Fault::io(FailureKind::Io, "looking for a supervisor", error);
-    let Some(record) = Record::read(place).map_err(|error| failed(&error))? else {
+    let Some(record) = SupervisorRecord::read(place).map_err(|error| failed(&error))? else {
         return Ok(None);
     };
     let Some(pid) = Pid::from_raw(record.owner.pid) else { return Ok(None) };
@@ -215,7 +220,7 @@ fn touch(place: &Place, path: &Path, content: &str) -> Result<(), Fault> {
 
 /// Returns how the job of a directory stands.
 pub(super) fn status(place: &Place) -> Result<JobStatus, Fault> {
-    Record::status(place).map_err(|error| {
+    SupervisorRecord::status(place).map_err(|error| {
         Fault::io(FailureKind::Io, format!("reading {}", place.job().display()), &error)
     })
 }
@@ -224,7 +229,7 @@ pub(super) fn status(place: &Place) -> Result<JobStatus, Fault> {
 pub(super) fn cancel(place: &Place, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault> {
     let until = Instant::now() + grace + Duration::from_secs(20);
     while let Some(supervisor) = supervisor_of(place)? {
-        let record = Record::read(place).ok().flatten();
+        let record = SupervisorRecord::read(place).ok().flatten();
         if record.is_some_and(|record| record.settled) {
             // A supervisor whose executor lives stays for the next job.
             break;
@@ -236,7 +241,9 @@ pub(super) fn cancel(place: &Place, job: &JobRef, grace: Duration) -> Result<Job
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             // It does not listen: somebody stopped it, or its disk is stuck.
-            if let Some(pid) = Record::read(place).ok().flatten().map(|record| record.owner.pid) {
+            if let Some(pid) =
+                SupervisorRecord::read(place).ok().flatten().map(|record| record.owner.pid)
+            {
                 crate::supervise::native::kill(pid);
             }
         }
@@ -259,7 +266,7 @@ fn end_orphans(place: &Place, job: &JobRef) -> Result<(), Fault> {
 }
 
 fn cookie_of(place: &Place, job: &JobRef) -> Option<String> {
-    Some(Record::read(place).ok()??.owner.cookie(job))
+    Some(SupervisorRecord::read(place).ok()??.owner.cookie(job))
 }
 
 fn end_cookie(cookie: &str) -> Result<(), Fault> {
@@ -275,7 +282,7 @@ fn end_cookie(cookie: &str) -> Result<(), Fault> {
 /// Returns what was kept of a job that is over.
 pub(super) fn collected(local: &Local, job: &JobRef) -> Result<Collected, Fault> {
     let report = local.recall(job).or_else(|| local.place(job).read_report());
-    let Some(Report { fault, collected, notes, .. }) = report else {
+    let Some(JobReport { fault, collected, notes, .. }) = report else {
         return Ok(Collected::default());
     };
     match fault {

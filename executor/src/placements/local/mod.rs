@@ -28,7 +28,7 @@ use crate::{
     locks::{self, HeldLocks, LIVENESS_SCRIPT, LockRequest},
     source::{self, PlacedSource, SourceRequest},
     supervise::{
-        JobRef, JobStatus, Keep, Limits,
+        JobLimits, JobRef, JobStatus, Keep,
         native::{self, Place},
     },
 };
@@ -39,7 +39,7 @@ pub(super) struct Local {
     supervisors: Supervisors,
     trees: source::Store,
     /// What supervisors said of jobs that are over, until they are removed.
-    reports: Mutex<BTreeMap<JobRef, native::Report>>,
+    reports: Mutex<BTreeMap<JobRef, native::JobReport>>,
 }
 
 impl Local {
@@ -53,12 +53,12 @@ impl Local {
         self.node_dir(job).join(format!("attempt-{}", job.attempt))
     }
 
-    fn remember(&self, job: &JobRef, report: native::Report) {
+    fn remember(&self, job: &JobRef, report: native::JobReport) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         reports.insert(job.clone(), report);
     }
 
-    fn recall(&self, job: &JobRef) -> Option<native::Report> {
+    fn recall(&self, job: &JobRef) -> Option<native::JobReport> {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).remove(job)
     }
 
@@ -202,7 +202,7 @@ impl Jobs for Local {
         &self,
         job: &JobRef,
         _log: &Path,
-        limits: &Limits,
+        limits: &JobLimits,
         control: &Control,
     ) -> Result<JobStatus, Fault> {
         // The log is written where it is read.

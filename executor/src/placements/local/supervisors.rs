@@ -28,7 +28,7 @@ struct Supervisor {
 }
 
 /// What a supervisor whose job is over said.
-pub(super) enum Heard {
+pub(super) enum WorkerEvent {
     /// Its answer.
     Reply(Reply),
     /// Nothing: it is gone.
@@ -84,7 +84,12 @@ impl Supervisors {
 
     /// Waits for the end of a job that [`Self::start`] began, passing on what `control` says.
     /// `None`: no such job.
-    pub(super) fn follow(&self, job: &JobRef, grace: Duration, control: &Control) -> Option<Heard> {
+    pub(super) fn follow(
+        &self,
+        job: &JobRef,
+        grace: Duration,
+        control: &Control,
+    ) -> Option<WorkerEvent> {
         let mut supervisor = locked(&self.busy).remove(job)?;
         let mut told = Level::Run;
         loop {
@@ -107,11 +112,11 @@ impl Supervisors {
                         } else {
                             locked(&self.idle).push(supervisor);
                         }
-                        Heard::Reply(reply)
+                        WorkerEvent::Reply(reply)
                     }
                     Ok(None) | Err(_) => {
                         end(supervisor);
-                        Heard::Gone
+                        WorkerEvent::Gone
                     }
                 });
             }

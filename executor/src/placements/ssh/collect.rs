@@ -9,7 +9,7 @@ use plans::Output;
 
 use super::remote::Remote;
 use crate::{
-    artifacts::{Entry, Seen, Tree, shell},
+    artifacts::{Found, FoundFile, Tree, shell},
     command_line::Script,
     fault::{FailureKind, Fault},
     ssh::{self, FetchError, fault},
@@ -23,14 +23,14 @@ pub(super) struct FarTree<'a> {
 }
 
 impl Tree for FarTree<'_> {
-    fn list(&self, below: &[PathBuf]) -> Result<Vec<Entry>, Fault> {
+    fn list(&self, below: &[PathBuf]) -> Result<Vec<FoundFile>, Fault> {
         let answer = self.ask(&shell::list(&self.root, below))?;
         shell::read_list(&answer).ok_or_else(|| self.unread())
     }
 
-    fn look(&self, paths: &[PathBuf]) -> Result<Vec<Seen>, Fault> {
-        let answer = self.ask(&shell::look(&self.root, paths))?;
-        shell::read_look(&answer, paths.len()).ok_or_else(|| self.unread())
+    fn inspect(&self, paths: &[PathBuf]) -> Result<Vec<Found>, Fault> {
+        let answer = self.ask(&shell::inspect(&self.root, paths))?;
+        shell::read_found(&answer, paths.len()).ok_or_else(|| self.unread())
     }
 
     fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Answer, ControlCommand, Flow},
-    ssh::{Kind, Patience, SshError, SshFault, WireError, fault, find},
+    ssh::{Patience, SessionKind, SshError, SshFault, WireError, fault, find},
     supervise::{shim, token},
 };
 
@@ -100,7 +100,7 @@ fn once(
     // Connecting can be repeated; what comes after may have happened.
     let mut session = remote
         .host
-        .repeat(&remote.host.patience(), |until| remote.host.session(Kind::Shell, until))?;
+        .repeat(&remote.host.patience(), |until| remote.host.session(SessionKind::Shell, until))?;
     let mut until = Instant::now() + command.deadline;
     session.begin(script, "", until)?;
     if let Some(ready) = ready {
@@ -159,6 +159,6 @@ fn beginning(bytes: &[u8], end: &[u8]) -> usize {
     (1..=most).rev().find(|&count| bytes.ends_with(&end[..count])).unwrap_or(0)
 }
 
-fn failed(answer: crate::ssh::Answer) -> Answer {
+fn failed(answer: crate::ssh::ShellAnswer) -> Answer {
     Answer { code: Some(i32::from(answer.status)), stdout: Vec::new(), stderr: answer.output }
 }

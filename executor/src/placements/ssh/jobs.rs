@@ -21,8 +21,8 @@ use crate::{
     placements::{Job, Leftover, LeftoverKind, Secret},
     ssh::{Ask, Attachment, Patience, SshError, SshFault, Started, fault},
     supervise::{
-        Broken, Frame, JobRef, JobStatus, Limits, Log, Silence, Transport, Wake, Watcher, masks_of,
-        no_redactor,
+        Broken, Frame, JobLimits, JobRef, JobStatus, Log, Silence, Transport, Wake, Watcher,
+        masks_of, no_redactor,
         shim::{self, Request},
     },
 };
@@ -123,11 +123,11 @@ pub(super) fn attach(
     remote: &Remote,
     job: &JobRef,
     log: &Path,
-    limits: &Limits,
+    limits: &JobLimits,
     control: &Control,
 ) -> Result<JobStatus, Fault> {
     let (shim, state) = (remote.shim()?, remote.paths(job).state);
-    let connection = Connection { remote, job, control, shim, state };
+    let connection = HostConnection { remote, job, control, shim, state };
     let redacted = remote.redacted(job);
     let mut watcher = Watcher::new(&connection, job, log, &redacted, limits, control)?;
     if remote.has_attachment(job) {
@@ -143,7 +143,7 @@ pub(super) fn attach(
 }
 
 /// The connection to one job's supervisor.
-struct Connection<'a> {
+struct HostConnection<'a> {
     remote: &'a Remote,
     job: &'a JobRef,
     control: &'a Control,
@@ -151,7 +151,7 @@ struct Connection<'a> {
     state: String,
 }
 
-impl Connection<'_> {
+impl HostConnection<'_> {
     fn broken(&self, error: &SshError) -> Broken {
         let is_final = !error.fault.is_transient();
         debug!(host = self.remote.name, job = %self.job, %error, "the connection broke");
@@ -159,7 +159,7 @@ impl Connection<'_> {
     }
 }
 
-impl Transport for Connection<'_> {
+impl Transport for HostConnection<'_> {
     fn name(&self) -> String {
         format!("host `{}`", self.remote.name)
     }

@@ -21,8 +21,8 @@ use crate::{
         MachineFacts, Secret,
     },
     source::{PlacedSource, SourceRequest},
-    ssh::{self, Look, Manifest, Patience, SendError, SshOptions, fault},
-    supervise::{JobRef, JobStatus, Keep, Limits},
+    ssh::{self, Lookup, Manifest, Patience, SendError, SshOptions, fault},
+    supervise::{JobLimits, JobRef, JobStatus, Keep},
 };
 
 /// Where sources that are sent come from.
@@ -158,8 +158,8 @@ impl Commands for RemoteSsh {
         let patience = Patience { give_up: &give_up, ..self.remote.host.patience() };
         let (work_dir, id, cache) = (Path::new(&self.remote.work_dir), &*there.id, &*self.cache);
         let to = ssh::To { host: &self.remote.host, work_dir, id, cache, patience: &patience };
-        let look = ssh::look(&to).map_err(|error| fault(FailureKind::Io, &error))?;
-        let Look::Others(others) = look else {
+        let look = ssh::look_up(&to).map_err(|error| fault(FailureKind::Io, &error))?;
+        let Lookup::Others(others) = look else {
             placed.push(there.clone());
             return Ok(there);
         };
@@ -225,7 +225,7 @@ impl Jobs for RemoteSsh {
         &self,
         job: &JobRef,
         log: &Path,
-        limits: &Limits,
+        limits: &JobLimits,
         control: &Control,
     ) -> Result<JobStatus, Fault> {
         jobs::attach(&self.remote, job, log, limits, control)

@@ -44,7 +44,7 @@ impl JobPaths {
 
 /// How a job comes to its workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum View {
+enum WorkspaceView {
     /// It gets a copy.
     Copy,
     /// It gets a copy that it cannot write to.
@@ -70,8 +70,8 @@ fn ready(job: &Job, places: &JobPaths, owner: &str, may_mount: bool) -> Script {
         let output = output.word(owner).text(" >").word(format!("{}/owner", places.run_outputs()));
         ready = ready.then(&output.text(" || exit 1\n"));
     }
-    if view(job, may_mount) != View::Mount {
-        let locked = view(job, may_mount) == View::LockedCopy;
+    if view(job, may_mount) != WorkspaceView::Mount {
+        let locked = view(job, may_mount) == WorkspaceView::LockedCopy;
         ready = ready.set("tree", tree(job)).set("ws", workspace(job, places, may_mount));
         ready = ready.text(if locked { LOCKED_COPY } else { WRITABLE_COPY });
     }
@@ -112,7 +112,7 @@ pub(super) fn used(job: &Job) -> &str {
 
 /// Returns the tree that the supervisor is to show the job read-only, when that is all it needs mounted.
 pub(super) fn shown(job: &Job, may_mount: bool) -> Option<&str> {
-    (view(job, may_mount) == View::Mount && job.mounts.is_empty()).then(|| tree(job))
+    (view(job, may_mount) == WorkspaceView::Mount && job.mounts.is_empty()).then(|| tree(job))
 }
 
 fn tree(job: &Job) -> &str {
@@ -122,11 +122,11 @@ fn tree(job: &Job) -> &str {
     }
 }
 
-fn view(job: &Job, may_mount: bool) -> View {
+fn view(job: &Job, may_mount: bool) -> WorkspaceView {
     match (job.writable || job.keep.output == Some(Output::Workspace), may_mount) {
-        (true, _) => View::Copy,
-        (false, true) => View::Mount,
-        (false, false) => View::LockedCopy,
+        (true, _) => WorkspaceView::Copy,
+        (false, true) => WorkspaceView::Mount,
+        (false, false) => WorkspaceView::LockedCopy,
     }
 }
 
@@ -161,8 +161,10 @@ pub(super) fn without_shell(
 /// Returns where the job finds its workspace.
 fn workspace(job: &Job, places: &JobPaths, may_mount: bool) -> String {
     match view(job, may_mount) {
-        View::Mount => tree(job).to_owned(),
-        View::Copy | View::LockedCopy => places.copy(job.keep.output == Some(Output::Workspace)),
+        WorkspaceView::Mount => tree(job).to_owned(),
+        WorkspaceView::Copy | WorkspaceView::LockedCopy => {
+            places.copy(job.keep.output == Some(Output::Workspace))
+        }
     }
 }
 
@@ -191,7 +193,7 @@ fn command(job: &Job, places: &JobPaths, may_mount: bool) -> Script {
         "_fl_bind() { mount -o bind,ro \"$1\" \"$2\" && { [ ! -w \"$2\" ] || \
          mount -o remount,bind,ro \"$2\"; } || _fl_no broken \"cannot mount $1 at $2\"; }\n",
     );
-    if view == View::Mount {
+    if view == WorkspaceView::Mount {
         inner = inner.text("_fl_bind").word(tree(job)).word(tree(job)).text("\n");
     }
     for mount in &job.mounts {

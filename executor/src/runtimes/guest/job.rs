@@ -12,7 +12,7 @@ use crate::{
     fault::{FailureKind, Fault},
     placements::{ControlCommand, Flow},
     supervise::{
-        Broken, Frame, Frames, JobStatus, Limits, Log, NotAFrame, Silence, Transport, Wake,
+        Broken, Frame, Frames, JobLimits, JobStatus, Log, NotAFrame, Silence, Transport, Wake,
         Watcher, masks_of, no_redactor, token,
     },
 };
@@ -59,16 +59,16 @@ pub(in crate::runtimes) trait GuestTransport {
 
 /// How a job is started.
 #[derive(Debug, Clone)]
-pub(in crate::runtimes) struct Start {
+pub(in crate::runtimes) struct GuestStart {
     /// A script that makes ready what is inside; run before each try, and no job without it.
     pub(in crate::runtimes) ready: String,
     /// What the supervisor is told: `timeout=…`, `lease=…`, `grace=…`.
     pub(in crate::runtimes) options: Vec<String>,
 }
 
-impl Start {
+impl GuestStart {
     /// Says what a supervisor is told of a job's limits, in seconds.
-    pub(in crate::runtimes) fn new(limits: &Limits) -> Self {
+    pub(in crate::runtimes) fn new(limits: &JobLimits) -> Self {
         let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
         let options = vec![
             format!("timeout={}", seconds(limits.timeout)),
@@ -83,7 +83,7 @@ impl Start {
 pub(in crate::runtimes) struct GuestJob<'a> {
     pub(in crate::runtimes) context: &'a Context<'a>,
     pub(in crate::runtimes) guest: &'a dyn GuestTransport,
-    pub(in crate::runtimes) limits: Limits,
+    pub(in crate::runtimes) limits: JobLimits,
     /// The supervisor's path in the guest.
     pub(in crate::runtimes) shim: &'a str,
     /// Its state directory there.
@@ -93,12 +93,12 @@ pub(in crate::runtimes) struct GuestJob<'a> {
 impl GuestJob<'_> {
     /// Watches the job until it ends, starting it first if `start` says how: asked for as often as it
     /// takes, it happens once.
-    pub(in crate::runtimes) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
+    pub(in crate::runtimes) fn run(&self, start: Option<&GuestStart>) -> Result<JobStatus, Fault> {
         let request = self.context.request;
         let redacted: Vec<String> =
             request.secrets.values().map(|value| value.expose().to_owned()).collect();
         masks_of(redacted.iter().map(String::as_str))?;
-        let connection = Connection { job: self, start };
+        let connection = GuestConnection { job: self, start };
         let (job, log) = (request.job(), &request.guest_log);
         let control = self.context.control;
         let mut watcher = Watcher::new(&connection, &job, log, &redacted, &self.limits, control)?;
@@ -142,18 +142,18 @@ impl GuestJob<'_> {
 }
 
 /// The connection to one job's supervisor.
-struct Connection<'a> {
+struct GuestConnection<'a> {
     job: &'a GuestJob<'a>,
-    start: Option<&'a Start>,
+    start: Option<&'a GuestStart>,
 }
 
-impl Connection<'_> {
+impl GuestConnection<'_> {
     fn command(&self, offset: u64, marker: &str, notified: Level) -> ControlCommand {
         let GuestJob { guest, shim, job, .. } = self.job;
         let at = offset.to_string();
         let argv = match self.start {
             // One that is cancelled is not started by that.
-            Some(Start { ready, options }) if notified == Level::Run => {
+            Some(GuestStart { ready, options }) if notified == Level::Run => {
                 let script = format!("({ready}) || exit 1\n{START}");
                 let words = ["sh", "-c", &script, "sh", shim, job, &at, marker];
                 words.into_iter().map(str::to_owned).chain(options.iter().cloned()).collect()
@@ -164,7 +164,7 @@ impl Connection<'_> {
     }
 }
 
-impl Transport for Connection<'_> {
+impl Transport for GuestConnection<'_> {
     fn name(&self) -> String {
         format!("`{}`", self.job.guest.name())
     }

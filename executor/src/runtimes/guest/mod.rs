@@ -5,5 +5,5 @@
 mod job;
 mod script;
 
-pub(super) use job::{GuestJob, GuestTransport, Start};
+pub(super) use job::{GuestJob, GuestStart, GuestTransport};
 pub(super) use script::{command, exports, file};

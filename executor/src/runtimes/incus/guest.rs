@@ -15,14 +15,14 @@ use crate::{
     control::Level,
     fault::{FailureKind, Fault},
     placements::ControlCommand,
-    runtimes::guest::{GuestJob, GuestTransport, Start},
-    supervise::{Evidence, JobStatus, Limits, Log, Reason, Silence, unwritable},
+    runtimes::guest::{GuestJob, GuestStart, GuestTransport},
+    supervise::{Evidence, JobLimits, JobStatus, Log, Reason, Silence, unwritable},
 };
 
 /// For how long an engine may stay away at least, before the job is given up.
 const AWAY: Duration = Duration::from_secs(60);
 /// One job in one instance.
-pub(super) struct Guest<'a> {
+pub(super) struct IncusGuest<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) engine: Engine<'a>,
     /// The instance.
@@ -31,14 +31,14 @@ pub(super) struct Guest<'a> {
     pub(super) user: (u32, u32),
     /// The state directory on the machine's side, where it has one.
     pub(super) shared: Option<String>,
-    pub(super) limits: Limits,
+    pub(super) limits: JobLimits,
     /// How long the instance may take until a command runs in it, when none did yet.
     pub(super) boots: Option<Duration>,
 }
 
-impl Guest<'_> {
+impl IncusGuest<'_> {
     /// Watches the job until it ends, starting it first if `start` says how.
-    pub(super) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
+    pub(super) fn run(&self, start: Option<&GuestStart>) -> Result<JobStatus, Fault> {
         self.job().run(start).map(|status| self.with_evidence(status))
     }
 
@@ -175,7 +175,7 @@ impl Guest<'_> {
     }
 }
 
-impl GuestTransport for Guest<'_> {
+impl GuestTransport for IncusGuest<'_> {
     fn name(&self) -> &str {
         self.name
     }

@@ -25,10 +25,10 @@ use std::{
 use self::{
     delivery::Parcel,
     engine::{Engine, Instance, START_ADVICE},
-    guest::Guest,
+    guest::IncusGuest,
     instance::{Disks, Document, JOB, Labels, STATE, TOOLCHAIN, WORKSPACE},
 };
-use super::{Runtime, Work, guest::Start};
+use super::{Runtime, Work, guest::GuestStart};
 use crate::{
     artifacts::{self, Collected},
     attempt::{AttemptRequest, Context, Details, Phase},
@@ -98,8 +98,12 @@ impl Incus {
         Ok(Site { owner, name, user, machine_user, shared })
     }
 
-    fn guest<'a>(&'a self, context: &'a Context<'a>, site: &'a Site) -> Result<Guest<'a>, Fault> {
-        Ok(Guest {
+    fn guest<'a>(
+        &'a self,
+        context: &'a Context<'a>,
+        site: &'a Site,
+    ) -> Result<IncusGuest<'a>, Fault> {
+        Ok(IncusGuest {
             context,
             engine: self.engine(context),
             name: &site.name,
@@ -377,7 +381,7 @@ impl Runtime for Incus {
                 state_dir: JOB.to_owned(),
                 remote: true,
             }))?;
-            let mut how = Start::new(&work.limits);
+            let mut how = GuestStart::new(&work.limits);
             if self.readies_itself(&site, &work) {
                 how.ready = setup::ready(&site, &work, false).to_text();
                 boots = Some(self.patience());
@@ -386,7 +390,7 @@ impl Runtime for Incus {
         } else {
             context.enter(Phase::Wait);
         }
-        let guest = Guest { boots, ..self.guest(context, &site)? };
+        let guest = IncusGuest { boots, ..self.guest(context, &site)? };
         let status = guest.run(start.as_ref())?;
         let may_be_a_limit = match &status {
             JobStatus::Exited(ended) => ended.reason == Reason::Exited && ended.code != Some(0),

@@ -10,12 +10,12 @@ use std::{
 use plans::Output;
 
 use super::{
-    guest::Guest,
-    host::Host,
+    guest::TartGuest,
+    host::TartHost,
     setup::{ARTIFACTS, HOME, WORKSPACE},
 };
 use crate::{
-    artifacts::{self, Collected, Entry, Seen, Tree, shell},
+    artifacts::{self, Collected, Found, FoundFile, Tree, shell},
     command_line::Script,
     fault::{FailureKind, Fault},
     placements::Answer,
@@ -38,7 +38,7 @@ const PACK_DIRECTORY: &str = "real=$(cd \"$1/.\" && pwd -P) && from=$(cd \"$1/$2
      umask 022; tar -cf \"$3\" -C \"$from\" . >/dev/null && printf 'sum %s\\n' \"$(cksum <\"$3\")\"";
 
 /// Brings back artifacts, and a prepare node's output.
-pub(super) fn collect(guest: &Guest<'_>, work: &Work) -> Result<Collected, Fault> {
+pub(super) fn collect(guest: &TartGuest<'_>, work: &Work) -> Result<Collected, Fault> {
     let request = guest.context.request;
     let machine = guest.host.machine;
     let job = request.job();
@@ -54,7 +54,7 @@ pub(super) fn collect(guest: &Guest<'_>, work: &Work) -> Result<Collected, Fault
     };
     let archive = format!("{HOME}/output.tar");
     let argv = guest.words(&["sh", "-c", PACK_DIRECTORY, "sh", WORKSPACE, below, &archive]);
-    let pack = Host::exec(guest.name, false, &argv).deadline(PATIENCE);
+    let pack = TartHost::exec(guest.name, false, &argv).deadline(PATIENCE);
     let sum = said(guest, || machine.run(&pack), "")?;
     if let Some(sum) = sum.strip_prefix("sum ") {
         let into = format!("{}/{what}", machine.output_dir(&job));
@@ -66,18 +66,18 @@ pub(super) fn collect(guest: &Guest<'_>, work: &Work) -> Result<Collected, Fault
 
 /// A directory of a guest, of which artifacts are kept.
 struct GuestTree<'a> {
-    guest: &'a Guest<'a>,
+    guest: &'a TartGuest<'a>,
     root: &'static str,
 }
 
 impl Tree for GuestTree<'_> {
-    fn list(&self, below: &[PathBuf]) -> Result<Vec<Entry>, Fault> {
+    fn list(&self, below: &[PathBuf]) -> Result<Vec<FoundFile>, Fault> {
         ask(self.guest, &shell::list(self.root, below), shell::read_list)
     }
 
-    fn look(&self, paths: &[PathBuf]) -> Result<Vec<Seen>, Fault> {
-        let script = shell::look(self.root, paths);
-        ask(self.guest, &script, |said| shell::read_look(said, paths.len()))
+    fn inspect(&self, paths: &[PathBuf]) -> Result<Vec<Found>, Fault> {
+        let script = shell::inspect(self.root, paths);
+        ask(self.guest, &script, |said| shell::read_found(said, paths.len()))
     }
 
     fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault> {
@@ -92,7 +92,7 @@ impl Tree for GuestTree<'_> {
         let there = format!("{}/collected", machine.attempt_dir(&guest.context.request.job()));
         let archive = format!("{HOME}/collected.tar");
         let argv = guest.words(&["sh", "-c", PACK, "sh", root, &archive]);
-        let pack = Host::exec(guest.name, true, &argv).stdin(stdin).deadline(PATIENCE);
+        let pack = TartHost::exec(guest.name, true, &argv).stdin(stdin).deadline(PATIENCE);
         let sum = said(guest, || machine.run(&pack), "sum ")?;
         guest.host.fetch(guest.name, &archive, &sum, &there)?;
         machine.tree(&there).bring(files, into)
@@ -101,14 +101,14 @@ impl Tree for GuestTree<'_> {
 
 /// Asks a guest's shell until its answer is whole.
 fn ask<T>(
-    guest: &Guest<'_>,
+    guest: &TartGuest<'_>,
     script: &Script,
     read: impl Fn(&[u8]) -> Option<T>,
 ) -> Result<T, Fault> {
     // Names are bytes, and more than an argument holds.
     let argv = guest.words(&["sh", "-s"]);
     let stdin = script.as_bytes().to_vec();
-    let command = Host::exec(guest.name, true, &argv).stdin(stdin).deadline(PATIENCE);
+    let command = TartHost::exec(guest.name, true, &argv).stdin(stdin).deadline(PATIENCE);
     let mut last = String::new();
     for _ in 0..TRIES {
         let answer = guest.host.machine.run(&command)?;
@@ -122,7 +122,7 @@ fn ask<T>(
 
 /// Returns what follows `prefix` in the answer's first line.
 fn said(
-    guest: &Guest<'_>,
+    guest: &TartGuest<'_>,
     ask: impl Fn() -> Result<Answer, Fault>,
     prefix: &str,
 ) -> Result<String, Fault> {
@@ -138,7 +138,7 @@ fn said(
     Err(unread(guest, &last))
 }
 
-fn unread(guest: &Guest<'_>, said: &str) -> Fault {
+fn unread(guest: &TartGuest<'_>, said: &str) -> Fault {
     Fault::new(
         FailureKind::Collect,
         format!("what the job left in guest `{}` cannot be packed: {said}", guest.name),

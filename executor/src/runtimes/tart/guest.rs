@@ -6,35 +6,35 @@
 use std::time::Duration;
 
 use super::{
-    host::{Host, Standing},
+    host::{GuestState, TartHost},
     setup::{JOB, MARK, SHIM},
 };
 use crate::{
     attempt::Context,
     fault::{FailureKind, Fault},
     placements::ControlCommand,
-    runtimes::guest::{GuestJob, GuestTransport, Start},
-    supervise::{Evidence, JobStatus, Limits, Log, Silence},
+    runtimes::guest::{GuestJob, GuestStart, GuestTransport},
+    supervise::{Evidence, JobLimits, JobStatus, Log, Silence},
 };
 
 /// For how long a guest may take to say what it knows.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// One job in one guest.
-pub(super) struct Guest<'a> {
+pub(super) struct TartGuest<'a> {
     pub(super) context: &'a Context<'a>,
-    pub(super) host: Host<'a>,
+    pub(super) host: TartHost<'a>,
     /// The guest.
     pub(super) name: &'a str,
     /// Whether its root runs the job.
     pub(super) as_root: bool,
-    pub(super) limits: Limits,
+    pub(super) limits: JobLimits,
     /// For how long a guest that runs may stay silent before its agent is given up: as long as a boot
     /// may take, since it may restart itself.
     pub(super) patience: Duration,
 }
 
-impl Guest<'_> {
+impl TartGuest<'_> {
     /// Returns the words of a command in the guest, as the user that the job is.
     pub(super) fn words<S: AsRef<str>>(&self, words: &[S]) -> Vec<String> {
         let sudo = ["sudo", "-n"];
@@ -44,7 +44,7 @@ impl Guest<'_> {
     }
 
     /// Watches the job until it ends, starting it first if `start` says how.
-    pub(super) fn run(&self, start: Option<&Start>) -> Result<JobStatus, Fault> {
+    pub(super) fn run(&self, start: Option<&GuestStart>) -> Result<JobStatus, Fault> {
         match self.job().run(start)? {
             // One that is unknown was begun by somebody; its directory went with whatever held it.
             JobStatus::Lost | JobStatus::HostRebooted | JobStatus::Unknown => Err(self.lost()),
@@ -67,7 +67,8 @@ impl Guest<'_> {
     fn lost(&self) -> Fault {
         let (name, machine) = (self.name, self.host.machine.name());
         // `/tmp` is empty after every boot.
-        let look = Host::exec(name, false, &self.words(&["test", "-e", MARK])).deadline(SILENCE);
+        let look =
+            TartHost::exec(name, false, &self.words(&["test", "-e", MARK])).deadline(SILENCE);
         match self.host.machine.run(&look) {
             Ok(answer) if answer.code == Some(1) => Fault::new(
                 FailureKind::HostRebooted,
@@ -84,13 +85,13 @@ impl Guest<'_> {
     }
 }
 
-impl GuestTransport for Guest<'_> {
+impl GuestTransport for TartGuest<'_> {
     fn name(&self) -> &str {
         self.name
     }
 
     fn exec(&self, argv: &[String]) -> ControlCommand {
-        Host::exec(self.name, false, &self.words(argv))
+        TartHost::exec(self.name, false, &self.words(argv))
     }
 
     fn inspect(
@@ -100,12 +101,12 @@ impl GuestTransport for Guest<'_> {
         _log: &mut Log,
     ) -> Result<Option<JobStatus>, Fault> {
         let machine = self.host.machine.name();
-        let standing = match self.host.look(self.name) {
-            Ok(standing) => standing,
+        let guest_state = match self.host.look(self.name) {
+            Ok(guest_state) => guest_state,
             Err(fault) if silence.lasted() > self.patience => return Err(fault),
             Err(_) => return Ok(None),
         };
-        let Standing { state, ended, said } = standing;
+        let GuestState { state, ended, said } = guest_state;
         let name = self.name;
         match state.as_str() {
             "running" if silence.lasted() > self.patience => Err(Fault::new(

@@ -24,7 +24,7 @@ const LEAST_FREE: u64 = 1 << 30;
 
 /// A machine, as the one who has Tart.
 #[derive(Clone, Copy)]
-pub(super) struct Host<'a> {
+pub(super) struct TartHost<'a> {
     pub(super) machine: &'a dyn Machine,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Clone<'a> {
 
 /// How a guest stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct GuestState {
     /// `none`, `running`, `stopped`, `suspended` or `unknown`.
     pub(super) state: String,
     /// Its `tart run` is over, with this code.
@@ -79,7 +79,7 @@ pub(super) struct Examined {
     pub(super) free: u64,
 }
 
-impl Host<'_> {
+impl TartHost<'_> {
     fn call(&self, words: &[&str], deadline: Duration) -> Result<Answer, Fault> {
         let mut argv = vec!["sh", "-c", SCRIPT, "tart-host"];
         argv.extend(words);
@@ -251,13 +251,13 @@ impl Host<'_> {
         }
     }
 
-    pub(super) fn look(&self, name: &str) -> Result<Standing, Fault> {
+    pub(super) fn look(&self, name: &str) -> Result<GuestState, Fault> {
         let answer = self.ask(&["look", name])?;
         let text = text(&answer.stdout);
         let Some((state, ended)) = text.split_once(' ') else {
             return Err(self.unclear("look at a guest", &answer));
         };
-        Ok(Standing {
+        Ok(GuestState {
             state: state.to_owned(),
             ended: ended.parse().ok(),
             said: last_lines(&answer.stderr),

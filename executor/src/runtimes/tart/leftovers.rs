@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::host::Host;
+use super::host::TartHost;
 use crate::{
     fault::{FailureKind, Fault},
     placements::{Check, Leftover, LeftoverKind, Machine},
@@ -24,7 +24,7 @@ pub fn leftovers(
     is_unfinished: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<Leftover>, Fault> {
     let us = owner(runs_dir);
-    let all = Host { machine }.list()?;
+    let all = TartHost { machine }.list()?;
     Ok(all
         .into_iter()
         .map(|guest| {
@@ -49,7 +49,7 @@ pub fn leftovers(
 ///
 /// When it is still there, or its record is not.
 pub fn remove_leftover(machine: &dyn Machine, leftover: &Leftover) -> Result<(), Fault> {
-    let host = Host { machine };
+    let host = TartHost { machine };
     let mut recorded = host.list()?.into_iter();
     let recorded = recorded.find(|it| it.name == leftover.name && it.run == leftover.run);
     let Some(recorded) = recorded else {
@@ -67,7 +67,7 @@ pub fn remove_leftover(machine: &dyn Machine, leftover: &Leftover) -> Result<(),
 ///
 /// When the machine itself does not answer.
 pub fn examine(machine: &dyn Machine, spec: &plans::Tart) -> Result<Vec<Check>, Fault> {
-    Ok(vec![match (Host { machine }).examine(spec.image.as_str()) {
+    Ok(vec![match (TartHost { machine }).examine(spec.image.as_str()) {
         Ok(found) => Check {
             ok: true,
             message: format!(

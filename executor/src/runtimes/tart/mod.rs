@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use self::{
-    guest::Guest,
-    host::{Clone, Host, Probe},
+    guest::TartGuest,
+    host::{Clone, Probe, TartHost},
     setup::Shares,
 };
-use super::{Runtime, Work, guest::Start};
+use super::{Runtime, Work, guest::GuestStart};
 use crate::{
     artifacts::Collected,
     attempt::{AttemptRequest, Context, Details, Phase},
@@ -63,10 +63,10 @@ impl Tart {
         self.spec.boot_timeout_secs.map_or(BOOT, |secs| Duration::from_secs(secs.into()))
     }
 
-    fn guest<'a>(&self, context: &'a Context<'a>, name: &'a str, work: &Work) -> Guest<'a> {
-        Guest {
+    fn guest<'a>(&self, context: &'a Context<'a>, name: &'a str, work: &Work) -> TartGuest<'a> {
+        TartGuest {
             context,
-            host: Host { machine: context.machine },
+            host: TartHost { machine: context.machine },
             name,
             as_root: work.as_root,
             limits: work.limits,
@@ -77,7 +77,7 @@ impl Tart {
     /// Finds everything of the machine that the guest is to see.
     fn shares(context: &Context<'_>, work: &Work) -> Result<Shares, Fault> {
         let Context { machine, control, .. } = context;
-        let host = Host { machine: *machine };
+        let host = TartHost { machine: *machine };
         let workspace = match &work.workspace_from {
             Some(path) => path.clone(),
             None => {
@@ -113,7 +113,7 @@ impl Tart {
 
     /// Waits for one of the machine's slots for guests; `false`: it is not wanted any more.
     fn wait_for_slot(context: &Context<'_>, name: &str) -> Result<bool, Fault> {
-        let host = Host { machine: context.machine };
+        let host = TartHost { machine: context.machine };
         context.enter(Phase::Lock);
         let slot = context.parked(|waits| {
             ask_until_free(context.control, waits, || host.slot(name).map(Result::ok))
@@ -124,7 +124,7 @@ impl Tart {
     /// Refuses to start a guest whose slot is another's by now: making it took longer than a slot
     /// without a guest is kept.
     fn check_slot(context: &Context<'_>, name: &str) -> Result<(), Fault> {
-        let host = Host { machine: context.machine };
+        let host = TartHost { machine: context.machine };
         host.slot(name)?.map_err(|others| {
             Fault::new(
                 FailureKind::LockLost,
@@ -139,7 +139,7 @@ impl Tart {
 
     /// Runs the guest and waits until commands run in it; `false`: it is not wanted any more.
     fn boot(&self, context: &Context<'_>, name: &str, shares: &[String]) -> Result<bool, Fault> {
-        let host = Host { machine: context.machine };
+        let host = TartHost { machine: context.machine };
         let machine = context.machine.name();
         Self::check_slot(context, name)?;
         host.start(name, shares)?;
@@ -199,7 +199,7 @@ impl Tart {
             if context.control.level() > Level::Run {
                 return Ok(());
             }
-            let command = Host::exec(name, true, &guest.words(&["sh", "-s"]))
+            let command = TartHost::exec(name, true, &guest.words(&["sh", "-s"]))
                 .stdin(script.as_bytes())
                 .deadline(PROVISIONING);
             let answer = match context.machine.run(&command) {
@@ -253,13 +253,13 @@ impl Tart {
         let argv = ["sh", "-c", setup::MAKE_NIX].map(str::to_owned);
         let mut said = String::new();
         for _ in 0..3 {
-            let answer = context.machine.run(&Host::exec(name, false, &argv))?;
+            let answer = context.machine.run(&TartHost::exec(name, false, &argv))?;
             said = answer.complaint();
             match String::from_utf8_lossy(&answer.stdout).trim() {
                 "there" => return Ok(true),
                 "restart" => {
                     // From outside: an agent may not come back from a restart within.
-                    Host { machine: context.machine }.stop(name)?;
+                    TartHost { machine: context.machine }.stop(name)?;
                     return self.boot(context, name, shares);
                 }
                 _ => {}
@@ -317,7 +317,7 @@ impl Runtime for Tart {
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         let Context { request, machine, control, .. } = context;
-        let host = Host { machine: *machine };
+        let host = TartHost { machine: *machine };
         let work = Work::of(request, machine.name())?;
         host.examine(self.spec.image.as_str())?;
         let shares = Self::shares(context, &work)?;
@@ -369,7 +369,7 @@ impl Runtime for Tart {
         let may_run = has(|intent| matches!(intent, Intent::Supervised(_)));
         let name = name(&state::owner(&request.runs_dir), request);
         if may_run {
-            let host = Host { machine: *machine };
+            let host = TartHost { machine: *machine };
             let work = Work::of(request, machine.name())?;
             // Only who surely was never started is; a silent agent is waited for by who follows.
             let standing = host.look(&name)?;
@@ -396,8 +396,8 @@ impl Runtime for Tart {
                 state_dir: setup::JOB.to_owned(),
                 remote: true,
             }))?;
-            Host { machine: *machine }.renew(&name, work.limits.lease)?;
-            start = Some(Start::new(&work.limits));
+            TartHost { machine: *machine }.renew(&name, work.limits.lease)?;
+            start = Some(GuestStart::new(&work.limits));
         } else {
             context.enter(Phase::Wait);
         }
@@ -413,7 +413,7 @@ impl Runtime for Tart {
 
     fn cleanup(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         let Context { request, machine, .. } = context;
-        let host = Host { machine: *machine };
+        let host = TartHost { machine: *machine };
         if self.made {
             // A guest that stays keeps its slot.
             let owner = state::owner(&request.runs_dir);

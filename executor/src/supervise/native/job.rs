@@ -24,11 +24,11 @@ use super::{
     launch::{Launched, ended_at_once, launch, seconds},
     memory::OomKills,
     mounts::Mounts,
-    protocol::{Report, Request, Start, receive},
+    protocol::{JobReport, Request, Start, receive},
     record::{Claim, Place},
     slot::Slot,
     tree::{descendants, reap, signal},
-    view::Seen,
+    view::MountedView,
     worker::PATIENCE,
 };
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// What a supervisor listens to, whatever job it runs.
-pub(super) struct Links {
+pub(super) struct Channels {
     pub(super) socket: UnixStream,
     /// Whether an executor is at the other end.
     pub(super) connected: bool,
@@ -49,7 +49,7 @@ pub(super) struct Links {
     files: Option<OwnedFd>,
 }
 
-impl Links {
+impl Channels {
     pub(super) fn new(socket: UnixStream) -> io::Result<Self> {
         let (children, rung) = UnixStream::pair()?;
         children.set_nonblocking(true)?;
@@ -77,20 +77,20 @@ impl Links {
 }
 
 /// What a supervisor works with, job after job.
-pub(super) struct Desk<'a> {
-    pub(super) links: &'a mut Links,
+pub(super) struct SupervisorContext<'a> {
+    pub(super) channels: &'a mut Channels,
     pub(super) mounts: &'a mut Mounts,
     /// Taken with the first job.
     pub(super) slot: &'a mut Option<Slot>,
 }
 
 /// Runs a claimed job. The verdict is in the record when this returns.
-pub(super) fn run(start: &Start, claim: &Claim, desk: &mut Desk<'_>) -> Report {
-    let Desk { links, mounts, slot } = desk;
+pub(super) fn run(start: &Start, claim: &Claim, context: &mut SupervisorContext<'_>) -> JobReport {
+    let SupervisorContext { channels, mounts, slot } = context;
     let cookie = claim.cookie(&start.job);
     let mut report = match enter_slot(slot, start, &cookie) {
-        Ok(slot) => run_in(slot, start, claim, links, mounts),
-        Err(fault) => Report::broken(fault),
+        Ok(slot) => run_in(slot, start, claim, channels, mounts),
+        Err(fault) => JobReport::broken(fault),
     };
     if report.ended.is_none() {
         let broken = ended_at_once(Reason::Broken, None);
@@ -129,28 +129,28 @@ fn run_in(
     slot: &Slot,
     start: &Start,
     claim: &Claim,
-    links: &mut Links,
+    channels: &mut Channels,
     mounts: &mut Mounts,
-) -> Report {
+) -> JobReport {
     let mut notes = Vec::new();
-    let seen = match Seen::make(start, slot.view(), mounts, &mut notes) {
+    let seen = match MountedView::make(start, slot.view(), mounts, &mut notes) {
         Ok(seen) => seen,
-        Err(fault) => return Report { notes, ..Report::broken(fault) },
+        Err(fault) => return JobReport { notes, ..JobReport::broken(fault) },
     };
     let cookie = claim.cookie(&start.job);
-    let launched = match masks(start, links, &mut notes) {
+    let launched = match masks(start, channels, &mut notes) {
         Ok(Ok(masks)) => launch(start, &cookie, slot, &seen, masks, &mut notes),
         Ok(Err(ended)) => Ok(Err(ended)),
         Err(fault) => Err(fault),
     };
     let report = match launched {
-        Err(fault) => Report { notes, ..Report::broken(fault) },
+        Err(fault) => JobReport { notes, ..JobReport::broken(fault) },
         Ok(Err(ended)) => {
             let _ = claim.end(&ended);
-            Report { ended: Some(ended), fault: None, collected: Collected::default(), notes }
+            JobReport { ended: Some(ended), fault: None, collected: Collected::default(), notes }
         }
         Ok(Ok(launched)) => {
-            let (ended, stuck, missing) = launched.watch(start, links);
+            let (ended, stuck, missing) = launched.watch(start, channels);
             notes.extend(missing);
             let mut fault = claim
                 .end(&ended)
@@ -164,7 +164,7 @@ fn run_in(
                 fault.get_or_insert(error);
                 Collected::default()
             });
-            Report { ended: Some(ended), fault: fault.map(Into::into), collected, notes }
+            JobReport { ended: Some(ended), fault: fault.map(Into::into), collected, notes }
         }
     };
     seen.leave(mounts);
@@ -175,7 +175,7 @@ fn run_in(
 /// error is a verdict.
 fn masks(
     start: &Start,
-    links: &mut Links,
+    channels: &mut Channels,
     notes: &mut Vec<String>,
 ) -> Result<Result<Option<Arc<Masks>>, Ended>, Fault> {
     if start.secrets.is_empty() {
@@ -204,7 +204,7 @@ fn masks(
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
-            if links.connected && links.is_cancelled() {
+            if channels.connected && channels.is_cancelled() {
                 return Ok(Err(ended_at_once(Reason::Cancelled, None)));
             }
         }
@@ -304,7 +304,7 @@ impl Watch<'_> {
 impl Launched {
     /// Waits for the job's end, or brings it about. Returns also how many could not be killed, and what is
     /// missing of its log.
-    fn watch(self, start: &Start, links: &mut Links) -> (Ended, usize, Option<String>) {
+    fn watch(self, start: &Start, channels: &mut Channels) -> (Ended, usize, Option<String>) {
         let mut watch = Watch {
             start,
             deadline: self.began + Duration::from_millis(start.timeout_ms),
@@ -314,8 +314,8 @@ impl Launched {
         };
         let mut status: Option<WaitStatus> = None;
         let mut stuck = 0;
-        if !links.connected {
-            links.files = watch_files(&start.place.dir);
+        if !channels.connected {
+            channels.files = watch_files(&start.place.dir);
             watch.read_files();
         }
         loop {
@@ -338,17 +338,17 @@ impl Launched {
                 watch.ending = Some(Ending { reason: Reason::Exited, kill_at, give_up_at: None });
             }
             let until = watch.tick();
-            match self.wait(links, until, &start.place) {
-                Heard::Nothing => {}
-                Heard::Cancel(after) => watch.end(Reason::Cancelled, after),
-                Heard::Gone => {
-                    links.connected = false;
+            match self.wait(channels, until, &start.place) {
+                SupervisorEvent::Nothing => {}
+                SupervisorEvent::Cancel(after) => watch.end(Reason::Cancelled, after),
+                SupervisorEvent::Gone => {
+                    channels.connected = false;
                     // Watched before it is read, so that nothing is missed in between.
-                    links.files = watch_files(&start.place.dir);
+                    channels.files = watch_files(&start.place.dir);
                     watch.renew();
                     watch.read_files();
                 }
-                Heard::Files { renewed } => {
+                SupervisorEvent::Files { renewed } => {
                     if renewed {
                         watch.renew();
                     }
@@ -358,7 +358,7 @@ impl Launched {
         }
         // Nobody is left who writes.
         let lost = self.pump.finish();
-        links.files = None;
+        channels.files = None;
         let reason = watch.ending.map_or(Reason::Exited, |ending| ending.reason);
         let code = status.and_then(WaitStatus::exit_status);
         let signal = status.and_then(WaitStatus::terminating_signal);
@@ -381,23 +381,23 @@ impl Launched {
     }
 
     /// Sleeps until something happens or it is time.
-    fn wait(&self, links: &mut Links, until: Instant, place: &Place) -> Heard {
+    fn wait(&self, channels: &mut Channels, until: Instant, place: &Place) -> SupervisorEvent {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).ok();
         let mut heard = [false; 3];
         {
-            let mut fds = vec![PollFd::new(&links.children, PollFlags::IN)];
+            let mut fds = vec![PollFd::new(&channels.children, PollFlags::IN)];
             let mut which = vec![0];
-            if links.connected {
-                fds.push(PollFd::new(&links.socket, PollFlags::IN));
+            if channels.connected {
+                fds.push(PollFd::new(&channels.socket, PollFlags::IN));
                 which.push(1);
             }
-            if let Some(files) = &links.files {
+            if let Some(files) = &channels.files {
                 fds.push(PollFd::new(files, PollFlags::IN));
                 which.push(2);
             }
             if poll(&mut fds, timeout.as_ref()).is_err() {
-                return Heard::Nothing;
+                return SupervisorEvent::Nothing;
             }
             for (fd, which) in fds.iter().zip(which) {
                 heard[which] = !fd.revents().is_empty();
@@ -405,19 +405,19 @@ impl Launched {
         }
         if heard[0] {
             let mut rung = [0; 64];
-            while links.children.read(&mut rung).is_ok_and(|read| read == rung.len()) {}
+            while channels.children.read(&mut rung).is_ok_and(|read| read == rung.len()) {}
         }
         if heard[1] {
-            return match receive::<Request>(&mut links.socket) {
+            return match receive::<Request>(&mut channels.socket) {
                 Ok(Some(Request::Cancel { grace_ms })) => {
-                    Heard::Cancel(Duration::from_millis(grace_ms))
+                    SupervisorEvent::Cancel(Duration::from_millis(grace_ms))
                 }
-                Ok(Some(Request::Start(_))) => Heard::Nothing,
-                Ok(None) | Err(_) => Heard::Gone,
+                Ok(Some(Request::Start(_))) => SupervisorEvent::Nothing,
+                Ok(None) | Err(_) => SupervisorEvent::Gone,
             };
         }
         if heard[2]
-            && let Some(files) = &links.files
+            && let Some(files) = &channels.files
         {
             let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
             let mut reader = inotify::Reader::new(files, &mut buffer);
@@ -430,9 +430,9 @@ impl Launched {
                 let lost = event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW);
                 renewed |= lost || name.is_some() && name == lease;
             }
-            return Heard::Files { renewed };
+            return SupervisorEvent::Files { renewed };
         }
-        Heard::Nothing
+        SupervisorEvent::Nothing
     }
 }
 
@@ -467,7 +467,7 @@ fn ask_to_end() {
 }
 
 /// What a supervisor heard while it waited.
-enum Heard {
+enum SupervisorEvent {
     Nothing,
     Cancel(Duration),
     Gone,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use plans::Output;
 
-use super::{protocol::Start, slot::Slot, view::Seen};
+use super::{protocol::Start, slot::Slot, view::MountedView};
 use crate::{
     artifacts::{
         self, Collected,
@@ -19,7 +19,7 @@ use crate::{
 pub(super) fn keep(
     start: &Start,
     slot: &Slot,
-    seen: &Seen,
+    seen: &MountedView,
     ended: &Ended,
 ) -> Result<Collected, Fault> {
     let own = LocalTree::open(&slot.artifacts());
@@ -39,7 +39,11 @@ pub(super) fn keep(
     Ok(collected)
 }
 
-fn keep_output(start: &Start, seen: &Seen, output: &Output) -> Result<Option<String>, Fault> {
+fn keep_output(
+    start: &Start,
+    seen: &MountedView,
+    output: &Output,
+) -> Result<Option<String>, Fault> {
     let path: PathBuf = match output {
         Output::Workspace => start.output.join("workspace"),
         Output::StorePath => match std::fs::canonicalize(start.output.join("result")) {

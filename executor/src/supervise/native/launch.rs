@@ -12,7 +12,7 @@ use std::{
 
 use rustix::fs::{Access, access};
 
-use super::{COOKIE, memory::OomKills, protocol::Start, pump::Pump, slot::Slot, view::Seen};
+use super::{COOKIE, memory::OomKills, protocol::Start, pump::Pump, slot::Slot, view::MountedView};
 use crate::{
     fault::{FailureKind, Fault},
     redact::Masks,
@@ -52,7 +52,7 @@ pub(super) fn launch(
     start: &Start,
     cookie: &str,
     slot: &Slot,
-    seen: &Seen,
+    seen: &MountedView,
     masks: Option<Arc<Masks>>,
     notes: &mut Vec<String>,
 ) -> Result<Result<Launched, Ended>, Fault> {

@@ -78,14 +78,14 @@ pub(crate) enum Reply {
     /// Somebody else started this job before; nothing was done.
     Already,
     /// The job is over, or never began.
-    Over(Box<Report>),
+    Over(Box<JobReport>),
     /// The same, and the supervisor leaves: its view is spent.
-    Last(Box<Report>),
+    Last(Box<JobReport>),
 }
 
 /// The end of a job and of what came after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Report {
+pub(crate) struct JobReport {
     /// The verdict; absent: the job never began, and `fault` says why.
     pub(crate) ended: Option<Ended>,
     /// What of the machine failed, before the job or after it.

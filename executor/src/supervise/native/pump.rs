@@ -17,7 +17,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::redact::{Masks, Redactor, Standing};
+use crate::redact::{MaskState, Masks, Redactor};
 
 /// What a job may write before the thread has to take it.
 const CAPACITY: usize = 1 << 20;
@@ -62,7 +62,7 @@ impl Pump {
         let _ = rustix::pipe::fcntl_setpipe_size(&to, CAPACITY);
         let (stop, stopped) = UnixStream::pair()?;
         let (tell, done) = mpsc::channel();
-        let redactor = masks.map(|masks| Redactor::new(masks, Standing::default()));
+        let redactor = masks.map(|masks| Redactor::new(masks, MaskState::default()));
         let mut work = Work { from, log, redactor, lost: Lost::default(), out: Vec::new() };
         std::thread::Builder::new().name("pump".to_owned()).spawn(move || {
             work.run(&stopped);

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    protocol::Report,
+    protocol::JobReport,
     tree::{boot_id, start_time},
 };
 use crate::supervise::{Ended, JobRef, JobStatus};
@@ -150,7 +150,7 @@ impl Claim {
 
 /// What a job file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct SupervisorRecord {
     /// Who supervises the job, or did.
     pub(crate) owner: Owner,
     /// The verdict, once there is one.
@@ -159,7 +159,7 @@ pub(crate) struct Record {
     pub(crate) settled: bool,
 }
 
-impl Record {
+impl SupervisorRecord {
     /// Reads a job file; `None`: no such job was ever started.
     pub(crate) fn read(place: &Place) -> io::Result<Option<Self>> {
         let text = match std::fs::read_to_string(place.job()) {
@@ -206,7 +206,7 @@ impl Record {
 }
 
 /// Writes the report beside the record, whole or not at all.
-pub(super) fn write_report(place: &Place, report: &Report) -> io::Result<()> {
+pub(super) fn write_report(place: &Place, report: &JobReport) -> io::Result<()> {
     let new = place.dir.join(format!(".report.{}", place.attempt));
     let mut file = File::create(&new)?;
     file.write_all(&serde_json::to_vec(report)?)?;
@@ -215,7 +215,7 @@ pub(super) fn write_report(place: &Place, report: &Report) -> io::Result<()> {
 
 impl Place {
     /// Reads the report, if there is one.
-    pub(crate) fn read_report(&self) -> Option<Report> {
+    pub(crate) fn read_report(&self) -> Option<JobReport> {
         serde_json::from_slice(&std::fs::read(self.report()).ok()?).ok()
     }
 }

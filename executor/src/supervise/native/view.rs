@@ -17,7 +17,7 @@ use crate::{
 
 /// A view that was made for one job.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct MountedView {
     /// The directory that is the job's workspace.
     pub(super) workspace: PathBuf,
     /// Mounts that go with the job, in the order they were made.
@@ -26,7 +26,7 @@ pub(super) struct Seen {
     tree_in_use: Option<File>,
 }
 
-impl Seen {
+impl MountedView {
     /// Makes the view of a job. What it needs goes into `dir`, which is not there yet.
     pub(super) fn make(
         start: &Start,
@@ -61,7 +61,7 @@ struct Making<'a> {
     dir: PathBuf,
     mounts: &'a mut Mounts,
     notes: &'a mut Vec<String>,
-    seen: Seen,
+    seen: MountedView,
 }
 
 impl Making<'_> {

@@ -9,9 +9,9 @@ use std::{
 
 use super::{
     PROBE,
-    job::{self, Desk, Links},
+    job::{self, Channels, SupervisorContext},
     mounts::Mounts,
-    protocol::{Reply, Report, Request, receive, send},
+    protocol::{JobReport, Reply, Request, receive, send},
     record::{Claim, write_report},
 };
 use crate::{
@@ -51,18 +51,22 @@ fn serve(wants_mounts: bool) -> std::io::Result<()> {
     let null: OwnedFd = std::fs::File::open("/dev/null")?.into();
     rustix::stdio::dup2_stdin(&null)?;
     std::env::set_current_dir("/")?;
-    let mut links = Links::new(socket)?;
+    let mut channels = Channels::new(socket)?;
     let mut mounts = mounts;
     let mut slot = None;
-    while let Some(request) = receive::<Request>(&mut links.socket)? {
+    while let Some(request) = receive::<Request>(&mut channels.socket)? {
         // A cancel that comes after its job ended is about nothing.
         let Request::Start(start) = request else { continue };
         let reply = match Claim::make(&start.place) {
             Ok(None) => Reply::Already,
             Ok(Some(claim)) => {
-                let mut desk = Desk { links: &mut links, mounts: &mut mounts, slot: &mut slot };
-                let report = job::run(&start, &claim, &mut desk);
-                if !report.is_only_a_verdict() || !links.connected {
+                let mut context = SupervisorContext {
+                    channels: &mut channels,
+                    mounts: &mut mounts,
+                    slot: &mut slot,
+                };
+                let report = job::run(&start, &claim, &mut context);
+                if !report.is_only_a_verdict() || !channels.connected {
                     // Whoever takes the job up later finds it. A full disk keeps the verdict.
                     let _ = write_report(&start.place, &report);
                 }
@@ -76,17 +80,17 @@ fn serve(wants_mounts: bool) -> std::io::Result<()> {
             Err(error) => {
                 let what = format!("making {}", start.place.job().display());
                 let fault = Fault::io(FailureKind::Supervisor, what, &error);
-                Reply::Over(Box::new(Report::broken(fault)))
+                Reply::Over(Box::new(JobReport::broken(fault)))
             }
         };
-        if !links.connected || send(&mut links.socket, &reply).is_err() || mounts.spent() {
+        if !channels.connected || send(&mut channels.socket, &reply).is_err() || mounts.spent() {
             break;
         }
     }
     Ok(())
 }
 
-impl Report {
+impl JobReport {
     /// The job never began.
     pub(super) fn broken(fault: Fault) -> Self {
         Self {
