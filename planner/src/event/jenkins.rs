@@ -59,7 +59,7 @@ pub(super) const JENKINS: Engine = Engine {
                 }
                 before => before,
             };
-            EventKind::Push { branch, before }
+            EventKind::Push { branch, before: before.of_a_run() }
         };
         let head = environment.claim("ghprbActualCommit");
         Some(Event { default_branch, head, ..Event::new("jenkins", kind) })

@@ -124,6 +124,9 @@ pub enum EventKind {
 pub enum Before {
     /// At a commit.
     Commit(Claim),
+    /// At the commit of the branch's previous run, as far as that is known: when an old run is started
+    /// again, the previous one is of a later commit.
+    Run(Claim),
     /// Nowhere: it is new. Where that is said.
     New(&'static str),
     /// The engine does not say.
@@ -165,6 +168,16 @@ impl Before {
             Some(zero) if is_zero(zero) => Self::New(read_from),
             Some(commit) => Claim::new(commit, read_from).map_or(Self::Unsaid, Self::Commit),
             None => Self::Unsaid,
+        }
+    }
+}
+
+impl Before {
+    /// The same, of an engine that knows its previous run instead of the push.
+    fn of_a_run(self) -> Self {
+        match self {
+            Self::Commit(claim) => Self::Run(claim),
+            other => other,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Woodpecker: knows the previous pipeline of the branch instead of the push.
 //!
 //! The previous pipeline of a branch may have been one of a pull request that goes to it. Its commit
-//! is no commit the branch was at, so it is not taken, and where the branch was counts as unsaid.
+//! is no commit the branch was at, so it is not taken, and where the branch was counts as unsaid. The
+//! same holds for a pipeline that is started again: its previous pipeline is the newest one of the
+//! branch, be it of a later push.
 
 use super::{Before, Engine, Event, EventKind, variable};
 
@@ -10,6 +12,8 @@ pub(super) const WOODPECKER: Engine = Engine {
     name: "Woodpecker",
     documented: &[
         "https://woodpecker-ci.org/docs/usage/environment",
+        // A pipeline that is started again: `newPipeline.Parent`.
+        "https://github.com/woodpecker-ci/woodpecker/blob/main/server/pipeline/restart.go",
         // `GetPipelineLastBefore`: the last pipeline of the branch, of any event and with any result.
         "https://github.com/woodpecker-ci/woodpecker/blob/main/server/store/datastore/pipeline.go",
         "https://github.com/woodpecker-ci/woodpecker/blob/main/pipeline/frontend/metadata/environment.go",
@@ -17,6 +21,7 @@ pub(super) const WOODPECKER: Engine = Engine {
     variables: &[
         variable("CI", "`woodpecker`"),
         variable("CI_PIPELINE_EVENT", "`push`, `pull_request`, `tag`, `cron`, `manual`, …"),
+        variable("CI_PIPELINE_PARENT", "the number of the pipeline that this one repeats, or 0"),
         variable("CI_REPO_DEFAULT_BRANCH", "the repository's default branch"),
         variable("CI_COMMIT_BRANCH", "the branch; of a request, the one it goes to"),
         variable("CI_COMMIT_TARGET_BRANCH", "the branch a request goes to"),
@@ -43,10 +48,11 @@ pub(super) const WOODPECKER: Engine = Engine {
                     environment.get("CI_PREV_PIPELINE_EVENT").is_none_or(|it| it == "push");
                 let same = environment.branch("CI_PREV_COMMIT_BRANCH");
                 let same = same.is_none() || branch.is_none() || same == branch;
+                let again = environment.get("CI_PIPELINE_PARENT").is_some_and(|it| it != "0");
                 let before = match environment.get("CI_PREV_COMMIT_SHA") {
-                    Some(_) if !(of_a_push && same) => Before::Unsaid,
+                    Some(_) if again || !(of_a_push && same) => Before::Unsaid,
                     None => Before::New("CI_PREV_COMMIT_SHA"),
-                    previous => Before::new(previous, "CI_PREV_COMMIT_SHA"),
+                    previous => Before::new(previous, "CI_PREV_COMMIT_SHA").of_a_run(),
                 };
                 EventKind::Push { branch, before }
             }

@@ -290,7 +290,7 @@ fn a_forced_push_is_compared_with_where_the_two_lines_met() {
     let head = forge.commit("main", c0, &BOTH);
     let what = What::Push { branch: "main", before: Some(before) };
     Cell { name: "forced", head, what, brought: &BOTH }.check(&forge, &|run| match run.says {
-        Says::Base => commits(&[c0]),
+        Says::Base if !run.knows_runs_alone() => commits(&[c0]),
         _ => Base::Everything,
     });
     // Gone from the clone, or never there.
@@ -303,7 +303,7 @@ fn a_forced_push_is_compared_with_where_the_two_lines_met() {
     let what = What::Push { branch: "main", before: Some(head) };
     let cell = Cell { name: "set back", head: c0, what, brought: &BOTH };
     cell.check(&forge, &|run| match run.says {
-        Says::Base => commits(&[head]),
+        Says::Base if !run.knows_runs_alone() => commits(&[head]),
         _ => Base::Everything,
     });
 
@@ -465,4 +465,43 @@ fn a_schedule_has_no_base() {
     let (forge, _, head) = pushed();
     let cell = Cell { name: "nightly", head, what: What::Schedule, brought: &[] };
     cell.check(&forge, &|_| Base::Trigger);
+}
+
+#[test]
+fn a_run_that_is_started_again_is_no_smaller_where_the_engine_knows_its_previous_run_alone() {
+    // Two pushes to main; the run of the first one is started again after the second one.
+    let forge = Forge::new();
+    let first = forge.commit("main", forge.first, &["first"]);
+    let second = forge.commit("main", first, &["second"]);
+    let (first, second) = (first.to_string(), second.to_string());
+    let woodpecker = [
+        ("CI", "woodpecker"),
+        ("CI_PIPELINE_EVENT", "push"),
+        ("CI_COMMIT_BRANCH", "main"),
+        ("CI_COMMIT_SHA", first.as_str()),
+        ("CI_PREV_COMMIT_SHA", second.as_str()),
+        ("CI_PREV_COMMIT_BRANCH", "main"),
+        ("CI_PREV_PIPELINE_EVENT", "push"),
+    ];
+    let jenkins = [
+        ("JENKINS_URL", "x"),
+        ("BRANCH_NAME", "main"),
+        ("GIT_PREVIOUS_SUCCESSFUL_COMMIT", second.as_str()),
+    ];
+    let parent = [("CI_PIPELINE_PARENT", "1")];
+    let number = [("CI_PIPELINE_PARENT", "0")];
+    let clone = forge.clone_at("clone", first.parse().expect("an id"), &[]);
+    for variables in [
+        woodpecker.to_vec(),
+        [&woodpecker[..], &parent].concat(),
+        [&woodpecker[..], &number].concat(),
+        jenkins.to_vec(),
+    ] {
+        let engine =
+            if variables.contains(&("CI", "woodpecker")) { "woodpecker" } else { "jenkins" };
+        let says = Says::Nothing;
+        let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let run = Run { engine, says, variables: variables.collect(), file: String::new() };
+        assert_eq!(found(&clone, &run, None).0, Base::Everything, "{:?}", run.variables);
+    }
 }

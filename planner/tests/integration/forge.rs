@@ -28,6 +28,8 @@ pub(crate) enum What<'a> {
     Tag(&'a str),
     /// A clock.
     Schedule,
+    /// A person, of a branch.
+    Manual(&'a str),
 }
 
 /// How much an engine says about what happened.
@@ -53,6 +55,14 @@ pub(crate) struct Run {
     pub(crate) says: Says,
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) file: String,
+}
+
+impl Run {
+    /// The engine knows the previous run of a branch instead of the push: where the default branch was
+    /// before a push that is forced, it cannot tell.
+    pub(crate) fn knows_runs_alone(&self) -> bool {
+        matches!(self.engine, "woodpecker" | "jenkins")
+    }
 }
 
 /// What is to be compared with.
@@ -91,6 +101,7 @@ pub(crate) fn runs(what: &What<'_>, built: ObjectId) -> Vec<Run> {
         What::Push { branch, before } => pushes(branch, before.map(|it| it.to_string()), &built),
         What::Tag(tag) => tags(tag, &built),
         What::Schedule => schedules(),
+        What::Manual(branch) => by_hand(branch, &built),
     }
 }
 
@@ -538,6 +549,54 @@ fn schedules() -> Vec<Run> {
         ("prow", &[("JOB_TYPE", "periodic"), ("PROW_JOB_ID", "1")]),
     ];
     runs.extend(others.iter().map(|(engine, of)| run(engine, Says::Base, of, "")));
+    runs
+}
+
+fn by_hand(branch: &str, built: &str) -> Vec<Run> {
+    let reference = format!("refs/heads/{branch}");
+    let file = r#"{"repository":{"default_branch":"main"}}"#;
+    let dispatch = [("GITHUB_EVENT_NAME", "workflow_dispatch"), ("GITHUB_REF", &reference)];
+    let mut runs = actions(Says::Nothing, &dispatch, file, file);
+    let others: [(&'static str, Vec<(&str, &str)>); 6] = [
+        (
+            "gitlab",
+            vec![
+                ("CI_PIPELINE_SOURCE", "web"),
+                ("CI_COMMIT_BRANCH", branch),
+                ("CI_COMMIT_BEFORE_SHA", ZERO),
+                ("CI_COMMIT_SHA", built),
+                ("CI_DEFAULT_BRANCH", "main"),
+            ],
+        ),
+        (
+            "buildkite",
+            vec![
+                ("BUILDKITE", "true"),
+                ("BUILDKITE_SOURCE", "ui"),
+                ("BUILDKITE_BRANCH", branch),
+                ("BUILDKITE_COMMIT", built),
+            ],
+        ),
+        (
+            "woodpecker",
+            vec![
+                ("CI", "woodpecker"),
+                ("CI_PIPELINE_EVENT", "manual"),
+                ("CI_COMMIT_BRANCH", branch),
+                ("CI_COMMIT_SHA", built),
+                ("CI_PREV_COMMIT_SHA", built),
+                ("CI_PREV_COMMIT_BRANCH", branch),
+                ("CI_PREV_PIPELINE_EVENT", "push"),
+            ],
+        ),
+        ("drone", vec![("DRONE_BUILD_EVENT", "custom"), ("DRONE_BRANCH", branch)]),
+        ("azure", vec![("BUILD_REASON", "Manual"), ("BUILD_SOURCEBRANCH", &reference)]),
+        (
+            "travis",
+            vec![("TRAVIS_EVENT_TYPE", "api"), ("TRAVIS_BRANCH", branch), ("TRAVIS_COMMIT", built)],
+        ),
+    ];
+    runs.extend(others.iter().map(|(engine, of)| run(engine, Says::Nothing, of, "")));
     runs
 }
 

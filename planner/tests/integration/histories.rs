@@ -80,6 +80,32 @@ impl Place<'_> {
         self.whole.fill(&bytes);
     }
 
+    /// Brings commits to the other clone as a partial clone has them: with their trees or without, and
+    /// what is checked out whole.
+    pub(crate) fn fill_partial(&self, commits: impl Iterator<Item = Oid>, head: Oid, trees: bool) {
+        let mut builder = self.memory.packbuilder().expect("a pack");
+        builder.set_threads(1);
+        for id in commits {
+            builder.insert_object(id, None).expect("it was written");
+            let tree = self.memory.find_commit(id).expect("a commit").tree().expect("a tree");
+            if id == head {
+                builder.insert_tree(tree.id()).expect("it was written");
+            } else if trees {
+                builder.insert_object(tree.id(), None).expect("it was written");
+                tree.walk(git2::TreeWalkMode::PreOrder, |_, entry| {
+                    if entry.kind() == Some(git2::ObjectType::Tree) {
+                        builder.insert_object(entry.id(), None).expect("it was written");
+                    }
+                    git2::TreeWalkResult::Ok
+                })
+                .expect("a tree");
+            }
+        }
+        let mut bytes = Buf::new();
+        builder.write_buf(&mut bytes).expect("a pack");
+        self.part.fill(&bytes);
+    }
+
     /// Brings so many commits, with their trees, to the other clone.
     pub(crate) fn fill_part(&self, commits: impl Iterator<Item = Oid>) {
         let mut builder = self.memory.packbuilder().expect("a pack");
@@ -127,6 +153,9 @@ impl Clone {
         let mut config = "[core]\nbare = true\nrepositoryformatversion = 0\n".to_owned();
         for remote in &state.remotes {
             writeln!(config, "[remote \"{remote}\"]\nurl = x\nfetch = x").expect("it takes it");
+            if let Some(filter) = state.filter {
+                writeln!(config, "promisor = true\npartialclonefilter = {filter}").expect("so too");
+            }
             let head = self.dir.join("refs/remotes").join(remote);
             fs::create_dir_all(&head).expect("a directory");
             let head = head.join("HEAD");
@@ -162,4 +191,6 @@ pub(crate) struct CloneState<'a> {
     pub(crate) default: Option<&'a str>,
     /// The commits whose parents a shallow clone has not.
     pub(crate) cut: Vec<Oid>,
+    /// What a partial clone leaves out: `blob:none`.
+    pub(crate) filter: Option<&'a str>,
 }

@@ -36,6 +36,15 @@ struct Run {
     fork: bool,
     /// A branch is checked out, not a commit.
     attached: bool,
+    /// The state that a push left is run by a clock or by hand.
+    again: Option<Again>,
+}
+
+/// What runs a branch's state without anything having happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Schedule,
+    ByHand,
 }
 
 /// What a clone has.
@@ -47,6 +56,21 @@ enum Kind {
     Branches,
     /// So many commits of each.
     Shallow(usize),
+    /// Every commit, with its trees and without files but those that are checked out.
+    Blobless,
+    /// Every commit; trees and files of what is checked out alone.
+    Treeless,
+}
+
+impl Kind {
+    /// What a partial clone leaves out.
+    fn filter(self) -> Option<&'static str> {
+        match self {
+            Self::Blobless => Some("blob:none"),
+            Self::Treeless => Some("tree:0"),
+            Self::Whole | Self::Branches | Self::Shallow(_) => None,
+        }
+    }
 }
 
 /// How often a plan was what the event brought, more, or nothing at all because a commit is missing.
@@ -60,11 +84,11 @@ struct Figures {
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { said, complete, merged, moment, head, clone, fork, attached } = self;
+        let Self { said, complete, merged, moment, head, clone, fork, attached, again } = self;
         writeln!(
             f,
             "planned at moment {moment}, head {head}, merged {merged}, complete {complete}, \
-             {clone:?}, fork {fork}, attached {attached}"
+             {clone:?}, fork {fork}, attached {attached}, again {again:?}"
         )?;
         write!(f, "{} says {:?}: {:?} {}", said.engine, said.says, said.variables, said.file)
     }
@@ -78,7 +102,7 @@ struct Truth {
 
 fn truth(forge: &Forge<'_>, happened: &Happened, run: &Run) -> Truth {
     let now = run.moment;
-    let whole = run.clone == Kind::Whole;
+    let whole = run.clone == Kind::Whole || run.clone.filter().is_some();
     let default = forge.default;
     let complete = run.complete && whole;
     let differ = |base: usize| forge.differ(base, run.head);
@@ -86,6 +110,17 @@ fn truth(forge: &Forge<'_>, happened: &Happened, run: &Run) -> Truth {
         forge.brought(branch, commit, moment).unwrap_or(0)
     };
     match &happened.event {
+        // The trigger decides, and that is all.
+        Event::Push { .. } if run.again == Some(Again::Schedule) => {
+            Truth { jobs: EVERY, exact: true }
+        }
+        // What the branch has and the default branch has not; of that, its last commit.
+        Event::Push { branch, after, .. } if run.again == Some(Again::ByHand) => {
+            let last = forge.commits[*after].parents.first().map_or(0, |&it| differ(it));
+            let own = brought(default, *after, now);
+            let jobs = if branch == default { last & own } else { own };
+            Truth { jobs, exact: false }
+        }
         Event::Push { branch, before: Some(before), after } => {
             let on_default = branch == default;
             let forced = !forge.is_below(*before, *after);
@@ -105,7 +140,8 @@ fn truth(forge: &Forge<'_>, happened: &Happened, run: &Run) -> Truth {
             }
             let set_back = forge.is_below(*after, *before);
             let moved = !on_default && tip != forge.moments[happened.moment].branches[default];
-            Truth { jobs, exact: complete && !(forced && (set_back || moved)) }
+            let unclear = forced && on_default && run.said.knows_runs_alone();
+            Truth { jobs, exact: complete && !unclear && !(forced && (set_back || moved)) }
         }
         Event::Push { before: None, after, .. } => {
             let arrived = forge.is_below(*after, forge.moments[now].branches[default]);
@@ -167,9 +203,20 @@ fn some_run(forge: &mut Forge<'_>, happened: &Happened) -> Option<Run> {
         Event::Queue { target, onto, .. } => What::Queue { branch: target, base: id(forge, *onto) },
         Event::Tag { name, .. } => What::Tag(name),
     };
+    let is_push = matches!(happened.event, Event::Push { .. });
+    let again = match forge.random.below(10) {
+        0 if is_push => Some(Again::Schedule),
+        1 if is_push => Some(Again::ByHand),
+        _ => None,
+    };
+    let what = match (again, what) {
+        (Some(Again::Schedule), _) => What::Schedule,
+        (Some(Again::ByHand), What::Push { branch, .. }) => What::Manual(branch),
+        (_, what) => what,
+    };
     let mut runs = forge::runs(&what, id(forge, head));
-    let said = runs.swap_remove(forge.random.below(runs.len()));
-    let complete = match said.says {
+    let mut said = runs.swap_remove(forge.random.below(runs.len()));
+    let mut complete = match said.says {
         Says::Base => merged || bases > 0,
         Says::New => true,
         Says::MergeBase => bases == 1,
@@ -181,14 +228,36 @@ fn some_run(forge: &mut Forge<'_>, happened: &Happened) -> Option<Run> {
         0 => happened.moment + forge.random.below(later),
         _ => happened.moment,
     };
-    let clone = match forge.random.below(12) {
+    // Started again later: the previous run is that of the newest commit of the branch then.
+    if let Event::Push { branch, after, .. } = &happened.event
+        && again.is_none()
+        && moment > happened.moment
+        && let Some(&tip) = forge.moments[moment].branches.get(branch)
+        && tip != *after
+        && !forge.is_below(tip, *after)
+    {
+        let previous = match said.engine {
+            "woodpecker" => Some("CI_PREV_COMMIT_SHA"),
+            "jenkins" => Some("GIT_PREVIOUS_SUCCESSFUL_COMMIT"),
+            _ => None,
+        };
+        if let Some(previous) = previous {
+            said.variables.insert(previous.to_owned(), id(forge, tip).to_string());
+            said.variables.insert("CI_PIPELINE_PARENT".to_owned(), "1".to_owned());
+            said.says = Says::Nothing;
+            complete = false;
+        }
+    }
+    let clone = match forge.random.below(14) {
         0 => Kind::Branches,
         1 => Kind::Shallow(1 + forge.random.below(6)),
+        2 => Kind::Blobless,
+        3 => Kind::Treeless,
         _ => Kind::Whole,
     };
     let fork = forge.random.below(8) == 0;
     let attached = forge.random.below(4) == 0;
-    Some(Run { said, complete, merged, moment, head, clone, fork, attached })
+    Some(Run { said, complete, merged, moment, head, clone, fork, attached, again })
 }
 
 /// Makes the clone, and plans.
@@ -205,6 +274,7 @@ fn planned(
         head: format!("{}\n", id(run.head)),
         remotes: vec![remote],
         default: Some(forge.default),
+        filter: run.clone.filter(),
         ..CloneState::default()
     };
     for (name, &tip) in &references.branches {
@@ -231,6 +301,11 @@ fn planned(
     };
     let clone = match run.clone {
         Kind::Whole => &place.whole,
+        Kind::Blobless | Kind::Treeless => {
+            let all = forge.commits.iter().map(|it| it.id);
+            place.fill_partial(all, id(run.head), run.clone == Kind::Blobless);
+            &place.part
+        }
         Kind::Branches => {
             place.fill_part(reachable().into_iter().map(id));
             &place.part
@@ -299,6 +374,14 @@ fn one(place: &Place<'_>, seed: u64) -> Figures {
         };
         let planned = match planned(place, &forge, &happened, &run) {
             Ok(planned) => planned,
+            // What a partial clone fetches on demand is not fetched here: the refusal says how.
+            Err(error)
+                if run.clone.filter().is_some()
+                    && format!("{error} {error:?}").contains("partial: true") =>
+            {
+                figures.refused += 1;
+                continue;
+            }
             Err(PlanningError::Situation(SituationError::Git(error))) => {
                 let missing = match error {
                     GitError::Shallow { .. } | GitError::EventCommit { .. } => {

@@ -151,3 +151,63 @@ fn completions_of_other_shells_are_well_formed() {
         }
     }
 }
+
+/// The calls of our programs that messages name, with something in the place of what they fill in.
+fn named_in_messages() -> Vec<(String, Vec<String>)> {
+    fn sources(dir: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(dir).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+            if path.is_dir() && name != "tests" {
+                sources(&path, found);
+            } else if name.ends_with(".rs") && name != "tests.rs" {
+                found.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    for member in ["plans", "lanes", "planner", "executor"] {
+        sources(&crate::shell::root().join(member).join("src"), &mut files);
+    }
+    files.sort();
+    let mut found = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("text");
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        // A string goes on in the next line behind a backslash.
+        let text = lines.collect::<Vec<_>>().join("\n").replace("\\\n", "");
+        for quoted in text.split('`').skip(1).step_by(2).filter(|it| !it.contains('\n')) {
+            let filled = quoted.replace("{}s", "lanes").replace('\u{2026}', "");
+            let filled: String =
+                filled.split('{').enumerate().fold(String::new(), |all, (at, part)| {
+                    let rest = part.split_once('}').map_or(part, |it| it.1);
+                    all + if at == 0 { part } else { "x" } + if at == 0 { "" } else { rest }
+                });
+            let file = file.strip_prefix(crate::shell::root()).expect("in the tree");
+            for call in calls(&filled).into_iter().filter(|call| call.len() > 1) {
+                found.push((format!("{}: `{quoted}`", file.display()), call));
+            }
+        }
+    }
+    found
+}
+
+/// Whatever an error, a finding or a note tells people to run is a call that the program takes.
+#[test]
+fn every_command_that_a_message_names_is_one() {
+    let named = named_in_messages();
+    assert!(named.len() > 40, "messages name commands in another way: {}", named.len());
+    let mut wrong = Vec::new();
+    for (place, call) in named {
+        let [planner, executor] = programs();
+        let program = if call[0] == "planner" { planner } else { executor };
+        if let Err(error) = program.try_get_matches_from(&call)
+            // Which plan or run is meant is clear where it is said.
+            && error.kind() != clap::error::ErrorKind::MissingRequiredArgument
+        {
+            wrong.push(format!("{place}: {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -33,7 +33,8 @@ impl Search<'_> {
             EventKind::Push { branch, before } => {
                 let branch = branch.as_deref().or(self.head.branch.as_deref());
                 match before {
-                    Before::Commit(before) => self.of_push(&step, event, branch, before),
+                    Before::Commit(before) => self.of_push(&step, event, branch, before, false),
+                    Before::Run(before) => self.of_push(&step, event, branch, before, true),
                     Before::New(said) => {
                         let note = format!("the branch is new, as `{said}` says");
                         self.notes.push(crate::git::Note::Info(note));
@@ -172,6 +173,7 @@ impl Search<'_> {
         event: &Event,
         branch: Option<&str>,
         before: &Claim,
+        of_a_run: bool,
     ) -> Result<Answer, GitError> {
         let head = self.head.commit.0;
         if let Some(after) = &event.head
@@ -217,6 +219,11 @@ impl Search<'_> {
             }
         };
         let default = self.default_target()?;
+        if of_a_run && branch.is_some() && branch == default.branch.as_deref() {
+            // The default branch is seldom set back, and old runs are often started again.
+            let why = format!("{before} is no ancestor of head: an older run may be started again");
+            return Ok(self.everything(step, &why));
+        }
         if branch.is_none() || branch != default.branch.as_deref() {
             // Where the default branch was before it merged head, when it has since then.
             let mut tip = default.commit;

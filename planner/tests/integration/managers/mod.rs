@@ -11,6 +11,7 @@
 mod cargo;
 mod go;
 mod js;
+mod maven;
 mod shape;
 mod uv;
 
