@@ -88,7 +88,7 @@ pub static ALL: &[&Rule] = &[
 pub static UNKNOWN_RULE: Code = Code {
     name: "unknown_rule",
     cause: "`[lints]` sets the level of a rule that does not exist.",
-    remedy: "Use a code of `planner check --explain`, spelt as it is there.",
+    remedy: "Use a code of `planner check --explain all`, spelt as it is there.",
 };
 
 /// The invariants soften what cannot be softened.
