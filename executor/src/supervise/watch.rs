@@ -198,13 +198,16 @@ impl<'a> Watcher<'a> {
                 }
                 Ok(Some(status)) => break status,
                 Err(broken) if broken.is_final => return Err(broken.fault),
-                Err(broken) => broken.fault,
+                Err(broken) => {
+                    // A connection that was there until now; a doubt is given more and more time.
+                    if self.silence.lasted() < Duration::from_secs(1) {
+                        pause = PAUSES.0;
+                    }
+                    broken.fault
+                }
             };
             if let Some(status) = self.transport.after_break(&why, self.silence, &mut self.log)? {
                 break status;
-            }
-            if self.silence.lasted() < Duration::from_secs(1) {
-                pause = PAUSES.0;
             }
             let _ = self.control.wait(self.notified.max(self.control.level()), pause);
             pause = (pause * 2).min(PAUSES.1);
