@@ -4,8 +4,8 @@
 
 use crate::{
     decode::{Named, tables},
+    forms,
     job_file::{JobFile, Settings},
-    schema::forms,
     source::At,
 };
 

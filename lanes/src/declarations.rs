@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    catalog::LaneTrigger,
     catalog_file::CatalogFile,
     job_file::{PlacementFile, Settings},
+    lane_trigger::LaneTrigger,
     manifest::{LaneFile, Manifest},
     read::Written,
     source::{At, Span},

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use plans::{Checkout, FailedOutcome};
 
 use crate::{
-    catalog::{Catalog, Job, JobIndex, LaneTrigger, Work},
+    catalog::{Catalog, Job, JobIndex, Work},
     catalog_file::{CatalogFile, TargetFile},
     job_file::{CommandFile, RuntimeFile, Settings},
+    lane_trigger::LaneTrigger,
     manifest::{LaneFile, Manifest, UnmatchedPaths},
     read::{Part, Written},
     source::{At, Span},

@@ -2,7 +2,7 @@
 
 use crate::{
     decode::{Decode, Named, Reader, Value, tables, word},
-    schema::forms,
+    forms,
     source::At,
 };
 

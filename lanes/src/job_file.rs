@@ -7,9 +7,9 @@ use std::{borrow::Cow, num::NonZeroU8};
 use plans::{Checkout, FailedOutcome};
 
 use crate::{
+    bounds::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
     decode::{Decode, Named, Reader, Tagged, Value, shared_keys, tables, tagged, word},
-    resolve::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
-    schema::forms,
+    forms,
     source::At,
 };
 

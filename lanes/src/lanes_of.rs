@@ -6,12 +6,13 @@ use plans::{GroupName, LaneId};
 
 use crate::{
     catalog::{
-        Derived, Inputs, JobIndex, JobOwner, Lane, LaneIndex, LaneTrigger, PackageKind, PathFilter,
-        TargetIndex, Via, Work,
+        Derived, Inputs, JobIndex, JobOwner, Lane, LaneIndex, PackageKind, PathFilter, TargetIndex,
+        Via, Work,
     },
     codes,
     context::Context,
     diagnostic::Diagnostic,
+    lane_trigger::LaneTrigger,
     manifest::{LaneFile, Manifest},
     names::shorten,
     order::order,

@@ -24,6 +24,7 @@
 //!
 //! It knows no git, no change and no plan around a job.
 
+mod bounds;
 mod catalog;
 pub mod catalog_file;
 pub mod codes;
@@ -32,10 +33,12 @@ mod declarations;
 mod decode;
 mod diagnostic;
 mod filter_index;
+mod forms;
 pub mod glob;
 mod idle;
 mod invariants_file;
 pub mod job_file;
+mod lane_trigger;
 mod lanes_of;
 mod load;
 pub mod manifest;
@@ -52,9 +55,9 @@ mod targets_of;
 
 pub use catalog::{
     Catalog, Definition, Derived, FilterText, GlobOwner, GlobUse, HostSetup, HostSetupIndex,
-    Inputs, Job, JobIndex, JobOwner, Lane, LaneIndex, LaneTrigger, LockUse, PackageKind,
-    PathFilter, Payload, Prepare, PrepareIndex, PrepareUse, Rules, SharedEntry, StagedLinux,
-    Target, TargetIndex, Via, Work,
+    Inputs, Job, JobIndex, JobOwner, Lane, LaneIndex, LockUse, PackageKind, PathFilter, Payload,
+    Prepare, PrepareIndex, PrepareUse, Rules, SharedEntry, StagedLinux, Target, TargetIndex, Via,
+    Work,
 };
 pub use declarations::{Declaration, DeclarationKind, Declarations};
 pub use decode::{Named, TableAt};
@@ -62,6 +65,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Label, Level, Style, render_one};
 pub use filter_index::{GlobId, GlobIndex};
 pub use idle::Idle;
 pub use invariants_file::{InvariantsFile, LintLevel};
+pub use lane_trigger::LaneTrigger;
 pub use load::load;
 pub use manifest::UnmatchedPaths;
 pub use read::{FileError, Files, likely_default_branch, read_invariants, read_scenario};

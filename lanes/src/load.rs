@@ -11,7 +11,7 @@ use std::{
 use plans::ProfileName;
 
 use crate::{
-    catalog::{Catalog, GlobUse, JobIndex, LaneIndex, Names, PathFilter, Rules, TargetIndex},
+    catalog::{Catalog, JobIndex, LaneIndex, Names, Rules, TargetIndex},
     catalog_file::CatalogFile,
     codes,
     context::Context,
@@ -253,19 +253,4 @@ fn circle_of_needs(described: &Described<'_>, context: &mut Context<'_>) {
             .collect();
         report_circle("jobs need each other", &steps, context);
     }
-}
-
-/// A filter as written, or nothing if no key of it is there.
-pub(crate) fn filter(
-    paths: Option<&[At<String>]>,
-    exclude: Option<&[At<String>]>,
-    under: Option<&str>,
-    context: &mut Context<'_>,
-) -> Option<PathFilter> {
-    if paths.is_none() && exclude.is_none() {
-        return None;
-    }
-    let paths: Option<Vec<GlobUse>> = paths.map(|paths| context.globs(paths, under));
-    let exclude = context.globs(exclude.unwrap_or_default(), under);
-    Some(PathFilter { paths, exclude, statuses: None })
 }

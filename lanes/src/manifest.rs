@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use plans::ChangeStatus;
 
 use crate::{
-    catalog::LaneTrigger,
     decode::{Decode, Named, Reader, Value, tables, word},
+    forms,
     job_file::{CommandFile, Settings},
-    schema::forms,
+    lane_trigger::LaneTrigger,
     source::At,
 };
 

@@ -1,9 +1,9 @@
-//! Named lists of globs, expanded into globs: what `@name` stands for.
+//! Lists of globs as written: named ones expanded into what `@name` stands for, and filters of them.
 
 use std::collections::HashMap;
 
 use crate::{
-    catalog::GlobUse,
+    catalog::{GlobUse, PathFilter},
     codes,
     context::Context,
     diagnostic::Diagnostic,
@@ -76,4 +76,19 @@ pub(crate) fn report_circle(what: &str, steps: &[(&str, Span)], context: &mut Co
         diagnostic = diagnostic.also(*span, format!("`{before}` names `{name}`"));
     }
     context.report(diagnostic.help("take one of these steps out"));
+}
+
+/// A filter as written, or nothing if no key of it is there.
+pub(crate) fn filter(
+    paths: Option<&[At<String>]>,
+    exclude: Option<&[At<String>]>,
+    under: Option<&str>,
+    context: &mut Context<'_>,
+) -> Option<PathFilter> {
+    if paths.is_none() && exclude.is_none() {
+        return None;
+    }
+    let paths: Option<Vec<GlobUse>> = paths.map(|paths| context.globs(paths, under));
+    let exclude = context.globs(exclude.unwrap_or_default(), under);
+    Some(PathFilter { paths, exclude, statuses: None })
 }

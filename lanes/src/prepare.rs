@@ -11,13 +11,14 @@ use plans::{
 };
 
 use crate::{
+    bounds::MOST_SECONDS,
     catalog::{HostSetup, HostSetupIndex, Payload, Prepare, PrepareIndex, PrepareUse},
     codes,
     context::Context,
     diagnostic::Diagnostic,
     job_file::PrepareFile,
     names::shorten,
-    resolve::{MOST_SECONDS, command_of, prepare_spec},
+    resolve::{command_of, prepare_spec},
     source::{At, Span},
 };
 

@@ -6,8 +6,8 @@ use plans::{ChangeStatus, Trigger};
 
 use crate::{
     decode::{Decode, Reader, Value, tables, word},
+    forms,
     manifest::StatusWord,
-    schema::forms,
     source::{At, Span},
 };
 

@@ -29,6 +29,7 @@ use crate::{
     declarations::Declarations,
     filter_index::{GlobId, GlobIndex},
     glob::GlobProblem,
+    lane_trigger::LaneTrigger,
     manifest::UnmatchedPaths,
     read::Written,
     source::{Sources, Span},
@@ -78,26 +79,6 @@ indices! {
     PrepareIndex => prepares: Prepare;
     /// A host setup of one catalog.
     HostSetupIndex => host_setups: HostSetup;
-}
-
-/// Which list a lane is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LaneTrigger {
-    /// `[[branch.lanes]]`.
-    Branch,
-    /// `[[nightly.lanes]]`.
-    Nightly,
-}
-
-impl LaneTrigger {
-    /// Returns the word used in files and plans.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Branch => "branch",
-            Self::Nightly => "nightly",
-        }
-    }
 }
 
 /// What a lane runs.

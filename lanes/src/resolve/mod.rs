@@ -22,6 +22,7 @@ use self::{
 };
 pub(crate) use self::{command::command_of, machine::host};
 use crate::{
+    bounds::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
     codes,
     context::Context,
     decode::{Named, TableAt},
@@ -30,14 +31,6 @@ use crate::{
     names::shorten,
     source::{At, Span},
 };
-
-/// A year: longer is a mistake, and clocks may be added to it without care.
-pub(crate) const MOST_SECONDS: u64 = 31_536_000;
-
-/// A day.
-pub(crate) const MOST_GRACE: u64 = 86_400;
-
-pub(crate) const MOST_RETRIES: u32 = 100;
 
 /// What jobs refer to by name.
 #[derive(Default)]

@@ -3,10 +3,8 @@
 //!
 //! | room | owns |
 //! | --- | --- |
-//! | `forms` | what a text must look like |
 //! | `together` | which keys of one table need or exclude each other |
 
-pub(crate) mod forms;
 mod together;
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::Transform};
