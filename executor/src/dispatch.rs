@@ -250,13 +250,13 @@ impl<'a> Dispatch<'a> {
             let (attempt, begun) = (facts.attempts, facts.open.clone());
             self.launch(task, attempt, begun);
         }
-        let stopped = self.ledger.stopping().is_some();
+        let (stopped, killed) = (self.ledger.stopping().is_some(), self.ledger.killed());
         let ledger = &*self.ledger;
-        let verdict = |task: usize| ledger.node(task).verdict.as_ref().map(NodeVerdict::counts_as);
-        let actions = self.schedule.begin(verdict, stopped);
+        let verdict = |task: usize| ledger.node(task).verdict.as_ref().map(NodeVerdict::restored);
+        let actions = self.schedule.begin(verdict, (stopped, killed));
         if stopped {
-            self.asked = 1;
-            self.end_attempts(Level::Cancel);
+            self.asked = 1 + u32::from(killed);
+            self.end_attempts(if killed { Level::Kill } else { Level::Cancel });
         }
         self.obey(actions);
         for (task, ending, failure) in settled {
@@ -285,20 +285,24 @@ impl<'a> Dispatch<'a> {
         let kill = self.asked > 1;
         let reason = stop_reason(&self.run.dir, by);
         info!(reason, kill, "the run is to end");
-        if !kill {
-            self.note(Entry::Stopping { at: clock::now(), reason: reason.clone() });
-        }
+        self.note(Entry::Stopping { at: clock::now(), reason: reason.clone(), kill });
         self.tell(Event::RunStopping(event::RunStopping { reason, kill }));
         let level = if kill { Level::Kill } else { Level::Cancel };
         self.end_attempts(level);
-        let actions = self.schedule.handle(schedule::Event::Stop);
+        let event = if kill { schedule::Event::Kill } else { schedule::Event::Stop };
+        let actions = self.schedule.handle(event);
         self.obey(actions);
     }
 
-    /// Tells every attempt to end, those that wait for a place among them.
+    /// Tells attempts to end, those that wait for a place among them; to cancel is no word to
+    /// nodes that run in any case.
     fn end_attempts(&mut self, level: Level) {
-        self.controls.values().for_each(|control| control.raise(level));
-        self.returning.clear();
+        let schedule = &self.schedule;
+        let ends = |task: usize| level > Level::Cancel || !schedule.outlives_a_stop(task);
+        for (_, control) in self.controls.iter().filter(|(task, _)| ends(**task)) {
+            control.raise(level);
+        }
+        self.returning.retain(|task, _| !ends(*task));
     }
 
     /// An attempt that was parked has its locks.
@@ -438,9 +442,10 @@ impl<'a> Dispatch<'a> {
     fn finish(&mut self, task: usize, outcome: Outcome, because: Option<Because>) {
         let cause = match because {
             Some(Because::Dependency { outcome, .. }) => Some(outcome),
+            Some(Because::NotNeeded { .. }) => Some(Outcome::Passed),
             _ => None,
         };
-        let because = because.map(|because| why(because, self.run, self.ledger));
+        let because = because.map(|because| why(because, task, self.run, self.ledger));
         let node = &self.run.nodes[task];
         let last = self.ledger.node(task).last.as_ref();
         let tolerated = last.is_some_and(|last| {
@@ -506,7 +511,8 @@ impl<'a> Dispatch<'a> {
                 let message = error.to_string();
                 self.broken = Some(error);
                 self.tell(Event::Warning(event::Warning { node: None, message }));
-                self.end_attempts(Level::Cancel);
+                self.controls.values().for_each(|control| control.raise(Level::Cancel));
+                self.returning.clear();
                 false
             }
         }

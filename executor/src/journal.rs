@@ -94,12 +94,15 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<Outcome>,
     },
-    /// Nothing more is started, and what runs is cancelled.
+    /// Nothing more is started, and what runs is cancelled; but for nodes that run in any case.
     Stopping {
         /// When.
         at: String,
         /// Who wanted it.
         reason: String,
+        /// Whether it is the second time: nothing at all is started any more, what runs is killed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        kill: bool,
     },
     /// The run is over. Always the last.
     RunFinished {

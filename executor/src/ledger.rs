@@ -13,6 +13,7 @@ use crate::{
     journal::{AttemptEnded, Entry, RunStarted},
     outcome::Outcome,
     record::{self, NodeRecord, Record, RetriedAttempt, RunOutcome, Verdict},
+    schedule::Restored,
 };
 
 /// What is known of a run.
@@ -22,6 +23,7 @@ pub struct Ledger {
     nodes: Vec<NodeFacts>,
     started: Option<RunStarted>,
     stopping: Option<String>,
+    killed: bool,
     finished: Option<(String, RunOutcome)>,
 }
 
@@ -74,6 +76,18 @@ impl NodeVerdict {
     pub fn counts_as(&self) -> Outcome {
         if self.tolerated { Outcome::Passed } else { self.outcome }
     }
+
+    /// Returns the verdict as the schedule takes it up again.
+    #[must_use]
+    pub fn restored(&self) -> Restored {
+        Restored { outcome: self.counts_as(), cause: self.cause }
+    }
+
+    /// Returns whether it did not run because it runs only after a failure, and nothing failed.
+    #[must_use]
+    pub fn is_not_needed(&self) -> bool {
+        self.outcome == Outcome::Skipped && self.cause == Some(Outcome::Passed)
+    }
 }
 
 /// What a journal says that cannot be.
@@ -98,7 +112,7 @@ impl Ledger {
             .map(|(position, node)| (node.id.as_str().to_owned(), position))
             .collect();
         let nodes = plan.nodes().iter().map(|_| NodeFacts::default()).collect();
-        Self { positions, nodes, started: None, stopping: None, finished: None }
+        Self { positions, nodes, started: None, stopping: None, killed: false, finished: None }
     }
 
     /// Adds up a journal.
@@ -160,8 +174,9 @@ impl Ledger {
                 self.node_mut(node)?.verdict =
                     Some(NodeVerdict { outcome, tolerated, because, cause });
             }
-            Entry::Stopping { reason, .. } => {
+            Entry::Stopping { reason, kill, .. } => {
                 self.stopping.get_or_insert(reason);
+                self.killed |= kill;
             }
             Entry::RunFinished { at, outcome } => self.finished = Some((at, outcome)),
         }
@@ -191,6 +206,12 @@ impl Ledger {
     #[must_use]
     pub fn stopping(&self) -> Option<&str> {
         self.stopping.as_deref()
+    }
+
+    /// Returns whether somebody wanted that at once.
+    #[must_use]
+    pub fn killed(&self) -> bool {
+        self.killed
     }
 
     /// Returns how the run ended, if it did.
@@ -239,6 +260,7 @@ impl Ledger {
         if let Some(verdict) = &facts.verdict {
             record.outcome = verdict.outcome;
             record.tolerated = verdict.tolerated;
+            record.not_needed = verdict.is_not_needed();
             record.because.clone_from(&verdict.because);
         } else if facts.last.is_none() {
             record.because = Some(match facts.attempts {
@@ -290,6 +312,7 @@ impl Ledger {
 
     /// Returns what the run makes of all nodes that have a verdict.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + '_ {
-        self.nodes.iter().filter_map(|node| node.verdict.as_ref().map(NodeVerdict::counts_as))
+        let verdicts = self.nodes.iter().filter_map(|node| node.verdict.as_ref());
+        verdicts.map(|it| if it.is_not_needed() { Outcome::Passed } else { it.counts_as() })
     }
 }

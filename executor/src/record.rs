@@ -3,7 +3,7 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
-//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out` of nodes, `tolerated` of nodes and lanes |
+//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out` of nodes, `tolerated` of nodes and lanes, `not_needed` of nodes |
 //!
 //! A record that needs nothing of a later version is still written as the earlier one.
 //! A record is written once, when the run is over; until then the journal is the truth and a record
@@ -138,6 +138,10 @@ pub struct NodeRecord {
     /// it for passed. Since version 1.1.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tolerated: bool,
+    /// Whether it did not run because its `run_if` wants a failure and there was none: lanes take
+    /// it for passed. Since version 1.1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_needed: bool,
     /// The job's exit code, when it ended by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -307,7 +311,7 @@ impl Record {
     pub fn versioned(mut self) -> Self {
         let incomplete = self.lanes.iter().any(|lane| lane.outcome == LaneOutcome::Incomplete);
         let left_out = self.nodes.iter().any(|node| node.artifacts_left_out > 0);
-        let tolerated = self.nodes.iter().any(|node| node.tolerated);
+        let tolerated = self.nodes.iter().any(|node| node.tolerated || node.not_needed);
         let version = if incomplete || left_out || tolerated { VERSION } else { FIRST };
         self.format_version = version.to_string();
         self
@@ -346,11 +350,11 @@ impl LaneRecord {
 }
 
 impl NodeRecord {
-    /// Returns whether lanes and dependants take it for passed: it passed, or its failure is
-    /// tolerated.
+    /// Returns whether lanes take it for passed: it passed, its failure is tolerated, or it runs
+    /// only after a failure and there was none.
     #[must_use]
     pub fn counts_as_passed(&self) -> bool {
-        self.outcome == Outcome::Passed || self.tolerated
+        self.outcome == Outcome::Passed || self.tolerated || self.not_needed
     }
 
     /// Returns what is known of a node before anything ran.
@@ -360,6 +364,7 @@ impl NodeRecord {
             id: node.id.as_str().to_owned(),
             outcome: Outcome::Skipped,
             tolerated: false,
+            not_needed: false,
             exit_code: None,
             signal: None,
             failure_kind: None,

@@ -9,6 +9,7 @@
 //! shape.
 
 mod order;
+mod settle;
 mod terms;
 
 use std::{
@@ -16,8 +17,16 @@ use std::{
     collections::{BTreeSet, BinaryHeap, VecDeque},
 };
 
-use self::order::{backoff, index, rank};
-pub use self::terms::{Action, Because, Ending, Event, FailureTerms, RunLimits, Task};
+use plans::RunIf;
+
+use self::{
+    order::{backoff, index, rank},
+    settle::{Bad, Settled},
+};
+pub use self::{
+    settle::Restored,
+    terms::{Action, Because, Ending, Event, FailureTerms, RunLimits, Task},
+};
 use crate::outcome::Outcome;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +53,17 @@ struct TaskState {
     infra_failures: u32,
     /// How the last attempt ended.
     last: Option<Outcome>,
+    /// Whether that is a failure which does not count.
+    tolerated: bool,
+    /// Of those it waits for: one that counts as failed, and one that did not pass otherwise.
+    failed: Option<Because>,
+    kept: Option<Because>,
+    /// Whether that one had to pass.
+    unmet: bool,
+    /// Whether one it waits for was to run, or it waits for none.
+    asked: bool,
+    /// Whether those that wait for it know its verdict.
+    settled: bool,
 }
 
 /// The state of a run.
@@ -63,8 +83,19 @@ pub struct Schedule {
     back: VecDeque<usize>,
     parked: Vec<BTreeSet<u32>>,
     open: usize,
-    stopped: Option<Because>,
+    stopped: Option<Stopped>,
     actions: Vec<Action>,
+}
+
+/// How far a run is stopped; each hides those before it.
+#[derive(Debug, Clone, Copy)]
+enum Stopped {
+    /// After the first failure: what handles failures, and what runs in any case, still starts.
+    FailFast { task: usize },
+    /// Somebody ends the run: what runs in any case still starts.
+    Asked,
+    /// Somebody ends it at once.
+    Kill,
 }
 
 impl Schedule {
@@ -85,6 +116,12 @@ impl Schedule {
                 own_failures: 0,
                 infra_failures: 0,
                 last: None,
+                tolerated: false,
+                failed: None,
+                kept: None,
+                unmet: false,
+                asked: task.depends_on.len() == task.uses.len(),
+                settled: false,
             });
         }
         let (by_rank, ranks) = rank(&dependents);
@@ -130,51 +167,42 @@ impl Schedule {
         self.occupy(task);
     }
 
-    /// Starts the run. `verdict` tells the restored verdicts, a tolerated failure as passed; `stopped` whether the earlier process
-    /// had been told to start nothing more.
+    /// Starts the run. `verdict` tells the restored verdicts; `stopped` and `killed` whether the
+    /// earlier process had been told to end, once or more.
     pub fn begin(
         &mut self,
-        verdict: impl Fn(usize) -> Option<Outcome>,
-        stopped: bool,
+        verdict: impl Fn(usize) -> Option<Restored>,
+        (stopped, killed): (bool, bool),
     ) -> Vec<Action> {
-        // Canonical order, so whatever a task waits for has been dealt with when its turn comes.
-        let mut causes: Vec<Option<Because>> = vec![None; self.tasks.len()];
         for task in 0..self.tasks.len() {
-            let selected = self.tasks[task].selected;
-            let inherited = self.tasks[task].depends_on.iter().find_map(|&d| causes[d]);
+            if self.states[task].state == State::Waiting && !self.tasks[task].selected {
+                self.finish(task, Outcome::Skipped, Some(Because::NotSelected));
+            }
+        }
+        // Canonical order, so whatever a task waits for has been dealt with when its turn comes.
+        for task in 0..self.tasks.len() {
             match self.states[task].state {
-                State::Waiting if !selected => {
-                    self.finish(task, Outcome::Skipped, Some(Because::NotSelected));
-                    self.release_dependents(task);
+                State::Done if self.states[task].settled => {}
+                State::Done if !self.tasks[task].selected => {
+                    self.settle(task, Settled::NotAsked);
                 }
-                State::Waiting if inherited.is_some() => {
-                    self.finish(task, Outcome::Skipped, inherited);
-                    causes[task] = inherited;
+                State::Done => {
+                    let known = verdict(task).expect("a restored verdict is known");
+                    let settled = self.restored(task, known);
+                    self.settle(task, settled);
                 }
-                State::Waiting if self.states[task].open_dependencies == 0 => {
-                    self.make_ready(task);
-                }
-                State::Done => match verdict(task) {
-                    Some(Outcome::Passed) => self.release_dependents(task),
-                    Some(Outcome::Skipped) if !selected => self.release_dependents(task),
-                    Some(Outcome::Skipped) => {
-                        let itself = Because::Dependency { task, outcome: Outcome::Skipped };
-                        causes[task] = inherited.or(Some(itself));
-                    }
-                    Some(outcome) => causes[task] = Some(Because::Dependency { task, outcome }),
-                    None => unreachable!("a restored verdict is known to who restored it"),
-                },
+                State::Waiting if self.states[task].open_dependencies == 0 => self.decide(task),
                 _ => {}
             }
         }
         if stopped {
-            self.stop(Because::Stopped);
+            self.stop(if killed { Stopped::Kill } else { Stopped::Asked });
         } else if self.limits.fail_fast {
             let failed = |&task: &usize| {
-                verdict(task).is_some_and(|outcome| outcome >= Outcome::InfraFailed)
+                verdict(task).is_some_and(|known| known.outcome >= Outcome::InfraFailed)
             };
             if let Some(task) = (0..self.tasks.len()).find(failed) {
-                self.stop(Because::FailFast { task });
+                self.stop(Stopped::FailFast { task });
             }
         }
         self.fill();
@@ -203,7 +231,8 @@ impl Schedule {
                     self.make_ready(task);
                 }
             }
-            Event::Stop => self.stop(Because::Stopped),
+            Event::Stop => self.stop(Stopped::Asked),
+            Event::Kill => self.stop(Stopped::Kill),
         }
         self.fill();
         std::mem::take(&mut self.actions)
@@ -223,7 +252,9 @@ impl Schedule {
 
     fn ended(&mut self, task: usize, ending: Ending, failure: FailureTerms, chance: u16) {
         self.give_back(task);
+        let own = matches!(ending, Ending::Failed | Ending::TimedOut);
         self.states[task].last = Some(ending.outcome());
+        self.states[task].tolerated = own && failure.tolerated;
         let retry = match ending {
             Ending::Failed | Ending::TimedOut => {
                 self.states[task].own_failures += 1;
@@ -245,46 +276,53 @@ impl Schedule {
         }
         let outcome = ending.outcome();
         self.finish(task, outcome, None);
-        let own = matches!(ending, Ending::Failed | Ending::TimedOut);
-        if outcome == Outcome::Passed || (own && failure.tolerated) {
-            self.release_dependents(task);
+        if outcome == Outcome::Passed || self.states[task].tolerated {
+            self.settle(task, Settled::Good);
         } else {
-            self.break_chain(task, outcome);
+            self.settle(task, Settled::Bad(Bad::of(task, outcome)));
             if self.limits.fail_fast && outcome != Outcome::Cancelled {
-                self.stop(Because::FailFast { task });
+                self.stop(Stopped::FailFast { task });
             }
         }
     }
 
-    /// Everything that waits for `task` and has no verdict yet is skipped because of it.
-    fn break_chain(&mut self, task: usize, outcome: Outcome) {
-        let because = Because::Dependency { task, outcome };
-        let mut broken = vec![task];
-        while let Some(at) = broken.pop() {
-            for position in 0..self.dependents[at].len() {
-                let dependent = self.dependents[at][position] as usize;
-                match self.states[dependent].state {
-                    State::Waiting => {
-                        self.finish(dependent, Outcome::Skipped, Some(because));
-                        broken.push(dependent);
-                    }
-                    State::Done | State::Ready | State::Running | State::Aside | State::Pausing => {
-                    }
-                }
-            }
-        }
+    /// Returns whether a task is none of a stopped run's business: a stop neither keeps it from
+    /// starting nor ends it.
+    #[must_use]
+    pub fn outlives_a_stop(&self, task: usize) -> bool {
+        self.tasks[task].run_if == RunIf::Always
     }
 
-    fn stop(&mut self, because: Because) {
-        if self.stopped.is_some() {
+    fn stop(&mut self, how: Stopped) {
+        if self.stopped.is_some_and(|before| before.level() >= how.level()) {
             return;
         }
-        self.stopped = Some(because);
+        self.stopped = Some(how);
+        let because = how.because();
+        let goes_on = |task: &Task| match how {
+            Stopped::FailFast { .. } => task.run_if != RunIf::Passed,
+            Stopped::Asked => task.run_if == RunIf::Always,
+            Stopped::Kill => false,
+        };
         self.ready.clear();
         self.parked.iter_mut().for_each(BTreeSet::clear);
         for task in 0..self.tasks.len() {
-            if matches!(self.states[task].state, State::Waiting | State::Ready | State::Pausing) {
-                self.finish_stopped(task, because);
+            // No attempt is made again in a run that ends.
+            let state = &self.states[task];
+            if state.state == State::Ready && state.last.is_none() && goes_on(&self.tasks[task]) {
+                self.make_ready(task);
+            }
+        }
+        for task in 0..self.tasks.len() {
+            match self.states[task].state {
+                State::Pausing => self.finish_stopped(task, because),
+                State::Ready if self.states[task].last.is_some() => {
+                    self.finish_stopped(task, because)
+                }
+                State::Waiting | State::Ready if !goes_on(&self.tasks[task]) => {
+                    self.finish_stopped(task, because);
+                }
+                _ => {}
             }
         }
     }
@@ -292,8 +330,15 @@ impl Schedule {
     /// A task that waits for its next attempt has its answer already: the one of the last.
     fn finish_stopped(&mut self, task: usize, because: Because) {
         match self.states[task].last {
-            Some(outcome) => self.finish(task, outcome, None),
-            None => self.finish(task, Outcome::Skipped, Some(because)),
+            Some(outcome) => {
+                self.finish(task, outcome, None);
+                let settled = match self.states[task].tolerated {
+                    true => Settled::Good,
+                    false => Settled::Bad(Bad::of(task, outcome)),
+                };
+                self.settle(task, settled);
+            }
+            None => self.skip(task, because),
         }
     }
 
@@ -302,20 +347,6 @@ impl Schedule {
         self.states[task].state = State::Done;
         self.open -= 1;
         self.actions.push(Action::Finish { task, outcome, because });
-    }
-
-    fn release_dependents(&mut self, task: usize) {
-        for position in 0..self.dependents[task].len() {
-            let dependent = self.dependents[task][position] as usize;
-            let state = &mut self.states[dependent];
-            state.open_dependencies -= 1;
-            if state.open_dependencies == 0
-                && state.state == State::Waiting
-                && self.tasks[dependent].selected
-            {
-                self.make_ready(dependent);
-            }
-        }
     }
 
     fn make_ready(&mut self, task: usize) {
@@ -367,12 +398,13 @@ impl Schedule {
             self.running += 1;
             self.actions.push(Action::Resume { task });
         }
-        if self.stopped.is_some() {
-            return;
-        }
         while self.running < self.limits.jobs.get() {
             let Some(Reverse(rank)) = self.ready.pop() else { return };
             let task = self.by_rank[rank as usize] as usize;
+            if self.states[task].state != State::Ready {
+                // A stop gave it its verdict after it had its turn.
+                continue;
+            }
             let full = self.tasks[task].resources.iter().copied().find(|&r| self.is_full(r));
             if let Some(full) = full {
                 self.parked[full].insert(rank);

@@ -75,6 +75,9 @@ codes! {
     MULTIPLE_COMMANDS "multiple_commands",
         "A job has more than one command.",
         "Keep one of `command` and `staged_command`, and one form in `command`.";
+    NEEDS_ITSELF "needs_itself",
+        "A job names itself among its `needs`: it would wait for its own end, with `run_if` as well.",
+        "Take the entry out, or name the job that was meant.";
     NO_COMMAND "no_command",
         "A job has nothing to run.",
         "Give it a `command` or a `staged_command`.";

@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, num::NonZeroU8};
 
-use plans::{Checkout, FailedOutcome};
+use plans::{Checkout, FailedOutcome, RunIf};
 
 use crate::{
     bounds::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
@@ -66,6 +66,10 @@ shared_keys! {
         /// failed and tolerated, the lane passes and dependants run. Absent: none; `false` takes
         /// the base's away.
         pub allow_failure: At<AllowFailureFile>,
+        /// After which ends of its `needs` it runs: `"passed"`, `"failed"` (one of them failed or was
+        /// skipped because of a failure) or `"always"` (also when somebody ends the run). Absent:
+        /// `"passed"`.
+        pub run_if: At<RunIfWord>,
         /// A shell command run on the host in a writable copy of the source tree, before the jobs
         /// that ask for it; they see that copy. An empty text takes the base's away.
         pub host_setup_command: At<String>,
@@ -91,7 +95,8 @@ tables! {
         /// root.
         #[schemars(with = "Option<forms::Wrapper>")]
         pub staged_command: Option<At<String>>,
-        /// Jobs that must have passed before; they join the plan.
+        /// Jobs that must have ended before; they join the plan. `run_if` says how they must have
+        /// ended: they must have passed.
         #[schemars(with = "Option<Vec<forms::Name>>")]
         pub needs: Option<Vec<At<String>>>,
         /// Globs that narrow the lane's filter for this job. Absent: the target's.
@@ -304,6 +309,26 @@ impl schemars::JsonSchema for FailedWord {
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         FailedOutcome::json_schema(generator)
+    }
+}
+
+/// The word for a [`RunIf`].
+#[derive(Debug, Clone, Copy)]
+pub struct RunIfWord(pub RunIf);
+
+impl Decode for RunIfWord {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        word(value, reader, &RunIf::ALL.map(|it| (it.as_str(), it))).map(Self)
+    }
+}
+
+impl schemars::JsonSchema for RunIfWord {
+    fn schema_name() -> Cow<'static, str> {
+        RunIf::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        RunIf::json_schema(generator)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use plans::{AbsolutePath, JobId, Placement, ProfileName, TargetId};
+use plans::{AbsolutePath, JobId, Placement, ProfileName, RunIf, TargetId};
 
 use crate::{
     catalog::{
@@ -222,6 +222,11 @@ fn staged_linux(
 const WORKSPACE_DEPS: &str = "/staged/linux-rust/workspace-deps";
 const WORKSPACE_BUILD: &str = "/staged/linux-rust/workspace-build";
 
+fn needs_itself(name: &At<String>, context: &mut Context<'_>) {
+    let message = format!("the job `{}` needs itself", shorten(name));
+    context.report(Diagnostic::error(&codes::NEEDS_ITSELF, name.span, message).remedy());
+}
+
 /// Resolves what jobs need, once every job has its name.
 pub(crate) fn needs(all: &mut Described<'_>, context: &mut Context<'_>) {
     for position in 0..all.jobs.len() {
@@ -229,6 +234,7 @@ pub(crate) fn needs(all: &mut Described<'_>, context: &mut Context<'_>) {
         let mut needs: Vec<JobIndex> = Vec::with_capacity(written.len());
         for name in written {
             match all.job_names.get(name.as_str()) {
+                Some(index) if index.position() == position => needs_itself(name, context),
                 Some(index) => needs.push(*index),
                 None if context.lost_catalog => {}
                 None => {
@@ -281,6 +287,16 @@ pub(crate) fn resolve<'a>(
         let layers = resolve::layers(&job, declared, context);
         let id = context.checked(&codes::BAD_ID, job.id, JobId::new);
         let spec = resolve::job_spec(&job, &layers, declared, context);
+        let run_if = layers.run_if();
+        if let Some(At { value: RunIf::Failed, span }) = run_if
+            && described.needs_written.is_empty()
+        {
+            let message =
+                format!("the job `{}` could never run: it needs nothing", shorten(job.id));
+            context.report(Diagnostic::error(&codes::INVALID_COMBINATION, span, message).help(
+                "`run_if = \"failed\"` is about the jobs it `needs`: name them, or remove the key",
+            ));
+        }
         let (Some(id), Some(spec)) = (id, spec) else { continue };
         let mut uses = Vec::new();
         if let Some((position, (file, staged))) = staged {
@@ -318,6 +334,7 @@ pub(crate) fn resolve<'a>(
             owner: described.owner,
             spec,
             needs: described.needs.clone(),
+            run_if: run_if.map_or(RunIf::Passed, |at| at.value),
             prepares: uses,
             host_setup,
             filter: described.filter.clone(),

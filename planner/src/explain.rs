@@ -7,7 +7,7 @@ mod base;
 mod followed;
 
 use lanes::{Catalog, GlobUse, JobIndex, LaneIndex, LaneTrigger, PathFilter, UnmatchedPaths};
-use plans::{Change, Reason, RepoPath, Since};
+use plans::{Change, Reason, RepoPath, RunIf, Since};
 use serde::Serialize;
 
 pub use self::{
@@ -306,6 +306,9 @@ pub struct JobAnswer {
     pub requested: bool,
     /// The selected jobs that need it.
     pub needed_by: Vec<String>,
+    /// After which ends of what it needs it runs; absent: when all of them passed.
+    #[serde(skip_serializing_if = "RunIf::is_passed")]
+    pub run_if: RunIf,
     /// The lanes that would run it, each with its own answer.
     pub lanes: Vec<LaneAnswer>,
 }
@@ -337,6 +340,7 @@ pub fn explain_job(decision: &Decision, job: JobIndex) -> JobAnswer {
         selected: selected.contains(&job) || !needed_by.is_empty(),
         requested: decision.selected.jobs.contains(&job),
         needed_by,
+        run_if: catalog[job].run_if,
         lanes,
     }
 }
@@ -352,6 +356,9 @@ impl JobAnswer {
         }
         if !self.needed_by.is_empty() {
             lines.push(format!("  needed by {}", self.needed_by.join(", ")));
+        }
+        if let Some(when) = self.run_if.in_words() {
+            lines.push(format!("  it {when}"));
         }
         if self.lanes.is_empty() && !self.selected {
             lines.push("  no lane of this trigger runs it".to_owned());

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{Catalog, HostSetupIndex, JobIndex, LaneIndex, PrepareIndex};
-use plans::{GroupName, InvalidId, LaneId, Mount, Node, NodeId, NodeKind, Output};
+use plans::{GroupName, InvalidId, LaneId, Mount, Node, NodeId, NodeKind, Output, RunIf};
 
 use crate::select::Selected;
 
@@ -56,6 +56,10 @@ pub fn lower(catalog: &Catalog, selected: &Selected) -> Result<Lowered, InvalidI
     for (&setup, id) in &ids.host_setups {
         let spec = catalog[setup].spec.clone();
         nodes.insert(id.clone(), prepare_node(id, spec, Output::Workspace));
+    }
+    // What a job that runs in any case cannot start without is made in any case.
+    for node in used_always(&nodes) {
+        nodes.get_mut(&node).expect("it is used").run_if = RunIf::Always;
     }
     let of_lane: Vec<Vec<NodeId>> =
         lane_jobs.iter().map(|jobs| nodes_of(catalog, &ids, jobs)).collect();
@@ -141,6 +145,7 @@ fn execute_node(
         id: ids.executes[&index].clone(),
         kind: NodeKind::Execute,
         depends_on,
+        run_if: job.run_if,
         concurrency_groups,
         spec: job.spec.clone(),
         mounts,
@@ -149,11 +154,21 @@ fn execute_node(
     }
 }
 
+/// The prepare nodes that nodes which run in any case use.
+fn used_always(nodes: &BTreeMap<NodeId, Node>) -> BTreeSet<NodeId> {
+    let always = nodes.values().filter(|node| node.run_if == RunIf::Always);
+    always
+        .flat_map(|node| node.mounts.iter().map(|mount| &mount.node).chain(&node.workspace_from))
+        .cloned()
+        .collect()
+}
+
 fn prepare_node(id: &NodeId, spec: plans::JobSpec, output: Output) -> Node {
     Node {
         id: id.clone(),
         kind: NodeKind::Prepare,
         depends_on: BTreeSet::new(),
+        run_if: RunIf::Passed,
         concurrency_groups: BTreeSet::new(),
         spec,
         mounts: Vec::new(),

@@ -18,8 +18,8 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     AbsolutePath, AllowFailure, Change, ChangeSource, Checkout, Command, EnvName, GroupName,
     JobSpec, Mount, Node, NodeId, NodeKind, Output, Placement, Plan, PlanError, PlanLane,
-    PlanParts, RepoPath, RetryOn, Runtime, ScenarioName, SchemaVersion, Selection, SnapshotProfile,
-    Source, Workspace, WorkspacePath,
+    PlanParts, RepoPath, RetryOn, RunIf, Runtime, ScenarioName, SchemaVersion, Selection,
+    SnapshotProfile, Source, Workspace, WorkspacePath,
 };
 
 /// Why a text is not a plan this program runs. In the order in which they are checked.
@@ -223,8 +223,12 @@ struct NodeWire<'a> {
     placement: Cow<'a, Placement>,
     /// How isolated it runs there.
     runtime: Cow<'a, Runtime>,
-    /// The nodes that must have passed before it starts, sorted.
+    /// The nodes that must have passed before it starts, sorted; with `run_if` it is their end
+    /// that counts.
     depends_on: Cow<'a, BTreeSet<NodeId>>,
+    /// After which outcomes of those nodes it runs; absent: `passed`. Since 1.1.
+    #[serde(default, skip_serializing_if = "RunIf::is_passed")]
+    run_if: RunIf,
     /// At most one node of each of these groups runs at a time, sorted.
     concurrency_groups: Cow<'a, BTreeSet<GroupName>>,
     /// Seconds until it is ended as timed out.
@@ -318,8 +322,17 @@ impl DocumentWire<'static> {
 impl<'a> From<&'a Node> for NodeWire<'a> {
     fn from(node: &'a Node) -> Self {
         // Without `..`: a new field does not compile until it has been given a place on the wire.
-        let Node { id, kind, depends_on, concurrency_groups, spec, mounts, workspace_from, output } =
-            node;
+        let Node {
+            id,
+            kind,
+            depends_on,
+            run_if,
+            concurrency_groups,
+            spec,
+            mounts,
+            workspace_from,
+            output,
+        } = node;
         let JobSpec {
             description,
             placement,
@@ -347,6 +360,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             placement: Cow::Borrowed(placement),
             runtime: Cow::Borrowed(runtime),
             depends_on: Cow::Borrowed(depends_on),
+            run_if: *run_if,
             concurrency_groups: Cow::Borrowed(concurrency_groups),
             timeout_secs: *timeout_secs,
             grace_secs: *grace_secs,
@@ -376,6 +390,7 @@ impl From<NodeWire<'static>> for Node {
             id: wire.id.into_owned(),
             kind: wire.kind,
             depends_on: wire.depends_on.into_owned(),
+            run_if: wire.run_if,
             concurrency_groups: wire.concurrency_groups.into_owned(),
             mounts: wire.mounts.into_owned(),
             workspace_from: wire.workspace_from.map(Cow::into_owned),

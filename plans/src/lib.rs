@@ -31,6 +31,7 @@ mod path;
 mod placement;
 mod plan;
 mod reason;
+mod run_if;
 mod runtime;
 mod version;
 
@@ -62,5 +63,6 @@ pub use reason::{
     ChangedEntry, DefinitionChanged, MATCHED_LIMIT, Nearest, NeededBy, NoMatch, Owed, PathsReason,
     Reason, RunAll, Since, Unmatched,
 };
+pub use run_if::RunIf;
 pub use runtime::{EngineName, Incus, IncusCluster, Runtime, RuntimeKind, Tart};
 pub use version::{InvalidVersion, SchemaVersion};

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AbsolutePath, GroupName, JobSpec, NodeId, WorkspacePath};
+use crate::{AbsolutePath, GroupName, JobSpec, NodeId, RunIf, WorkspacePath};
 
 /// A vertex of the plan's graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,10 @@ pub struct Node {
     pub id: NodeId,
     /// Whether it makes something ready or runs a job.
     pub kind: NodeKind,
-    /// The nodes that must have passed before it starts.
+    /// The nodes that must have ended before it starts; `run_if` says how.
     pub depends_on: BTreeSet<NodeId>,
+    /// After which of their outcomes it runs.
+    pub run_if: RunIf,
     /// At most one node of each of these groups runs at a time, over all runs of a machine.
     pub concurrency_groups: BTreeSet<GroupName>,
     /// What runs, where, and how isolated.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BaseFrom, Change, Graph, GraphError, InvalidCombination, LaneId, Node, NodeId, NodeKind,
-    Output, Reason, RepoPath, ScenarioName, SchemaVersion, TargetId,
+    Output, Reason, RepoPath, RunIf, ScenarioName, SchemaVersion, TargetId,
 };
 
 /// What a plan is made of, before it is checked.
@@ -200,7 +200,11 @@ fn oldest_version(parts: &PlanParts) -> SchemaVersion {
         let entries = matches!(it, Reason::DefinitionChanged(it) if !it.entries.is_empty());
         entries || it.since().is_some() || matches!(it, Reason::Owed(_))
     });
-    let rules = |node: &Node| node.spec.retry_on.is_some() || node.spec.allow_failure.is_some();
+    let rules = |node: &Node| {
+        node.spec.retry_on.is_some()
+            || node.spec.allow_failure.is_some()
+            || node.run_if != RunIf::Passed
+    };
     let jobs = parts.nodes.iter().any(rules);
     SchemaVersion { major: 1, minor: u32::from(source || newer || jobs) }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use plans::{HostName, NodeKind, ObjectId, Plan, Source, SshDestination};
+use plans::{HostName, NodeKind, ObjectId, Plan, RunIf, Source, SshDestination};
 
 use super::current_dir;
 use crate::{
@@ -233,12 +233,22 @@ fn must_have(repository: &Repository, tree: &ObjectId) -> Result<(), Error> {
     Err(Error::TreeMissing { tree: tree.to_string(), repository })
 }
 
-/// Returns what a rerun repeats: what did not pass, of what had been asked for.
-pub(super) fn not_passed(plan: &Plan, passed: &BTreeSet<String>, asked: &[bool]) -> Vec<String> {
-    plan.nodes()
-        .iter()
-        .zip(asked)
-        .filter(|(node, asked)| **asked && !passed.contains(node.id.as_str()))
-        .map(|(node, _)| node.id.as_str().to_owned())
-        .collect()
+/// Returns what a rerun repeats: what did not pass, of what had been asked for; and what runs by the
+/// ends of these, or was not needed because of them.
+pub(super) fn not_passed(
+    plan: &Plan,
+    passed: &BTreeSet<String>,
+    not_needed: &BTreeSet<String>,
+    asked: &[bool],
+) -> Vec<String> {
+    let mut again = vec![false; plan.nodes().len()];
+    for (position, node) in plan.nodes().iter().enumerate() {
+        let id = node.id.as_str();
+        let follows = node.run_if != RunIf::Passed || not_needed.contains(id);
+        let mut before = plan.graph().dependencies(position);
+        again[position] = asked[position]
+            && (!passed.contains(id) || (follows && before.any(|before| again[before])));
+    }
+    let nodes = plan.nodes().iter().zip(again);
+    nodes.filter(|(_, again)| *again).map(|(node, _)| node.id.as_str().to_owned()).collect()
 }

@@ -28,7 +28,9 @@ pub(super) fn run(place: &Place, rerun: &Rerun) -> Result<Exit, Error> {
         let here = record.nodes.iter().filter(|node| node.counts_as_passed());
         passed = here.map(|node| node.id.clone()).collect();
         let asked = prepare::select(&plan, asked_only.as_deref())?;
-        Some(prepare::not_passed(&plan, &passed, &asked))
+        let not_needed = record.nodes.iter().filter(|node| node.not_needed);
+        let not_needed = not_needed.map(|node| node.id.clone()).collect();
+        Some(prepare::not_passed(&plan, &passed, &not_needed, &asked))
     } else {
         asked_only
     };

@@ -75,7 +75,7 @@ pub(super) fn take_up(
     info!(run = %dir.id, "the run is taken up");
     note(Entry::RunResumed { at: clock::now(), pid: std::process::id() })?;
     if let Some(reason) = stop {
-        note(Entry::Stopping { at: clock::now(), reason })?;
+        note(Entry::Stopping { at: clock::now(), reason, kill: false })?;
     }
     let run = ready.into_run(dir);
     running::go_on((state, machines), &run, &lock, journal, ledger, running, true)

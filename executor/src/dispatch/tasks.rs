@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use plans::Placement;
+use plans::{Node, Placement};
 
 use super::Run;
 use crate::schedule::{RunLimits, Schedule, Task};
+
+/// The nodes whose output a node uses.
+fn used(node: &Node, run: &Run) -> Vec<usize> {
+    let used = node.mounts.iter().map(|mount| &mount.node).chain(&node.workspace_from);
+    used.filter_map(|id| run.plan.graph().position(id.as_str())).collect()
+}
 
 /// Turns the plan's graph, hosts and groups into tasks and resources.
 pub(super) fn schedule_of(run: &Run) -> Schedule {
@@ -30,6 +36,8 @@ pub(super) fn schedule_of(run: &Run) -> Schedule {
         }
         tasks.push(Task {
             depends_on: run.plan.graph().dependencies(position).collect(),
+            run_if: node.run_if,
+            uses: used(node, run),
             resources,
             retries: node.spec.retries,
             selected: run.selected[position],

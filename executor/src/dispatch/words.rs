@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Returns why a node did not run.
-pub(super) fn why(because: Because, run: &Run, ledger: &Ledger) -> String {
+pub(super) fn why(because: Because, of: usize, run: &Run, ledger: &Ledger) -> String {
     let id = |task: usize| run.nodes[task].id.as_str().to_owned();
     match because {
         Because::Dependency { task, outcome } => match ledger.node(task).verdict.as_ref() {
@@ -26,6 +26,12 @@ pub(super) fn why(because: Because, run: &Run, ledger: &Ledger) -> String {
             Some(reason) => format!("the run was stopped: {reason}"),
             None => "the run was stopped".to_owned(),
         },
+        Because::NotNeeded { task } if task == of => {
+            "nothing it waits for failed, and it runs only after a failure".to_owned()
+        }
+        Because::NotNeeded { task } => {
+            format!("`{}` runs only after a failure, and nothing failed", id(task))
+        }
         Because::NotSelected => NOT_ASKED_FOR.to_owned(),
     }
 }

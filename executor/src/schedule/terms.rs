@@ -2,13 +2,19 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use plans::RunIf;
+
 use crate::outcome::Outcome;
 
 /// One task: what it waits for, what it occupies, how often it may fail.
 #[derive(Debug, Clone, Default)]
 pub struct Task {
-    /// Positions of the tasks that must have passed, or failed in a way that is tolerated.
+    /// Positions of the tasks that must have ended.
     pub depends_on: Vec<usize>,
+    /// After which of their ends it runs.
+    pub run_if: RunIf,
+    /// Those of `depends_on` that must have passed whatever `run_if` says: it uses what they leave.
+    pub uses: Vec<usize>,
     /// Indices of the resources of which it occupies one unit each, while it runs.
     pub resources: Vec<usize>,
     /// How often it is run again after a failure of its own.
@@ -60,8 +66,11 @@ pub enum Event {
         /// The task.
         task: usize,
     },
-    /// Nothing more is to be started; what runs is dealt with elsewhere and reported as ended.
+    /// Nothing more is to be started but tasks that run in any case; what else runs is dealt with
+    /// elsewhere and reported as ended.
     Stop,
+    /// Nothing at all is to be started any more.
+    Kill,
 }
 
 /// What a failure of a job means.
@@ -163,4 +172,9 @@ pub enum Because {
     Stopped,
     /// It was not asked for.
     NotSelected,
+    /// Nothing failed, and this task, it or one it waits for, runs only after a failure.
+    NotNeeded {
+        /// The task that runs only after a failure.
+        task: usize,
+    },
 }

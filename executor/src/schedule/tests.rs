@@ -25,6 +25,8 @@ struct World {
     limits: RunLimits,
     /// After how many events the run is stopped.
     stop_after: Option<usize>,
+    /// After how many more it is stopped at once.
+    kill_after: Option<usize>,
     /// Picks which running attempt ends next.
     picks: Vec<usize>,
 }
@@ -52,6 +54,10 @@ fn ending() -> impl Strategy<Value = Ending> {
     ]
 }
 
+fn run_if() -> impl Strategy<Value = RunIf> {
+    prop_oneof![3 => Just(RunIf::Passed), 1 => Just(RunIf::Failed), 1 => Just(RunIf::Always)]
+}
+
 fn world() -> impl Strategy<Value = World> {
     (1usize..24, 0usize..4).prop_flat_map(|(len, resources)| {
         let task = (
@@ -59,6 +65,7 @@ fn world() -> impl Strategy<Value = World> {
             prop::collection::btree_set(0..resources.max(1), 0..3),
             0u32..3,
             prop::bool::weighted(0.9),
+            (run_if(), any::<u8>()),
         );
         let terms = (prop::bool::weighted(0.7), prop::bool::weighted(0.3))
             .prop_map(|(again, tolerated)| FailureTerms { again, tolerated });
@@ -68,7 +75,7 @@ fn world() -> impl Strategy<Value = World> {
             prop::collection::vec(task, len),
             prop::collection::vec(fate, len),
             (1usize..5, prop::collection::vec(1usize..3, resources), 0u32..3, any::<bool>()),
-            prop::option::weighted(0.3, 0usize..40),
+            (prop::option::weighted(0.3, 0usize..40), prop::option::weighted(0.3, 0usize..10)),
             prop::collection::vec(any::<usize>(), 1..32),
         )
             .prop_map(
@@ -76,22 +83,33 @@ fn world() -> impl Strategy<Value = World> {
                     tasks,
                     fates,
                     (jobs, capacity, infra_retries, fail_fast),
-                    stop_after,
+                    (stop_after, kill_after),
                     picks,
                 )| {
                     let tasks = tasks
                         .into_iter()
                         .enumerate()
-                        .map(|(position, (depends_on, used, retries, selected))| Task {
-                            depends_on: depends_on.into_iter().filter(|&d| d < position).collect(),
-                            resources: used.into_iter().filter(|&r| r < resources).collect(),
-                            retries,
-                            selected,
+                        .map(|(position, (depends_on, used, retries, selected, (run_if, odd)))| {
+                            Task {
+                                uses: depends_on
+                                    .iter()
+                                    .copied()
+                                    .filter(|&d| d < position && (odd >> (d % 8)) & 3 == 3)
+                                    .collect(),
+                                depends_on: depends_on
+                                    .into_iter()
+                                    .filter(|&d| d < position)
+                                    .collect(),
+                                run_if,
+                                resources: used.into_iter().filter(|&r| r < resources).collect(),
+                                retries,
+                                selected,
+                            }
                         })
                         .collect();
                     let jobs = NonZeroUsize::new(jobs).expect("at least one");
                     let limits = RunLimits { jobs, resources: capacity, infra_retries, fail_fast };
-                    World { tasks, fates, limits, stop_after, picks }
+                    World { tasks, fates, limits, stop_after, kill_after, picks }
                 },
             )
     })
@@ -109,6 +127,7 @@ struct Player<'a> {
     starts: Vec<u32>,
     verdicts: BTreeMap<usize, (Outcome, Option<Because>)>,
     stopped: bool,
+    killed: bool,
 }
 
 impl<'a> Player<'a> {
@@ -123,6 +142,7 @@ impl<'a> Player<'a> {
             starts: vec![0; world.tasks.len()],
             verdicts: BTreeMap::new(),
             stopped: false,
+            killed: false,
         }
     }
 
@@ -130,17 +150,15 @@ impl<'a> Player<'a> {
         for action in actions {
             match action {
                 Action::Start { task, attempt } => {
-                    assert!(!self.stopped, "nothing starts after a stop");
+                    let run_if = self.world.tasks[task].run_if;
+                    assert!(!self.stopped || run_if == RunIf::Always, "only what always runs");
+                    assert!(!self.stopped || attempt == 1, "and that only once");
+                    assert!(!self.killed, "nothing starts after the second stop");
                     assert!(self.world.tasks[task].selected, "only what was asked for starts");
                     assert!(!self.verdicts.contains_key(&task), "a verdict is final");
                     assert!(!self.running.contains(&task), "one attempt at a time");
                     assert_eq!(attempt, self.starts[task] + 1, "attempts are counted");
-                    for &dependency in &self.world.tasks[task].depends_on {
-                        let verdict = self.verdicts.get(&dependency).map(|v| v.0);
-                        let taken = !self.world.tasks[dependency].selected;
-                        let counts = verdict.map(|it| self.world.counts_as(dependency, it));
-                        assert!(counts == Some(Outcome::Passed) || taken, "never before it");
-                    }
+                    self.may_run(task);
                     self.starts[task] += 1;
                     self.running.push(task);
                 }
@@ -170,6 +188,42 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Checks against the words of `run_if`, in the plainest way.
+    fn may_run(&self, task: usize) {
+        let Task { depends_on, uses, run_if, .. } = &self.world.tasks[task];
+        let counts = |&dependency: &usize| {
+            let verdict = self.verdicts.get(&dependency).expect("never before it").0;
+            let taken = !self.world.tasks[dependency].selected;
+            if taken { Outcome::Passed } else { self.world.counts_as(dependency, verdict) }
+        };
+        let ended: Vec<Outcome> = depends_on.iter().map(counts).collect();
+        let used = uses.iter().map(counts).all(|outcome| outcome == Outcome::Passed);
+        assert!(used, "what it uses is there");
+        match run_if {
+            RunIf::Always => {}
+            RunIf::Passed => assert!(ended.iter().all(|&outcome| outcome == Outcome::Passed)),
+            RunIf::Failed => {
+                let alone = depends_on
+                    .iter()
+                    .filter(|d| !uses.contains(d))
+                    .all(|&d| !self.world.tasks[d].selected);
+                assert!(alone || depends_on.iter().any(|&d| self.is_failure(d)), "a failure");
+            }
+        }
+    }
+
+    /// Whether a task failed, or was skipped because one before it did.
+    fn is_failure(&self, task: usize) -> bool {
+        let Some(&(outcome, because)) = self.verdicts.get(&task) else { return false };
+        match because {
+            Some(Because::Dependency { task, outcome }) => {
+                self.world.counts_as(task, outcome) >= Outcome::InfraFailed
+            }
+            Some(_) => false,
+            None => self.world.counts_as(task, outcome) >= Outcome::InfraFailed,
+        }
+    }
+
     fn ending(&self, task: usize) -> Ending {
         let endings = &self.world.fates[task].endings;
         endings[(self.starts[task] as usize - 1).min(endings.len() - 1)]
@@ -181,15 +235,26 @@ impl<'a> Player<'a> {
     }
 
     fn play(mut self) -> BTreeMap<usize, (Outcome, Option<Because>)> {
-        let actions = self.schedule.begin(|_| None, false);
+        let actions = self.schedule.begin(|_| None, (false, false));
         self.obey(actions);
         let mut steps = 0;
+        let mut stopped_at = 0;
         while !self.schedule.is_done() {
             steps += 1;
             assert!(steps < 2_000, "it always terminates");
             if self.world.stop_after.is_some_and(|after| steps > after) && !self.stopped {
                 let actions = self.schedule.handle(Event::Stop);
                 self.stopped = true;
+                stopped_at = steps;
+                self.obey(actions);
+                continue;
+            }
+            if self.stopped
+                && !self.killed
+                && self.world.kill_after.is_some_and(|after| steps > stopped_at + after)
+            {
+                let actions = self.schedule.handle(Event::Kill);
+                self.killed = true;
                 self.obey(actions);
                 continue;
             }
@@ -221,6 +286,15 @@ impl<'a> Player<'a> {
         }
         assert!(self.running.is_empty() && self.parked.is_empty() && self.back.is_empty());
         assert_eq!(self.verdicts.len(), self.world.tasks.len(), "every task has a verdict");
+        for (task, run) in self.world.tasks.iter().enumerate() {
+            let used = |&d: &usize| {
+                let taken = !self.world.tasks[d].selected;
+                taken || self.world.counts_as(d, self.verdicts[&d].0) == Outcome::Passed
+            };
+            if run.run_if == RunIf::Always && run.selected && run.uses.iter().all(used) {
+                assert!(self.starts[task] > 0 || self.killed, "what always runs has run");
+            }
+        }
         for (task, &starts) in self.starts.iter().enumerate() {
             let most = 1 + self.world.tasks[task].retries + self.world.limits.infra_retries;
             assert!(starts <= most, "retries are counted");
@@ -252,6 +326,14 @@ proptest! {
                     prop_assert!(counts >= Outcome::InfraFailed);
                 }
                 Some(Because::Stopped) => prop_assert!(world.stop_after.is_some()),
+                Some(Because::NotNeeded { task: cause }) => {
+                    prop_assert!(cause <= task);
+                    prop_assert_eq!(world.tasks[*cause].run_if, RunIf::Failed);
+                    for &before in &world.tasks[*cause].depends_on {
+                        let counts = world.counts_as(before, verdicts[&before].0);
+                        prop_assert!(counts <= Outcome::Skipped);
+                    }
+                }
                 Some(Because::NotSelected) => prop_assert!(!world.tasks[*task].selected),
                 None => prop_assert!(world.tasks[*task].selected),
             }
@@ -268,19 +350,23 @@ proptest! {
         world.limits.fail_fast = false;
         let whole = Player::new(&world).play();
         let mut player = Player::new(&world);
-        let known: BTreeMap<usize, Outcome> = whole
+        let known: BTreeMap<usize, Restored> = whole
             .iter()
             .filter(|(task, _)| **task < known)
-            .map(|(&task, &(outcome, _))| (task, outcome))
+            .map(|(&task, &(outcome, because))| {
+                let cause = match because {
+                    Some(Because::Dependency { outcome, .. }) => Some(outcome),
+                    Some(Because::NotNeeded { .. }) => Some(Outcome::Passed),
+                    _ => None,
+                };
+                (task, Restored { outcome: world.counts_as(task, outcome), cause })
+            })
             .collect();
-        for (&task, &outcome) in &known {
+        for &task in known.keys() {
             player.schedule.restore_verdict(task);
-            player.verdicts.insert(task, (outcome, whole[&task].1));
+            player.verdicts.insert(task, whole[&task]);
         }
-        let actions = player.schedule.begin(
-            |task| known.get(&task).map(|&outcome| world.counts_as(task, outcome)),
-            false,
-        );
+        let actions = player.schedule.begin(|task| known.get(&task).copied(), (false, false));
         player.obey(actions);
         let mut steps = 0;
         while !player.schedule.is_done() {
@@ -308,7 +394,7 @@ fn limits(jobs: usize, resources: Vec<usize>) -> RunLimits {
 
 fn task(depends_on: &[usize], resources: &[usize]) -> Task {
     let (depends_on, resources) = (depends_on.to_vec(), resources.to_vec());
-    Task { depends_on, resources, retries: 0, selected: true }
+    Task { depends_on, resources, selected: true, ..Task::default() }
 }
 
 fn ended(task: usize, ending: Ending) -> Event {
@@ -319,7 +405,7 @@ fn ended(task: usize, ending: Ending) -> Event {
 #[track_caller]
 fn run_all(tasks: Vec<Task>, limits: RunLimits) -> usize {
     let mut schedule = Schedule::new(tasks, limits);
-    let mut actions = VecDeque::from(schedule.begin(|_| None, false));
+    let mut actions = VecDeque::from(schedule.begin(|_| None, (false, false)));
     let mut events = 0;
     while let Some(action) = actions.pop_front() {
         if let Action::Start { task, .. } = action {
@@ -343,7 +429,7 @@ fn twenty_thousand_tasks_in_one_chain_break_at_once() {
         .map(|position| task(&position.checked_sub(1).into_iter().collect::<Vec<_>>(), &[]))
         .collect();
     let mut schedule = Schedule::new(tasks.clone(), limits(1, vec![]));
-    schedule.begin(|_| None, false);
+    schedule.begin(|_| None, (false, false));
     let actions = schedule.handle(ended(0, Ending::Failed));
     assert_eq!(actions.len(), 20_000);
     assert!(schedule.is_done());
@@ -354,14 +440,14 @@ fn twenty_thousand_tasks_in_one_chain_break_at_once() {
 fn the_longest_chain_goes_first() {
     let mut schedule =
         Schedule::new(vec![task(&[], &[]), task(&[], &[]), task(&[1], &[])], limits(1, vec![]));
-    assert_eq!(schedule.begin(|_| None, false), [Action::Start { task: 1, attempt: 1 }]);
+    assert_eq!(schedule.begin(|_| None, (false, false)), [Action::Start { task: 1, attempt: 1 }]);
 }
 
 #[test]
 fn a_held_group_does_not_hold_up_the_others() {
     let tasks = vec![task(&[], &[0]), task(&[], &[0]), task(&[], &[])];
     let mut schedule = Schedule::new(tasks, limits(2, vec![1]));
-    let started = schedule.begin(|_| None, false);
+    let started = schedule.begin(|_| None, (false, false));
     assert_eq!(
         started,
         [Action::Start { task: 0, attempt: 1 }, Action::Start { task: 2, attempt: 1 }]
@@ -372,7 +458,7 @@ fn a_held_group_does_not_hold_up_the_others() {
 fn who_waits_for_other_runs_leaves_its_place_and_gets_the_next_one() {
     let tasks = vec![task(&[], &[0]), task(&[], &[0]), task(&[], &[]), task(&[], &[])];
     let mut schedule = Schedule::new(tasks, limits(1, vec![1]));
-    schedule.begin(|_| None, false);
+    schedule.begin(|_| None, (false, false));
     let started = |task| [Action::Start { task, attempt: 1 }];
     assert_eq!(schedule.handle(Event::Aside { task: 0 }), started(2), "the group is still taken");
     assert_eq!(schedule.handle(Event::Back { task: 0 }), []);
@@ -388,7 +474,7 @@ fn job_and_infrastructure_retries_are_counted_apart() {
     let mut one = task(&[], &[]);
     one.retries = 1;
     let mut schedule = Schedule::new(vec![one], limits(1, vec![]));
-    schedule.begin(|_| None, false);
+    schedule.begin(|_| None, (false, false));
     for (ending, again) in [
         (Ending::Infra, true),
         (Ending::Failed, true),
@@ -407,7 +493,7 @@ fn a_tolerated_failure_lets_dependants_run_and_is_no_reason_to_stop() {
     let mut limits = limits(1, vec![]);
     limits.fail_fast = true;
     let mut schedule = Schedule::new(vec![task(&[], &[]), task(&[0], &[])], limits);
-    schedule.begin(|_| None, false);
+    schedule.begin(|_| None, (false, false));
     let failure = FailureTerms { again: true, tolerated: true };
     let event = Event::Ended { task: 0, ending: Ending::Failed, failure, chance: 0 };
     assert_eq!(
@@ -419,12 +505,107 @@ fn a_tolerated_failure_lets_dependants_run_and_is_no_reason_to_stop() {
     );
 }
 
+fn conditional(depends_on: &[usize], run_if: RunIf) -> Task {
+    Task { run_if, ..task(depends_on, &[]) }
+}
+
+fn skipped(task: usize, because: Because) -> Action {
+    Action::Finish { task, outcome: Outcome::Skipped, because: Some(because) }
+}
+
+fn start(task: usize) -> Action {
+    Action::Start { task, attempt: 1 }
+}
+
+fn finish(task: usize, outcome: Outcome) -> Action {
+    Action::Finish { task, outcome, because: None }
+}
+
+/// A test, what needs it, what handles its failure, what needs that, and what cleans up.
+fn handled() -> Schedule {
+    let tasks = vec![
+        task(&[], &[]),
+        task(&[0], &[]),
+        conditional(&[0], RunIf::Failed),
+        task(&[2], &[]),
+        conditional(&[1], RunIf::Always),
+    ];
+    let mut schedule = Schedule::new(tasks, limits(4, vec![]));
+    assert_eq!(schedule.begin(|_| None, (false, false)), [start(0)]);
+    schedule
+}
+
+#[test]
+fn a_failure_starts_what_handles_it_and_what_runs_in_any_case() {
+    for ending in [Ending::Failed, Ending::TimedOut, Ending::InfraPermanent] {
+        let mut schedule = handled();
+        let outcome = ending.outcome();
+        let because = Because::Dependency { task: 0, outcome };
+        let actions = schedule.handle(ended(0, ending));
+        assert_eq!(actions, [finish(0, outcome), skipped(1, because), start(2), start(4)]);
+    }
+}
+
+#[test]
+fn without_a_failure_nothing_handles_one() {
+    let mut schedule = handled();
+    let because = Because::NotNeeded { task: 2 };
+    let actions = schedule.handle(ended(0, Ending::Passed));
+    let expected = [finish(0, Outcome::Passed), skipped(2, because), skipped(3, because), start(1)];
+    assert_eq!(actions, expected);
+}
+
+#[test]
+fn what_runs_in_any_case_outlives_the_first_stop_and_not_the_second() {
+    let mut schedule = handled();
+    let stopped = |task| skipped(task, Because::Stopped);
+    let mut actions = schedule.handle(Event::Stop);
+    actions.sort_by_key(|action| format!("{action:?}"));
+    assert_eq!(actions, [stopped(1), stopped(2), stopped(3), start(4)]);
+    let mut schedule = handled();
+    schedule.handle(ended(0, Ending::Passed));
+    assert_eq!(schedule.handle(Event::Stop), [], "it waits for what is being ended");
+    assert!(schedule.outlives_a_stop(4) && !schedule.outlives_a_stop(1));
+    let actions = schedule.handle(Event::Kill);
+    assert_eq!(actions, [stopped(4)]);
+    assert_eq!(schedule.handle(ended(1, Ending::Cancelled)), [finish(1, Outcome::Cancelled)]);
+    assert!(schedule.is_done());
+}
+
+#[test]
+fn a_handler_that_is_asked_for_alone_runs() {
+    let mut first = task(&[], &[]);
+    first.selected = false;
+    let tasks = vec![first, conditional(&[0], RunIf::Failed)];
+    let mut schedule = Schedule::new(tasks, limits(1, vec![]));
+    let actions = schedule.begin(|_| None, (false, false));
+    assert_eq!(actions, [skipped(0, Because::NotSelected), start(1)]);
+}
+
+#[test]
+fn a_run_that_stops_at_the_first_failure_still_handles_it() {
+    let tasks = vec![
+        task(&[], &[]),
+        task(&[], &[]),
+        conditional(&[0], RunIf::Failed),
+        conditional(&[1], RunIf::Failed),
+    ];
+    let mut limits = limits(2, vec![]);
+    limits.fail_fast = true;
+    let mut schedule = Schedule::new(tasks, limits);
+    schedule.begin(|_| None, (false, false));
+    let actions = schedule.handle(ended(0, Ending::Failed));
+    assert_eq!(actions, [finish(0, Outcome::Failed), start(2)]);
+    let actions = schedule.handle(ended(1, Ending::Passed));
+    assert_eq!(actions, [finish(1, Outcome::Passed), skipped(3, Because::NotNeeded { task: 3 })]);
+}
+
 #[test]
 fn a_failure_that_is_not_to_be_tried_again_counts_at_once() {
     let mut one = task(&[], &[]);
     one.retries = 3;
     let mut schedule = Schedule::new(vec![one], limits(1, vec![]));
-    schedule.begin(|_| None, false);
+    schedule.begin(|_| None, (false, false));
     let failure = FailureTerms { again: false, tolerated: false };
     let event = Event::Ended { task: 0, ending: Ending::Failed, failure, chance: 0 };
     let finish = Action::Finish { task: 0, outcome: Outcome::Failed, because: None };
@@ -436,7 +617,7 @@ fn a_stop_between_two_attempts_keeps_the_answer_of_the_first() {
     let mut one = task(&[], &[]);
     one.retries = 1;
     let mut schedule = Schedule::new(vec![one], limits(1, vec![]));
-    schedule.begin(|_| None, false);
+    schedule.begin(|_| None, (false, false));
     schedule.handle(ended(0, Ending::Failed));
     let actions = schedule.handle(Event::Stop);
     assert_eq!(actions, [Action::Finish { task: 0, outcome: Outcome::Failed, because: None }]);

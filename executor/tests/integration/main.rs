@@ -31,6 +31,7 @@ mod refusals;
 mod remote;
 mod report;
 mod resume;
+mod run_if;
 mod shim;
 mod ssh;
 mod sshd;

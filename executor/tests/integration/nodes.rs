@@ -33,6 +33,7 @@ pub(crate) fn node(id: &str, command: Command) -> Node {
             allow_failure: None,
         },
         mounts: Vec::new(),
+        run_if: plans::RunIf::Passed,
         workspace_from: None,
         output: None,
     }

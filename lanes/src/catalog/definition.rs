@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plans::{AbsolutePath, ChangeStatus, JobId, JobSpec, NodeId, Output};
+use plans::{AbsolutePath, ChangeStatus, JobId, JobSpec, NodeId, Output, RunIf};
 
 use super::{Catalog, GlobUse, LaneIndex, PathFilter};
 
@@ -21,6 +21,7 @@ impl Catalog {
             });
             let definition = Definition {
                 spec: &job.spec,
+                run_if: job.run_if,
                 needs: job.needs.iter().map(|&needed| &self[needed].id).collect(),
                 prepares: prepares.collect(),
                 host_setup: job.host_setup.map(|setup| &self[setup].spec),
@@ -49,6 +50,7 @@ impl Catalog {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Definition<'a> {
     spec: &'a JobSpec,
+    run_if: RunIf,
     needs: BTreeSet<&'a JobId>,
     prepares: Vec<(&'a AbsolutePath, &'a NodeId, &'a JobSpec, &'a Output)>,
     host_setup: Option<&'a JobSpec>,

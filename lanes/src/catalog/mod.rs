@@ -16,7 +16,7 @@ use std::{
 
 use plans::{
     AbsolutePath, ChangeStatus, GroupName, JobId, JobSpec, LaneId, NodeId, Output, ProfileName,
-    TargetId,
+    RunIf, TargetId,
 };
 
 pub(crate) use self::owners::Owners;
@@ -185,8 +185,10 @@ pub struct Job {
     pub owner: JobOwner,
     /// Everything needed to run it.
     pub spec: JobSpec,
-    /// Jobs that must have passed before.
+    /// Jobs that must have ended before.
     pub needs: Vec<JobIndex>,
+    /// After which of their ends it runs.
+    pub run_if: RunIf,
     /// Prepare work whose output it sees, sorted by mount.
     pub prepares: Vec<PrepareUse>,
     /// The host setup whose copy of the source tree it sees.

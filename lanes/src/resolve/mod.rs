@@ -13,7 +13,8 @@ use std::{
 
 use plans::{
     AbsolutePath, AllowFailure, AllowedCodes, Checkout, Command, EnvName, ExitCodes, JobSpec,
-    Placement, ProfileName, RetryOn, Runtime, SnapshotProfile, SshHost, Workspace, WorkspacePath,
+    Placement, ProfileName, RetryOn, RunIf, Runtime, SnapshotProfile, SshHost, Workspace,
+    WorkspacePath,
 };
 
 use self::{
@@ -111,6 +112,12 @@ impl<'a> Layers<'a> {
             context.error(&codes::BAD_VALUE, command.span, "no command holds a NUL byte");
         }
         (!command.trim().is_empty()).then_some(command.as_str())
+    }
+
+    /// Returns after which ends of its needs a job runs, and where that is written.
+    pub(crate) fn run_if(&self) -> Option<At<RunIf>> {
+        let word = self.pick(|settings| settings.run_if.as_ref())?;
+        Some(At { value: word.value.0, span: word.span })
     }
 
     /// Returns where a key is written, for problems of its value.

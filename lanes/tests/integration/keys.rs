@@ -680,6 +680,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("retries", "2"),
     ("retry_on", "{ exit_codes = [75] }"),
     ("allow_failure", "true"),
+    ("run_if", "\"always\""),
     ("host_setup_command", "\"make setup\""),
     ("prepare", "[{ id = \"f\", command = [\"x\"], output = \"o\", mount = \"/o\" }]"),
 ];

@@ -1,6 +1,7 @@
 //! `planner list` and `planner target-info`: what the files say, resolved.
 
 use lanes::{Catalog, JobIndex, JobOwner, LaneIndex, PathFilter, TargetIndex, Work};
+use plans::RunIf;
 use serde::Serialize;
 
 use super::{Answer, Console, Failure};
@@ -225,6 +226,8 @@ struct JobLine<'a> {
     runtime: &'static str,
     timeout_secs: u64,
     needs: Vec<&'a str>,
+    #[serde(skip_serializing_if = "RunIf::is_passed")]
+    run_if: RunIf,
 }
 
 fn jobs(catalog: &Catalog) -> Vec<JobLine<'_>> {
@@ -246,6 +249,7 @@ fn jobs(catalog: &Catalog) -> Vec<JobLine<'_>> {
             runtime: job.spec.runtime.kind().as_str(),
             timeout_secs: job.spec.timeout_secs,
             needs: job_ids(catalog, &job.needs),
+            run_if: job.run_if,
         })
         .collect()
 }

@@ -6,10 +6,10 @@
 
 use std::fmt::Write as _;
 
-use plans::{Node, Placement, Plan};
+use plans::{Node, Placement, Plan, RunIf};
 
 use super::{
-    Export, ExportedFile, Options, STATE_DIR, files, minutes,
+    Export, ExportError, ExportedFile, Options, STATE_DIR, files, minutes,
     options::Labels,
     steps::{Lane, Step, Steps},
     text,
@@ -23,8 +23,17 @@ const BUILD: usize = 4_000;
 /// How many lanes that do not run one step reports.
 const NOT_SELECTED: usize = 1_000;
 
-pub(crate) fn export(plan: &Plan, digest: &str, options: &Options) -> Export {
+pub(crate) fn export(plan: &Plan, digest: &str, options: &Options) -> Result<Export, ExportError> {
     let steps = Steps::new(plan, usize::MAX, u64::from(options.queue_minutes) * 60);
+    // A step that finds no failure to handle passes there, and nothing can be told to wait for it.
+    for step in steps.steps.iter().filter(|step| step.handles_failures) {
+        if let Some(node) = step.node
+            && node.run_if == RunIf::Passed
+        {
+            let node = node.id.to_string();
+            return Err(ExportError::AfterHandler { engine: "Buildkite", node });
+        }
+    }
     let pipeline = Pipeline { digest, options, steps: &steps };
     let mut written: Vec<Yaml> = Vec::new();
     written.extend(steps.steps.iter().filter_map(|step| Some(pipeline.step(step, step.node?))));
@@ -43,6 +52,7 @@ pub(crate) fn export(plan: &Plan, digest: &str, options: &Options) -> Export {
         ));
     }
     for node in steps.steps.iter().filter_map(|step| step.node) {
+        notes.extend(super::ended_by_a_cancel(node, "Buildkite", "build"));
         if node.concurrency_groups.len() > 1 {
             notes.push(format!(
                 "`{}` is in several concurrency groups and Buildkite takes one; the executor's own \
@@ -76,7 +86,7 @@ pub(crate) fn export(plan: &Plan, digest: &str, options: &Options) -> Export {
             ExportedFile { name, text }
         })
         .collect();
-    Export { files, notes }
+    Ok(Export { files, notes })
 }
 
 struct Pipeline<'a> {
@@ -92,7 +102,16 @@ impl Pipeline<'_> {
         entry("label", Yaml::text(label(node)));
         entry("key", Yaml::text(&step.key));
         if !step.after.is_empty() {
-            let before = step.after.iter().map(|&at| Yaml::text(&self.steps.steps[at].key));
+            let keys = step.after.union(&step.failures);
+            let before = keys.map(|&at| {
+                let key = Yaml::text(&self.steps.steps[at].key);
+                match node.run_if {
+                    RunIf::Passed => key,
+                    RunIf::Failed | RunIf::Always => {
+                        Yaml::map([("step", key), ("allow_failure", Yaml::Bool(true))])
+                    }
+                }
+            });
             entry("depends_on", Yaml::List(before.collect()));
         }
         let Options { plan_path, executor, runners, .. } = self.options;
@@ -100,9 +119,12 @@ impl Pipeline<'_> {
         entry(
             "command",
             Yaml::Script(format!(
-                "buildkite-agent artifact download {path} . &&\nexec {executor} apply --only {} \
+                "{}buildkite-agent artifact download {path} . &&\nexec {executor} apply --only {} \
                  --expect-digest {} --state-dir {STATE_DIR}/{} {path}\n",
-                node.id, self.digest, step.key
+                self.only_after_a_failure(step),
+                node.id,
+                self.digest,
+                step.key
             )),
         );
         if let Some((group, at_once)) = concurrency(node) {
@@ -127,9 +149,26 @@ impl Pipeline<'_> {
         Yaml::Map(entries)
     }
 
+    /// What ends a step that handles failures when there is none.
+    fn only_after_a_failure(&self, step: &Step<'_>) -> String {
+        if step.failures.is_empty() {
+            return String::new();
+        }
+        let mut script = String::from("failed=0\nfor step in");
+        for &at in &step.failures {
+            let _ = write!(script, " {}", self.steps.steps[at].key);
+        }
+        script.push_str(
+            "\ndo\n  outcome=$$(buildkite-agent step get outcome --step \"$$step\") || outcome=errored\n  \
+             case $$outcome in hard_failed|soft_failed|errored) failed=1 ;; esac\ndone\n\
+             if [ \"$$failed\" = 0 ]; then echo 'skipped: nothing failed'; exit 0; fi\n",
+        );
+        script
+    }
+
     /// The step that is a lane's verdict: it runs whatever happened before it.
     fn lane(&self, lane: &Lane<'_>) -> Yaml {
-        let keys = || lane.steps.iter().map(|&at| self.steps.steps[at].key.as_str());
+        let keys = || self.steps.deciding(lane).map(|(step, _)| step.key.as_str());
         let before = keys()
             .map(|key| Yaml::map([("step", Yaml::text(key)), ("allow_failure", Yaml::Bool(true))]));
         let mut script = String::from("failed=0\nfor step in");

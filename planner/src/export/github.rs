@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use plans::{Node, Plan, SelectionMode, Trigger};
+use plans::{Node, Plan, RunIf, SelectionMode, Trigger};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -227,7 +227,7 @@ impl Workflow<'_> {
         if let Some(node) = step.node {
             entry("name", Yaml::text(label(node)));
         }
-        entry("needs", self.needs(step.after.iter().copied()));
+        entry("needs", self.needs(step.after.union(&step.failures).copied()));
         entry("if", Yaml::text(self.condition(step)));
         let Some(node) = step.node else {
             entry("runs-on", runs_on(self.options.runners.default_labels()));
@@ -315,8 +315,7 @@ impl Workflow<'_> {
             ),
         ];
         let mut results = vec![String::new()];
-        for &at in steps {
-            let Step { key, node: Some(node), .. } = &self.steps.steps[at] else { continue };
+        for (Step { key, .. }, node) in self.steps.deciding(&self.steps.lanes[at]) {
             let id = &node.id;
             let line = format!(
                 "{id} ${{{{ contains(needs.plan.outputs.nodes, '|{id}|') }}}} \
@@ -347,11 +346,24 @@ impl Workflow<'_> {
         Yaml::words(plan.chain(steps.map(|at| self.steps.steps[at].key.as_str())))
     }
 
-    /// Runs when the plan has the node, and everything before it that the plan has passed.
+    /// Runs when the plan has the node, and everything before it that the plan has ended as the
+    /// node wants it.
     fn condition(&self, step: &Step<'_>) -> String {
-        let mut condition = "!cancelled()".to_owned();
+        let run_if = step.node.map_or(RunIf::Passed, |node| node.run_if);
+        let mut condition = match run_if {
+            RunIf::Passed | RunIf::Failed => "!cancelled()".to_owned(),
+            RunIf::Always => "always()".to_owned(),
+        };
         if let Some(node) = step.node {
             let _ = write!(condition, " && contains(needs.plan.outputs.nodes, '|{}|')", node.id);
+        }
+        match run_if {
+            RunIf::Passed => {}
+            RunIf::Failed => {
+                condition.push_str(" && contains(needs.*.result, 'failure')");
+                return condition;
+            }
+            RunIf::Always => return condition,
         }
         for &at in &step.after {
             let Step { key, node, .. } = &self.steps.steps[at];

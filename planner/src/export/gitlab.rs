@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use plans::{Node, Plan};
+use plans::{Node, Plan, RunIf};
 
 use super::{
     Export, ExportError, Options, STATE_DIR,
@@ -30,6 +30,15 @@ const NOT_SELECTED: usize = 1_000;
 
 pub(crate) fn export(plan: &Plan, digest: &str, options: &Options) -> Result<Export, ExportError> {
     let steps = Steps::new(plan, FAN_IN, u64::from(options.queue_minutes) * 60);
+    for step in &steps.steps {
+        let needs = step.after.union(&step.failures).count();
+        if let Some(node) = step.node
+            && needs > FAN_IN
+        {
+            let (engine, node, word) = ("GitLab", node.id.to_string(), node.run_if.as_str());
+            return Err(ExportError::TooManyNeeds { engine, node, word, needs, limit: FAN_IN });
+        }
+    }
     let pipeline = Pipeline { digest, options, steps: &steps };
     let mut pieces: Vec<Piece> = steps
         .parts()
@@ -55,6 +64,7 @@ pub(crate) fn export(plan: &Plan, digest: &str, options: &Options) -> Result<Exp
     let mut export =
         files::pack(pieces, LIMITS, &options.name, |number, count| pipeline.head(number, count))?;
     for node in steps.steps.iter().filter_map(|step| step.node) {
+        export.notes.extend(super::ended_by_a_cancel(node, "GitLab", "pipeline"));
         if node.concurrency_groups.len() > 1 {
             export.notes.push(format!(
                 "`{}` is in several concurrency groups and GitLab takes one; the executor's own \
@@ -119,13 +129,21 @@ impl Pipeline<'_> {
                 ("job", Yaml::text("plan")),
             ]));
         }
-        for &at in &step.after {
+        for &at in step.after.union(&step.failures) {
             needs.push(Yaml::map([
                 ("job", Yaml::text(&self.steps.steps[at].key)),
                 ("artifacts", Yaml::Bool(false)),
             ]));
         }
         entry("needs", Yaml::List(needs));
+        let when = match step.node.map_or(RunIf::Passed, |node| node.run_if) {
+            RunIf::Passed => None,
+            RunIf::Failed => Some("on_failure"),
+            RunIf::Always => Some("always"),
+        };
+        if let Some(when) = when {
+            entry("rules", Yaml::List(vec![Yaml::map([("when", Yaml::text(when))])]));
+        }
         let Some(node) = step.node else {
             if let Some(tags) = tags(self.options.runners.default_labels()) {
                 entry("tags", tags);
@@ -181,9 +199,9 @@ impl Pipeline<'_> {
 
     /// The job that is a lane's verdict: it runs whatever happened before it.
     fn lane(&self, lane: &Lane<'_>) -> Yaml {
-        let keys = || lane.steps.iter().map(|&at| self.steps.steps[at].key.as_str());
+        let keys = || self.steps.deciding(lane).map(|(step, _)| step.key.as_str());
         // Without `needs` the job waits for the whole stage before it.
-        let before = if lane.steps.len() <= NEEDS {
+        let before = if keys().count() <= NEEDS {
             let needs = keys()
                 .map(|key| Yaml::map([("job", Yaml::text(key)), ("artifacts", Yaml::Bool(true))]));
             ("needs", Yaml::List(needs.collect()))

@@ -25,7 +25,7 @@ pub use options::{
     TimeOfDay,
 };
 
-use plans::{ChangeSource, Plan, Source};
+use plans::{ChangeSource, Node, NodeKind, Plan, RunIf, Source};
 
 /// An engine that can run a plan's steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -105,6 +105,34 @@ pub enum ExportError {
         /// The limit.
         limit: usize,
     },
+    /// A job with `run_if` waits for too many others to be told how they ended.
+    #[error(
+        "`{node}` has `run_if = \"{word}\"` and waits for {needs} others; {engine} takes {limit}, and \
+         a job that joins them could not say how they ended"
+    )]
+    TooManyNeeds {
+        /// Whose limit.
+        engine: &'static str,
+        /// The node.
+        node: String,
+        /// Its `run_if`.
+        word: &'static str,
+        /// How many jobs it waits for.
+        needs: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A node waits for one that runs only after a failure, which the engine cannot skip.
+    #[error(
+        "`{node}` needs a job that has `run_if = \"failed\"`, and a step of {engine} that finds \
+         nothing to do has passed"
+    )]
+    AfterHandler {
+        /// Which engine.
+        engine: &'static str,
+        /// The node that waits.
+        node: String,
+    },
 }
 
 impl ExportError {
@@ -117,6 +145,10 @@ impl ExportError {
             Self::SameButForCase { .. } => "rename one of them",
             Self::TooLarge { .. } => {
                 "run them as fewer jobs, or cut `after` and `needs` between their lanes"
+            }
+            Self::TooManyNeeds { .. } => "let it need the last of those jobs only",
+            Self::AfterHandler { .. } => {
+                "give it `run_if = \"failed\"` as well, and the jobs whose failure it handles as `needs`"
             }
         }
     }
@@ -141,8 +173,19 @@ pub fn export(
     match engine {
         Engine::Github => github::export(plan, options),
         Engine::Gitlab => gitlab::export(plan, digest, options),
-        Engine::Buildkite => Ok(buildkite::export(plan, digest, options)),
+        Engine::Buildkite => buildkite::export(plan, digest, options),
     }
+}
+
+/// What is lost where an engine's own cancel ends every job.
+fn ended_by_a_cancel(node: &Node, engine: &str, what: &str) -> Option<String> {
+    (node.kind == NodeKind::Execute && node.run_if == RunIf::Always).then(|| {
+        format!(
+            "`{}` runs in any case, but not when somebody cancels the {what}: {engine} then ends \
+             every job",
+            node.id
+        )
+    })
 }
 
 /// The directory of an agent in which the executor keeps runs, one below it for each step; not

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use plans::{Node, NodeKind, Placement, Plan, PlanLane};
+use plans::{Node, NodeKind, Placement, Plan, PlanLane, RunIf};
 
 /// One step of an engine's pipeline.
 #[derive(Debug)]
@@ -16,8 +16,15 @@ pub(crate) struct Step<'a> {
     pub(crate) key: String,
     /// The node it runs; absent: it only joins others, where an engine limits direct dependencies.
     pub(crate) node: Option<&'a Node>,
-    /// The steps that must have passed, all earlier in the list.
+    /// The steps that must have ended, all earlier in the list; passed, unless its node's `run_if`
+    /// says otherwise.
     pub(crate) after: BTreeSet<usize>,
+    /// When it runs only after a failure: the steps of which one must have failed by itself. Those
+    /// of `after`, and those before them whose failure makes them be skipped.
+    pub(crate) failures: BTreeSet<usize>,
+    /// Whether it runs only when something before it failed. Nothing in a lane's verdict can
+    /// follow from it: the failure is in the lane, too.
+    pub(crate) handles_failures: bool,
     /// Seconds after which the engine may give the step up; the executor's own limits come first.
     pub(crate) backstop_secs: u64,
 }
@@ -82,10 +89,24 @@ impl<'a> Steps<'a> {
                 secs = secs.saturating_add(queue_secs);
             }
             let key = keys.take(node.id.as_str());
-            let after = built.join(after, fan_in, &key, &mut keys);
+            // A join passes or not, and nobody can ask it how those before it ended.
+            let after = match node.run_if {
+                RunIf::Passed => built.join(after, fan_in, &key, &mut keys),
+                RunIf::Failed | RunIf::Always => after,
+            };
+            let failures = match node.run_if {
+                RunIf::Failed => built.failures(&after),
+                RunIf::Passed | RunIf::Always => BTreeSet::new(),
+            };
+            let handles_failures = match node.run_if {
+                RunIf::Failed => true,
+                RunIf::Passed => after.iter().any(|&at| built.steps[at].handles_failures),
+                RunIf::Always => false,
+            };
             let backstop_secs = secs.saturating_add(AROUND_SECS);
             step_of.insert(at, built.steps.len());
-            built.steps.push(Step { key, node: Some(node), after, backstop_secs });
+            let node = Some(node);
+            built.steps.push(Step { key, node, after, failures, handles_failures, backstop_secs });
         }
         for lane in plan.lanes() {
             let steps = lane
@@ -97,6 +118,29 @@ impl<'a> Steps<'a> {
             built.lanes.push(Lane { key, lane, steps });
         }
         built
+    }
+
+    /// The steps whose failure is one for who waits for `after`.
+    fn failures(&self, after: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut failures = BTreeSet::new();
+        let mut open: Vec<usize> = after.iter().copied().collect();
+        while let Some(at) = open.pop() {
+            let step = &self.steps[at];
+            let seen = step.node.is_some() && !failures.insert(at);
+            if !seen && step.node.is_none_or(|node| node.run_if == RunIf::Passed) {
+                open.extend(&step.after);
+            }
+        }
+        failures
+    }
+
+    /// The steps that decide a lane's verdict, with their nodes.
+    pub(crate) fn deciding<'s>(
+        &'s self,
+        lane: &'s Lane<'a>,
+    ) -> impl Iterator<Item = (&'s Step<'a>, &'a Node)> {
+        let steps = lane.steps.iter().map(|&at| &self.steps[at]);
+        steps.filter(|step| !step.handles_failures).filter_map(|step| Some((step, step.node?)))
     }
 
     /// Replaces more than `fan_in` dependencies by steps that join that many each.
@@ -117,8 +161,15 @@ impl<'a> Steps<'a> {
                     }
                     let key = keys.take(&format!("join-{key}"));
                     let after = part.iter().copied().collect();
-                    let step = Step { key, node: None, after, backstop_secs: AROUND_SECS };
-                    self.steps.push(step);
+                    let handles_failures = part.iter().any(|&at| self.steps[at].handles_failures);
+                    self.steps.push(Step {
+                        key,
+                        node: None,
+                        after,
+                        failures: BTreeSet::new(),
+                        handles_failures,
+                        backstop_secs: AROUND_SECS,
+                    });
                     self.steps.len() - 1
                 })
                 .collect();

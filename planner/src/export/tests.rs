@@ -196,3 +196,58 @@ fn what_hangs_together_and_is_too_large_is_refused() {
     assert!(error.to_string().contains("GitHub takes 500000 in one file"), "{error}");
     assert!(exported(&plan, Engine::Buildkite).files.len() == 4);
 }
+
+/// A test, what handles its failure, what needs both, and what cleans up.
+fn handled() -> Sample {
+    let mut sample = Sample::default();
+    sample.job("build", &[]);
+    sample.job("test", &["execute-build"]);
+    sample.job("notify", &["execute-test"]).run_if = RunIf::Failed;
+    sample.job("clean", &["execute-test"]).run_if = RunIf::Always;
+    let nodes = ["execute-build", "execute-test", "execute-notify", "execute-clean"];
+    sample.lane("app", "check-app", &nodes);
+    sample
+}
+
+#[test]
+fn what_runs_after_a_failure_or_in_any_case_does_so_on_every_engine() {
+    let plan = handled().plan();
+    let github = exported(&plan, Engine::Github).files[0].text.clone();
+    let has = |text: &str, part: &str| assert!(text.contains(part), "{part}\n{text}");
+    has(&github, "always() && contains(needs.plan.outputs.nodes, '|execute-clean|')\"\n");
+    has(
+        &github,
+        "!cancelled() && contains(needs.plan.outputs.nodes, '|execute-notify|') && \
+         contains(needs.*.result, 'failure')",
+    );
+    has(
+        &github,
+        "needs: [plan, execute-build, execute-test]\n    if: \"!cancelled() && contains(needs.plan.outputs.nodes, '|execute-notify|')",
+    );
+    assert!(!github.contains("needs.execute-notify.result"), "no lane is decided by it");
+    let gitlab = exported(&plan, Engine::Gitlab);
+    has(&gitlab.files[0].text, "when: on_failure");
+    has(&gitlab.notes[0], "`execute-clean` runs in any case, but not when somebody cancels");
+    let buildkite = exported(&plan, Engine::Buildkite).files[0].text.clone();
+    has(&buildkite, "if [ \"$$failed\" = 0 ]; then echo 'skipped: nothing failed'; exit 0; fi");
+}
+
+#[test]
+fn a_condition_that_an_engine_cannot_say_is_refused_by_name() {
+    let refused = |sample: Sample, engine: Engine| {
+        let plan = sample.plan();
+        let error = export(&plan, &digest(&plan), engine, &options()).expect_err("refused");
+        format!("{error}; {}", error.help())
+    };
+    let mut wide = Sample::default();
+    let names: Vec<String> = (0..60).map(|number| format!("execute-j{number}")).collect();
+    for number in 0..60 {
+        wide.job(&format!("j{number}"), &[]);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    wide.job("clean", &names).run_if = RunIf::Always;
+    insta::assert_snapshot!(refused(wide, Engine::Gitlab), @r#"`execute-clean` has `run_if = "always"` and waits for 60 others; GitLab takes 49, and a job that joins them could not say how they ended; let it need the last of those jobs only"#);
+    let mut behind = handled();
+    behind.job("told", &["execute-notify"]);
+    insta::assert_snapshot!(refused(behind, Engine::Buildkite), @r#"`execute-told` needs a job that has `run_if = "failed"`, and a step of Buildkite that finds nothing to do has passed; give it `run_if = "failed"` as well, and the jobs whose failure it handles as `needs`"#);
+}

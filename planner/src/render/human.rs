@@ -225,6 +225,9 @@ impl View<'_> {
         for row in rows {
             self.out.line(row);
         }
+        if let Some(when) = node.run_if.in_words() {
+            self.wrapped(columns.number + 6, FAINT, when);
+        }
         if !node.concurrency_groups.is_empty() {
             let groups: Vec<&str> =
                 node.concurrency_groups.iter().map(plans::GroupName::as_str).collect();

@@ -78,6 +78,7 @@ pub(crate) fn node(id: &str, depends_on: &[&str]) -> Node {
             allow_failure: None,
         },
         mounts: Vec::new(),
+        run_if: plans::RunIf::Passed,
         workspace_from: None,
         output: None,
     }

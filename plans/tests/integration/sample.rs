@@ -44,6 +44,7 @@ pub(crate) fn node(id: &str, depends_on: &[&str]) -> Node {
         concurrency_groups: BTreeSet::new(),
         spec: spec(),
         mounts: Vec::new(),
+        run_if: plans::RunIf::Passed,
         workspace_from: None,
         output: None,
     }

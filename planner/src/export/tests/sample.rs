@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plans::{
     BaseMode, ChangeSource, Checkout, Command, EnvName, GroupName, JobSpec, LaneId, NoMatch, Node,
-    NodeId, NodeKind, ObjectId, Output, Placement, Plan, PlanLane, PlanParts, Reason, Runtime,
-    Selection, SelectionMode, Source, Trigger, Workspace,
+    NodeId, NodeKind, ObjectId, Output, Placement, Plan, PlanLane, PlanParts, Reason, RunIf,
+    Runtime, Selection, SelectionMode, Source, Trigger, Workspace,
 };
 
 use crate::export::{Options, RunnerRule};
@@ -32,6 +32,7 @@ pub(super) struct Job {
     pub(super) placement: Placement,
     pub(super) runtime: Runtime,
     pub(super) retries: u32,
+    pub(super) run_if: RunIf,
 }
 
 /// A plan in the making.
@@ -117,6 +118,7 @@ impl Sample {
             placement: Placement::Local,
             runtime: Runtime::HostProcess,
             retries: 0,
+            run_if: RunIf::Passed,
         });
         self.jobs.last_mut().expect("just pushed")
     }
@@ -196,6 +198,7 @@ fn node(job: Job) -> Node {
             allow_failure: None,
         },
         mounts: Vec::new(),
+        run_if: job.run_if,
         workspace_from: None,
         output: (kind == NodeKind::Prepare).then_some(Output::StorePath),
     }

@@ -353,6 +353,9 @@ fn one_node(
         let after = spec.retry_on.as_ref().map(after_which).unwrap_or_default();
         detail("Retries", format!("{}{after}", spec.retries));
     }
+    if let Some(when) = node.run_if.in_words() {
+        detail("Condition", when.to_owned());
+    }
     match &spec.allow_failure {
         Some(plans::AllowFailure::Any(_)) => detail("May fail", "in any way".to_owned()),
         Some(plans::AllowFailure::Some(allowed)) => {
