@@ -79,6 +79,8 @@ pub struct Derived {
     pub entries: BTreeMap<(String, String), SharedEntry>,
     /// Files beside those locks that say for a whole workspace what its packages are.
     pub roots: BTreeSet<String>,
+    /// Files that would be among these if the lane's `exclude` did not take them away.
+    pub left_out: BTreeSet<String>,
 }
 
 impl Derived {
@@ -125,6 +127,17 @@ impl Catalog {
     /// Notes a file that says for a whole workspace what its packages are.
     pub fn add_root(&mut self, lane: LaneIndex, path: String) {
         self.lanes[lane.position()].derived.roots.insert(path);
+    }
+
+    /// Takes away the files that a lane is not to follow.
+    pub fn leave_out(&mut self, lane: LaneIndex, left_out: impl Fn(&str) -> bool) {
+        let derived = &mut self.lanes[lane.position()].derived;
+        let files = derived.files().filter(|file| left_out(file)).map(str::to_owned);
+        let files: BTreeSet<String> = files.collect();
+        derived.locks.retain(|used| !files.contains(&used.path));
+        derived.entries.retain(|(file, _), _| !files.contains(file));
+        derived.roots.retain(|file| !files.contains(file));
+        derived.left_out = files;
     }
 
     /// Notes that an entry of a shared manifest selects a lane; the first chain to it stays.

@@ -86,6 +86,16 @@ pub(crate) fn derive(
         );
         add(catalog, kind, &packages, &mut found, &mut problems);
     }
+    for lane in catalog.lane_indices().collect::<Vec<_>>() {
+        let lane_of = &catalog[lane];
+        if lane_of.inputs.is_empty() || lane_of.filter.exclude.is_empty() {
+            continue;
+        }
+        // What does not count as a path does not count by what is in it, either.
+        let texts = lane_of.filter.exclude.iter().map(|used| catalog.globs().text(used.glob));
+        let globs: Vec<Glob> = texts.filter_map(|text| Glob::new(text).ok()).collect();
+        catalog.leave_out(lane, |file| globs.iter().any(|glob| glob.is_match(file.as_bytes())));
+    }
     files.note_problems(problems);
     if found.is_empty() {
         return Ok(());

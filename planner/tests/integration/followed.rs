@@ -358,3 +358,35 @@ fn swapped(manifest: &str) -> String {
     parts.swap(1, 2);
     parts.join("[[branch.lanes]]")
 }
+
+#[test]
+fn a_lock_file_or_shared_manifest_that_exclude_names_does_not_count() {
+    for (key, package, files) in WORKSPACES {
+        let sandbox = Sandbox::new();
+        let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+        let root =
+            names.iter().filter(|name| !name.contains('/')).map(|name| format!("\"{name}\""));
+        let root: Vec<String> = root.collect();
+        let lanes = |exclude: &str| {
+            format!(
+                "version = 1\n[[branch.lanes]]\nid = \"app\"\ncommand = [\"true\"]\n\
+                 timeout_secs = 9\ninputs = {{ {key} = [\"{package}\"] }}\n{exclude}"
+            )
+        };
+        sandbox.write("ci/forge-lanes.toml", lanes(&format!("exclude = [{}]\n", root.join(", "))));
+        for (name, text) in files {
+            sandbox.write(name, text);
+        }
+        sandbox.commit("a workspace");
+        let (code, out, err) = planner(&sandbox, &["check", "--format", "json"]);
+        assert!(
+            code == 0 && !out.contains("exclude_without_effect"),
+            "{key} {names:?}: {out}{err}"
+        );
+        // None of them is followed any more.
+        for name in names.iter().filter(|name| !name.contains('/')) {
+            let (_, out, err) = planner(&sandbox, &["explain", name]);
+            assert!(!out.contains("runs app"), "{key} {name}: {out}{err}");
+        }
+    }
+}

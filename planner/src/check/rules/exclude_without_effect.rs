@@ -1,6 +1,6 @@
 //! An exclusion that excludes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{GlobUse, LintLevel, codes::Code};
 
@@ -23,10 +23,14 @@ pub(super) static RULE: Rule = Rule {
 fn find(view: &View<'_>) -> Vec<Found> {
     // A set's glob may have an effect in one of the lists that use it.
     let mut effects: BTreeMap<lanes::Span, (&GlobUse, bool)> = BTreeMap::new();
+    // Lock files and shared manifests count by what is in them.
+    let lanes = view.catalog.lanes().iter();
+    let followed = lanes.flat_map(|lane| &lane.derived.left_out).map(|file| file.as_bytes());
+    let followed: BTreeSet<&[u8]> = followed.collect();
     for filter in view.filters() {
         for used in &filter.written.exclude {
             let (_, effect) = effects.entry(used.span).or_insert((used, false));
-            *effect = *effect || takes_away(view, filter, used);
+            *effect = *effect || takes_away(view, &followed, filter, used);
         }
     }
     effects
@@ -52,8 +56,14 @@ fn find(view: &View<'_>) -> Vec<Found> {
         .collect()
 }
 
-fn takes_away(view: &View<'_>, filter: &Filter<'_>, used: &GlobUse) -> bool {
-    view.files_of(used.glob)
-        .iter()
-        .any(|&file| filter.paths.as_ref().is_none_or(|globs| view.any_matches(globs, file)))
+fn takes_away(
+    view: &View<'_>,
+    followed: &BTreeSet<&[u8]>,
+    filter: &Filter<'_>,
+    used: &GlobUse,
+) -> bool {
+    view.files_of(used.glob).iter().any(|&file| {
+        filter.paths.as_ref().is_none_or(|globs| view.any_matches(globs, file))
+            || (filter.of_lane && followed.contains(view.files[file as usize].path.as_bytes()))
+    })
 }
