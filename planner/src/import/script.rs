@@ -85,6 +85,15 @@ pub(super) fn job(
         );
         env.retain(|(_, value)| !value.contains("${{"));
     }
+    let tolerated = get(job, "continue-on-error").and_then(text);
+    let allow_failure = match tolerated.as_deref().map(str::trim) {
+        None | Some("false") => None,
+        Some("true") => Some(Vec::new()),
+        Some(condition) => {
+            comment.push(format!("Its failure was tolerated if `{condition}`; here it counts."));
+            None
+        }
+    };
     let minutes = get(job, "timeout-minutes").and_then(Yaml::as_integer);
     let draft = JobDraft {
         comment,
@@ -95,6 +104,7 @@ pub(super) fn job(
             .and_then(|minutes| u64::try_from(minutes).ok())
             .filter(|minutes| *minutes > 0)
             .map(|minutes| minutes * 60),
+        allow_failure,
         clone,
         ..JobDraft::default()
     };

@@ -428,3 +428,14 @@ jobs:
         assert!(globs.iter().any(hit), "{path}: {globs:?}");
     }
 }
+
+#[test]
+fn a_job_that_may_fail_is_allowed_to() {
+    let (_, drafted) = imported(&[(
+        "ci.yml",
+        "on: push\njobs:\n  a: { runs-on: ubuntu-latest, continue-on-error: true, steps: [{ run: x }] }\n  \
+         b: { runs-on: ubuntu-latest, continue-on-error: '${{ matrix.odd }}', steps: [{ run: x }] }\n",
+    )]);
+    assert_eq!(drafted.catalog.matches("allow_failure = true").count(), 1, "{}", drafted.catalog);
+    assert!(drafted.catalog.contains("tolerated if `${{ matrix.odd }}`"), "{}", drafted.catalog);
+}

@@ -254,9 +254,14 @@ fn job(name: &str, job: &Value, root: &Value) -> (JobDraft, bool) {
             comment.push(format!("Not carried over: `{key}`."));
         }
     }
-    if job.get("allow_failure").is_some_and(|it| *it != Value::Bool(false)) {
-        comment.push("Its failure was tolerated; here it fails its lane.".to_owned());
-    }
+    let allow_failure = match job.get("allow_failure") {
+        Some(Value::Bool(true)) => Some(Vec::new()),
+        Some(of) => of.get("exit_codes").map(|codes| match codes {
+            Value::Array(list) => list.iter().filter_map(Value::as_i64).collect(),
+            one => one.as_i64().into_iter().collect(),
+        }),
+        None => None,
+    };
     if let Some(trigger) = job.get("trigger") {
         comment.push(format!("Not carried over: the pipeline that it triggers, {trigger}."));
     }
@@ -297,6 +302,7 @@ fn job(name: &str, job: &Value, root: &Value) -> (JobDraft, bool) {
         command,
         env: env.into_iter().collect(),
         timeout_secs,
+        allow_failure,
         clone: true,
         ..JobDraft::default()
     };

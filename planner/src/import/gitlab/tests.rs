@@ -149,6 +149,19 @@ fn what_is_not_in_the_tree_is_a_doubt() {
 }
 
 #[test]
+fn a_tolerated_failure_is_tolerated() {
+    let (_, _, catalog) = imported(
+        "a: { script: x, allow_failure: true }\nb: { script: x, allow_failure: { exit_codes: [3, 4] } }\n\
+         c: { script: x, allow_failure: false }\nd: { script: x, allow_failure: { exit_codes: 5 } }\n",
+        &[],
+    );
+    for said in ["= true", "= { exit_codes = [3, 4] }", "= { exit_codes = [5] }"] {
+        assert!(catalog.contains(&format!("allow_failure {said}")), "{said}\n{catalog}");
+    }
+    assert_eq!(catalog.matches("allow_failure").count(), 3, "{catalog}");
+}
+
+#[test]
 fn a_merge_request_and_a_branch_both_count() {
     lanes(
         "a: { script: x, rules: [{ if: $CI_MERGE_REQUEST_IID, changes: [a/*] }, { if: $CI_COMMIT_BRANCH }] }\n\
