@@ -147,9 +147,11 @@ pub enum Error {
         #[source]
         error: std::io::Error,
     },
-    /// The user's cache directory cannot be used.
-    #[error("the cache directory `{path}`{}: {why}", named_by(.variable))]
-    Cache {
+    /// A directory that this user must own, or in which locks must work, cannot be used.
+    #[error("the {what} directory `{path}`{}: {why}", named_by(.variable))]
+    Directory {
+        /// Which one: `cache`, `state`.
+        what: &'static str,
         /// The directory.
         path: String,
         /// The variable that names it; none: nothing does.
@@ -200,7 +202,7 @@ impl Error {
             | Self::Plan(_)
             | Self::NoSuchNode { .. }
             | Self::Secrets(_)
-            | Self::Cache { .. }
+            | Self::Directory { .. }
             | Self::Config(_)
             | Self::Repository(_)
             | Self::Ledger { .. }
@@ -239,8 +241,13 @@ impl Error {
             Self::Passed { error, .. } => return Some(error.help()),
             Self::Repository(error) => return error.help(),
             Self::Machine(fault) => return fault.advice.clone(),
-            Self::Cache { mend, .. } => {
-                let other = "set `XDG_CACHE_HOME` to a directory of this user's own";
+            Self::Directory { what, mend, .. } => {
+                let other = match *what {
+                    "state" => "choose another place with `--state-dir`",
+                    _ => {
+                        "set `XDG_CACHE_HOME` to a directory of this user's own, with room and locks"
+                    }
+                };
                 return Some(match mend {
                     Some(mend) => format!("{mend}; or {other}"),
                     None => other.to_owned(),

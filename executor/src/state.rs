@@ -18,6 +18,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     hash::{BuildHasher as _, RandomState},
     io::{self, Read as _, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -183,7 +184,12 @@ impl StateDir {
     /// [`StateError::Io`].
     pub fn create(&self) -> Result<(), StateError> {
         let runs = self.runs_dir();
-        std::fs::create_dir_all(&runs).map_err(io("cannot make", &runs))?;
+        // Others may read it, and never write, whatever the umask.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&runs)
+            .map_err(io("cannot make", &runs))?;
         let ignore = self.root.join(".gitignore");
         if !ignore.exists() {
             files::replace(&ignore, b"*\n").map_err(io("cannot write", &ignore))?;
@@ -206,7 +212,10 @@ impl StateDir {
         let id = RunId::after(self.runs()?.first().map(|run| &run.id));
         let staging = self.runs_dir().join(format!("{STAGING}{id}"));
         let born = self.runs_dir().join(id.as_str());
-        std::fs::create_dir(&staging).map_err(io("cannot make", &staging))?;
+        std::fs::DirBuilder::new()
+            .mode(0o755)
+            .create(&staging)
+            .map_err(io("cannot make", &staging))?;
         let made = (|| {
             let lock = RunLock::take(&staging, &id)?;
             let file = staging.join("plan.json");

@@ -176,7 +176,7 @@ pub fn judge<'a>(lines: &mut impl Iterator<Item = &'a str>, uid: u32) -> Vec<Dis
 }
 
 /// Makes a directory of this user's alone, unless it is there, and returns what must not be trusted
-/// on the way to it.
+/// on the way to it, in it, and in those of its `parts`.
 ///
 /// It is looked at again after it was made: what somebody else made first is found to be theirs, and
 /// once every component is the user's own nobody can change that.
@@ -184,24 +184,38 @@ pub fn judge<'a>(lines: &mut impl Iterator<Item = &'a str>, uid: u32) -> Vec<Dis
 /// # Errors
 ///
 /// What the operating system says.
-pub fn own_directory(dir: &Path) -> io::Result<Option<Distrust>> {
+pub fn own_directory(dir: &Path, parts: &[&str]) -> io::Result<Option<Distrust>> {
     use std::os::unix::fs::DirBuilderExt as _;
-    if let Some(distrust) = distrusted(dir) {
+    if let Some(distrust) = distrusted(dir, None, parts) {
         return Ok(Some(distrust));
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?;
-    Ok(distrusted(dir))
+    Ok(distrusted(dir, None, parts))
 }
 
-/// Looks at what is there of a path as it was given, for its links, and of where it leads.
-fn distrusted(dir: &Path) -> Option<Distrust> {
+/// Looks at what is there of a path as it was given, for its links, and of where it leads, then at what
+/// is in it and in those of its `parts`. What `top`, which somebody else answers for, lies in is not
+/// looked at, nor is it itself.
+#[must_use]
+pub fn distrusted(dir: &Path, top: Option<&Path>, parts: &[&str]) -> Option<Distrust> {
     let uid = geteuid().as_raw();
     let there = dir.ancestors().find_map(|path| path.canonicalize().ok()).unwrap_or_default();
+    let real_top = top.and_then(|top| top.canonicalize().ok());
     let (real, is_there) = (&*there, dir.exists());
-    dir.ancestors().chain(real.ancestors()).find_map(|path| {
-        let above = path != dir && !(is_there && path == real);
+    let see = |path: &Path, above: bool| {
         ListedPart::of(path, &fs::symlink_metadata(path).ok()?).judge(uid, above)
+    };
+    let given = dir.ancestors().take_while(|path| Some(*path) != top);
+    let led = real.ancestors().take_while(|path| Some(*path) != real_top.as_deref());
+    let way =
+        given.chain(led).find_map(|path| see(path, path != dir && !(is_there && path == real)));
+    way.or_else(|| {
+        std::iter::once(dir.to_owned())
+            .chain(parts.iter().map(|part| dir.join(part)))
+            .filter_map(|dir| fs::read_dir(dir).ok())
+            .flat_map(|entries| entries.flatten())
+            .find_map(|entry| see(&entry.path(), false))
     })
 }
 

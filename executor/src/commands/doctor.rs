@@ -63,7 +63,12 @@ pub(super) fn run(
         }
     }
     let flags: BTreeMap<_, _> = hosts.into_iter().collect();
-    let machines = Machines::new(running::machines_config(&place.state(&config)?)?);
+    let state = place.state(&config)?;
+    if let Some(distrust) = running::distrusted_state(&state) {
+        let advice = running::mend_state(&distrust);
+        add("state directory", false, distrust.to_string(), Some(advice));
+    }
+    let machines = Machines::new(running::machines_config(&state)?);
     let mut asked = std::collections::BTreeSet::new();
     for node in policy::with_site_overrides(&plan, &config, &flags) {
         let placement = &node.spec.placement;

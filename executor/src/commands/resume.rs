@@ -37,6 +37,7 @@ pub(super) fn take_up(
     hosts: Vec<(plans::HostName, plans::SshDestination)>,
     stop: Option<String>,
 ) -> Result<Exit, Error> {
+    running::own_state(state)?;
     let lock = dir.lock()?;
     let shown = (dir.path().join("nodes"), dir.path().display().to_string());
     match crate::record::Record::read(&dir.record()) {

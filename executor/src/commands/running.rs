@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -23,9 +23,11 @@ use crate::{
     placements::{Machines, MachinesConfig},
     record::{self, Record, RunOutcome},
     reporters::{self, GitHub, Human, JUnit, Jsonl, Reporter, Reporters},
+    repository::Repository,
     signals::{Asked, Listener},
     state::{RunId, RunLock, StateDir},
-    state_registry, trust,
+    state_registry,
+    trust::{self, Distrust},
 };
 
 use super::prepare::Ready;
@@ -47,6 +49,7 @@ pub(super) fn begin(
     running: &Running,
 ) -> Result<Exit, Error> {
     let machines = Arc::new(Machines::new(machines_config(state)?));
+    own_state(state)?;
     trusted_hosts(&machines, &ready)?;
     let (rerun_of, passed_before) = match rerun_of {
         Some(Repeats { run, passed }) => (Some(run), passed),
@@ -243,15 +246,77 @@ fn machine_dir() -> Result<PathBuf, Error> {
     } else {
         (None, PathBuf::from(format!("/var/tmp/forge-lanes-{user}")))
     };
-    let (why, mend) = match trust::own_directory(&dir) {
-        Ok(None) => return Ok(dir),
-        Ok(Some(distrust)) => {
-            let name = std::env::var("USER").unwrap_or_else(|_| user.to_string());
-            (distrust.to_string(), Some(distrust.mend(&name)))
-        }
+    let (why, mend) = match trust::own_directory(&dir, &["trees"]) {
+        Ok(None) => match unfit(&dir) {
+            None => return Ok(dir),
+            Some(why) => (why, None),
+        },
+        Ok(Some(distrust)) => (distrust.to_string(), Some(distrust.mend(&user_name()))),
         Err(error) => (error.to_string(), None),
     };
-    Err(Error::Cache { path: dir.display().to_string(), variable, why, mend })
+    Err(Error::Directory { what: "cache", path: dir.display().to_string(), variable, why, mend })
+}
+
+fn user_name() -> String {
+    let user = rustix::process::geteuid().as_raw();
+    std::env::var("USER").unwrap_or_else(|_| user.to_string())
+}
+
+/// Returns why a state directory is not to be trusted: what it says is run, and resumed. Whether the repository that it
+/// lies in is, git says.
+pub(super) fn distrusted_state(state: &StateDir) -> Option<Distrust> {
+    let path = state.path();
+    let found = trust::distrusted(path, None, &["runs"])?;
+    let repository = std::env::current_dir().ok().and_then(|dir| Repository::discover(&dir).ok());
+    match repository.as_ref().map(Repository::root).filter(|top| path.starts_with(top)) {
+        Some(top) => trust::distrusted(path, Some(top), &["runs"]),
+        None => Some(found),
+    }
+}
+
+/// Returns what to do about it.
+pub(super) fn mend_state(distrust: &Distrust) -> String {
+    format!("{}; or choose another place with `--state-dir`", distrust.mend(&user_name()))
+}
+
+/// Makes the state directory, and refuses one that others could change, or in which no lock holds.
+pub(super) fn own_state(state: &StateDir) -> Result<(), Error> {
+    let refused = |why, mend| Error::Directory {
+        what: "state",
+        path: state.path().display().to_string(),
+        variable: None,
+        why,
+        mend,
+    };
+    let look = || match distrusted_state(state) {
+        Some(distrust) => Err(refused(distrust.to_string(), Some(distrust.mend(&user_name())))),
+        None => Ok(()),
+    };
+    look()?;
+    state.create()?;
+    // Somebody else may have made it first.
+    look()?;
+    unfit(state.path()).map_or(Ok(()), |why| Err(refused(why, None)))
+}
+
+/// Says, for people, why a directory cannot do what runs need of one: take a file, and keep everybody else from a lock
+/// that is held. Without, two executors would take the same run, or the same group.
+fn unfit(dir: &Path) -> Option<String> {
+    let path = dir.join(format!(".probe-{}", std::process::id()));
+    let tried = || -> std::io::Result<bool> {
+        std::fs::write(&path, [b'-'; 4096])?;
+        let open = || std::fs::File::options().append(true).open(&path);
+        let (one, other) = (open()?, open()?);
+        one.lock()?;
+        Ok(matches!(other.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+    };
+    let answer = tried();
+    let _ = std::fs::remove_file(&path);
+    match answer {
+        Ok(true) => None,
+        Ok(false) => Some("its file system lets two hold the same lock (flock)".to_owned()),
+        Err(error) => Some(format!("a file with a lock (flock) cannot be made in it: {error}")),
+    }
 }
 
 /// How long a run waits for its hosts to say whose their directories are. A host that takes longer

@@ -158,6 +158,12 @@ impl RemoteLocks {
             }
             if !answer.starts_with("busy") {
                 let text = format!("host `{}`: no lock can be acquired: {answer}", server.name);
+                // Trying again changes neither.
+                if answer.contains("lock") {
+                    return Err(Fault::new(FailureKind::ToolMissing, text).advice(
+                        "`work_dir` has to be on a file system with locks (flock), and flock(1) or perl there",
+                    ));
+                }
                 return Err(Fault::new(FailureKind::Protocol, text));
             }
             // While it waits for a group, its slot is for others.

@@ -5,10 +5,15 @@
 use std::{
     ffi::OsString,
     fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
+};
+
+use crate::{
+    fault::{FailureKind, Fault},
+    trust,
 };
 
 /// How to reach one host.
@@ -139,16 +144,24 @@ fn escape_percent(path: &Path) -> OsString {
 /// # Errors
 ///
 /// When it cannot be made, or somebody else can write to it.
-pub fn prepare_runtime_dir(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let found = fs::symlink_metadata(dir)?;
-    if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::other(format!("`{}` is not a directory of ours", dir.display())));
+pub fn prepare_runtime_dir(dir: &Path) -> Result<(), Fault> {
+    let failed =
+        |error: io::Error| Fault::io(FailureKind::Io, format!("making {}", dir.display()), &error);
+    let own = fs::symlink_metadata(dir)
+        .ok()
+        .filter(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw());
+    if own.is_some_and(|found| found.mode() & 0o077 != 0) {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)?;
     }
-    if found.mode() & 0o077 != 0 {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    if let Some(distrust) = trust::own_directory(dir, &[]).map_err(failed)? {
+        let text = format!("the directory of control sockets: {distrust}");
+        let user = rustix::process::geteuid().as_raw().to_string();
+        return Err(Fault::new(FailureKind::UntrustedDirectory, text).advice(format!(
+            "{}; or set `XDG_RUNTIME_DIR` to a directory of this user's own",
+            distrust.mend(&user)
+        )));
     }
-    for entry in fs::read_dir(dir)?.flatten() {
+    for entry in fs::read_dir(dir).map_err(failed)?.flatten() {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.strip_prefix("m-")?.split_once('-'));
         let owner = owner.and_then(|(pid, _)| rustix::process::Pid::from_raw(pid.parse().ok()?));

@@ -64,3 +64,17 @@ fn a_disk_that_fills_up_loses_no_verdict_and_resume_ends_the_run() {
     assert!(ended.err.contains("the end of its output is missing"), "{}", ended.err);
     assert!(!ended.err.contains("\"interrupted\""), "{}", ended.err);
 }
+
+#[test]
+fn a_full_cache_directory_is_said_once_before_anything_starts() {
+    let world = World::new();
+    let mark = world.path().join("mark");
+    let plan = world.plan(vec![sh("execute-a", &format!("touch {}", mark.display()), &[])]);
+    let script = "mkdir \"$FULL/cache\"; head -c 1000000 /dev/zero > \"$FULL/filler\" 2>/dev/null
+        export XDG_CACHE_HOME=\"$FULL/cache\"; exec \"$EXECUTOR\" apply \"$PLAN\"";
+    let Some(ended) = with_small_disk(&world, &plan, script) else { return };
+    let ended = ended.code(2);
+    assert!(ended.err.contains("No space left"), "{}", ended.err);
+    assert!(ended.err.contains("XDG_CACHE_HOME"), "{}", ended.err);
+    assert!(!mark.exists() && world.runs().is_empty(), "something began");
+}

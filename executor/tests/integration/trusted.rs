@@ -203,3 +203,54 @@ fn a_home_of_somebody_else_is_not_used_as_the_cache() {
     world.run(&["apply", &plan]).code(0);
     assert!(!home.join(".cache").exists());
 }
+
+#[test]
+fn a_state_directory_that_others_could_change_is_refused_before_a_run_is_made_or_taken_up() {
+    let world = World::new();
+    let plan = world.plan(vec![sh("execute-a", "true", &[])]);
+    world.run(&["apply", &plan]).code(0);
+    let state = world.state_dir();
+    let made = fs::metadata(&state).expect("there").mode();
+    assert_eq!(made & 0o022, 0, "{made:o}");
+    let refused = |parts: &[&str]| {
+        for words in [&["apply", &plan][..], &["resume", "latest"], &["rerun", "latest"]] {
+            let ended = world.run(words).code(2);
+            for part in ["the state directory", "--state-dir"].iter().chain(parts) {
+                assert!(ended.err.contains(part), "{words:?}: {part}: {}", ended.err);
+            }
+        }
+        let doctor = world.run(&["doctor", &plan]);
+        assert!(doctor.out.contains(parts[0]), "{}", doctor.out);
+        assert_eq!(world.runs().len(), 1, "a run was made");
+    };
+    for part in [state.clone(), state.join("runs"), world.runs()[0].clone()] {
+        mode(&part, 0o777);
+        let mend = format!("chmod go-w {}", part.display());
+        refused(&["can be changed by others", &mend]);
+        mode(&part, 0o755);
+        if is_root("a state directory of somebody else") {
+            chown(&part, Some(OTHER), Some(OTHER)).expect("given away");
+            refused(&["belongs to somebody else", "owner uid 65534"]);
+            chown(&part, Some(0), Some(0)).expect("given back");
+        }
+    }
+    world.run(&["apply", &plan]).code(0);
+}
+
+#[test]
+fn a_directory_of_sockets_below_that_of_somebody_else_is_refused() {
+    let Some(far) = Far::new("") else { return };
+    if !is_root("a directory of somebody else") {
+        return;
+    }
+    // A short one: sockets have short names.
+    let theirs = tempfile::tempdir_in("/tmp").expect("a directory");
+    chown(theirs.path(), Some(OTHER), Some(OTHER)).expect("given away");
+    let plan = far.world.plan(vec![far.node("execute-there", "true", &[])]);
+    let mut command = far.command(&["apply", &plan]);
+    command.env("XDG_RUNTIME_DIR", theirs.path());
+    let ended = Ended::of(command.output().expect("starts")).code(4);
+    for part in ["control sockets", "belongs to somebody else", "XDG_RUNTIME_DIR"] {
+        assert!(ended.err.contains(part), "{part}: {}", ended.err);
+    }
+}

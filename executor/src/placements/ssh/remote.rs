@@ -110,10 +110,7 @@ impl Remote {
         options: SshOptions,
         runs_dir: &Path,
     ) -> Result<Self, Fault> {
-        prepare_runtime_dir(&options.runtime_dir).map_err(|error| {
-            let what = format!("making {}", options.runtime_dir.display());
-            Fault::io(FailureKind::Io, what, &error)
-        })?;
+        prepare_runtime_dir(&options.runtime_dir)?;
         Ok(Self {
             name: host.host.to_string(),
             host: Arc::new(Host::new(options)),

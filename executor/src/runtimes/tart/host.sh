@@ -30,6 +30,13 @@ PATH=$PATH:/opt/homebrew/bin:/usr/local/bin
 export PATH
 mkdir -p "$HOME/.forge-lanes/tart" && cd "$HOME/.forge-lanes/tart" || exit 1
 
+# Whoever else can write here decides what is removed and whose the places are.
+LC_ALL=C ls -ldn .. . | while read -r o_mode o_links o_uid o_rest; do
+    case $o_mode in ?????w* | ????????w*) o_why='can be changed by others (`chmod go-w` it)' ;; *) o_why= ;; esac
+    [ "$o_uid" = "$(id -u)" ] || [ "$o_uid" = 0 ] || o_why='belongs to somebody else'
+    [ -z "$o_why" ] || { echo "$HOME/.forge-lanes, or tart in it, $o_why: mode $o_mode, uid $o_uid" >&2; exit 1; }
+done || exit 1
+
 has() {
     command -v "$1" >/dev/null 2>&1
 }
