@@ -76,7 +76,8 @@ alive() {
     { read -r a_pid a_start a_boot a_rest <"$1"; } 2>/dev/null || return 1
     is_number "$a_pid" || return 1
     boot_id
-    [ "$a_boot" = "$BOOT" ] || return 2
+    # Where it cannot be asked, as in a guest that is being ended, it is no other boot for certain.
+    [ "$a_boot" = "$BOOT" ] || { [ "$BOOT" = unknown ] && return 1; } || return 2
     start_time "$a_pid" && [ "$START" = "$a_start" ]
 }
 

@@ -117,7 +117,7 @@ status() {
             if verdict; then
                 log_size
                 echo "state=exited log=$SIZE $RECORD"
-            elif [ "$a_boot" != "$BOOT" ]; then
+            elif [ "$s_alive" = 2 ]; then
                 echo "state=host_rebooted log=$SIZE"
             else
                 echo "state=lost log=$SIZE"
