@@ -20,8 +20,8 @@ use crate::{
 /// For how long a supervisor may say nothing: it says something every five seconds.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How often a supervisor may be found dead before that is believed: a guest that is being stopped
-/// loses its `/proc` before its processes.
-const DOUBTS: u32 = 3;
+/// loses its `/proc` before its processes, on a busy machine for seconds.
+const DOUBTS: u32 = 5;
 
 /// Starts the job unless it was, then attaches to it. `$1` the supervisor, `$2` the state directory,
 /// `$3` and `$4` offset and marker, the rest `start`'s options.
