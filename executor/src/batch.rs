@@ -1,6 +1,6 @@
 //! Many threads, one exchange: a question that costs little more for many names than for one.
 //!
-//! Who comes while one is under way waits, and goes with all others that wait; everyone hears of his own name.
+//! A request that comes while one is under way waits, and goes with all others that wait; each gets its own answer.
 //! What is asked, and of whom, is the caller's.
 
 use std::{

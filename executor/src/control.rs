@@ -1,6 +1,6 @@
 //! Telling a running attempt to stop, from any thread, without anybody polling.
 //!
-//! A [`Control`] only ever rises: none, cancel with grace, kill. Whoever waits for something else
+//! A [`Control`] only ever rises: none, cancel with grace, kill. A thread that waits for something else
 //! (a socket, a child, a timer) adds [`Control::raised`] to its `poll` set and wakes at once.
 
 use std::{

@@ -135,7 +135,7 @@ pub enum Error {
     ElsewhereHeld {
         /// The run.
         run: String,
-        /// Who holds it.
+        /// The process that holds it.
         holder: String,
     },
     /// The system denies something that every run needs.

@@ -123,7 +123,7 @@ pub struct NodeFinished {
 /// See [`Event::RunStopping`].
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct RunStopping {
-    /// Who wanted it.
+    /// What asked for it.
     pub reason: String,
     /// Whether running jobs are killed instead of being given their grace.
     pub kill: bool,

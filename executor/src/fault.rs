@@ -148,7 +148,7 @@ impl Fault {
         self
     }
 
-    /// Makes the fault of whoever stopped waiting because nobody wants the attempt any more.
+    /// Makes the fault of a thread that stopped waiting because the attempt is cancelled.
     pub(crate) fn cancelled() -> Self {
         Self::new(FailureKind::Workspace, "cancelled meanwhile")
     }

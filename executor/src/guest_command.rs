@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use plans::Command;
 
 /// Where a `nix build` leaves the link to its output: a garbage collector's root for as long as it
-/// exists. Whoever starts the job sets it to a path in a directory that exists.
+/// exists. The runtime that starts the job sets it to a path in a directory that exists.
 pub const OUT_LINK: &str = "FORGE_LANES_OUT_LINK";
 
 /// Runs tests only where the harness lists at least one that is not ignored: `cargo test` itself

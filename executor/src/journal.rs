@@ -98,7 +98,7 @@ pub enum Entry {
     Stopping {
         /// When.
         at: String,
-        /// Who wanted it.
+        /// What asked for it.
         reason: String,
         /// Whether it is the second time: nothing at all is started any more, what runs is killed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -263,7 +263,7 @@ struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     /// A second descriptor, so that a flush holds up no writer. One flush at a time: the kernel tells a failure
-    /// once, to whoever asks first, so everybody else has to wait for what that one heard.
+    /// once, to the caller that asks first, so everybody else has to wait for what that one heard.
     for_flush: Mutex<File>,
     sync: Sync,
 }
@@ -547,7 +547,7 @@ mod tests {
     #[test]
     fn a_flush_that_failed_is_told_to_everybody_from_there_on() {
         use std::sync::atomic::{AtomicBool, Ordering};
-        // As a kernel does: it says so once, to whoever asks first.
+        // As a kernel does: it says so once, to the caller that asks first.
         static SAID: AtomicBool = AtomicBool::new(false);
         fn once(_: &File) -> io::Result<()> {
             match SAID.swap(true, Ordering::SeqCst) {

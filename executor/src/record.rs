@@ -44,7 +44,7 @@ pub struct Record {
     pub finished_at: Option<String>,
     /// How it ended.
     pub outcome: RunOutcome,
-    /// Who ended it early, and why; absent: nobody did.
+    /// What ended it early, and why; absent: nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
     /// The run this one repeats; absent: none.

@@ -5,7 +5,7 @@ use signal_hook::{
     iterator::{Handle, Signals},
 };
 
-/// Who asks the run to end.
+/// What asks the run to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     /// Ctrl-C.
@@ -45,7 +45,7 @@ impl Listener {
     }
 }
 
-/// Whether whoever started this process wanted it not to hear of a signal (`SigIgn`, proc(5)).
+/// Whether the process that started this one wanted it not to hear of a signal (`SigIgn`, proc(5)).
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

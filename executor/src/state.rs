@@ -120,7 +120,7 @@ pub enum StateError {
     Busy {
         /// The run.
         run: RunId,
-        /// Who holds it.
+        /// The process that holds it.
         holder: String,
     },
     /// There is no such run.
@@ -392,7 +392,7 @@ impl RunDir {
     }
 }
 
-/// Who holds a run.
+/// The process that holds a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunHolder {
     /// The process.

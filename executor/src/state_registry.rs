@@ -1,5 +1,5 @@
-//! Which state directories of this user have runs on this machine: noted by whoever runs a plan,
-//! read by whoever collects, since all of them share the source trees of the machine.
+//! Which state directories of this user have runs on this machine: noted when a plan is run,
+//! read by `gc`, since all of them share the source trees of the machine.
 
 use std::{
     fs, io,

@@ -1,7 +1,7 @@
 //! Whether a directory is the user's own: whose each component of its path is, and who may write
 //! there, as ssh asks of its own files.
 //!
-//! Who can rename a component can put another directory in its place, and what stands there is run
+//! A user who can rename a component can put another directory in its place, and what stands there is run
 //! as this user. So every component belongs to root or to the user and only they may write to it;
 //! above the directory itself the sticky bit will do (`/tmp`, `/var/tmp`), since what lies below is
 //! asked for its owner. Group `gid == uid` is a user's private one and counts as the user.

@@ -1,6 +1,6 @@
 //! What the program says of its own steps while it goes on: `-vv`, `-vvv` and `FORGE_LANES_LOG`.
 //!
-//! On standard error alone, a line for each event; nobody's data. Who asks for nothing pays nothing.
+//! On standard error alone, a line for each event; nobody's data. Without `-v` it costs nothing.
 
 use std::io;
 

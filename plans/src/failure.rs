@@ -1,6 +1,6 @@
 //! What a failure of a job means: whether it is run again, and whether it counts.
 //!
-//! Two rules of a [`JobSpec`](crate::JobSpec), as data. Who obeys them: the executor, for each end
+//! Two rules of a [`JobSpec`](crate::JobSpec), as data. The executor obeys them, for each end
 //! of an attempt. How often a job is run again is `retries`; a machine that failed is no failure
 //! of the job, and no rule here is about it.
 

@@ -22,7 +22,7 @@ pub struct Context<'a> {
     pub machine: &'a dyn Machine,
     /// Whether it is still wanted.
     pub control: &'a Control,
-    /// Who is told before anything is made that outlives us, and what the time goes into. Drivers
+    /// What is told before anything is made that outlives us, and what the time goes into. Drivers
     /// use [`Context::intend`] and [`Context::enter`].
     observer: &'a dyn Observer,
     clock: RefCell<Clock>,

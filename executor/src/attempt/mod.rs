@@ -1,7 +1,7 @@
 //! What an attempt of a node is asked and answers: below everything that makes one happen.
 //!
-//! Owns the request, the result, who observes it, and the context that every verb of a runtime is
-//! given. Who drives an attempt from one to the other is [`crate::drive`].
+//! Owns the request, the result, the observer, and the context that every verb of a runtime is
+//! given. What drives an attempt from one to the other is [`crate::drive`].
 
 mod context;
 mod observer;

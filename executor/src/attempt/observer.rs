@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::AttemptResult;
 use crate::intent::Intent;
 
-/// Who watches an attempt. Called from the attempt's own thread.
+/// What observes an attempt. Called from the attempt's own thread.
 pub trait Observer: Sync {
     /// Something is about to be made that outlives this process. What is returned decides: the act
     /// happens only after `Ok`, so that the journal holds it first.
@@ -32,7 +32,7 @@ pub trait Observer: Sync {
     ///
     /// # Errors
     ///
-    /// When it could not be written down; what it came from then stays for who resumes the run.
+    /// When it could not be written down; what it came from then stays for the executor that resumes the run.
     fn verdict(&self, result: &AttemptResult) -> std::io::Result<()>;
 }
 

@@ -147,7 +147,7 @@ pub(super) fn go_on(
     ledger.apply(finished).expect("it is about no node");
     let record = ledger.record(&run.plan, outcome, &run.selected);
     let kept = record.write(&run.dir.record());
-    // Who asked for the end has been answered.
+    // The request to end has been answered.
     let _ = std::fs::remove_file(run.dir.cancel_request());
     tell_end(&mut reporters, &record, running.output);
     if let Err(error) = kept {

@@ -93,7 +93,7 @@ pub(super) struct JournalObserver {
     journal: Arc<Journal>,
     node: String,
     attempt: u32,
-    /// The task, and who decides about it.
+    /// The task, and the thread that decides about it.
     run: (usize, Sender<Message>),
     /// Whether it makes anything that a power cut leaves standing.
     durable: AtomicBool,

@@ -128,7 +128,7 @@ fn drive(
         };
         result.judge(ran, collected, request, machine);
     }
-    // Whoever asked for the end does not want to hear that something broke on the way to it.
+    // A user who asked for the end does not want to hear that something broke on the way to it.
     if result.outcome == AttemptOutcome::InfraFailed && control.level() > Level::Run {
         result.outcome = AttemptOutcome::Cancelled;
     }

@@ -130,7 +130,7 @@ pub trait Jobs {
     /// output. It goes with the run.
     fn output_dir(&self, job: &JobRef) -> String;
 
-    /// Tells which values must not show in a job's log, for who follows a job that another process
+    /// Tells which values must not show in a job's log, for watching a job that another process
     /// started; [`Jobs::start`] knows them by itself.
     fn redact(&self, _job: &JobRef, _secrets: &BTreeMap<String, Secret>) {}
 

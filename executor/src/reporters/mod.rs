@@ -1,4 +1,4 @@
-//! Who hears of a run while it goes on. Every reporter sees every event, in order, on one thread;
+//! What hears of a run while it goes on. Every reporter sees every event, in order, on one thread;
 //! none can change the run, and one that cannot write any more falls silent.
 
 mod github;
@@ -46,7 +46,7 @@ impl Reporter for Reporters {
         self.0.iter_mut().for_each(|reporter| reporter.event(event));
     }
 
-    /// Who came first goes last: what it wraps the others in is closed behind them.
+    /// The first to come goes last: what it wraps the others in is closed behind them.
     fn finish(&mut self, record: &Record) {
         self.0.iter_mut().rev().for_each(|reporter| reporter.finish(record));
     }

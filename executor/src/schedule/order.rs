@@ -1,4 +1,4 @@
-//! Who goes first, and how long the next attempt waits.
+//! What goes first, and how long the next attempt waits.
 
 use std::{cmp::Reverse, time::Duration};
 

@@ -35,7 +35,7 @@ pub enum SshFault {
     Lost,
     /// The connection is there, but the answer did not come in time.
     Deadline,
-    /// A file system over there has no room.
+    /// A file system on the host has no room.
     NoSpace,
     /// The host lacks a program, or a command there failed.
     Remote,

@@ -79,7 +79,7 @@ const KEPT_IDLE: usize = 16;
 /// what is asked of it.
 const WORTH_WAITING: Duration = Duration::from_millis(15);
 
-/// How many sessions are opened at once; who comes then waits for one of them.
+/// How many sessions are opened at once; a later caller waits for one of them.
 const AT_ONCE: usize = 3;
 
 /// For how long another one's opening is waited for.
@@ -281,7 +281,7 @@ impl Host {
         }
         let began = Instant::now();
         let _alone = self.connecting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever connected meanwhile may have left a seat; whoever could not, need not be followed.
+        // Another thread may have connected meanwhile and left a seat; its failure need not be repeated.
         if let Some(master) = self.free_seat() {
             return Ok(master);
         }
@@ -323,7 +323,7 @@ impl Host {
         }
     }
 
-    /// Closes all connections that nobody is using at the moment. What runs over there goes on.
+    /// Closes all connections that nobody is using at the moment. What runs on the host goes on.
     pub fn disconnect(&self) {
         let (idle, masters) = {
             let mut pool = self.pool();

@@ -1,4 +1,4 @@
-//! A shell over there that is asked one thing after the other.
+//! A shell on a host that is asked one thing after the other.
 //!
 //! The login shell, whichever it is, sees one constant command; everything else goes to the POSIX `sh` it
 //! starts, over stdin, so that nothing is parsed twice and nothing secret stands in an argument. Answers
@@ -55,7 +55,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Returns who answers.
+    /// Returns what answers.
     pub(crate) fn kind(&self) -> SessionKind {
         match self {
             Self::Shell(_) => SessionKind::Shell,
@@ -64,7 +64,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// Who is at the other end of a session.
+/// What is at the other end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionKind {
     /// A shell.
@@ -143,7 +143,7 @@ impl Session {
         heard.map(drop).map_err(|error| self.explain(error, SshFault::Shell))
     }
 
-    /// Returns who is at the other end.
+    /// Returns what is at the other end.
     pub(crate) fn kind(&self) -> SessionKind {
         self.kind
     }

@@ -282,7 +282,7 @@ remove() { cd "$trees" || exit 1; chmod -R u+rwX "$new" 2>/dev/null; rm -rf "$ne
 differs() { echo "wrong $1"; remove; exit 0; }
 "#;
 
-/// Unpacks what comes on stdin and hashes it on its way. Who only unpacked what it wanted is given the rest.
+/// Unpacks what comes on stdin and hashes it on its way. A program that unpacked only what it wanted is given the rest.
 const RECEIVE: &str = r#"
 hash_much <"$trees/$new.pipe" >"$trees/$new.sum" &
 tee "$trees/$new.pipe" | { tar -xf -; status=$?; cat >/dev/null; (exit $status); } || { status=$?
@@ -509,7 +509,7 @@ fn delivery_script<'a>(
             Some(Base { id, prepared, removed, sweep }) => {
                 script = script.set("base", id);
                 if let Some(prepared) = prepared {
-                    // Whoever renames it has it.
+                    // The one that renames it has it.
                     script = script.text("mv").word(prepared).text(" \"$new\" 2>/dev/null || ");
                 }
                 let mut script = script.text(COPY_BASE).text(

@@ -212,7 +212,7 @@ impl Wire {
     }
 
     fn drain_output(&mut self) -> Result<(), WireError> {
-        // Bounded: who only writes must not collect without end.
+        // Bounded: a caller that only writes must not collect without end.
         let mut chunk = [0; 64 * 1024];
         for _ in 0..4 {
             match rustix::io::read(self.output.as_fd(), &mut chunk) {

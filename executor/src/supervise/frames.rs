@@ -1,7 +1,7 @@
 //! A log as the pushed supervisor's `attach` hands it over, read from whatever pieces it comes in.
 //!
 //! Owns the framing only: where the bytes come from, and what to do when they stop coming, is the
-//! business of whoever reads them.
+//! business of their reader.
 
 /// What a supervisor said.
 #[derive(Debug, Clone, PartialEq, Eq)]

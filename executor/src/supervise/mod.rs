@@ -58,7 +58,7 @@ impl fmt::Display for JobRef {
     }
 }
 
-/// How long a job may run, and who may let go of it for how long.
+/// How long a job may run, and how long without an executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobLimits {
     /// After this it is ended as `timed_out`.

@@ -26,7 +26,7 @@ pub struct Ended {
     pub code: Option<i32>,
     /// The signal that ended the leader.
     pub signal: Option<i32>,
-    /// Who ended the job.
+    /// What ended the job.
     pub reason: Reason,
     /// What the machine says besides.
     pub evidence: Evidence,
@@ -40,7 +40,7 @@ pub struct Ended {
     pub elapsed_ms: u64,
 }
 
-/// Who ended the job.
+/// What ended the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {

@@ -167,7 +167,7 @@ pub struct Payload {
     pub mount: AbsolutePath,
 }
 
-/// Who defines a job.
+/// What defines a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobOwner {
     /// A target of the catalog.
@@ -181,7 +181,7 @@ pub enum JobOwner {
 pub struct Job {
     /// Its id; the node is `execute-<id>`.
     pub id: JobId,
-    /// Who defines it.
+    /// What defines it.
     pub owner: JobOwner,
     /// Everything needed to run it.
     pub spec: JobSpec,

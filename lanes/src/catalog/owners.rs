@@ -1,4 +1,4 @@
-//! Who uses a glob: from globs back to the filters they are in.
+//! What uses a glob: from globs back to the filters they are in.
 
 use super::{Catalog, GlobUse, JobIndex, LaneIndex, PathFilter, TargetIndex};
 use crate::filter_index::GlobId;

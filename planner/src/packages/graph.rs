@@ -158,7 +158,7 @@ impl Packages {
         self.by_dir.insert(package.dir.clone(), package);
     }
 
-    /// Notes that the manifest of a directory's package cannot be read. Who depends on that
+    /// Notes that the manifest of a directory's package cannot be read. What depends on that
     /// directory depends on anything. `text` is what the file holds, if that much is known: a
     /// package that is named and not found may be in there.
     pub fn unreadable(&mut self, path: &str, dir: &str, detail: &str, text: Option<&str>) {

@@ -252,7 +252,7 @@ impl<'a> Resources<'a> {
             *self.free.get_mut(resource).expect("every need was entered") += 1;
         }
         let mut started = Vec::new();
-        // Who still cannot start joins the queue of something that is not free, so this ends.
+        // A node that still cannot start joins the queue of something that is not free, so this ends.
         while let Some((next, resource)) = held
             .iter()
             .filter(|resource| self.free[*resource] > 0)

@@ -312,7 +312,7 @@ pub(super) fn remove(local: &Local, job: &JobRef) -> Result<(), Fault> {
         remove_file(&file)?;
     }
     remove_dir(&local.dir(job))?;
-    // The last thing to go: until then whoever comes again finds what is left by it.
+    // The last thing to go: until then another try finds what is left by it.
     if lost { remove_file(&place.job()) } else { Ok(()) }
 }
 

@@ -107,7 +107,7 @@ pub(super) fn start(remote: &Remote, job: &Job) -> Result<(), Fault> {
             Err(no_redactor(&format!("host `{}`", remote.name)))
         }
         Started::Refused(why) if why.starts_with("lost ") => {
-            // Whoever has it now keeps it; the next attempt takes its own.
+            // The executor that has it now keeps it; the next attempt takes its own.
             remote.locks.give_up(&held);
             Err(lost_lock(&remote.name, why.trim_start_matches("lost ")))
         }

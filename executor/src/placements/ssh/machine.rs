@@ -149,7 +149,7 @@ impl Commands for RemoteSsh {
     ) -> Result<PlacedSource, Fault> {
         let id = wanted.id();
         let there = PlacedSource { path: format!("{}/trees/{id}", self.remote.work_dir), id };
-        // One sends; whoever needs the same waits for it instead of sending it as well.
+        // One sends; others that need the same wait for it instead of sending it as well.
         let mut placed = control.lock(&self.placed).ok_or_else(Fault::cancelled)?;
         if placed.contains(&there) {
             return Ok(there);

@@ -41,7 +41,7 @@ fn remove_all(remote: &Remote, names: &[String]) -> Vec<Result<(), Fault>> {
                     path.display()
                 );
                 Err(Fault::new(FailureKind::Cleanup, text)
-                    .advice("look at who still writes there, then `executor gc`"))
+                    .advice("see which process still writes there, then `executor gc`"))
             }
         }
     };

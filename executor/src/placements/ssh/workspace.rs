@@ -22,7 +22,7 @@ pub(super) struct JobPaths {
     pub(super) state: String,
     /// What outlives the attempt.
     pub(super) output: String,
-    /// A file that is there once the attempt was removed: whoever comes later to start it is too late.
+    /// A file that is there once the attempt was removed: a later start of it is refused.
     pub(super) over: String,
 }
 

@@ -197,7 +197,7 @@ impl<'a> Engine<'a> {
     /// say, and making an instance will tell why.
     pub(super) fn fingerprint(&self, image: &str) -> Result<Option<String>, Fault> {
         let known = self.known_image(image);
-        // Whoever comes meanwhile waits for the answer.
+        // A caller that comes meanwhile waits for the answer.
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_some() {
             return Ok(known.clone());
@@ -414,7 +414,7 @@ const MAKING: u32 = 4;
 /// The fingerprints of images, by machine, project and name.
 static IMAGES: Mutex<BTreeMap<[String; 3], Known>> = Mutex::new(BTreeMap::new());
 
-/// What is known of one; locked by who asks.
+/// What is known of one; locked by the caller.
 type Known = Arc<Mutex<Option<String>>>;
 
 /// How many are being made by this process, by machine.

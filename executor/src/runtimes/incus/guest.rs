@@ -27,7 +27,7 @@ pub(super) struct IncusGuest<'a> {
     pub(super) engine: Engine<'a>,
     /// The instance.
     pub(super) name: &'a str,
-    /// Who the supervisor and the job are.
+    /// The user that the supervisor and the job are.
     pub(super) user: (u32, u32),
     /// The state directory on the machine's side, where it has one.
     pub(super) shared: Option<String>,

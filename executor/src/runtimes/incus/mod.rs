@@ -59,9 +59,9 @@ pub(super) struct Incus {
 struct Site {
     owner: String,
     name: String,
-    /// Who the job is in the guest.
+    /// The user that the job is in the guest.
     user: (u32, u32),
-    /// Who we are on the machine.
+    /// The user that we are on the machine.
     machine_user: (u32, u32),
     /// What the instance shares with the machine.
     shared: String,
@@ -244,7 +244,7 @@ impl Runtime for Incus {
         let wanted = limits.timeout + limits.grace + limits.lease * 2 + Duration::from_secs(3600);
         let until = now() + wanted.as_secs();
         let (workspace, toolchain) = thread::scope(|scope| {
-            // Asked meanwhile; who launches hears the answer, or asks again.
+            // Asked meanwhile; the one that launches hears the answer, or asks again.
             let (engine, image) = (self.engine(context), self.spec.image.as_str());
             scope.spawn(move || engine.fingerprint(image));
             Self::provision(
@@ -351,7 +351,7 @@ impl Runtime for Incus {
         {
             self.note(instance);
             if may_run {
-                // Only one that surely was never started is; whoever is silent is followed.
+                // Only one that surely was never started is; a silent one is watched.
                 let status = self.guest(context, &site)?.status();
                 if !instance.is_running() || !matches!(status, Ok(JobStatus::Unknown)) {
                     return Ok(true);
@@ -471,7 +471,7 @@ impl Incus {
         let script = format!("chown -R {uid}:{gid} {STATE} {WORKSPACE} 2>/dev/null; true");
         let argv = ["sh".to_owned(), "-c".to_owned(), script];
         let engine = self.engine(context);
-        // What cannot be given back is told by whoever cannot read or remove it.
+        // What cannot be given back is reported where it cannot be read or removed.
         let _ = engine.ask(&engine.exec(&site.name, (0, 0), &argv));
     }
 }

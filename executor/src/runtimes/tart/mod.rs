@@ -371,7 +371,7 @@ impl Runtime for Tart {
         if may_run {
             let host = TartHost { machine: *machine };
             let work = Work::of(request, machine.name())?;
-            // Only who surely was never started is; a silent agent is waited for by who follows.
+            // Only one that surely was never started is; a silent agent is waited for by the watcher.
             let standing = host.look(&name)?;
             let status = self.guest(context, &name, &work).status();
             if standing.state != "running" || !matches!(status, Ok(JobStatus::Unknown)) {

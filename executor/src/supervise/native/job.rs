@@ -97,7 +97,7 @@ pub(super) fn run(start: &Start, claim: &Claim, context: &mut SupervisorContext<
         let _ = claim.end(&broken).and_then(|()| claim.settle(Some(&broken)));
     }
     if let Some(Err(error)) = slot.as_mut().map(Slot::leave) {
-        // Whoever takes it next clears it; this supervisor is not to be trusted with it again.
+        // The next one that takes it clears it; this supervisor is not to be trusted with it again.
         report.notes.push(format!("the job's directories could not be cleared: {error}"));
         mounts.spend();
     }
@@ -237,12 +237,12 @@ struct Watch<'a> {
     /// When nobody is thought to care any more; absent while an executor is connected.
     lease_until: Option<Instant>,
     ending: Option<Ending>,
-    /// Who had to be killed.
+    /// The processes that had to be killed.
     killed: BTreeSet<i32>,
 }
 
 impl Watch<'_> {
-    /// Ends the job: TERM now, KILL after a while. Who wants less grace later is obeyed; the first
+    /// Ends the job: TERM now, KILL after a while. A later request with less grace is obeyed; the first
     /// reason stays.
     fn end(&mut self, reason: Reason, after: Duration) {
         let kill_at = Instant::now() + after;
@@ -333,7 +333,7 @@ impl Launched {
                 break;
             }
             if status.is_some() && watch.ending.is_none() {
-                // The verdict is known; whoever is left has no business any more.
+                // The verdict is known; what is left of the job has no business here.
                 let kill_at = Instant::now();
                 watch.ending = Some(Ending { reason: Reason::Exited, kill_at, give_up_at: None });
             }

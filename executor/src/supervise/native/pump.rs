@@ -77,7 +77,7 @@ impl Pump {
     /// Waits until everything is in the log that the job wrote. Nobody of it is left.
     pub(super) fn finish(self) -> Lost {
         let Self { stop, done } = self;
-        // Whoever else still has the pipe open is none of the job.
+        // Another process that still has the pipe open is not of the job.
         drop(stop);
         done.recv_timeout(PATIENCE).unwrap_or_else(|_| {
             let error = io::Error::other("it was not written in time");

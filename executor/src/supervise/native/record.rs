@@ -151,7 +151,7 @@ impl Claim {
 /// What a job file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SupervisorRecord {
-    /// Who supervises the job, or did.
+    /// The process that supervises the job, or did.
     pub(crate) owner: Owner,
     /// The verdict, once there is one.
     pub(crate) ended: Option<Ended>,

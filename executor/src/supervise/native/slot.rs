@@ -55,7 +55,7 @@ impl Slot {
         let mut slot = Self { dir, lock };
         if let Some(job) = slot.occupant()? {
             if !kill_cookie(&job).1 {
-                // Whoever cannot be killed keeps the slot.
+                // A process that cannot be killed keeps the slot.
                 return Ok(None);
             }
             slot.wipe()?;

@@ -72,7 +72,7 @@ pub(super) fn descendants() -> BTreeSet<i32> {
     found
 }
 
-/// Sends a signal; who is gone meanwhile needs none.
+/// Sends a signal; a process that is gone meanwhile needs none.
 pub(super) fn signal(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
         let _ = kill_process(pid, signal);
@@ -121,7 +121,7 @@ pub(crate) fn processes_with_cookie(wanted: impl Fn(&str) -> bool) -> Vec<(i32, 
     found
 }
 
-/// KILLs whoever carries a cookie, again and again until nobody does: they may fork meanwhile.
+/// KILLs every process that carries a cookie, again and again until nobody does: they may fork meanwhile.
 /// Returns how many there were, and whether all are gone.
 pub(crate) fn kill_cookie(cookie: &str) -> (u64, bool) {
     let mut seen = BTreeSet::new();

@@ -67,7 +67,7 @@ fn serve(wants_mounts: bool) -> std::io::Result<()> {
                 };
                 let report = job::run(&start, &claim, &mut context);
                 if !report.is_only_a_verdict() || !channels.connected {
-                    // Whoever takes the job up later finds it. A full disk keeps the verdict.
+                    // An executor that resumes the job finds it. A full disk keeps the verdict.
                     let _ = write_report(&start.place, &report);
                 }
                 let _ = claim.settle(report.ended.as_ref());

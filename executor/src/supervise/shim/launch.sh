@@ -1,6 +1,6 @@
 # Starts the job's own processes, and the two that wait for them: perl, or a shell and its ticks.
 
-# The same without perl. The words: NAME=VALUE of its environment, --, what starts it. Who has descriptor 6 open tells
+# The same without perl. The words: NAME=VALUE of its environment, --, what starts it. A process that has descriptor 6 open tells
 # the supervisor that the job is not over: no process of the job has it.
 wait_for_leader() {
     # env wants its command where the -- stands.

@@ -26,7 +26,7 @@ room() {
 
 # Claims the directory it is in, writes what has to be there before the job, and makes everything ready.
 claim() {
-    # 1. The claim: who makes the file owns the directory.
+    # 1. The claim: the one that makes the file owns the directory.
     set -C
     { printf '' >claim; } 2>/dev/null || {
         if [ -f claim ]; then echo already; else echo 'error no_space'; fi
@@ -209,7 +209,7 @@ watch_over() {
             read -r w_rest || nap 0.1
             continue
         fi
-        # Who started it waits no longer for the end.
+        # The process that started it waits no longer for the end.
         [ $((CENTIS - began)) -lt 20 ] || exec >/dev/null
         [ $ticks = perl ] || [ -n "$ticker" ] || {
             (tick) </dev/null >/dev/null 2>&1 &
@@ -224,7 +224,7 @@ watch_over() {
     leader_ended || CODE=- SIGNAL=- OOM_KILLED=- ALONE=-
     [ $reason = exited ] && [ "$ALONE" = alone ] || kill_tree
     [ -z "$pump" ] || drain "$pump"
-    # Who started it has the pipe: it is told that nobody is left who writes, and ends when everything is in the log.
+    # The process that started it has the pipe: it is told that nobody is left who writes, and ends when everything is in the log.
     [ $ticks != read ] || {
         exec >/dev/null
         while read -r w_rest; do lost=${w_rest:-$lost}; done

@@ -1,4 +1,4 @@
-# The tree of a job: who is of it, and how it is ended.
+# The tree of a job: which processes are of it, and how it is ended.
 
 # COOKIE: what every process of this directory's job has in its environment.
 cookie() {
@@ -73,7 +73,7 @@ kill_tree() {
     done
 }
 
-# Ends the tree: TERM, $1 seconds, KILL. Who cancels with less grace meanwhile is obeyed.
+# Ends the tree: TERM, $1 seconds, KILL. A cancel with less grace meanwhile is obeyed.
 end_tree() {
     e_seen=$NL
     now

@@ -41,7 +41,7 @@ start() {
     case $answer in started | already) ;; *) exit 1 ;; esac
 }
 
-# Who is told `already` finds the other's files.
+# An executor that is told `already` finds the other's files.
 await_files() {
     until [ -f exit ] || ! alive claim; do
         nap 0.01
