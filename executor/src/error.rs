@@ -71,6 +71,19 @@ pub enum Error {
         /// The repository.
         repository: String,
     },
+    /// A node's inputs are not the tree that was planned.
+    #[error(
+        "the inputs of `{node}` are the tree {found}, and the plan says {planned}: it was not made \
+         of this tree"
+    )]
+    OtherInputs {
+        /// The node.
+        node: String,
+        /// What the plan says.
+        planned: String,
+        /// What its globs make of the tree.
+        found: String,
+    },
     /// The work tree is not what was planned.
     #[error("the work tree has changed since it was planned: planned was {planned}, it is {now}")]
     Stale {
@@ -219,6 +232,7 @@ impl Error {
             | Self::Scenario(_)
             | Self::NoTree
             | Self::TreeMissing { .. }
+            | Self::OtherInputs { .. }
             | Self::Stale { .. }
             | Self::Untrusted(_)
             | Self::Refused(_) => Exit::Refused,
@@ -262,6 +276,7 @@ impl Error {
             Self::TreeMissing { .. } => {
                 "fetch the commit it was planned from, or name its repository with `-C`"
             }
+            Self::OtherInputs { .. } => "make the plan anew with `planner plan`",
             Self::Stale { .. } => {
                 "plan again, or run the work tree as it is now with `--allow-stale`"
             }

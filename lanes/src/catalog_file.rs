@@ -92,6 +92,13 @@ tables! {
         /// what the job or its base says, else `full`.
         #[schemars(with = "Option<forms::Name>")]
         pub snapshot_profile: Option<At<String>>,
+        /// The files of the source tree that its payloads are built from, as for jobs; its jobs
+        /// say for themselves what they see. Absent: every file.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub inputs: Option<Vec<At<String>>>,
+        /// Globs of files that its payloads do not see, whatever `inputs` says.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub inputs_exclude: Option<Vec<At<String>>>,
         /// The payloads' nodes are `prepare-<prefix>-<role>`. Targets that share a prefix share
         /// the nodes.
         pub prepare_node_prefix: At<String>,

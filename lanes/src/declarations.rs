@@ -138,6 +138,7 @@ impl<'a> Uses<'a> {
             self.globs(lane.paths.as_deref());
             self.globs(lane.exclude.as_deref());
             self.bases.extend(lane.base.as_ref().map(|name| name.as_str()));
+            self.globs(lane.input_files());
             self.settings(&lane.settings);
         }
     }
@@ -149,6 +150,10 @@ impl<'a> Uses<'a> {
         for target in file.targets.iter().flatten() {
             self.globs(target.paths.as_deref());
             self.globs(target.exclude.as_deref());
+            if let Some(staged) = &target.staged_linux {
+                self.globs(staged.inputs.as_deref());
+                self.globs(staged.inputs_exclude.as_deref());
+            }
             let profile =
                 target.staged_linux.as_ref().and_then(|staged| staged.snapshot_profile.as_ref());
             self.profiles.extend(profile.map(|name| name.as_str()));
@@ -168,6 +173,7 @@ impl<'a> Uses<'a> {
             self.hosts.insert(&remote.host);
         }
         self.profiles.extend(settings.snapshot_profile.as_ref().map(|name| name.as_str()));
+        settings.input_globs().for_each(|globs| self.globs(globs));
     }
 
     fn globs(&mut self, list: Option<&'a [At<String>]>) {

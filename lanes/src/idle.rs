@@ -113,6 +113,8 @@ fn globs_of_manifest(file: &Manifest) -> Vec<Option<&[At<String>]>> {
     for trigger in [LaneTrigger::Branch, LaneTrigger::Nightly] {
         for lane in file.lanes_of(trigger) {
             all.extend([lane.paths.as_deref(), lane.exclude.as_deref()]);
+            all.push(lane.input_files());
+            all.extend(lane.settings.input_globs());
         }
     }
     all
@@ -120,10 +122,17 @@ fn globs_of_manifest(file: &Manifest) -> Vec<Option<&[At<String>]>> {
 
 fn globs_of_catalog(file: &CatalogFile) -> Vec<Option<&[At<String>]>> {
     let mut all = Vec::new();
+    for (_, base) in file.bases.iter().flat_map(|bases| &bases.0) {
+        all.extend(base.settings.input_globs());
+    }
     for target in file.targets.iter().flatten() {
         all.extend([target.paths.as_deref(), target.exclude.as_deref()]);
+        if let Some(staged) = &target.staged_linux {
+            all.extend([staged.inputs.as_deref(), staged.inputs_exclude.as_deref()]);
+        }
         for job in target.jobs.iter().flatten() {
             all.extend([job.paths.as_deref(), job.exclude.as_deref()]);
+            all.extend(job.settings.input_globs());
         }
     }
     all
@@ -164,7 +173,7 @@ fn nightly_filter(file: &LaneFile, found: &mut Found) {
         ("paths", first(&file.paths)),
         ("exclude", first(&file.exclude)),
         ("statuses", statuses),
-        ("inputs", file.inputs.as_ref().map(|inputs| Some(inputs.table.span))),
+        ("inputs", file.packages().map(|packages| Some(packages.table.span))),
     ] {
         let Some(span) = at else { continue };
         let message = format!(

@@ -10,6 +10,7 @@ use crate::{
     bounds::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
     decode::{Decode, Named, Reader, Tagged, Value, shared_keys, tables, tagged, word},
     forms,
+    manifest::InputsFile,
     source::At,
 };
 
@@ -45,6 +46,17 @@ shared_keys! {
         /// The source tree: `"tree"` (the files), or `"clone"`, a real, shallow git checkout of
         /// head for jobs that call git. Absent: `"tree"`; for a lane's own command `"clone"`.
         pub checkout: At<CheckoutWord>,
+        /// The files of the source tree that the job sees, and no other: globs, and path sets as
+        /// `"@name"`. Absent: the base's, else every file.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub inputs: Vec<At<String>>,
+        /// Globs of files that the job does not see, whatever `inputs` says. Without `inputs`: it
+        /// sees every other file.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub inputs_exclude: Vec<At<String>>,
+        /// Packages whose directories, and those of their workspace dependencies, the job sees,
+        /// beside `inputs`.
+        pub inputs_from: InputsFile,
         /// What the source tree leaves out: a name of `[snapshot_profiles]`. Absent: the staged
         /// target's, else the base's, else `full`.
         #[schemars(with = "Option<forms::Name>")]
@@ -71,8 +83,10 @@ shared_keys! {
         /// `"passed"`.
         pub run_if: At<RunIfWord>,
         /// A shell command run on the host in a writable copy of the source tree, before the jobs
-        /// that ask for it; they see that copy. An empty text takes the base's away.
-        pub host_setup_command: At<String>,
+        /// that ask for it; they see that copy. It sees the job's `inputs`; as
+        /// `{ shell = "…", inputs = […] }` it has inputs of its own, and the job none. An empty
+        /// text takes the base's away.
+        pub host_setup_command: At<HostSetupFile>,
         /// Work whose output the job sees, done once for all jobs that ask for it.
         pub prepare: Vec<PrepareFile>,
     }
@@ -124,9 +138,28 @@ tables! {
         /// Where jobs see it, read-only: an absolute path.
         #[schemars(with = "forms::Absolute")]
         pub mount: At<String>,
+        /// The files of the source tree that it sees, as for jobs. Absent: every file.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub inputs: Option<Vec<At<String>>>,
+        /// Globs of files that it does not see, whatever `inputs` says.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub inputs_exclude: Option<Vec<At<String>>>,
         /// Seconds after which it is ended. Absent: 14400.
         #[schemars(range(min = 1, max = MOST_SECONDS))]
         pub timeout_secs: Option<At<u64>>,
+    }
+
+    /// A host setup with inputs of its own.
+    pub struct HostSetupTable {
+        /// A script for `/bin/sh`.
+        pub shell: At<String>,
+        /// The files of the source tree that it sees, and with what it makes of them the jobs that
+        /// ask for it. Absent: every file.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub inputs: Option<Vec<At<String>>>,
+        /// Globs of files that it does not see, whatever `inputs` says.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub inputs_exclude: Option<Vec<At<String>>>,
     }
 
     /// Failures after which a job is run again; any other counts at once.
@@ -268,6 +301,26 @@ impl Decode for CommandFile {
         } else {
             reader.wrong_command(&value);
             None
+        }
+    }
+}
+
+/// A host setup: its script, or a table that says more.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(untagged)]
+pub enum HostSetupFile {
+    /// A script for `/bin/sh`; it sees the inputs of its job.
+    Script(String),
+    /// One with inputs of its own.
+    Table(Box<HostSetupTable>),
+}
+
+impl Decode for HostSetupFile {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        if value.get_ref().is_table() {
+            HostSetupTable::decode(value, reader).map(|table| Self::Table(Box::new(table)))
+        } else {
+            String::decode(value, reader).map(Self::Script)
         }
     }
 }

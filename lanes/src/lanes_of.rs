@@ -13,7 +13,7 @@ use crate::{
     context::Context,
     diagnostic::Diagnostic,
     lane_trigger::LaneTrigger,
-    manifest::{LaneFile, Manifest},
+    manifest::{InputsFile, LaneFile, Manifest},
     names::shorten,
     order::order,
     path_sets::report_circle,
@@ -60,7 +60,7 @@ pub(crate) fn lanes<'a>(
     for (position, &(trigger, file, under)) in files.iter().enumerate() {
         let index = LaneIndex::new(position);
         first_target = first_target.or_else(|| named_target(file).map(|(name, _)| name.span));
-        let work = work(index, file, described, no_catalog, context);
+        let work = work(index, file, under, described, no_catalog, context);
         let id = context.checked(&codes::BAD_ID, &file.id, LaneId::new);
         let mut after = Vec::new();
         for name in file.after.iter().flatten() {
@@ -90,7 +90,7 @@ pub(crate) fn lanes<'a>(
             concurrency_group,
             after,
             entrypoint: file.entrypoint.as_ref().map(|text| text.value.clone()),
-            inputs: inputs(file),
+            inputs: file.packages().map(inputs).unwrap_or_default(),
             derived: Derived::default(),
             span: file.id.span,
         });
@@ -124,6 +124,7 @@ fn named_target(file: &LaneFile) -> Option<(&At<String>, bool)> {
 fn work<'a>(
     index: LaneIndex,
     file: &'a LaneFile,
+    under: Option<&'a str>,
     described: &mut Described<'a>,
     no_catalog: bool,
     context: &mut Context<'a>,
@@ -182,7 +183,7 @@ fn work<'a>(
             }
             Some(Work::Target(target))
         }
-        None => Some(Work::Command(own_job(index, file, described, context))),
+        None => Some(Work::Command(own_job(index, file, under, described, context))),
     }
 }
 
@@ -190,6 +191,7 @@ fn work<'a>(
 fn own_job<'a>(
     index: LaneIndex,
     file: &'a LaneFile,
+    under: Option<&'a str>,
     described: &mut Described<'a>,
     context: &mut Context<'a>,
 ) -> JobIndex {
@@ -221,6 +223,8 @@ fn own_job<'a>(
             command: file.command.as_ref(),
             staged_command: None,
             settings: &file.settings,
+            inputs: file.input_files(),
+            under,
             table: file.table,
             of: Of::Lane,
         },
@@ -239,6 +243,7 @@ fn no_job_keys(file: &LaneFile, context: &mut Context<'_>) {
         file.description.as_ref().map(|at| ("description", at.span)),
         file.base.as_ref().map(|at| ("base", at.span)),
         first(&file.needs).map(|span| ("needs", span)),
+        file.input_files().map(|files| ("inputs", first_span(Some(files)).unwrap_or(file.id.span))),
     ];
     for (key, span) in own.into_iter().flatten().chain(file.settings.written.iter().copied()) {
         let message = format!("`{key}` has no effect beside a target");
@@ -253,7 +258,7 @@ fn lane_filter(file: &LaneFile, under: Option<&str>, context: &mut Context<'_>) 
     says_something(file, context);
     let paths = file.paths.as_deref().map(|paths| context.globs(paths, under));
     // A lane with `inputs` has paths, even before they are derived.
-    let paths = paths.or_else(|| file.inputs.as_ref().map(|_| Vec::new()));
+    let paths = paths.or_else(|| file.packages().map(|_| Vec::new()));
     // `exclude` or `statuses` alone is about every path: everything but. Of the whole tree, whatever
     // `under` says: a lane with no key at all runs for any change, and this takes away only what
     // it names.
@@ -280,7 +285,7 @@ fn says_something(file: &LaneFile, context: &mut Context<'_>) {
                 .help("name the kinds of change that count, or take the key out: every kind"),
         );
     }
-    if file.inputs.is_some() && inputs(file).is_empty() && file.paths.is_none() {
+    if file.packages().is_some_and(|it| inputs(it).is_empty()) && file.paths.is_none() {
         let message =
             format!("`inputs` of the lane `{id}` names no package, so nothing would count");
         context.report(
@@ -297,8 +302,8 @@ fn first_span<T>(list: Option<&[At<T>]>) -> Option<Span> {
     list?.first().map(|item| item.span)
 }
 
-fn inputs(file: &LaneFile) -> Inputs {
-    let Some(file) = &file.inputs else { return Inputs::default() };
+/// The packages of a table, by their kind.
+pub(crate) fn inputs(file: &InputsFile) -> Inputs {
     let list = |kind| match kind {
         PackageKind::Cargo => &file.cargo,
         PackageKind::Npm => &file.npm,

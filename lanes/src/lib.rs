@@ -34,7 +34,6 @@ mod decode;
 mod diagnostic;
 mod filter_index;
 mod forms;
-pub mod glob;
 mod idle;
 mod invariants_file;
 pub mod job_file;
@@ -55,9 +54,9 @@ mod targets_of;
 
 pub use catalog::{
     Catalog, Definition, Derived, FilterText, GlobOwner, GlobUse, HostSetup, HostSetupIndex,
-    Inputs, Job, JobIndex, JobOwner, Lane, LaneIndex, LockUse, PackageKind, PathFilter, Payload,
-    Prepare, PrepareIndex, PrepareUse, Rules, SharedEntry, StagedLinux, Target, TargetIndex, Via,
-    Work,
+    InputUses, Inputs, Job, JobIndex, JobOwner, Lane, LaneIndex, LockUse, PackageKind, PathFilter,
+    Payload, Prepare, PrepareIndex, PrepareUse, Rules, SharedEntry, StagedLinux, Target,
+    TargetIndex, Via, Work,
 };
 pub use declarations::{Declaration, DeclarationKind, Declarations};
 pub use decode::{Named, TableAt};
@@ -68,6 +67,7 @@ pub use invariants_file::{InvariantsFile, LintLevel};
 pub use lane_trigger::LaneTrigger;
 pub use load::load;
 pub use manifest::UnmatchedPaths;
+pub use plans::glob;
 pub use read::{FileError, Files, likely_default_branch, read_invariants, read_scenario};
 pub use scenario_file::{ScenarioChange, ScenarioFile, TriggerWord};
 pub use schema::{SchemaOf, schema};

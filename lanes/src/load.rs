@@ -215,7 +215,12 @@ fn declared<'a>(catalogs: &'a [Part<CatalogFile>], context: &mut Context<'a>) ->
         }
         for (name, file) in part.file.bases.iter().flat_map(|bases| &bases.0) {
             name_is_good("base", name, context);
-            let base = resolve::Base { name, settings: &file.settings, built_in };
+            let base = resolve::Base {
+                name,
+                settings: &file.settings,
+                under: part.under.as_deref(),
+                built_in,
+            };
             if let Some(first) = declared.bases.insert(name, base)
                 && !first.built_in
             {

@@ -90,8 +90,9 @@ tables! {
         pub exclude: Option<Vec<At<String>>>,
         /// Only changes of these kinds count. Absent: every kind. Without `paths`: of any path.
         pub statuses: Option<Vec<At<StatusWord>>>,
-        /// Packages whose directories, and those of their workspace dependencies, count as paths.
-        pub inputs: Option<InputsFile>,
+        /// As a table: packages whose directories, and those of their workspace dependencies, count
+        /// as paths. As a list, with `command`: the files that the job sees.
+        pub inputs: Option<LaneInputsFile>,
         /// At most one node of a group runs at a time.
         #[schemars(with = "Option<forms::Name>")]
         pub concurrency_group: Option<At<String>>,
@@ -138,6 +139,44 @@ impl Manifest {
             LaneTrigger::Nightly => self.nightly.as_ref(),
         };
         list.into_iter().flat_map(|list| list.lanes.iter().flatten())
+    }
+}
+
+impl LaneFile {
+    /// Returns the packages whose files select the lane.
+    pub(crate) fn packages(&self) -> Option<&InputsFile> {
+        match &self.inputs {
+            Some(LaneInputsFile::Packages(packages)) => Some(packages),
+            Some(LaneInputsFile::Files(_)) | None => None,
+        }
+    }
+
+    /// Returns the globs of the files that the lane's own job sees.
+    pub(crate) fn input_files(&self) -> Option<&[At<String>]> {
+        match &self.inputs {
+            Some(LaneInputsFile::Files(files)) => Some(files),
+            Some(LaneInputsFile::Packages(_)) | None => None,
+        }
+    }
+}
+
+/// What a lane calls its inputs.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(untagged)]
+pub enum LaneInputsFile {
+    /// Packages whose files select the lane.
+    Packages(Box<InputsFile>),
+    /// The files that the lane's own job sees.
+    Files(#[schemars(with = "Vec<forms::Glob>")] Vec<At<String>>),
+}
+
+impl Decode for LaneInputsFile {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        if value.get_ref().is_array() {
+            Vec::decode(value, reader).map(Self::Files)
+        } else {
+            InputsFile::decode(value, reader).map(|packages| Self::Packages(Box::new(packages)))
+        }
     }
 }
 

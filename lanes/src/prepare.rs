@@ -3,22 +3,22 @@
 //! The same work for the same placement is one thing however many jobs ask for it; the same id
 //! for different work is an error.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use plans::{
-    AbsolutePath, Checkout, Command, JobSpec, NodeId, Output, Placement, SnapshotProfile,
-    WorkspacePath,
+    AbsolutePath, Checkout, Command, JobInputs, JobSpec, NodeId, Output, Placement,
+    SnapshotProfile, WorkspacePath,
 };
 
 use crate::{
     bounds::MOST_SECONDS,
-    catalog::{HostSetup, HostSetupIndex, Payload, Prepare, PrepareIndex, PrepareUse},
+    catalog::{HostSetup, HostSetupIndex, Inputs, Payload, Prepare, PrepareIndex, PrepareUse},
     codes,
     context::Context,
     diagnostic::Diagnostic,
     job_file::PrepareFile,
     names::shorten,
-    resolve::{command_of, prepare_spec},
+    resolve::{self, Source, command_of, prepare_spec},
     source::{At, Span},
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct Prepares {
     list: Vec<Asked>,
     by_id: HashMap<NodeId, Vec<usize>>,
     host_setups: Vec<HostSetup>,
-    by_command: HashMap<JobSpec, HostSetupIndex>,
+    by_command: HashMap<HostSetup, HostSetupIndex>,
 }
 
 struct Asked {
@@ -94,8 +94,11 @@ impl Prepares {
                     command,
                     JobSpec::DEFAULT_TIMEOUT_SECS,
                     false,
-                    Checkout::Tree,
-                    staged.snapshot_profile.clone(),
+                    Source {
+                        checkout: Checkout::Tree,
+                        inputs: staged.inputs.clone(),
+                        snapshot_profile: staged.snapshot_profile.clone(),
+                    },
                 ),
                 output: Output::StorePath,
             };
@@ -108,13 +111,13 @@ impl Prepares {
     /// The `prepare` list of a job at its placement.
     pub(crate) fn listed(
         &mut self,
-        list: &[PrepareFile],
+        list: Vec<(&PrepareFile, Option<JobInputs>)>,
         placement: &Placement,
         snapshot_profile: Option<&SnapshotProfile>,
         context: &mut Context<'_>,
     ) -> Vec<PrepareUse> {
         let mut uses = Vec::new();
-        for file in list {
+        for (file, inputs) in list {
             let id = node_id(format!("prepare-{}", file.id.value), file.id.span, context);
             let command = command_of(&file.command, context);
             if let Some(Command::Shell { as_root: true, .. }) = command {
@@ -144,8 +147,11 @@ impl Prepares {
                 command,
                 timeout_secs,
                 true,
-                Checkout::Tree,
-                snapshot_profile.cloned(),
+                Source {
+                    checkout: Checkout::Tree,
+                    inputs,
+                    snapshot_profile: snapshot_profile.cloned(),
+                },
             );
             let work = Prepare { id, spec, output: Output::Directory(output) };
             uses.push(PrepareUse { work: self.ask(work, file.id.span, context), mount });
@@ -154,22 +160,36 @@ impl Prepares {
     }
 
     /// The host setup of a job: one for each command, placement and kind of source tree.
-    pub(crate) fn host_setup(&mut self, command: &str, job: &JobSpec) -> HostSetupIndex {
+    pub(crate) fn host_setup(
+        &mut self,
+        setup: &resolve::HostSetup<'_>,
+        job: &JobSpec,
+        inputs_from: &Inputs,
+    ) -> HostSetupIndex {
+        let command = setup.script;
+        let (inputs, inputs_from) = match &setup.own {
+            Some(own) => (own.clone(), BTreeSet::new()),
+            None => (job.inputs.clone(), inputs_from.names()),
+        };
         let spec = prepare_spec(
             format!("host setup: {command}"),
             job.placement.clone(),
             Command::Shell { script: command.to_owned(), as_root: false },
             JobSpec::DEFAULT_TIMEOUT_SECS,
             true,
-            job.checkout,
-            job.snapshot_profile.clone(),
+            Source {
+                checkout: job.checkout,
+                inputs,
+                snapshot_profile: job.snapshot_profile.clone(),
+            },
         );
-        if let Some(index) = self.by_command.get(&spec) {
+        let setup = HostSetup { spec, inputs_from };
+        if let Some(index) = self.by_command.get(&setup) {
             return *index;
         }
         let index = HostSetupIndex::new(self.host_setups.len());
-        self.host_setups.push(HostSetup { spec: spec.clone() });
-        self.by_command.insert(spec, index);
+        self.host_setups.push(setup.clone());
+        self.by_command.insert(setup, index);
         index
     }
 
@@ -217,6 +237,7 @@ pub(crate) struct Payloads<'a> {
     pub(crate) prefix: &'a At<String>,
     pub(crate) description: &'a str,
     pub(crate) payloads: &'a [Payload],
+    pub(crate) inputs: Option<JobInputs>,
     pub(crate) snapshot_profile: Option<SnapshotProfile>,
 }
 
@@ -254,6 +275,8 @@ fn difference(a: &Prepare, b: &Prepare) -> Option<&'static str> {
         Some("output")
     } else if a.spec.timeout_secs != b.spec.timeout_secs {
         Some("timeout_secs")
+    } else if a.spec.inputs != b.spec.inputs {
+        Some("inputs")
     } else if a.spec.snapshot_profile != b.spec.snapshot_profile {
         Some("snapshot_profile")
     } else {

@@ -65,7 +65,7 @@ pub(crate) fn describe<'a>(
 
 fn target<'a>(
     file: &'a TargetFile,
-    under: Option<&str>,
+    under: Option<&'a str>,
     declared: &Declared<'a>,
     all: &mut Described<'a>,
     context: &mut Context<'a>,
@@ -97,6 +97,8 @@ fn target<'a>(
                 command: job.command.as_ref(),
                 staged_command: job.staged_command.as_ref(),
                 settings: &job.settings,
+                inputs: None,
+                under,
                 table: job.table,
                 // What the target gives is added when its payloads are known.
                 of: Of::Target(None),
@@ -108,7 +110,7 @@ fn target<'a>(
         });
     }
     let staged_linux =
-        file.staged_linux.as_ref().map(|staged| staged_linux(staged, declared, context));
+        file.staged_linux.as_ref().map(|staged| staged_linux(staged, under, declared, context));
     // A bad id is told; the placeholder never leaves a failed load.
     let Some(id) = id.or_else(|| TargetId::new("bad").ok()) else { return };
     all.files.push(file);
@@ -153,6 +155,7 @@ fn jobs_from<'a>(position: usize, all: &mut Described<'a>, context: &mut Context
 
 fn staged_linux(
     file: &StagedLinuxFile,
+    under: Option<&str>,
     declared: &Declared<'_>,
     context: &mut Context<'_>,
 ) -> StagedLinux {
@@ -215,6 +218,7 @@ fn staged_linux(
         snapshot_profile: profile.and_then(|name| ProfileName::new(name.value.as_str()).ok()),
         workspace_output_system: text(&file.workspace_output_system),
         shadow_recipe: text(&file.shadow_recipe),
+        inputs: resolve::payload_inputs(file, under, context),
         payloads,
     }
 }
@@ -247,6 +251,18 @@ pub(crate) fn needs(all: &mut Described<'_>, context: &mut Context<'_>) {
         needs.dedup();
         all.jobs[position].needs = needs;
     }
+}
+
+/// A job sees the copy of its host setup, so both cannot say what is in it.
+fn own_inputs_of_setup(job: &resolve::Job<'_>, context: &mut Context<'_>) {
+    let message = format!(
+        "the job `{}` has `inputs`, and so has its host setup, whose copy of the tree it sees",
+        shorten(job.id)
+    );
+    context.report(
+        Diagnostic::error(&codes::INVALID_COMBINATION, job.id.span, message)
+            .help("name what both need in one of the two places, and take the other out"),
+    );
 }
 
 /// Resolves every job. One that is wrong is told and left out: the list is whole exactly when
@@ -286,7 +302,8 @@ pub(crate) fn resolve<'a>(
             resolve::Job { of, description: described.job.description.clone(), ..described.job };
         let layers = resolve::layers(&job, declared, context);
         let id = context.checked(&codes::BAD_ID, job.id, JobId::new);
-        let spec = resolve::job_spec(&job, &layers, declared, context);
+        let inputs = layers.inputs(&job, context);
+        let spec = resolve::job_spec(&job, &layers, inputs.as_ref(), declared, context);
         let run_if = layers.run_if();
         if let Some(At { value: RunIf::Failed, span }) = run_if
             && described.needs_written.is_empty()
@@ -309,6 +326,7 @@ pub(crate) fn resolve<'a>(
                     prefix: &file.prepare_node_prefix,
                     description: description.unwrap_or(&target.description),
                     payloads: &staged.payloads,
+                    inputs: staged.inputs.clone(),
                     snapshot_profile: profile
                         .and_then(|name| declared.profiles.get(name.as_str()))
                         .or_else(|| declared.profiles.get("full"))
@@ -320,6 +338,8 @@ pub(crate) fn resolve<'a>(
             uses.extend(of_target.iter().cloned());
         }
         let listed = layers.prepare();
+        let listed: Vec<_> =
+            listed.iter().map(|file| (file, layers.prepare_inputs(&job, file, context))).collect();
         uses.extend(prepares.listed(
             listed,
             &spec.placement,
@@ -327,12 +347,19 @@ pub(crate) fn resolve<'a>(
             context,
         ));
         let uses = mounts(uses, job.id, context);
-        let host_setup =
-            layers.host_setup(context).map(|command| prepares.host_setup(command, &spec));
+        let inputs_from = layers.inputs_from();
+        let host_setup = layers.host_setup(&job, context).map(|setup| {
+            if setup.own.is_some() && spec.inputs.is_some() {
+                own_inputs_of_setup(&job, context);
+            }
+            prepares.host_setup(&setup, &spec, &inputs_from)
+        });
         jobs.push(Job {
             id,
             owner: described.owner,
             spec,
+            inputs,
+            inputs_from,
             needs: described.needs.clone(),
             run_if: run_if.map_or(RunIf::Passed, |at| at.value),
             prepares: uses,

@@ -423,6 +423,10 @@ pub struct ExplainArgs {
     #[arg(value_name = "PATH")]
     pub paths: Vec<std::ffi::OsString>,
 
+    /// With `--job`: also every file that it sees, with the glob of its `inputs` that brings it.
+    #[arg(long)]
+    pub inputs: bool,
+
     /// How to answer.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: ExplainFormat,

@@ -5,6 +5,7 @@
 
 mod base;
 mod followed;
+mod inputs;
 
 use lanes::{Catalog, GlobUse, JobIndex, LaneIndex, LaneTrigger, PathFilter, UnmatchedPaths};
 use plans::{Change, Reason, RepoPath, RunIf, Since};
@@ -13,6 +14,7 @@ use serde::Serialize;
 pub use self::{
     base::{BaseAnswer, ErrorAnswer, EventAnswer, StepAnswer, explain_base},
     followed::FollowedBy,
+    inputs::{InputFile, InputsAnswer, explain_inputs},
 };
 use crate::{Decision, matches::Matches, render::words, select::narrowed};
 
@@ -311,6 +313,9 @@ pub struct JobAnswer {
     pub run_if: RunIf,
     /// The lanes that would run it, each with its own answer.
     pub lanes: Vec<LaneAnswer>,
+    /// What it sees, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<InputsAnswer>,
 }
 
 /// Says why a job runs or does not.
@@ -342,6 +347,7 @@ pub fn explain_job(decision: &Decision, job: JobIndex) -> JobAnswer {
         needed_by,
         run_if: catalog[job].run_if,
         lanes,
+        inputs: None,
     }
 }
 
@@ -366,6 +372,8 @@ impl JobAnswer {
         for lane in &self.lanes {
             lines.extend(lane.text().lines().map(|line| format!("  {line}")));
         }
+        let inputs = self.inputs.iter().flat_map(InputsAnswer::lines);
+        lines.extend(inputs.map(|line| format!("  {line}")));
         lines.join("\n") + "\n"
     }
 }

@@ -37,6 +37,7 @@ pub mod git;
 pub mod golden;
 pub mod import;
 pub mod init;
+mod input_trees;
 pub mod lower;
 mod matches;
 pub mod packages;
@@ -63,7 +64,8 @@ use crate::{
     ahead::look_ahead,
     definition_changes::DefinitionChanges,
     git::Note,
-    lower::lower,
+    input_trees::InputTrees,
+    lower::{Lowered, lower},
     passed::Comparisons,
     planned_tree::{Inputs, TreeError},
     scenario::Scenario,
@@ -183,11 +185,16 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
     notes.extend(submodules::note(&decision.situation.planned_tree()));
     let problems = decision.inputs.problems.iter();
     notes.extend(problems.filter_map(|it| it.note(&decision.catalog)).map(Note::Warning));
-    let Decision { catalog, mut inputs, changed, comparisons, question, selected, .. } = decision;
+    let Decision { situation, catalog, mut inputs, changed, comparisons, question, selected } =
+        decision;
+    let mut trees =
+        situation.in_git().map(|(repository, _, tree)| InputTrees::new(repository, tree));
     if let Some(file) = &request.passed {
         inputs.ids.insert(PASSED_INPUT.to_owned(), file.digest.clone());
     }
-    let plan = assemble(&catalog, inputs.ids, changed, &comparisons, &question, &selected)?;
+    let lowered = lowered(&catalog, &selected, trees.as_mut())?;
+    let plan =
+        assemble(&catalog, lowered, inputs.ids, changed, &comparisons, &question, &selected)?;
     Ok(Planned { plan, notes })
 }
 
@@ -213,7 +220,23 @@ pub fn plan_scenario(
     };
     let selected = select(catalog, &changed.changes, &question);
     let base = Comparisons::default();
-    assemble(catalog, BTreeMap::new(), changed, &base, &question, &selected)
+    let lowered = lowered(catalog, &selected, None)?;
+    assemble(catalog, lowered, BTreeMap::new(), changed, &base, &question, &selected)
+}
+
+/// Makes the nodes of a decision, and names the trees that those with inputs see.
+fn lowered(
+    catalog: &Catalog,
+    selected: &Selected,
+    trees: Option<&mut InputTrees<'_>>,
+) -> Result<Lowered, PlanningError> {
+    // 6. Which nodes, with which edges, and which files they see.
+    let mut lowered = lower(catalog, selected)?;
+    if let Some(trees) = trees {
+        trees.name(&mut lowered.nodes)?;
+    }
+    info!(nodes = lowered.nodes.len(), "nodes made");
+    Ok(lowered)
 }
 
 /// Makes the document of a decision.
@@ -223,16 +246,13 @@ pub fn plan_scenario(
 /// [`PlanningError`] when the nodes do not make a plan.
 fn assemble(
     catalog: &Catalog,
+    lowered: Lowered,
     inputs: BTreeMap<String, String>,
     changed: Changed,
     comparisons: &Comparisons,
     question: &Question,
     selected: &Selected,
 ) -> Result<Plan, PlanningError> {
-    // 6. Which nodes, with which edges.
-    let lowered = lower(catalog, selected)?;
-    info!(nodes = lowered.nodes.len(), "nodes made");
-
     // 7. The document.
     let scenario = matches!(changed.source, Source::Scenario(_));
     let mut lanes: Vec<PlanLane> = selected

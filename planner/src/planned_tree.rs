@@ -38,6 +38,8 @@ pub struct Tracked {
     pub path: RepoPath,
     /// Whether it is another repository, whose files are below the path.
     pub submodule: bool,
+    /// Of a symbolic link: where it leads.
+    pub link: Option<Vec<u8>>,
 }
 
 /// Why a file of the tree cannot be read.
@@ -124,12 +126,17 @@ impl PlannedTree<'_> {
     /// [`TreeError`] when a directory cannot be read.
     pub fn tracked(&self) -> Result<Vec<Tracked>, TreeError> {
         let Self::Git { repository, tree } = self else {
-            let plain = |path| Tracked { path, submodule: false };
+            let plain = |path| Tracked { path, submodule: false, link: None };
             return Ok(self.paths()?.into_iter().map(plain).collect());
         };
-        let files = repository.files(*tree)?.into_iter();
-        let tracked = files
-            .map(|file| Tracked { submodule: file.kind == FileKind::Submodule, path: file.path });
+        let tracked = repository.files(*tree)?.into_iter().map(|file| {
+            let link = match file.kind {
+                // A partial clone need not have it.
+                FileKind::SymbolicLink => repository.read(file.id).ok(),
+                _ => None,
+            };
+            Tracked { submodule: file.kind == FileKind::Submodule, link, path: file.path }
+        });
         Ok(tracked.collect())
     }
 

@@ -17,9 +17,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     AbsolutePath, AllowFailure, Change, ChangeSource, Checkout, Command, EnvName, GroupName,
-    JobSpec, Mount, Node, NodeId, NodeKind, Output, Placement, Plan, PlanError, PlanLane,
-    PlanParts, RepoPath, RetryOn, RunIf, Runtime, ScenarioName, SchemaVersion, Selection,
-    SnapshotProfile, Source, Workspace, WorkspacePath,
+    JobInputs, JobSpec, Mount, Node, NodeId, NodeKind, ObjectId, Output, Placement, Plan,
+    PlanError, PlanLane, PlanParts, RepoPath, RetryOn, RunIf, Runtime, ScenarioName, SchemaVersion,
+    Selection, SnapshotProfile, Source, Workspace, WorkspacePath,
 };
 
 /// Why a text is not a plan this program runs. In the order in which they are checked.
@@ -249,6 +249,15 @@ struct NodeWire<'a> {
     working_dir: Option<Cow<'a, WorkspacePath>>,
     /// The tree's files, or a real git checkout.
     checkout: Checkout,
+    /// Globs of the files of the source tree that it sees; absent: all. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inputs: Option<Cow<'a, [String]>>,
+    /// Globs of files that it does not see all the same. Since 1.1.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    inputs_exclude: Cow<'a, [String]>,
+    /// With `inputs`: the id that git gives to the tree of exactly the files it sees. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inputs_tree: Option<Cow<'a, ObjectId>>,
     /// What the source tree leaves out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     snapshot_profile: Option<Cow<'a, SnapshotProfile>>,
@@ -329,6 +338,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             run_if,
             concurrency_groups,
             spec,
+            inputs_tree,
             mounts,
             workspace_from,
             output,
@@ -345,6 +355,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             workspace,
             working_dir,
             checkout,
+            inputs,
             snapshot_profile,
             mount_host_rust_toolchain,
             mount_host_xcode,
@@ -370,6 +381,9 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             writable_workspace: *workspace == Workspace::Writable,
             working_dir: working_dir.as_ref().map(Cow::Borrowed),
             checkout: *checkout,
+            inputs: inputs.as_ref().map(|inputs| Cow::Borrowed(&*inputs.paths)),
+            inputs_exclude: Cow::Borrowed(inputs.as_ref().map_or(&[], |inputs| &inputs.exclude)),
+            inputs_tree: inputs_tree.as_ref().map(Cow::Borrowed),
             snapshot_profile: snapshot_profile.as_ref().map(Cow::Borrowed),
             mounts: Cow::Borrowed(mounts),
             workspace_from: workspace_from.as_ref().map(Cow::Borrowed),
@@ -392,6 +406,7 @@ impl From<NodeWire<'static>> for Node {
             depends_on: wire.depends_on.into_owned(),
             run_if: wire.run_if,
             concurrency_groups: wire.concurrency_groups.into_owned(),
+            inputs_tree: wire.inputs_tree.map(Cow::into_owned),
             mounts: wire.mounts.into_owned(),
             workspace_from: wire.workspace_from.map(Cow::into_owned),
             output: wire.output.map(Cow::into_owned),
@@ -411,6 +426,10 @@ impl From<NodeWire<'static>> for Node {
                 },
                 working_dir: wire.working_dir.map(Cow::into_owned),
                 checkout: wire.checkout,
+                inputs: wire.inputs.map(|paths| JobInputs {
+                    paths: paths.into_owned(),
+                    exclude: wire.inputs_exclude.into_owned(),
+                }),
                 snapshot_profile: wire.snapshot_profile.map(Cow::into_owned),
                 mount_host_rust_toolchain: wire.mount_host_rust_toolchain,
                 mount_host_xcode: wire.mount_host_xcode.map(Cow::into_owned),
@@ -421,6 +440,10 @@ impl From<NodeWire<'static>> for Node {
             },
         }
     }
+}
+
+fn is_empty(list: &[String]) -> bool {
+    list.is_empty()
 }
 
 /// Returns the JSON Schema of a plan (draft 2020-12).

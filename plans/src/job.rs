@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsolutePath, AllowFailure, Command, EnvName, Failure, Placement, ProfileName, RetryOn,
-    Runtime, WorkspacePath,
+    AbsolutePath, AllowFailure, Command, EnvName, Failure, JobInputs, Placement, ProfileName,
+    RetryOn, Runtime, WorkspacePath,
 };
 
 /// The definition of one job: one command, run once, in one execution environment.
@@ -38,6 +38,8 @@ pub struct JobSpec {
     pub working_dir: Option<WorkspacePath>,
     /// What the source tree is.
     pub checkout: Checkout,
+    /// The files of the source tree that the job sees; absent: all.
+    pub inputs: Option<JobInputs>,
     /// What the source tree leaves out; absent: nothing.
     pub snapshot_profile: Option<SnapshotProfile>,
     /// Whether the machine's own Rust toolchain is visible in the guest.
@@ -101,6 +103,13 @@ impl JobSpec {
             found.push(InvalidCombination {
                 key: "privileged",
                 why: "a virtual machine has a kernel of its own; only containers are privileged",
+            });
+        }
+        if self.inputs.is_some() && self.checkout == Checkout::Clone {
+            found.push(InvalidCombination {
+                key: "inputs",
+                why: "a checkout of git holds the history, which is an input that no glob can \
+                      narrow; take `checkout = \"tree\"`, or remove the key",
             });
         }
         if self.timeout_secs == 0 {

@@ -15,15 +15,19 @@
 //! - **Tamper-evident.** The digest covers every key; an edited plan is refused.
 //!
 //! This crate reads no file, clock or environment, starts no process and depends on no other
-//! member of the workspace. It knows no glob semantics, no git and no transport.
+//! member of the workspace. It knows what the globs of a
+//! plan match and what git calls a tree of files ([`TreeFilter`], [`TreeId`]): both programs must
+//! agree on that. It knows no repository and no transport.
 
 mod base_from;
 mod causes;
 mod command;
 mod document;
 mod failure;
+pub mod glob;
 mod graph;
 pub mod ids;
+mod inputs;
 mod job;
 mod node;
 mod passed;
@@ -33,6 +37,7 @@ mod plan;
 mod reason;
 mod run_if;
 mod runtime;
+mod tree_id;
 mod version;
 
 pub use base_from::{BaseFrom, InvalidBaseFrom};
@@ -45,6 +50,7 @@ pub use ids::{
     EnvName, GroupName, HostName, InvalidEnvName, InvalidId, JobId, LaneId, NodeId, ProfileName,
     ScenarioName, TargetId,
 };
+pub use inputs::{JobInputs, TreeFilter, TreeWalk};
 pub use job::{Checkout, InvalidCombination, JobSpec, SnapshotProfile, Workspace};
 pub use node::{Mount, Node, NodeKind, Output};
 pub use passed::{
@@ -65,4 +71,5 @@ pub use reason::{
 };
 pub use run_if::RunIf;
 pub use runtime::{EngineName, Incus, IncusCluster, Runtime, RuntimeKind, Tart};
+pub use tree_id::{FileMode, ObjectHash, TreeId};
 pub use version::{InvalidVersion, SchemaVersion};

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AbsolutePath, GroupName, JobSpec, NodeId, RunIf, WorkspacePath};
+use crate::{AbsolutePath, GroupName, JobSpec, NodeId, ObjectId, RunIf, WorkspacePath};
 
 /// A vertex of the plan's graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub struct Node {
     pub concurrency_groups: BTreeSet<GroupName>,
     /// What runs, where, and how isolated.
     pub spec: JobSpec,
+    /// With inputs: the id of the tree that holds exactly the files it sees; absent in a plan
+    /// without a tree.
+    pub inputs_tree: Option<ObjectId>,
     /// Outputs of prepare nodes that are mounted read-only for this one.
     pub mounts: Vec<Mount>,
     /// The host setup whose working copy this node sees instead of the plain source tree.

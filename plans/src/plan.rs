@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     BaseFrom, Change, Graph, GraphError, InvalidCombination, LaneId, Node, NodeId, NodeKind,
     Output, Reason, RepoPath, RunIf, ScenarioName, SchemaVersion, TargetId,
+    glob::{self, GlobProblem},
 };
 
 /// What a plan is made of, before it is checked.
@@ -80,6 +81,22 @@ pub enum PlanError {
         /// Which settings, and why not.
         problem: InvalidCombination,
     },
+    /// A node says which files it sees, or which tree they make, but not both.
+    #[error("node `{node}`: `inputs` and `inputs_tree` belong together in a plan with a tree")]
+    InputsTree {
+        /// The node.
+        node: NodeId,
+    },
+    /// The globs of a node's inputs cannot be read.
+    #[error("node `{node}`: `inputs` has the glob `{glob}`: {problem}")]
+    InputsGlob {
+        /// The node.
+        node: NodeId,
+        /// The glob.
+        glob: String,
+        /// What is wrong with it.
+        problem: GlobProblem,
+    },
     /// Two lanes have the same id.
     #[error("two lanes have the id `{0}`")]
     DuplicateLane(LaneId),
@@ -111,6 +128,7 @@ impl Plan {
         let (nodes, graph) = Graph::build(nodes)?;
         for node in &nodes {
             check_node(node, &nodes, &graph)?;
+            check_inputs(node, &source)?;
         }
         let mut lane_ids = BTreeSet::new();
         for lane in &mut lanes {
@@ -204,6 +222,7 @@ fn oldest_version(parts: &PlanParts) -> SchemaVersion {
         node.spec.retry_on.is_some()
             || node.spec.allow_failure.is_some()
             || node.run_if != RunIf::Passed
+            || node.spec.inputs.is_some()
     };
     let jobs = parts.nodes.iter().any(rules);
     SchemaVersion { major: 1, minor: u32::from(source || newer || jobs) }
@@ -232,6 +251,26 @@ fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanErro
         Some(&problem) => Err(PlanError::Combination { node: node.id.clone(), problem }),
         None => Ok(()),
     }
+}
+
+fn check_inputs(node: &Node, source: &Source) -> Result<(), PlanError> {
+    let Some(inputs) = &node.spec.inputs else {
+        return match node.inputs_tree {
+            Some(_) => Err(PlanError::InputsTree { node: node.id.clone() }),
+            None => Ok(()),
+        };
+    };
+    let has_tree = matches!(source, Source::Change(ChangeSource { tree: Some(_), .. }));
+    if node.inputs_tree.is_some() != has_tree {
+        return Err(PlanError::InputsTree { node: node.id.clone() });
+    }
+    for glob in inputs.paths.iter().chain(&inputs.exclude) {
+        glob::check(glob).map_err(|problem| {
+            let (node, glob) = (node.id.clone(), glob.clone());
+            PlanError::InputsGlob { node, glob, problem }
+        })?;
+    }
+    Ok(())
 }
 
 /// Which commits, or which scenario, a plan answers.

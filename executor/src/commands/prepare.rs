@@ -11,10 +11,16 @@ use std::{
 
 use plans::{HostName, NodeKind, ObjectId, Plan, RunIf, Source, SshDestination};
 
-use super::current_dir;
+use super::{current_dir, running::environment};
 use crate::{
-    config::Config, dispatch::Run, error::Error, policy, repository::Repository, secrets,
-    source::SourceSpec, state::RunDir,
+    config::Config,
+    dispatch::Run,
+    error::Error,
+    policy,
+    repository::Repository,
+    secrets,
+    source::{OtherTree, SourceSpec, other_tree},
+    state::RunDir,
 };
 
 /// The largest plan that is read: a million nodes fit.
@@ -196,17 +202,21 @@ pub(super) fn source(plan: &Plan, allow_stale: bool) -> Result<SourceSpec, Error
     };
     let Some(tree) = &change.tree else { return Err(Error::NoTree) };
     let repository = Repository::discover(&current_dir()?)?;
-    let mut tree = tree.clone();
+    let (mut tree, mut stale) = (tree.clone(), false);
     if change.worktree {
         let now = repository.work_tree()?;
         if now != tree && !allow_stale {
             return Err(Error::Stale { planned: tree.to_string(), now: now.to_string() });
         }
+        stale = now != tree;
         tree = now;
     } else {
         must_have(&repository, &tree)?;
     }
-    Ok(SourceSpec { repository: repository.root().to_owned(), head: change.head.clone(), tree })
+    let repository = repository.root().to_owned();
+    let source = SourceSpec { repository, head: change.head.clone(), tree, stale };
+    must_have_inputs(plan, &source)?;
+    Ok(source)
 }
 
 /// Finds the tree of a run that was begun already.
@@ -215,14 +225,32 @@ pub(super) fn source_of_run(
     repository: &Path,
     tree: &str,
 ) -> Result<SourceSpec, Error> {
-    let head = match plan.source() {
-        Source::Change(change) => change.head.clone(),
+    let (head, planned) = match plan.source() {
+        Source::Change(change) => (change.head.clone(), change.tree.clone()),
         Source::Scenario(name) => return Err(Error::Scenario(name.to_string())),
     };
     let tree = ObjectId::new(tree).map_err(|_| Error::NoTree)?;
     let repository: PathBuf = repository.to_owned();
     must_have(&Repository::discover(&repository)?, &tree)?;
-    Ok(SourceSpec { repository, head, tree })
+    let stale = planned.is_some_and(|planned| planned != tree);
+    let source = SourceSpec { repository, head, tree, stale };
+    must_have_inputs(plan, &source)?;
+    Ok(source)
+}
+
+/// Refuses a plan whose nodes see other files than it says.
+fn must_have_inputs(plan: &Plan, source: &SourceSpec) -> Result<(), Error> {
+    if source.stale {
+        return Ok(());
+    }
+    match other_tree(source, plan.nodes(), &environment()).map_err(Error::Machine)? {
+        None => Ok(()),
+        Some(OtherTree { node, planned, found }) => Err(Error::OtherInputs {
+            node: node.to_string(),
+            planned: planned.to_string(),
+            found: found.to_string(),
+        }),
+    }
 }
 
 fn must_have(repository: &Repository, tree: &ObjectId) -> Result<(), Error> {

@@ -220,12 +220,16 @@ pub(super) fn machines_config(state: &StateDir) -> Result<MachinesConfig, Error>
     Ok(MachinesConfig {
         runs_dir: state.runs_dir(),
         machine_dir: machine_dir()?,
-        // A variable that is not UTF-8 means nothing to anybody here.
-        environment: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
+        environment: environment(),
         executor,
     })
+}
+
+/// Returns this process's own environment. A variable that is not UTF-8 means nothing to anybody here.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Returns the per-machine directory of this user, and makes it if need be: below

@@ -68,6 +68,7 @@ impl Work {
             workspace,
             working_dir,
             checkout,
+            inputs,
             snapshot_profile,
             mount_host_rust_toolchain,
             mount_host_xcode,
@@ -112,11 +113,9 @@ impl Work {
             source: SourceRequest {
                 source: request.source.clone(),
                 checkout: *checkout,
-                exclude: match (checkout, snapshot_profile) {
-                    (Checkout::Tree, Some(profile)) => profile.exclude.clone(),
-                    // A checkout is whole: git would call what is missing deleted.
-                    (Checkout::Clone, _) | (_, None) => Vec::new(),
-                },
+                // A checkout is whole: git would call what is missing deleted.
+                profile: snapshot_profile.clone().filter(|_| *checkout == Checkout::Tree),
+                inputs: inputs.clone().zip(node.inputs_tree.clone()),
             },
             workspace_from: node.workspace_from.as_ref().map(output).transpose()?,
             writable: *workspace == Workspace::Writable,

@@ -6,16 +6,17 @@
 
 mod build;
 mod git;
+mod inputs;
 mod list;
 mod store;
 mod unused;
 
 use std::path::PathBuf;
 
-use globset::{GlobBuilder, GlobSetBuilder};
-use plans::{Checkout, ObjectId};
+use plans::{Checkout, JobInputs, ObjectId, SnapshotProfile, TreeFilter};
 use sha2::{Digest, Sha256};
 
+pub(crate) use inputs::{OtherTree, other_tree};
 pub(crate) use store::Store;
 pub(crate) use unused::{remove as remove_unused, unused};
 
@@ -32,6 +33,8 @@ pub struct SourceSpec {
     pub head: Option<ObjectId>,
     /// The tree that jobs see.
     pub tree: ObjectId,
+    /// Whether it is another than the one that was planned, which the caller allowed.
+    pub stale: bool,
 }
 
 /// A source as one node asks for it.
@@ -41,8 +44,10 @@ pub struct SourceRequest {
     pub source: SourceSpec,
     /// Its files alone, or a real checkout of head.
     pub checkout: Checkout,
-    /// Globs of the paths left out.
-    pub exclude: Vec<String>,
+    /// What is left out; absent: nothing.
+    pub profile: Option<SnapshotProfile>,
+    /// The files of the job's inputs, and the tree they make; absent: every file.
+    pub inputs: Option<(JobInputs, ObjectId)>,
 }
 
 /// A source that is on a machine.
@@ -58,15 +63,20 @@ impl SourceRequest {
     /// Returns the name of what this asks for: equal content has an equal name.
     #[must_use]
     pub fn id(&self) -> String {
+        // The plan says which tree it is; of another source nobody knows yet.
+        if let Some((_, tree)) = &self.inputs
+            && !self.source.stale
+        {
+            return tree.as_str().to_owned();
+        }
         let mut id = self.source.tree.as_str().to_owned();
-        if !self.exclude.is_empty() {
-            let mut hash = Sha256::new();
-            for glob in &self.exclude {
-                hash.update(glob.as_bytes());
-                hash.update([0]);
-            }
+        if let Some(profile) = &self.profile {
             id.push_str("-x");
-            id.extend(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")));
+            id.push_str(&short_hash(&[&profile.exclude]));
+        }
+        if let Some((JobInputs { paths, exclude }, _)) = &self.inputs {
+            id.push_str("-i");
+            id.push_str(&short_hash(&[paths, exclude]));
         }
         if self.checkout == Checkout::Clone
             && let Some(head) = &self.source.head
@@ -92,21 +102,28 @@ impl SourceRequest {
             }
             Err(fault) => return Err(fault),
         };
-        if !self.exclude.is_empty() {
-            let mut excluded = GlobSetBuilder::new();
-            let broken = |error: &globset::Error| {
-                Fault::new(FailureKind::SourceMissing, format!("the snapshot profile: {error}"))
-            };
-            for glob in &self.exclude {
-                let glob = GlobBuilder::new(glob).literal_separator(true).build();
-                excluded.add(glob.map_err(|error| broken(&error))?);
-            }
-            let excluded = excluded.build().map_err(|error| broken(&error))?;
-            entries.retain(|entry| {
-                use std::os::unix::ffi::OsStrExt;
-                !excluded.is_match(std::ffi::OsStr::from_bytes(&entry.path))
-            });
+        let inputs = self.inputs.as_ref().map(|(inputs, _)| inputs);
+        if inputs.is_some() || self.profile.is_some() {
+            let filter = TreeFilter::new(inputs, self.profile.as_ref()).map_err(|problem| {
+                Fault::new(FailureKind::SourceMissing, format!("the globs of the tree: {problem}"))
+            })?;
+            entries.retain(|entry| filter.keeps(&entry.path, entry.kind == EntryKind::Submodule));
         }
         Ok(entries)
     }
+}
+
+/// A short name for lists of globs.
+fn short_hash(lists: &[&Vec<String>]) -> String {
+    let mut hash = Sha256::new();
+    for (position, list) in lists.iter().enumerate() {
+        if position > 0 {
+            hash.update([0, 0]);
+        }
+        for glob in *list {
+            hash.update(glob.as_bytes());
+            hash.update([0]);
+        }
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -195,6 +195,7 @@ pub(crate) fn commit(repository: &Path) -> SourceSpec {
         repository: repository.to_owned(),
         head: Some(ObjectId::new(git(repository, &["rev-parse", "HEAD"])).expect("an id")),
         tree: ObjectId::new(git(repository, &["rev-parse", "HEAD^{tree}"])).expect("an id"),
+        stale: false,
     }
 }
 

@@ -18,6 +18,7 @@ mod hostile;
 mod incus;
 mod incus_faults;
 mod incus_settings;
+mod inputs;
 mod junit;
 mod leases;
 mod look;

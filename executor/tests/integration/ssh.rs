@@ -457,9 +457,11 @@ fn a_tree_is_compared_by_what_the_repository_calls_its_files_and_made_for_a_host
             repository: here.clone(),
             head: None,
             tree: plans::ObjectId::new(tree.repeat(40)).expect("an id"),
+            stale: false,
         },
         checkout: plans::Checkout::Tree,
-        exclude: Vec::new(),
+        profile: None,
+        inputs: None,
     };
     let place = |tree: &str, sources: Box<dyn Sources>| {
         let machine = machine_with(&sshd, sources);
@@ -492,9 +494,11 @@ fn who_waits_for_the_transfer_of_another_node_hears_a_cancel() {
             repository: here.clone(),
             head: None,
             tree: plans::ObjectId::new(tree.repeat(40)).expect("an id"),
+            stale: false,
         },
         checkout: plans::Checkout::Tree,
-        exclude: Vec::new(),
+        profile: None,
+        inputs: None,
     };
     let (asked, is_asked) = std::sync::mpsc::channel();
     let (go, may_go) = std::sync::mpsc::channel();

@@ -15,8 +15,8 @@ use std::{
 };
 
 use plans::{
-    AbsolutePath, ChangeStatus, GroupName, JobId, JobSpec, LaneId, NodeId, Output, ProfileName,
-    RunIf, TargetId,
+    AbsolutePath, ChangeStatus, GroupName, JobId, JobInputs, JobSpec, LaneId, NodeId, Output,
+    ProfileName, RunIf, TargetId,
 };
 
 pub(crate) use self::owners::Owners;
@@ -150,6 +150,8 @@ pub struct StagedLinux {
     pub workspace_output_system: Option<String>,
     /// A recipe that runs the target's shadow by hand.
     pub shadow_recipe: Option<String>,
+    /// What its payloads are built from; nothing: the whole tree.
+    pub inputs: Option<JobInputs>,
     /// What is built before its jobs.
     pub payloads: Vec<Payload>,
 }
@@ -185,6 +187,10 @@ pub struct Job {
     pub owner: JobOwner,
     /// Everything needed to run it.
     pub spec: JobSpec,
+    /// The globs of the files it sees, where they are written; nothing: it sees the whole tree.
+    pub inputs: Option<InputUses>,
+    /// The packages that its inputs are derived from; the planner adds what they reach.
+    pub inputs_from: Inputs,
     /// Jobs that must have ended before.
     pub needs: Vec<JobIndex>,
     /// After which of their ends it runs.
@@ -227,6 +233,32 @@ pub struct Prepare {
 pub struct HostSetup {
     /// Everything needed to run it; its output is its workspace.
     pub spec: JobSpec,
+    /// The packages of the jobs whose inputs it sees; nothing for one with inputs of its own.
+    pub inputs_from: BTreeSet<(PackageKind, String)>,
+}
+
+/// The globs of a job's inputs, where they are written.
+#[derive(Debug, Clone, Default)]
+pub struct InputUses {
+    /// Of the files it sees.
+    pub paths: Vec<GlobUse>,
+    /// Of the files it does not see all the same.
+    pub exclude: Vec<GlobUse>,
+}
+
+impl InputUses {
+    /// Returns the globs as a spec has them: sorted, so that their order in the file means nothing.
+    #[must_use]
+    pub fn texts(&self, globs: &GlobIndex) -> JobInputs {
+        let texts = |uses: &[GlobUse]| {
+            let mut texts: Vec<String> =
+                uses.iter().map(|used| globs.text(used.glob).to_owned()).collect();
+            texts.sort();
+            texts.dedup();
+            texts
+        };
+        JobInputs { paths: texts(&self.paths), exclude: texts(&self.exclude) }
+    }
 }
 
 /// Which changes count for a lane, a target's jobs or a job.
@@ -462,6 +494,34 @@ impl Catalog {
         let via = Some(Via::Dependencies(via.into()));
         lane.filter.paths.get_or_insert_default().push(GlobUse { glob, span: lane.span, via });
         self.owners = OnceLock::new();
+        Ok(())
+    }
+
+    /// Adds a path that the planner derived from a job's `inputs_from`: the job sees it, and so does
+    /// its host setup, unless that has inputs of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`GlobProblem`] when `glob` has a form that catalogs may not have either.
+    pub fn add_job_input(
+        &mut self,
+        job: JobIndex,
+        glob: &str,
+        via: &str,
+    ) -> Result<(), GlobProblem> {
+        let glob = self.globs.add(glob)?;
+        let job = &mut self.jobs[job.position()];
+        let via = Some(Via::Dependencies(via.into()));
+        let uses = job.inputs.get_or_insert_default();
+        uses.paths.push(GlobUse { glob, span: job.span, via });
+        let inputs = uses.texts(&self.globs);
+        if let Some(setup) = job.host_setup {
+            let setup = &mut self.host_setups[setup.position()];
+            if !setup.inputs_from.is_empty() {
+                setup.spec.inputs = Some(inputs.clone());
+            }
+        }
+        job.spec.inputs = Some(inputs);
         Ok(())
     }
 }

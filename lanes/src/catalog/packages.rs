@@ -62,6 +62,16 @@ impl Inputs {
         self.0.get(&kind).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Returns every package with its kind, each once.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<(PackageKind, String)> {
+        let names = self
+            .0
+            .iter()
+            .flat_map(|(kind, list)| list.iter().map(|(name, _)| (*kind, name.clone())));
+        names.collect()
+    }
+
     /// Returns whether no package is named.
     #[must_use]
     pub fn is_empty(&self) -> bool {

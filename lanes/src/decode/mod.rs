@@ -79,13 +79,19 @@ impl<'d> Reader<'d> {
     }
 
     pub(crate) fn unknown_key(&mut self, span: Span, key: &str, known: &[&[&'static str]]) {
-        let known = || known.iter().flat_map(|keys| keys.iter().copied());
+        // A table may spell a shared key in its own way.
+        let mut keys: Vec<&str> = Vec::new();
+        for &key in known.iter().copied().flatten() {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
         let message = format!("unknown key `{}`", shorten(key));
         let mut diagnostic = Diagnostic::error(&codes::UNKNOWN_KEY, span, message);
-        diagnostic = match suggestion(key, known()) {
+        diagnostic = match suggestion(key, keys.iter().copied()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => {
-                let keys: Vec<_> = known().map(|key| format!("`{key}`")).collect();
+                let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
                 diagnostic.help(format!("known keys are {}", keys.join(", ")))
             }
         };

@@ -4,6 +4,7 @@
 //! is decided in [`crate::load`].
 
 mod command;
+mod inputs;
 mod machine;
 
 use std::{
@@ -12,8 +13,8 @@ use std::{
 };
 
 use plans::{
-    AbsolutePath, AllowFailure, AllowedCodes, Checkout, Command, EnvName, ExitCodes, JobSpec,
-    Placement, ProfileName, RetryOn, RunIf, Runtime, SnapshotProfile, SshHost, Workspace,
+    AbsolutePath, AllowFailure, AllowedCodes, Checkout, Command, EnvName, ExitCodes, JobInputs,
+    JobSpec, Placement, ProfileName, RetryOn, RunIf, Runtime, SnapshotProfile, SshHost, Workspace,
     WorkspacePath,
 };
 
@@ -21,9 +22,14 @@ use self::{
     command::command,
     machine::{placement, runtime},
 };
-pub(crate) use self::{command::command_of, machine::host};
+pub(crate) use self::{
+    command::command_of,
+    inputs::{HostSetup, payload_inputs},
+    machine::host,
+};
 use crate::{
     bounds::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
+    catalog::InputUses,
     codes,
     context::Context,
     decode::{Named, TableAt},
@@ -51,6 +57,8 @@ pub(crate) struct Host<'a> {
 pub(crate) struct Base<'a> {
     pub(crate) name: &'a At<String>,
     pub(crate) settings: &'a Settings,
+    /// Of the file in which it stands.
+    pub(crate) under: Option<&'a str>,
     pub(crate) built_in: bool,
 }
 
@@ -62,6 +70,10 @@ pub(crate) struct Job<'a> {
     pub(crate) command: Option<&'a At<CommandFile>>,
     pub(crate) staged_command: Option<&'a At<String>>,
     pub(crate) settings: &'a Settings,
+    /// A lane's own list of files that its job sees; elsewhere it is one of the settings.
+    pub(crate) inputs: Option<&'a [At<String>]>,
+    /// Of the file in which it stands.
+    pub(crate) under: Option<&'a str>,
     pub(crate) table: TableAt,
     pub(crate) of: Of<'a>,
 }
@@ -105,15 +117,6 @@ impl<'a> Layers<'a> {
         self.pick(|settings| settings.prepare.as_ref()).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the host setup command; an empty one takes the base's away.
-    pub(crate) fn host_setup(&self, context: &mut Context<'_>) -> Option<&'a str> {
-        let command = self.pick(|settings| settings.host_setup_command.as_ref())?;
-        if command.contains('\0') {
-            context.error(&codes::BAD_VALUE, command.span, "no command holds a NUL byte");
-        }
-        (!command.trim().is_empty()).then_some(command.as_str())
-    }
-
     /// Returns after which ends of its needs a job runs, and where that is written.
     pub(crate) fn run_if(&self) -> Option<At<RunIf>> {
         let word = self.pick(|settings| settings.run_if.as_ref())?;
@@ -151,6 +154,7 @@ pub(crate) fn layers<'a>(
 pub(crate) fn job_spec<'a>(
     job: &Job<'a>,
     layers: &Layers<'a>,
+    inputs: Option<&InputUses>,
     declared: &Declared<'a>,
     context: &mut Context<'_>,
 ) -> Option<JobSpec> {
@@ -210,7 +214,7 @@ pub(crate) fn job_spec<'a>(
         .pick(|settings| settings.working_dir.as_ref())
         .and_then(|path| context.checked(&codes::BAD_VALUE, path, WorkspacePath::new));
     let checkout = layers.pick(|settings| settings.checkout.as_ref());
-    let default_checkout = if lane { Checkout::Clone } else { Checkout::Tree };
+    let default_checkout = if lane && inputs.is_none() { Checkout::Clone } else { Checkout::Tree };
     let profile = snapshot_profile(job, layers, declared, context);
     let toolchain = layers.pick(|settings| settings.mount_host_rust_toolchain.as_ref());
     let xcode = layers
@@ -252,6 +256,7 @@ pub(crate) fn job_spec<'a>(
         workspace: workspace(writable.map_or(lane, |at| at.value)),
         working_dir,
         checkout: checkout.map_or(default_checkout, |at| at.value.0),
+        inputs: inputs.map(|uses| uses.texts(&context.globs)),
         snapshot_profile: profile,
         mount_host_rust_toolchain: toolchain.is_some_and(|at| at.value),
         mount_host_xcode: xcode,
@@ -264,6 +269,10 @@ pub(crate) fn job_spec<'a>(
         let place = match combination.key {
             "as_root" => job.command.map(|command| command.span),
             "privileged" => layers.place("runtime"),
+            // A lane's own key is not among its settings.
+            "inputs" => first_of(job.inputs).or_else(|| {
+                ["inputs", "inputs_from", "inputs_exclude"].iter().find_map(|it| layers.place(it))
+            }),
             key => layers.place(key),
         };
         let message =
@@ -276,6 +285,17 @@ pub(crate) fn job_spec<'a>(
     (context.found.len() == before).then_some(spec)
 }
 
+fn first_of(list: Option<&[At<String>]>) -> Option<Span> {
+    list?.first().map(|item| item.span)
+}
+
+/// What prepare work sees.
+pub(crate) struct Source {
+    pub(crate) checkout: Checkout,
+    pub(crate) inputs: Option<JobInputs>,
+    pub(crate) snapshot_profile: Option<SnapshotProfile>,
+}
+
 /// The spec of prepare work: a process of its placement's host.
 pub(crate) fn prepare_spec(
     description: String,
@@ -283,9 +303,9 @@ pub(crate) fn prepare_spec(
     command: Command,
     timeout_secs: u64,
     writable: bool,
-    checkout: Checkout,
-    snapshot_profile: Option<SnapshotProfile>,
+    source: Source,
 ) -> JobSpec {
+    let Source { checkout, inputs, snapshot_profile } = source;
     JobSpec {
         description,
         placement,
@@ -298,6 +318,7 @@ pub(crate) fn prepare_spec(
         workspace: workspace(writable),
         working_dir: None,
         checkout,
+        inputs,
         snapshot_profile,
         mount_host_rust_toolchain: false,
         mount_host_xcode: None,

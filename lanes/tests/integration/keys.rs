@@ -641,6 +641,62 @@ const ROWS: &[Row] = &[
     ("PrepareFile.description", PREPARE, Means),
     ("PrepareFile.timeout_secs", PREPARE, Means),
     (
+        "PrepareFile.inputs",
+        &[(
+            "#job#",
+            "prepare = [{ id = \"f\", command = [\"x\"], output = \"o\", mount = \"/o\", inputs = [] }]",
+        )],
+        Means,
+    ),
+    (
+        "PrepareFile.inputs_exclude",
+        &[(
+            "#job#",
+            "prepare = [{ id = \"f\", command = [\"x\"], output = \"o\", mount = \"/o\", inputs_exclude = [\"x\"] }]",
+        )],
+        Means,
+    ),
+    ("HostSetupTable.shell", &[("#job#", "host_setup_command = { shell = \"make\" }")], Means),
+    (
+        "HostSetupTable.inputs",
+        &[("#job#", "host_setup_command = { shell = \"make\", inputs = [\"src/**\"] }")],
+        Means,
+    ),
+    (
+        "HostSetupTable.inputs_exclude",
+        &[("#job#", "host_setup_command = { shell = \"make\", inputs_exclude = [\"x\"] }")],
+        Means,
+    ),
+    (
+        "HostSetupTable.inputs",
+        &[(
+            "#job#",
+            "inputs = [\"x\"]\nhost_setup_command = { shell = \"make\", inputs = [\"src/**\"] }",
+        )],
+        Refused("invalid_combination"),
+    ),
+    (
+        "JobFile.inputs",
+        &[("#job#", "inputs = [\"src/**\"]\ncheckout = \"clone\"")],
+        Refused("invalid_combination"),
+    ),
+    (
+        "StagedLinuxFile.inputs",
+        &[(
+            "#target#",
+            "staged_linux = { inputs = [\"src/**\"], prepare_node_prefix = \"p\", payloads = [{ role = \"workspace_deps\", output_name = \"b\", nix_installable = \".#b\" }] }",
+        )],
+        Means,
+    ),
+    (
+        "StagedLinuxFile.inputs_exclude",
+        &[(
+            "#target#",
+            "staged_linux = { inputs_exclude = [\"docs/**\"], prepare_node_prefix = \"p\", payloads = [{ role = \"workspace_deps\", output_name = \"b\", nix_installable = \".#b\" }] }",
+        )],
+        Means,
+    ),
+    (
         "PrepareFile.command",
         &[(
             "#job#",
@@ -681,6 +737,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("retry_on", "{ exit_codes = [75] }"),
     ("allow_failure", "true"),
     ("run_if", "\"always\""),
+    ("inputs", "[\"@rust\"]"),
+    ("inputs_exclude", "[\"docs/**\"]"),
+    ("inputs_from", "{ cargo = [\"app\"] }"),
     ("host_setup_command", "\"make setup\""),
     ("prepare", "[{ id = \"f\", command = [\"x\"], output = \"o\", mount = \"/o\" }]"),
 ];
@@ -709,11 +768,12 @@ fn tree(edits: &[(&str, &str)]) -> Tree {
 /// What the files resolve to, without the places of things in them.
 fn meaning(catalog: &Catalog) -> String {
     let text = format!(
-        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
+        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
         catalog.lanes(),
         catalog.targets(),
         catalog.jobs(),
         catalog.prepares(),
+        catalog.host_setups(),
         catalog.rules(),
         catalog.snapshot_profiles(),
         catalog.jobs().iter().map(|job| job.host_setup).collect::<Vec<_>>(),

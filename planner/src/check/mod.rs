@@ -7,6 +7,7 @@
 //! | room | owns |
 //! | --- | --- |
 //! | `view` | the tree against every glob, asked once |
+//! | `inputs` | what jobs with inputs see of it |
 //! | [`rules`] | one file per rule, one line in the registry |
 //! | [`findings`] | what was found, and where |
 //! | [`human`], [`json`], [`github`], [`sarif`] | the outputs |
@@ -14,6 +15,7 @@
 pub mod findings;
 pub mod github;
 pub mod human;
+mod inputs;
 pub mod json;
 mod levels;
 pub mod rules;

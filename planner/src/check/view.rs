@@ -10,8 +10,8 @@ use std::{
 };
 
 use lanes::{
-    At, Catalog, Declaration, DeclarationKind, GlobId, GlobUse, InvariantsFile, JobIndex, JobOwner,
-    LaneIndex, LaneTrigger, PathFilter,
+    At, Catalog, Declaration, DeclarationKind, GlobId, GlobUse, InvariantsFile, Job, JobIndex,
+    JobOwner, LaneIndex, LaneTrigger, PathFilter,
 };
 
 use crate::{
@@ -133,6 +133,51 @@ impl<'a> View<'a> {
         self.globs_of(file).binary_search(&number(glob.position())).is_ok()
     }
 
+    /// Returns the path of a file, for messages.
+    pub(crate) fn path(&self, file: u32) -> String {
+        let path = self.files[file as usize].path.as_bytes();
+        String::from_utf8_lossy(path).escape_debug().to_string()
+    }
+
+    /// Returns how many files there are.
+    pub(crate) fn file_count(&self) -> u32 {
+        number(self.files.len())
+    }
+
+    /// Returns every job with its index.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = (JobIndex, &'a Job)> {
+        JobIndex::all(self.catalog.jobs().len()).zip(self.catalog.jobs())
+    }
+
+    /// Returns which files run a job in a lane, by the filters alone.
+    pub(crate) fn selects_by_filter(&self, lane: LaneIndex, job: JobIndex) -> impl Fn(u32) -> bool {
+        let of_lane = self.filter_of(lane);
+        let of_job = self.catalog.job_filter(lane, job).map(|filter| key(&filter));
+        move |file| {
+            let counts_for_job = of_job.as_ref().is_none_or(|(paths, exclude)| {
+                paths.as_ref().is_none_or(|globs| self.any_matches(globs, file))
+                    && !self.any_matches(exclude, file)
+            });
+            self.counts(of_lane, file) && counts_for_job
+        }
+    }
+
+    /// Returns which files run a job in a lane of the branch, whatever makes them: filters,
+    /// `run_all`, what the lane follows in lock files and manifests.
+    pub(crate) fn selects(&self, lane: LaneIndex, job: JobIndex) -> impl Fn(u32) -> bool {
+        let mut run_all: Vec<GlobId> =
+            self.catalog.rules().run_all.iter().map(|used| used.glob).collect();
+        run_all.sort_unstable();
+        let followed: BTreeSet<&[u8]> =
+            self.catalog[lane].derived.files().map(str::as_bytes).collect();
+        let by_filter = self.selects_by_filter(lane, job);
+        move |file| {
+            by_filter(file)
+                || self.any_matches(&run_all, file)
+                || followed.contains(self.files[file as usize].path.as_bytes())
+        }
+    }
+
     /// Returns the text of a glob.
     pub(crate) fn text(&self, glob: GlobId) -> &'a str {
         self.catalog.globs().text(glob)
@@ -209,11 +254,16 @@ impl<'a> View<'a> {
 
     /// Returns the positions of the files below a directory, which is not the root.
     pub(crate) fn files_below(&self, directory: &str) -> impl Iterator<Item = u32> {
-        let prefix = format!("{directory}/");
-        let first = self.files.partition_point(|file| file.path.as_bytes() < prefix.as_bytes());
+        self.files_below_bytes(directory.as_bytes())
+    }
+
+    /// The same for a directory whose name need not be UTF-8; the empty one is the root.
+    pub(crate) fn files_below_bytes(&self, directory: &[u8]) -> impl Iterator<Item = u32> {
+        let prefix =
+            if directory.is_empty() { Vec::new() } else { [directory, b"/".as_slice()].concat() };
+        let first = self.files.partition_point(|file| file.path.as_bytes() < prefix.as_slice());
         let below = self.files[first..].iter();
-        let below =
-            below.take_while(move |file| file.path.as_bytes().starts_with(prefix.as_bytes()));
+        let below = below.take_while(move |file| file.path.as_bytes().starts_with(&prefix));
         below.enumerate().map(move |(at, _)| number(first + at))
     }
 

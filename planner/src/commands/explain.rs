@@ -12,8 +12,8 @@ use crate::{
     decide,
     exit_code::Exit,
     explain::{
-        BaseAnswer, JobAnswer, LaneAnswer, PathAnswer, explain_base, explain_job, explain_lane,
-        explain_paths,
+        BaseAnswer, JobAnswer, LaneAnswer, PathAnswer, explain_base, explain_inputs, explain_job,
+        explain_lane, explain_paths,
     },
     request::missing,
 };
@@ -46,6 +46,12 @@ pub(super) fn run(console: &Console, mut args: ExplainArgs) -> Answer {
     if nothing_else && args.change.trigger == Some(Trigger::Manual) {
         // Lanes of nobody's choice are no plan, but their base would be this one.
         args.change.trigger = None;
+    }
+    if args.inputs && jobs.is_empty() {
+        return Err(Failure::bad_input(
+            "`--inputs` is about a job",
+            "name it: `--job ID --inputs`",
+        ));
     }
     let names_base = names_base(&args.change);
     let request = plan::request(console, args.definitions, args.change)?;
@@ -107,7 +113,12 @@ pub(super) fn run(console: &Console, mut args: ExplainArgs) -> Answer {
             let job = catalog
                 .job(id.as_str())
                 .ok_or_else(|| PlanningError::from(missing("job", id.as_str(), known)))?;
-            answers.jobs.push(explain_job(&decision, job));
+            let mut answer = explain_job(&decision, job);
+            if args.inputs {
+                let inputs = explain_inputs(&decision, job).map_err(PlanningError::from)?;
+                answer.inputs = Some(inputs);
+            }
+            answers.jobs.push(answer);
         }
         console.notes(&decision.changed.notes);
     }

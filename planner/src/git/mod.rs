@@ -42,6 +42,12 @@ use crate::change_set::ChangeSet;
 pub struct ObjectId(Oid);
 
 impl ObjectId {
+    /// Returns the id as bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// The tree without entries, which every repository knows.
     ///
     /// # Panics

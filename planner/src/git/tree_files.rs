@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use git2::Oid;
 use globset::{Candidate, GlobBuilder, GlobMatcher};
-use plans::RepoPath;
+use plans::{RepoPath, TreeFilter, TreeWalk};
 
 use super::{
     GitError, ObjectId, Repository,
@@ -175,6 +175,25 @@ impl Repository {
         })
     }
 
+    /// Lists the files of a tree that a job sees, sorted by path. Only directories in which it can
+    /// see one are read.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError`] when a tree is missing or damaged.
+    pub fn files_seen(
+        &self,
+        tree: ObjectId,
+        filter: &TreeFilter,
+    ) -> Result<Vec<TreeFile>, GitError> {
+        self.reading(tree, |objects| {
+            let mut files = Vec::new();
+            let walk = Seen { filter, walk: filter.walk() };
+            list(objects, tree.0, &mut Vec::new(), &walk, &mut files)?;
+            Ok(files)
+        })
+    }
+
     fn reading<T>(
         &self,
         tree: ObjectId,
@@ -226,7 +245,7 @@ fn file_kind(kind: EntryKind) -> Option<FileKind> {
 trait Filter: Sized {
     /// The filter below a directory, if it is worth entering.
     fn enter(&self, name: &[u8]) -> Option<Self>;
-    fn keeps(&self, path: &[u8]) -> bool;
+    fn keeps(&self, path: &[u8], kind: FileKind) -> bool;
 }
 
 struct Everything;
@@ -236,7 +255,7 @@ impl Filter for Everything {
         Some(Self)
     }
 
-    fn keeps(&self, _: &[u8]) -> bool {
+    fn keeps(&self, _: &[u8], _: FileKind) -> bool {
         true
     }
 }
@@ -260,7 +279,7 @@ fn list(
                     list(objects, entry.id(), path, &filter, files)?;
                 }
             }
-            Some(kind) if filter.keeps(path) => {
+            Some(kind) if filter.keeps(path, kind) => {
                 let path = RepoPath::new(path.as_slice())
                     .map_err(|error| ReadError::Corrupt { id: tree, detail: error.to_string() })?;
                 files.push(TreeFile { path, kind, id: ObjectId(entry.id()) });
@@ -270,6 +289,22 @@ fn list(
         path.truncate(above);
     }
     Ok(())
+}
+
+/// What a job sees.
+struct Seen<'a> {
+    filter: &'a TreeFilter,
+    walk: TreeWalk<'a>,
+}
+
+impl Filter for Seen<'_> {
+    fn enter(&self, name: &[u8]) -> Option<Self> {
+        Some(Self { filter: self.filter, walk: self.walk.enter(name)? })
+    }
+
+    fn keeps(&self, path: &[u8], kind: FileKind) -> bool {
+        self.filter.keeps(path, kind == FileKind::Submodule)
+    }
 }
 
 /// A glob and, component by component, what its directories must look like.
@@ -349,7 +384,7 @@ impl Filter for Matching<'_> {
         open.then_some(Matching { patterns: self.patterns, positions })
     }
 
-    fn keeps(&self, path: &[u8]) -> bool {
+    fn keeps(&self, path: &[u8], _: FileKind) -> bool {
         let candidate = Candidate::from_bytes(path);
         self.patterns.iter().any(|pattern| pattern.whole.is_match_candidate(&candidate))
     }

@@ -13,7 +13,7 @@ use lanes::{
 use super::{
     Kind, UNKNOWN_PACKAGE,
     graph::{Packages, Problem, Reached, To},
-    kind_of, links,
+    job_inputs, kind_of, links,
     mounted::Mounted,
     tree::{Manifests, directory_of, file_in},
 };
@@ -65,12 +65,12 @@ pub(crate) fn derive(
     let mut found = Vec::new();
     let mut problems = Vec::new();
     for kind in PackageKind::ALL {
-        let wanted: Vec<(String, Span)> =
-            catalog.lanes().iter().flat_map(|lane| lane.inputs.of(kind)).cloned().collect();
+        let lanes = catalog.lanes().iter().flat_map(|lane| lane.inputs.of(kind)).cloned();
+        let kind = kind_of(kind);
+        let wanted: Vec<(String, Span)> = lanes.chain(job_inputs::wanted(catalog, kind)).collect();
         if wanted.is_empty() {
             continue;
         }
-        let kind = kind_of(kind);
         for glob in kind.watched {
             files.watch(Glob::new(glob).expect("a plain glob"));
         }
@@ -85,6 +85,7 @@ pub(crate) fn derive(
                 .map(|(name, span)| unknown(kind, name, *span, &packages)),
         );
         add(catalog, kind, &packages, &mut found, &mut problems);
+        job_inputs::add(catalog, kind, &packages, &mut found);
     }
     for lane in catalog.lane_indices().collect::<Vec<_>>() {
         let lane_of = &catalog[lane];
@@ -198,7 +199,7 @@ fn add(
 }
 
 /// What a package reaches; one that is not found may be in a manifest that cannot be read.
-fn reach_of(packages: &Packages, name: &str) -> Vec<Reached> {
+pub(super) fn reach_of(packages: &Packages, name: &str) -> Vec<Reached> {
     let mut reach = packages.reach(name);
     if packages.named(name).next().is_none() {
         for dir in packages.may_hold(name) {
@@ -246,11 +247,16 @@ fn add_roots(
 ) {
     let To::Package(dir) = &reached.to else { return };
     for at in packages.at(dir).iter().flat_map(|package| &package.locks) {
-        let names = kind.watched.iter().filter_map(|glob| glob.strip_prefix("**/"));
-        for name in names.filter(|name| !name.contains('*')) {
+        for name in root_names(kind) {
             catalog.add_root(lane, file_in(directory_of(&at.path), name));
         }
     }
+}
+
+/// The names of manifests that say something for a whole workspace.
+pub(super) fn root_names(kind: &Kind) -> impl Iterator<Item = &'static str> + use<> {
+    let names = kind.watched.iter().filter_map(|glob| glob.strip_prefix("**/"));
+    names.filter(|name| !name.contains('*'))
 }
 
 fn unknown(kind: &Kind, name: &str, span: Span, packages: &Packages) -> Diagnostic {

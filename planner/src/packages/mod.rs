@@ -54,6 +54,7 @@ pub(crate) mod dotnet;
 pub(crate) mod go;
 pub(crate) mod gradle;
 pub mod graph;
+mod job_inputs;
 mod links;
 pub(crate) mod lock;
 pub(crate) mod maven;

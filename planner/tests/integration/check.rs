@@ -47,6 +47,7 @@ impl Tree {
             .map(|path| Tracked {
                 path: RepoPath::new(path.as_bytes()).expect("a path"),
                 submodule: false,
+                link: None,
             })
             .collect();
         let packages = packages::all(self, &[]).expect("a tree in memory");

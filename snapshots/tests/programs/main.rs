@@ -9,6 +9,7 @@ mod drafts;
 mod engines_run;
 mod exported;
 mod help;
+mod inputs;
 mod map;
 mod page;
 mod pages;

@@ -18,6 +18,10 @@ mod default_timeout;
 mod exclude_without_effect;
 mod expected_target_missing;
 mod expected_target_not_run;
+mod filter_outside_input;
+mod input_link_outside;
+mod input_outside_filter;
+mod inputs_match_nothing;
 mod key_without_effect;
 mod lane_misses_its_script;
 mod literal_directory;
@@ -64,6 +68,10 @@ pub static ALL: &[&Rule] = &[
     &exclude_without_effect::RULE,
     &expected_target_missing::RULE,
     &expected_target_not_run::RULE,
+    &filter_outside_input::RULE,
+    &input_link_outside::RULE,
+    &input_outside_filter::RULE,
+    &inputs_match_nothing::RULE,
     &key_without_effect::RULE,
     &lane_misses_its_script::RULE,
     &literal_directory::RULE,

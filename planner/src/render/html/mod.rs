@@ -349,6 +349,12 @@ fn one_node(
     if !spec.artifacts.is_empty() {
         detail("Keeps", codes(spec.artifacts.iter().map(String::as_str).collect()));
     }
+    if let Some(inputs) = &spec.inputs {
+        detail("Sees", codes(inputs.paths.iter().map(String::as_str).collect()));
+        if !inputs.exclude.is_empty() {
+            detail("Sees not", codes(inputs.exclude.iter().map(String::as_str).collect()));
+        }
+    }
     if spec.retries > 0 {
         let after = spec.retry_on.as_ref().map(after_which).unwrap_or_default();
         detail("Retries", format!("{}{after}", spec.retries));

@@ -5,7 +5,7 @@
 
 /// A glob without braces.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern {
+pub struct Pattern {
     components: Vec<Component>,
 }
 
@@ -49,19 +49,33 @@ impl ByteSet {
 }
 
 /// Returns the length of the literal directory a brace-free glob starts with, without its slash.
-pub(crate) fn literal_directory(text: &str) -> usize {
+pub fn literal_directory(text: &str) -> usize {
     let sign = text.find(['*', '?', '[', '\\', '{']).unwrap_or(text.len());
     text[..sign].rfind('/').unwrap_or(0)
 }
 
+/// The components of a pattern that may come next on the way down a tree.
+#[derive(Debug, Clone, Default)]
+pub struct Positions {
+    at: Vec<usize>,
+}
+
+impl Positions {
+    /// Returns whether a file below here may match.
+    #[must_use]
+    pub fn are_open(&self) -> bool {
+        !self.at.is_empty()
+    }
+}
+
 impl Pattern {
     /// Parses an alternative of a checked glob.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         Self { components: text.split('/').map(Component::parse).collect() }
     }
 
     /// Returns whether the pattern matches a path, given as its components.
-    pub(crate) fn matches(&self, path: &[&[u8]]) -> bool {
+    pub fn matches(&self, path: &[&[u8]]) -> bool {
         let pattern = &self.components;
         let (mut p, mut c) = (0, 0);
         let mut back: Option<(usize, usize)> = None;
@@ -93,8 +107,45 @@ impl Pattern {
         }
     }
 
+    /// Returns where a walk over a tree begins.
+    #[must_use]
+    pub fn start(&self) -> Positions {
+        self.reach([0])
+    }
+
+    /// Goes into a directory.
+    #[must_use]
+    pub fn step(&self, from: &Positions, directory: &[u8]) -> Positions {
+        self.reach(from.at.iter().filter_map(|&at| match &self.components[at] {
+            Component::Deep => Some(at),
+            component => component.matches(directory).then_some(at + 1),
+        }))
+    }
+
+    /// Returns whether every file below here matches.
+    #[must_use]
+    pub fn matches_all_below(&self, here: &Positions) -> bool {
+        let last = self.components.len() - 1;
+        matches!(self.components[last], Component::Deep) && here.at.contains(&last)
+    }
+
+    /// Returns these positions and those behind a `**`, which may stand for no directory.
+    fn reach(&self, from: impl IntoIterator<Item = usize>) -> Positions {
+        let mut at: Vec<usize> = Vec::new();
+        for mut here in from {
+            while here < self.components.len() && !at.contains(&here) {
+                at.push(here);
+                if !matches!(self.components[here], Component::Deep) {
+                    break;
+                }
+                here += 1;
+            }
+        }
+        Positions { at }
+    }
+
     /// Returns the bytes every match starts with.
-    pub(crate) fn literal_start(&self) -> Vec<u8> {
+    pub fn literal_start(&self) -> Vec<u8> {
         match self.components.first() {
             Some(Component::Literal(name)) => {
                 let mut start = name.to_vec();
@@ -109,7 +160,7 @@ impl Pattern {
     }
 
     /// Returns the bytes every match ends with.
-    pub(crate) fn literal_end(&self) -> Vec<u8> {
+    pub fn literal_end(&self) -> Vec<u8> {
         match self.components.last() {
             Some(Component::Literal(name)) => name.to_vec(),
             Some(Component::Wild(tokens)) => {
@@ -122,7 +173,7 @@ impl Pattern {
     }
 
     /// Returns the longest run of bytes that every match contains.
-    pub(crate) fn literal_inside(&self) -> Vec<u8> {
+    pub fn literal_inside(&self) -> Vec<u8> {
         let mut longest: &[u8] = &[];
         let mut runs: Vec<Vec<u8>> = Vec::new();
         for component in &self.components {

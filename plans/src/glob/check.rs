@@ -104,7 +104,7 @@ fn ends(text: &str) -> Result<(), GlobProblem> {
 
 /// Returns how many patterns the braces of a glob stand for; nothing for one that has none, or that
 /// is not well formed.
-pub(crate) fn count_alternatives(text: &str) -> usize {
+pub fn count_alternatives(text: &str) -> usize {
     if !text.contains('{') {
         return 0;
     }
@@ -297,7 +297,7 @@ fn component(text: &str, at: Range<usize>) -> Result<(), GlobProblem> {
 }
 
 /// Returns the texts without braces that a checked glob stands for.
-pub(crate) fn alternatives(text: &str) -> Vec<Cow<'_, str>> {
+pub fn alternatives(text: &str) -> Vec<Cow<'_, str>> {
     if !text.contains('{') {
         return vec![Cow::Borrowed(text)];
     }

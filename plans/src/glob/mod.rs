@@ -12,9 +12,10 @@ mod check;
 mod pattern;
 mod typical;
 
-pub use check::{GlobProblem, MAX_ALTERNATIVES, MAX_LENGTH, check};
-pub(crate) use check::{alternatives, count_alternatives};
-pub(crate) use pattern::{Pattern, literal_directory};
+pub use check::{
+    GlobProblem, MAX_ALTERNATIVES, MAX_LENGTH, alternatives, check, count_alternatives,
+};
+pub use pattern::{Pattern, Positions, literal_directory};
 
 /// One glob, ready to match.
 #[derive(Debug, Clone)]
