@@ -74,7 +74,7 @@ pub(crate) fn locks(
         let texts = [text(before, ignored, path)?, text(after, ignored, path)?];
         let mut locks = Vec::new();
         let mut because = None;
-        for (at, lock) in ["at the base ", ""].into_iter().zip(both(texts, path, kind)) {
+        for (at, lock) in ["at the base ", ""].into_iter().zip(both(&texts, path, kind)) {
             match lock {
                 Ok(lock) => locks.push(lock),
                 Err(why) => because = Some(format!("`{path}` {at}{why}")),
@@ -131,26 +131,26 @@ fn text(
 
 /// Reads the texts of two lock files, both at the same time: nothing of a plan takes longer than
 /// a large one.
-fn both(
-    [before, after]: [Result<String, String>; 2],
+fn both<'t>(
+    [before, after]: &'t [Result<String, String>; 2],
     path: &str,
     kind: PackageKind,
-) -> [Result<Lock, String>; 2] {
+) -> [Result<Lock<'t>, String>; 2] {
     /// As much as the program's first thread has.
     const STACK: usize = 8 << 20;
     let kind = kind_of(kind);
-    let read = |text: &Result<String, String>| {
+    let read = |text: &'t Result<String, String>| {
         let text = text.as_deref().map_err(ToOwned::to_owned)?;
         (kind.lock)(path, text).map_err(|detail| format!("cannot be read: {detail}"))
     };
     std::thread::scope(|scope| {
         let beside = std::thread::Builder::new().stack_size(STACK);
-        let beside = beside.spawn_scoped(scope, || read(&before));
-        let after = read(&after);
+        let beside = beside.spawn_scoped(scope, || read(before));
+        let after = read(after);
         let before = match beside {
             Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             // No thread to be had: one after the other.
-            Err(_) => read(&before),
+            Err(_) => read(before),
         };
         [before, after]
     })

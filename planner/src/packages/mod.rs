@@ -17,6 +17,7 @@
 //! | `mounted` | submodules that are on this machine, in their places of the tree |
 //! | [`derive`] | lanes' `inputs` to paths, locks and entries; what is wrong with them |
 //! | `lock` | a lock file as a graph of entries; two of them compared |
+//! | `document` | JSON, TOML and YAML as values that borrow their text, for readers of lock files |
 //! | `changed` | which lanes the entries that differ belong to |
 //! | `cargo`, `npm` and one more per kind | the format of one kind's manifests and locks |
 //!
@@ -41,8 +42,8 @@
 //!   of each package that takes them. What of the shared file is not understood is an entry of
 //!   every package.
 //! - [`Package::locks`] names the lock file that governs the package, even if it is not there, and
-//!   how that file calls it. `lock(path, text) -> Result<Lock, String>` reads such a file; its error
-//!   makes every lane of the file run, with the reason.
+//!   how that file calls it. `lock(path, text) -> Result<Lock<'_>, String>` reads such a file; its
+//!   error makes every lane of the file run, with the reason.
 //! - `watched` are globs of every file whose change may alter what `read` answers, lock files not
 //!   among them.
 
@@ -50,6 +51,7 @@ pub(crate) mod cargo;
 pub(crate) mod changed;
 mod derive;
 mod directory;
+pub(crate) mod document;
 pub(crate) mod dotnet;
 pub(crate) mod go;
 pub(crate) mod gradle;
@@ -114,7 +116,7 @@ pub(crate) struct Kind {
     /// Reads the packages of a tree.
     pub(crate) read: fn(&Manifests<'_>) -> Result<Packages, TreeError>,
     /// Reads a lock file: its path, which tells the format, and its text.
-    pub(crate) lock: fn(&str, &str) -> Result<Lock, String>,
+    pub(crate) lock: for<'t> fn(&str, &'t str) -> Result<Lock<'t>, String>,
 }
 
 /// Returns how a kind is read.

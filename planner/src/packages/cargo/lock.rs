@@ -3,131 +3,134 @@
 //! Features are not looked at: a dependency that is locked counts, whatever switches it on. Format:
 //! <https://doc.rust-lang.org/cargo/guide/cargo-toml-vs-cargo-lock.html> and Cargo's `encode.rs`.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-};
+use std::{borrow::Cow, collections::HashMap};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+use crate::packages::{
+    document::{self, Node, Table},
+    lock::{Entry, Lock, Need},
 };
-use toml::Value;
-
-use crate::packages::lock::{Entry, Lock};
 
 #[derive(Default)]
-struct File {
-    package: Vec<Locked>,
-    metadata: BTreeMap<String, Value>,
-    rest: BTreeMap<String, Value>,
+struct Locked<'t> {
+    name: Cow<'t, str>,
+    version: Cow<'t, str>,
+    source: Option<Cow<'t, str>>,
+    checksum: Option<Cow<'t, str>>,
+    replace: Option<Cow<'t, str>>,
+    dependencies: Vec<Cow<'t, str>>,
 }
 
-/// By hand: with `flatten`, every entry would be kept in a form between first.
-impl<'de> Deserialize<'de> for File {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = File;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a lock file")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<File, A::Error> {
-                let mut file = File::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "package" => file.package = map.next_value()?,
-                        "metadata" => file.metadata = map.next_value()?,
-                        _ => drop(file.rest.insert(key, map.next_value()?)),
-                    }
+impl<'t> Locked<'t> {
+    fn new(table: Table<'t>) -> Result<Self, String> {
+        let mut locked = Self::default();
+        let text = |key: &str, value| match value {
+            Node::Text(text) => Ok(text),
+            _ => Err(format!("`{key}` of a package is no text")),
+        };
+        for (key, value) in table {
+            match key.as_ref() {
+                "name" => locked.name = text(&key, value)?,
+                "version" => locked.version = text(&key, value)?,
+                "source" => locked.source = Some(text(&key, value)?),
+                "checksum" => locked.checksum = Some(text(&key, value)?),
+                "replace" => locked.replace = Some(text(&key, value)?),
+                "dependencies" => {
+                    let Node::List(items) = value else {
+                        return Err(format!("`{key}` of a package is no list"));
+                    };
+                    let items = items.into_iter();
+                    locked.dependencies =
+                        items.map(|it| text(&key, it)).collect::<Result<_, _>>()?;
                 }
-                Ok(file)
+                _ => {}
             }
         }
-        deserializer.deserialize_map(Keys)
+        if locked.name.is_empty() { Err("a package has no name".to_owned()) } else { Ok(locked) }
     }
-}
 
-#[derive(Deserialize)]
-struct Locked {
-    name: String,
-    #[serde(default)]
-    version: String,
-    source: Option<String>,
-    checksum: Option<String>,
-    replace: Option<String>,
-    #[serde(default)]
-    dependencies: Vec<String>,
-}
-
-impl Locked {
     fn id(&self) -> String {
-        let source = self.source.as_deref().unwrap_or_default();
-        format!("{} {} ({source})", self.name, self.version)
+        [&self.name, " ", &self.version, " (", self.source.as_deref().unwrap_or_default(), ")"]
+            .concat()
     }
 }
 
 /// Reads a lock file.
-pub(super) fn read(text: &str) -> Result<Lock, String> {
-    let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-    let ids: Vec<String> = file.package.iter().map(Locked::id).collect();
+pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
+    let mut packages = Vec::new();
+    let mut checksums: HashMap<String, Cow<'_, str>> = HashMap::new();
+    let mut rest = Vec::new();
+    for (key, value) in document::toml(text)? {
+        match (key.as_ref(), value) {
+            ("package", Node::List(list)) => {
+                for package in list {
+                    packages.push(Locked::new(package.into_table())?);
+                }
+            }
+            ("package", _) => return Err("`package` is no list".to_owned()),
+            ("metadata", Node::Table(table)) => {
+                for (key, value) in table {
+                    match key.strip_prefix("checksum ") {
+                        // Formats 1 and 2 have them apart; `<none>` stands for none.
+                        Some(id) => drop(checksums.insert(id.to_owned(), value.into_text())),
+                        None => rest.push((Cow::Owned(format!("metadata.{key}")), value)),
+                    }
+                }
+            }
+            (_, value) => rest.push((key, value)),
+        }
+    }
     let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (at, package) in file.package.iter().enumerate() {
+    for (at, package) in packages.iter().enumerate() {
         named.entry(&package.name).or_default().push(at);
     }
     // `name`, `name version` or `name version (source)`: as much as is needed to be unique.
-    let resolve = |written: &str| {
+    let resolve = |written: &str| -> Vec<usize> {
         let mut words = written.splitn(3, ' ');
         let name = words.next().unwrap_or_default();
         let (version, source) = (words.next(), words.next());
         let source = source.map(|source| source.trim_matches(['(', ')']));
-        let fits = |at: &&usize| {
-            let package = &file.package[**at];
+        let fits = |at: &usize| {
+            let package = &packages[*at];
             version.is_none_or(|version| version == package.version)
                 && source.is_none_or(|source| package.source.as_deref() == Some(source))
         };
-        let mut found = named.get(name).into_iter().flatten().filter(fits).peekable();
-        let known: Vec<String> = found.by_ref().map(|&at| ids[at].clone()).collect();
-        if known.is_empty() { vec![written.to_owned()] } else { known }
+        named.get(name).into_iter().flatten().copied().filter(fits).collect()
     };
-    let mut checksums: BTreeMap<String, String> = BTreeMap::new();
-    let mut lock = Lock::default();
-    for (key, value) in file.metadata {
-        match key.strip_prefix("checksum ") {
-            // Formats 1 and 2 have them apart; `<none>` stands for none.
-            Some(id) => {
-                checksums.insert(id.to_owned(), value.as_str().unwrap_or_default().to_owned());
+    let mut needs = Vec::with_capacity(packages.len());
+    for package in &packages {
+        let mut of_package = Vec::with_capacity(package.dependencies.len());
+        for written in package.dependencies.iter().chain(&package.replace) {
+            let found = resolve(written);
+            if found.is_empty() {
+                of_package.push(Need::Absent(written.clone()));
             }
-            None => lock.rest(format!("metadata.{key}"), value.to_string()),
+            of_package.extend(found.into_iter().map(Need::Entry));
         }
+        needs.push(of_package);
     }
-    for (key, value) in file.rest {
-        lock.rest(key, value.to_string());
-    }
-    for (package, id) in file.package.iter().zip(&ids) {
-        let mut fields = BTreeMap::new();
-        let checksum = package.checksum.clone().or_else(|| checksums.get(id).cloned());
-        fields.extend(checksum.map(|checksum| ("checksum", checksum)));
-        fields.extend(package.source.clone().map(|source| ("source", source)));
-        fields.extend(package.replace.clone().map(|replace| ("replace", replace)));
-        let replaced = package.replace.iter();
-        let entry = Entry {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            fields,
-            dependencies: package
-                .dependencies
-                .iter()
-                .chain(replaced)
-                .flat_map(|it| resolve(it))
-                .collect(),
-        };
-        lock.insert(id, entry);
-        if package.source.is_none() {
-            lock.package(&package.name, id);
+    let of_tree: Vec<(Cow<'_, str>, usize)> = packages
+        .iter()
+        .enumerate()
+        .filter(|(_, package)| package.source.is_none())
+        .map(|(at, package)| (package.name.clone(), at))
+        .collect();
+    let entries = packages.into_iter().zip(needs).map(|(package, needs)| {
+        let id = package.id();
+        let checksum = package.checksum.or_else(|| checksums.get(&id).cloned());
+        let fields =
+            [("checksum", checksum), ("source", package.source), ("replace", package.replace)];
+        let fields = fields.into_iter().filter_map(|(key, text)| Some((key, Node::Text(text?))));
+        Entry {
+            id: id.into(),
+            name: package.name,
+            version: package.version,
+            fields: fields.collect(),
+            needs,
         }
+    });
+    let mut lock = Lock::new(entries.collect(), of_tree);
+    for (key, value) in rest {
+        lock.rest(key, value);
     }
     Ok(lock)
 }

@@ -351,8 +351,9 @@ impl Reader<'_> {
         if overrides.is_empty() && own == *built {
             return Ok(());
         }
-        let locked = match self.manifests.text(&file_in(root, "Cargo.lock"))? {
-            Text::Read(text) => lock::read(&text).ok(),
+        let text = self.manifests.text(&file_in(root, "Cargo.lock"))?;
+        let locked = match &text {
+            Text::Read(text) => lock::read(text).ok(),
             Text::Absent | Text::Unreadable(_) => None,
         };
         for dir in built {
@@ -371,7 +372,8 @@ impl Reader<'_> {
             let mut queue = Vec::new();
             for one in &overrides {
                 let locked_at_all = locked.as_ref().is_some_and(|lock| lock.has(&one.name));
-                let not_in = closure.as_ref().is_some_and(|names| !names.contains(&one.name));
+                let not_in =
+                    closure.as_ref().is_some_and(|names| !names.contains(one.name.as_str()));
                 // What the lock file knows nothing of may be in anything.
                 if locked_at_all && not_in && !named.contains(&one.name) {
                     continue;

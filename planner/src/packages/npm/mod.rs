@@ -28,6 +28,8 @@ mod workspace;
 use lanes::PackageKind;
 
 pub(crate) use self::lock::plain_json;
+#[cfg(test)]
+pub(crate) use self::lock::tests::FILES as LOCK_FILES;
 use super::Kind;
 
 /// A package's manifest.

@@ -84,7 +84,7 @@ pub(super) struct Workspace {
     pnpm: Option<Value>,
     yarn: Value,
     /// The one lock file, if patches make it worth reading.
-    lock: Option<Lock>,
+    lock: Option<Lock<'static>>,
 }
 
 /// An entry of a catalog.
@@ -144,7 +144,7 @@ impl Workspace {
             && !read.patches().is_empty()
             && let Text::Read(text) = manifests.text(path)?
         {
-            read.lock = lock::read(path, &text).ok();
+            read.lock = lock::read(path, &text).ok().map(Lock::into_owned);
         }
         Ok(read)
     }

@@ -3,116 +3,168 @@
 //! Source: the file as uv 0.9 to 0.13 writes it (`version = 1`); any other version is not read. A
 //! package of the tree is called by its normal name.
 
-use std::collections::BTreeMap;
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
-use toml::{Table, Value};
+use super::normal;
+use crate::packages::{
+    document::{self, Node, Table},
+    lock::{Entry, Lock, Need},
+};
 
-use super::{normal, strings};
-use crate::packages::lock::{Entry, Lock};
+#[derive(Default)]
+struct Locked<'t> {
+    name: Cow<'t, str>,
+    version: Option<Node<'t>>,
+    source: Option<Node<'t>>,
+    /// What is downloaded: the hash of each file, or where there is none its address; and for which
+    /// machines.
+    checksums: Vec<Node<'t>>,
+    markers: Vec<Node<'t>>,
+    dependencies: Vec<Node<'t>>,
+}
+
+impl<'t> Locked<'t> {
+    fn new(table: Table<'t>) -> Result<Self, String> {
+        let mut locked = Self::default();
+        let (mut sdist, mut wheels) = (None, Vec::new());
+        let (mut optional, mut groups) = (Vec::new(), Vec::new());
+        for (key, value) in table {
+            match key.as_ref() {
+                "name" => locked.name = value.into_text(),
+                "version" => locked.version = Some(value),
+                "source" => locked.source = Some(value.sorted()),
+                "sdist" => sdist = Some(value),
+                "wheels" => wheels = value.into_list(),
+                "resolution-markers" => locked.markers = value.into_list(),
+                "dependencies" => locked.dependencies = value.into_list(),
+                "optional-dependencies" => optional = value.sorted().into_table(),
+                "dev-dependencies" => groups = value.sorted().into_table(),
+                _ => {}
+            }
+        }
+        if locked.name.is_empty() {
+            return Err("a package has no name".to_owned());
+        }
+        for (_, list) in optional.into_iter().chain(groups) {
+            locked.dependencies.extend(list.into_list());
+        }
+        locked.dependencies.retain(|it| matches!(it, Node::Table(_)));
+        locked.checksums.extend(sdist.into_iter().chain(wheels).filter_map(checksum));
+        Ok(locked)
+    }
+
+    fn version(&self) -> &str {
+        self.version.as_ref().and_then(Node::as_text).unwrap_or_default()
+    }
+
+    fn id(&self) -> String {
+        let id = [&self.name, " ", self.version(), " "].concat();
+        match self.source.as_ref().map(Node::entries) {
+            // Nearly all: one key, one text.
+            Some([(key, Node::Text(text))]) => [&id, key.as_ref(), " ", text].concat(),
+            _ => self.source.iter().fold(id, |id, source| id + &source.to_string()),
+        }
+    }
+
+    fn is_of_tree(&self) -> bool {
+        let keys = ["editable", "virtual", "directory", "path"];
+        self.source.iter().any(|it| keys.iter().any(|key| it.get(key).is_some()))
+    }
+}
+
+fn checksum(file: Node<'_>) -> Option<Node<'_>> {
+    let text = |key: &str| match file.get(key)? {
+        Node::Text(text) => Some(Node::Text(text.clone())),
+        _ => None,
+    };
+    text("hash").or_else(|| text("url")).or_else(|| text("path"))
+}
 
 /// Reads a `uv.lock`.
 ///
 /// # Errors
 ///
 /// What is wrong with it, for people.
-pub(super) fn read(_path: &str, text: &str) -> Result<Lock, String> {
-    let table: Table = text.parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
-    if table.get("version").and_then(Value::as_integer) != Some(1) {
+pub(super) fn read<'t>(_path: &str, text: &'t str) -> Result<Lock<'t>, String> {
+    let file = document::toml(text)?;
+    let version = file.iter().find(|(key, _)| key == "version").map(|(_, version)| version);
+    if version != Some(&Node::Number("1".into())) {
         return Err("it is not version 1 of the format".to_owned());
     }
-    let mut lock = Lock::default();
-    for (key, value) in &table {
-        match key.as_str() {
+    let mut packages = Vec::new();
+    let mut rest = Vec::new();
+    for (key, value) in file {
+        match key.as_ref() {
+            "package" => {
+                let tables = value.into_list().into_iter();
+                for table in tables.filter(|it| matches!(it, Node::Table(_))) {
+                    packages.push(Locked::new(table.into_table())?);
+                }
+            }
             // `revision` counts additions that decide nothing.
-            "package" | "version" | "revision" => {}
+            "version" | "revision" => {}
             "manifest" => {
                 // A further member changes nothing for the others.
-                let rest =
-                    value.as_table().into_iter().flatten().filter(|(key, _)| *key != "members");
-                for (key, value) in rest {
-                    lock.rest(format!("manifest.{key}"), value.to_string());
-                }
+                let table = value.into_table().into_iter().filter(|(key, _)| key != "members");
+                rest.extend(table.map(|(key, it)| (Cow::Owned(format!("manifest.{key}")), it)));
             }
-            _ => lock.rest(key.clone(), value.to_string()),
+            _ => rest.push((key, value)),
         }
     }
-    let packages = table.get("package").and_then(Value::as_array).map(Vec::as_slice);
-    let packages: Vec<&Table> =
-        packages.unwrap_or_default().iter().filter_map(Value::as_table).collect();
-    let mut by_name: BTreeMap<&str, Vec<(String, &Table)>> = BTreeMap::new();
-    for package in &packages {
-        let name = text_of(package, "name").ok_or("a package has no name")?;
-        by_name.entry(name).or_default().push((id_of(package), package));
+    let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, package) in packages.iter().enumerate() {
+        by_name.entry(&package.name).or_default().push(at);
     }
-    for package in packages {
-        let name = text_of(package, "name").unwrap_or_default();
-        let id = id_of(package);
-        let mut entry = Entry {
-            name: name.to_owned(),
-            version: text_of(package, "version").unwrap_or_default().to_owned(),
-            ..Entry::default()
+    let resolve = |dependency: &Node<'t>| -> Vec<Need<'t>> {
+        let wanted = match dependency.get("name") {
+            Some(Node::Text(name)) => name.clone(),
+            _ => Cow::Borrowed(""),
         };
-        let source = package.get("source").map(ToString::to_string).unwrap_or_default();
-        let in_tree = ["editable", "virtual", "directory", "path"];
-        let source_keys = package.get("source").and_then(Value::as_table);
-        if source_keys.is_some_and(|it| in_tree.iter().any(|key| it.contains_key(*key))) {
-            lock.package(normal(name), id.clone());
+        let Some(candidates) = by_name.get(wanted.as_ref()) else {
+            return vec![Need::Absent(wanted)];
+        };
+        let (version, source) = (dependency.get("version"), dependency.get("source"));
+        let source = source.map(|source| source.clone().sorted());
+        let fits = |at: &usize| {
+            let package = &packages[*at];
+            version.is_none_or(|it| package.version.as_ref() == Some(it))
+                && source.as_ref().is_none_or(|it| package.source.as_ref() == Some(it))
+        };
+        let found: Vec<Need<'_>> =
+            candidates.iter().copied().filter(fits).map(Need::Entry).collect();
+        if found.is_empty() { vec![Need::Absent(wanted)] } else { found }
+    };
+    let needs: Vec<Vec<Need<'_>>> =
+        packages.iter().map(|it| it.dependencies.iter().flat_map(&resolve).collect()).collect();
+    let of_tree: BTreeSet<(Cow<'_, str>, usize)> = packages
+        .iter()
+        .enumerate()
+        .filter(|(_, package)| package.is_of_tree())
+        .map(|(at, package)| (Cow::Owned(normal(&package.name)), at))
+        .collect();
+    let entries = packages.into_iter().zip(needs).map(|(mut package, needs)| {
+        package.checksums.append(&mut package.markers);
+        Entry {
+            id: package.id().into(),
+            version: package.version().to_owned().into(),
+            name: package.name,
+            fields: vec![
+                ("source", package.source.unwrap_or(Node::Null)),
+                ("checksum", Node::List(package.checksums)),
+                // Extras and markers are part of an edge.
+                ("dependencies", Node::List(package.dependencies).sorted()),
+            ],
+            needs,
         }
-        entry.fields.insert("source", source);
-        entry.fields.insert("checksum", checksums(package));
-        let mut edges = Vec::new();
-        for list in dependency_lists(package) {
-            for dependency in list.as_array().into_iter().flatten().filter_map(Value::as_table) {
-                edges.push(dependency.to_string());
-                let wanted = text_of(dependency, "name").unwrap_or_default();
-                let candidates = by_name.get(wanted).map(Vec::as_slice).unwrap_or_default();
-                let fits = |it: &&(String, &Table)| {
-                    ["version", "source"].iter().all(|key| {
-                        dependency.get(*key).is_none_or(|value| it.1.get(*key) == Some(value))
-                    })
-                };
-                let fitting = candidates.iter().filter(fits).map(|(id, _)| id.clone());
-                let before = entry.dependencies.len();
-                entry.dependencies.extend(fitting);
-                if entry.dependencies.len() == before && candidates.is_empty() {
-                    entry.dependencies.insert(wanted.to_owned());
-                }
-            }
-        }
-        // Extras and markers are part of an edge.
-        entry.fields.insert("dependencies", edges.join("\n"));
-        lock.insert(id, entry);
+    });
+    let mut lock = Lock::new(entries.collect(), of_tree);
+    for (key, value) in rest {
+        lock.rest(key, value);
     }
     Ok(lock)
-}
-
-fn text_of<'t>(table: &'t Table, key: &str) -> Option<&'t str> {
-    table.get(key)?.as_str()
-}
-
-fn id_of(package: &Table) -> String {
-    let source = package.get("source").map(ToString::to_string).unwrap_or_default();
-    let of = |key| text_of(package, key).unwrap_or_default();
-    format!("{} {} {source}", of("name"), of("version"))
-}
-
-fn dependency_lists(package: &Table) -> impl Iterator<Item = &Value> {
-    let tables = ["optional-dependencies", "dev-dependencies"];
-    let tables = tables.into_iter().filter_map(|key| package.get(key)?.as_table());
-    package.get("dependencies").into_iter().chain(tables.flat_map(Table::values))
-}
-
-/// What is downloaded: the hash of each file, or where there is none its address.
-fn checksums(package: &Table) -> String {
-    let wheels = package.get("wheels").and_then(Value::as_array).into_iter().flatten();
-    let files = package.get("sdist").into_iter().chain(wheels);
-    let of_file = |file: &Value| {
-        let text = |key: &str| file.get(key)?.as_str().map(str::to_owned);
-        text("hash").or_else(|| text("url")).or_else(|| text("path"))
-    };
-    let mut sums: Vec<String> = files.filter_map(of_file).collect();
-    sums.extend(strings(package.get("resolution-markers")).map(str::to_owned));
-    sums.join(" ")
 }
 
 #[cfg(test)]
@@ -120,7 +172,7 @@ mod tests {
     use super::*;
     use crate::packages::lock::{Affected, Comparison};
 
-    const LOCK: &str = r#"version = 1
+    pub(crate) const LOCK: &str = r#"version = 1
 revision = 3
 requires-python = ">=3.11"
 [manifest]
@@ -171,7 +223,8 @@ sdist = { url = "https://index.example/idna.tar.gz", hash = "sha256:aa", size = 
     #[test]
     fn the_chain_to_the_entry_is_the_reason() {
         let before = read("uv.lock", LOCK).expect("it is good");
-        let after = read("uv.lock", &LOCK.replace("3.7", "3.8")).expect("it is good");
+        let changed = LOCK.replace("3.7", "3.8");
+        let after = read("uv.lock", &changed).expect("it is good");
         let Some(Affected::By(found)) = Comparison::of(&before, &after).affects("app") else {
             panic!("app is affected");
         };

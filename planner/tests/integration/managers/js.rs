@@ -17,7 +17,7 @@ use super::{
 use crate::sandbox::{Numbers, Sandbox};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manager {
+pub(crate) enum Manager {
     Npm,
     Pnpm,
     Yarn1,
@@ -47,7 +47,7 @@ fn name(dir: &str) -> String {
     if dir.starts_with("packages") { format!("@s/{plain}") } else { plain }
 }
 
-fn js(manager: Manager) -> Option<PathBuf> {
+pub(crate) fn js(manager: Manager) -> Option<PathBuf> {
     program("node", "")?;
     match manager {
         Npm => program("npm", "node_modules/npm/bin/npm-cli.js"),

@@ -11,7 +11,9 @@
 mod cargo;
 mod go;
 mod js;
+mod locks;
 mod maven;
+mod registry;
 mod shape;
 mod uv;
 

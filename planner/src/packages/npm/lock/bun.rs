@@ -4,42 +4,72 @@
 //! `packages` is keyed by the path of names through which a package is found (`lodash`,
 //! `web/lodash`), each with what it is resolved to, its source, its dependencies and its checksum.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{borrow::Cow, collections::HashMap};
 
-use serde_json::Value;
+use serde::de::DeserializeSeed as _;
 
-use super::{ROOT_TOOLS, canonical, located, located::Located, table};
-use crate::packages::Lock;
+use super::{
+    ROOT_TOOLS,
+    located::{self, Located},
+};
+use crate::packages::{
+    document::{Borrowed, Node, Table},
+    lock::Lock,
+};
 
 const KINDS: [&str; 4] =
     ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
 
-pub(super) fn read(text: &str) -> Result<Lock, String> {
-    let file: Value = serde_json::from_str(&plain_json(text)).map_err(|error| error.to_string())?;
-    let (Some(workspaces), Some(packages)) = (
-        file.get("workspaces").and_then(Value::as_object),
-        file.get("packages").and_then(Value::as_object),
-    ) else {
+pub(super) fn read(text: &str) -> Result<Lock<'static>, String> {
+    let text = plain_json(text);
+    let mut document = serde_json::Deserializer::from_str(&text);
+    let file = Borrowed(()).deserialize(&mut document).and_then(|file| {
+        document.end()?;
+        Ok(file)
+    });
+    // Its text is one of this function.
+    of_file(file.map_err(|error| error.to_string())?.into_table()).map(Lock::into_owned)
+}
+
+/// What a package asks for, by name.
+fn asks<'a, 't>(of: &'a Node<'t>) -> impl Iterator<Item = &'a str> + use<'a, 't> {
+    let tables = KINDS.iter().filter_map(|kind| of.get(kind));
+    tables.flat_map(Node::entries).map(|(name, _)| name.as_ref())
+}
+
+fn of_file(file: Table<'_>) -> Result<Lock<'_>, String> {
+    let (mut workspaces, mut packages, mut rest) = (None, None, Table::new());
+    for (key, value) in file {
+        match (key.as_ref(), value) {
+            ("workspaces", Node::Table(table)) => workspaces = Some(table),
+            ("packages", Node::Table(table)) => packages = Some(table),
+            // What they bring about stands in the packages.
+            ("workspaces" | "packages" | "overrides" | "catalog" | "catalogs", _) => {}
+            (_, value) => rest.push((key, value)),
+        }
+    }
+    let (Some(workspaces), Some(packages)) = (workspaces, packages) else {
         return Err("it has no `workspaces` and `packages`".to_owned());
     };
     // First the packages of the tree, then what is installed.
-    let packages: Vec<(&str, &Value)> =
-        packages.iter().map(|(path, package)| (path.as_str(), package)).collect();
-    let dirs: HashMap<&str, usize> = workspaces.keys().map(String::as_str).zip(0..).collect();
+    let first = |of: &'_ Node<'_>| match of {
+        Node::List(items) => items.first().and_then(Node::as_text).unwrap_or_default().to_owned(),
+        _ => String::new(),
+    };
+    let resolved: Vec<String> = packages.iter().map(|(_, package)| first(package)).collect();
+    let dirs: HashMap<&str, usize> =
+        workspaces.iter().map(|(dir, _)| dir.as_ref()).zip(0..).collect();
     let number: HashMap<&str, usize> =
-        packages.iter().map(|(path, _)| *path).zip(workspaces.len()..).collect();
-    let follow = |at: usize| {
-        let resolved = packages.get(at - workspaces.len())?.1.get(0)?.as_str()?;
-        match resolved.split_once("@workspace:") {
-            Some((_, dir)) => dirs.get(dir).copied(),
-            None => Some(at),
-        }
+        packages.iter().map(|(path, _)| path.as_ref()).zip(workspaces.len()..).collect();
+    let follow = |at: usize| match resolved[at - workspaces.len()].split_once("@workspace:") {
+        Some((_, dir)) => dirs.get(dir).copied(),
+        None => Some(at),
     };
     let find = |from: &str, name: &str| {
         let mut above = Some(from);
         while let Some(path) = above {
             let slash = if path.is_empty() { "" } else { "/" };
-            if let Some(&at) = number.get(format!("{path}{slash}{name}").as_str()) {
+            if let Some(&at) = number.get([path, slash, name].concat().as_str()) {
                 return follow(at);
             }
             above = (!path.is_empty()).then(|| parent(path));
@@ -47,67 +77,66 @@ pub(super) fn read(text: &str) -> Result<Lock, String> {
         None
     };
     let mut nodes = Vec::new();
-    for (dir, workspace) in workspaces {
-        let name = workspace.get("name").and_then(Value::as_str).unwrap_or(dir);
-        let from = if dir.is_empty() { "" } else { name };
-        let needs = KINDS.iter().flat_map(|kind| table(workspace, kind));
-        nodes.push(Located {
-            name: if name.is_empty() { ".".to_owned() } else { name.to_owned() },
-            version: format!("in {dir}"),
-            fields: BTreeMap::new(),
-            dependencies: needs.filter_map(|(name, _)| find(from, name)).collect(),
-        });
-    }
-    for &(path, package) in &packages {
-        let resolved = package.get(0).and_then(Value::as_str).unwrap_or_default();
-        let at = resolved.get(1..).and_then(|rest| rest.find('@'));
-        let (name, version) = match at {
-            Some(at) => (&resolved[..=at], &resolved[at + 2..]),
-            None => (path, resolved),
+    for (dir, workspace) in &workspaces {
+        let name = match workspace.get("name") {
+            Some(Node::Text(name)) => name.clone(),
+            _ => dir.clone(),
         };
-        let details = package.as_array().into_iter().flatten().skip(1);
-        let mut dependencies = Vec::new();
-        let mut fields = BTreeMap::new();
-        for detail in details {
-            match detail {
-                Value::Object(table) => {
-                    let needs = KINDS.iter().flat_map(|kind| super::table(detail, kind));
-                    dependencies.extend(needs.filter_map(|(name, _)| find(path, name)));
-                    let rest = table.iter().filter(|(key, _)| !KINDS.contains(&key.as_str()));
-                    let rest = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
-                    fields.insert("settings", canonical(&Value::Object(rest)));
-                }
-                Value::String(text) if text.starts_with("sha") => {
-                    fields.insert("integrity", text.clone());
-                }
-                other => {
-                    fields.insert("source", canonical(other));
-                }
-            }
-        }
+        let from = if dir.is_empty() { "" } else { name.as_ref() };
+        let dependencies = asks(workspace).filter_map(|name| find(from, name)).collect();
         nodes.push(Located {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            fields,
+            name: if name.is_empty() { ".".into() } else { name },
+            version: format!("in {dir}").into(),
+            fields: Vec::new(),
             dependencies,
         });
     }
-    let mut lock = Lock::default();
-    let ids = located::add(&nodes, &mut lock);
-    for (at, dir) in workspaces.keys().enumerate() {
-        lock.package(if dir.is_empty() { "." } else { dir }, ids[at].clone());
-        if dir.is_empty() {
-            for &tool in nodes[at].dependencies.iter().filter(|&&tool| tool >= workspaces.len()) {
-                lock.package(ROOT_TOOLS, ids[tool].clone());
+    for ((path, package), resolved) in packages.iter().zip(&resolved) {
+        let at = resolved.get(1..).and_then(|rest| rest.find('@'));
+        let (name, version) = match at {
+            Some(at) => (&resolved[..=at], &resolved[at + 2..]),
+            None => (path.as_ref(), resolved.as_str()),
+        };
+        let mut dependencies = Vec::new();
+        let (mut integrity, mut settings, mut sources) = (Node::Null, Table::new(), Vec::new());
+        let details = match package {
+            Node::List(items) => items.get(1..).unwrap_or_default(),
+            _ => &[],
+        };
+        for detail in details {
+            match detail {
+                Node::Table(table) => {
+                    dependencies.extend(asks(detail).filter_map(|name| find(path, name)));
+                    let rest = table.iter().filter(|(key, _)| !KINDS.contains(&key.as_ref()));
+                    settings.extend(rest.cloned());
+                }
+                Node::Text(text) if text.starts_with("sha") => integrity = detail.clone(),
+                other => sources.push(other.clone()),
             }
         }
+        nodes.push(Located {
+            name: Cow::Owned(name.to_owned()),
+            version: Cow::Owned(version.to_owned()),
+            fields: vec![
+                ("integrity", integrity),
+                ("source", Node::List(sources).sorted()),
+                ("settings", Node::Table(settings).sorted()),
+            ],
+            dependencies,
+        });
     }
-    for (key, value) in file.as_object().into_iter().flatten() {
-        // `overrides` and catalogs: what they bring about stands in the packages.
-        let read = ["workspaces", "packages", "overrides", "catalog", "catalogs"];
-        if !read.contains(&key.as_str()) {
-            lock.rest(key.as_str(), canonical(value));
+    let mut of_tree: Vec<(Cow<'_, str>, usize)> = Vec::new();
+    for (at, (dir, _)) in workspaces.iter().enumerate() {
+        of_tree.push((if dir.is_empty() { ".".into() } else { dir.clone() }, at));
+        if dir.is_empty() {
+            let tools = nodes[at].dependencies.iter().filter(|&&tool| tool >= workspaces.len());
+            of_tree.extend(tools.map(|&tool| (Cow::Borrowed(ROOT_TOOLS), tool)));
         }
+    }
+    let (entries, of_place) = located::entries(nodes);
+    let mut lock = Lock::new(entries, of_tree.into_iter().map(|(key, at)| (key, of_place[at])));
+    for (key, value) in rest {
+        lock.rest(key, value);
     }
     Ok(lock)
 }

@@ -3,22 +3,53 @@
 //! The place is no part of what is installed: a package that is hoisted elsewhere is the same. So
 //! places that hold the same package with, in the end, the same dependencies become one entry.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{borrow::Cow, collections::HashMap};
 
-use crate::packages::{Lock, lock::Entry};
+use crate::packages::{
+    document::Node,
+    lock::{Entry, Need},
+};
 
 /// One installed package.
-pub(super) struct Located {
-    pub(super) name: String,
-    pub(super) version: String,
-    pub(super) fields: BTreeMap<&'static str, String>,
+pub(super) struct Located<'t> {
+    pub(super) name: Cow<'t, str>,
+    pub(super) version: Cow<'t, str>,
+    pub(super) fields: Vec<(&'static str, Node<'t>)>,
     /// Indices of what it depends on.
     pub(super) dependencies: Vec<usize>,
 }
 
-/// Adds all to a lock and returns the id of each.
-pub(super) fn add(nodes: &[Located], lock: &mut Lock) -> Vec<String> {
-    // Classes of equal entries, refined until the dependencies of a class's members are equal too.
+/// Returns the entries, and for each place which of them it has.
+pub(super) fn entries(nodes: Vec<Located<'_>>) -> (Vec<Entry<'_>>, Vec<usize>) {
+    let classes = classes(&nodes);
+    let mut entries: Vec<Entry<'_>> = Vec::new();
+    // Plain ids where one name and version is one class.
+    let mut named: HashMap<String, usize> = HashMap::new();
+    for (node, &class) in nodes.into_iter().zip(&classes) {
+        // Classes have their numbers in the order in which they come first.
+        if class < entries.len() {
+            continue;
+        }
+        let plain = [&node.name, "@", &node.version].concat();
+        let id = match named.get_mut(&plain) {
+            Some(number) => {
+                *number += 1;
+                format!("{plain} #{number}")
+            }
+            None => {
+                named.insert(plain.clone(), 0);
+                plain
+            }
+        };
+        let needs = node.dependencies.iter().map(|&at| Need::Entry(classes[at])).collect();
+        let Located { name, version, fields, .. } = node;
+        entries.push(Entry { id: id.into(), name, version, fields, needs });
+    }
+    (entries, classes)
+}
+
+/// Classes of equal entries, refined until the dependencies of a class's members are equal too.
+fn classes(nodes: &[Located<'_>]) -> Vec<usize> {
     let mut classes: Vec<usize> = Vec::with_capacity(nodes.len());
     let mut known = HashMap::new();
     for node in nodes {
@@ -26,7 +57,7 @@ pub(super) fn add(nodes: &[Located], lock: &mut Lock) -> Vec<String> {
         classes.push(*known.entry((&node.name, &node.version, &node.fields)).or_insert(next));
     }
     let mut count = known.len();
-    loop {
+    while count < nodes.len() {
         let mut known: HashMap<(usize, Vec<usize>), usize> = HashMap::new();
         let mut refined = Vec::with_capacity(nodes.len());
         for (node, class) in nodes.iter().zip(&classes) {
@@ -43,32 +74,5 @@ pub(super) fn add(nodes: &[Located], lock: &mut Lock) -> Vec<String> {
         }
         count = finer;
     }
-    // Names for the classes: plain where one name and version is one class.
-    let mut of_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    let mut seen = BTreeSet::new();
-    for (node, &class) in nodes.iter().zip(&classes) {
-        if seen.insert(class) {
-            of_name.entry(format!("{}@{}", node.name, node.version)).or_default().push(class);
-        }
-    }
-    let mut ids = vec![String::new(); count];
-    for (name, classes) in of_name {
-        for (number, class) in classes.into_iter().enumerate() {
-            ids[class] = if number == 0 { name.clone() } else { format!("{name} #{number}") };
-        }
-    }
-    let mut done = vec![false; count];
-    for (node, &class) in nodes.iter().zip(&classes) {
-        if !std::mem::replace(&mut done[class], true) {
-            let below = node.dependencies.iter().map(|&at| ids[classes[at]].clone());
-            let entry = Entry {
-                name: node.name.clone(),
-                version: node.version.clone(),
-                fields: node.fields.clone(),
-                dependencies: below.collect(),
-            };
-            lock.insert(ids[class].clone(), entry);
-        }
-    }
-    classes.iter().map(|&class| ids[class].clone()).collect()
+    classes
 }

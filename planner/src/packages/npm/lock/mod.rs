@@ -16,18 +16,17 @@
 mod bun;
 mod located;
 mod npm;
-mod plain;
 mod pnpm;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod yarn;
 mod yarn_classic;
 
-use saphyr::{LoadableYamlNode as _, Yaml};
+use memchr::memmem;
 use serde_json::Value;
 
 pub(crate) use self::bun::plain_json;
-use crate::packages::Lock;
+use crate::packages::{Lock, document};
 
 /// The name of what the root installs for itself.
 pub(super) const ROOT_TOOLS: &str = "(root)";
@@ -41,10 +40,10 @@ pub(super) const NAMES: [&str; 5] =
 /// # Errors
 ///
 /// Why it is not understood.
-pub(super) fn read(path: &str, text: &str) -> Result<Lock, String> {
+pub(super) fn read<'t>(path: &str, text: &'t str) -> Result<Lock<'t>, String> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let text = text.trim_start_matches('\u{feff}');
-    if ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| text.lines().any(|line| line.starts_with(mark))) {
+    if ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| has_line(text, mark)) {
         return Err("it holds a merge conflict".to_owned());
     }
     match name {
@@ -57,14 +56,20 @@ pub(super) fn read(path: &str, text: &str) -> Result<Lock, String> {
     }
     .map(|mut lock| {
         // The root may install nothing for itself; that is known then.
-        lock.package(ROOT_TOOLS, "");
+        lock.know(ROOT_TOOLS);
         lock
     })
 }
 
 /// Whether a `yarn.lock` is of yarn 1.
 pub(super) fn is_yarn_classic(text: &str) -> bool {
-    !text.contains("\n__metadata:") && !text.starts_with("__metadata:")
+    !has_line(text, "__metadata:")
+}
+
+/// Whether a line begins so.
+fn has_line(text: &str, start: &str) -> bool {
+    let mut found = memmem::find_iter(text.as_bytes(), start);
+    found.any(|at| at == 0 || text.as_bytes()[at - 1] == b'\n')
 }
 
 /// The text of a value with its keys in order: equal exactly when the meaning is.
@@ -89,51 +94,5 @@ pub(super) fn canonical(value: &Value) -> String {
 
 /// Reads YAML with one document, which holds a table, as the values that JSON has.
 pub(super) fn yaml(text: &str) -> Result<Value, String> {
-    plain::read(text).map_or_else(|| whole_yaml(text), Ok)
-}
-
-/// The same, whatever of YAML is in it.
-fn whole_yaml(text: &str) -> Result<Value, String> {
-    let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
-    match documents.into_iter().next() {
-        None => Ok(Value::Null),
-        Some(document) => value_of(document),
-    }
-}
-
-fn value_of(node: Yaml<'_>) -> Result<Value, String> {
-    use saphyr::Scalar;
-    Ok(match node {
-        Yaml::Value(Scalar::Null) => Value::Null,
-        Yaml::Value(Scalar::Boolean(value)) => Value::from(value),
-        Yaml::Value(Scalar::Integer(value)) => Value::from(value),
-        Yaml::Value(Scalar::FloatingPoint(value)) => Value::from(value.into_inner()),
-        Yaml::Value(Scalar::String(text)) => Value::from(text.into_owned()),
-        Yaml::Representation(text, ..) => Value::from(text.into_owned()),
-        Yaml::Tagged(_, inner) => value_of(*inner)?,
-        Yaml::Sequence(items) => {
-            Value::Array(items.into_iter().map(value_of).collect::<Result<_, _>>()?)
-        }
-        Yaml::Mapping(table) => {
-            let mut values = serde_json::Map::new();
-            for (key, value) in table {
-                let key = match value_of(key)? {
-                    Value::String(key) => key,
-                    Value::Array(_) | Value::Object(_) => {
-                        return Err("a key is no plain text".to_owned());
-                    }
-                    plain => plain.to_string(),
-                };
-                values.insert(key, value_of(value)?);
-            }
-            Value::Object(values)
-        }
-        Yaml::Alias(_) | Yaml::BadValue => return Err("it holds what is not understood".to_owned()),
-    })
-}
-
-/// The entries of a table of a table; none where it is not there.
-fn table<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
-    let table = of.get(key).and_then(Value::as_object);
-    table.into_iter().flatten().map(|(key, value)| (key.as_str(), value))
+    document::yaml(text).map(document::Node::into_json)
 }

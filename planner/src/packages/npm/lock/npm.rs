@@ -4,70 +4,118 @@
 //! repeats it for older readers. What a name means at a place is found as node finds it: in the
 //! nearest `node_modules` on the way up.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
+use std::{borrow::Cow, collections::HashMap};
+
+use serde::de::DeserializeSeed as _;
+
+use super::{
+    ROOT_TOOLS,
+    located::{self, Located},
+};
+use crate::packages::{
+    document::{Borrowed, Keys, Node, Table},
+    lock::Lock,
 };
 
-use serde::{
-    Deserializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
-};
-use serde_json::{Map, Value};
-
-use super::{ROOT_TOOLS, canonical, located, located::Located, table};
-use crate::packages::Lock;
-
+/// What is installed of a package with it, and at a place of the tree.
 const KINDS: [&str; 4] =
     ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
-/// Fields that say nothing about what is installed, or are followed by themselves.
-const PASSED_OVER: [&str; 12] = [
-    "version",
-    "resolved",
-    "integrity",
-    "name",
-    "dev",
-    "devOptional",
-    "peer",
-    "extraneous",
-    "funding",
-    "license",
-    "deprecated",
-    "engines",
-];
 
-pub(super) fn read(text: &str) -> Result<Lock, String> {
+/// One place: a package that is installed there, a package of the tree, or a link to one.
+#[derive(Default)]
+struct Place<'t> {
+    at: Cow<'t, str>,
+    name: Cow<'t, str>,
+    version: Cow<'t, str>,
+    source: Cow<'t, str>,
+    integrity: Cow<'t, str>,
+    link: Option<Node<'t>>,
+    /// What it asks for, by name.
+    asks: Vec<Cow<'t, str>>,
+    /// Scripts that run, platforms it is for, programs it brings.
+    settings: Table<'t>,
+}
+
+impl<'t> Place<'t> {
+    fn new(at: Cow<'t, str>, table: Table<'t>) -> Self {
+        let installed = is_installed(&at);
+        let mut place = Self { at, ..Self::default() };
+        for (key, value) in table {
+            match key.as_ref() {
+                "name" => place.name = value.into_text(),
+                "version" => place.version = value.into_text(),
+                "resolved" => place.source = value.into_text(),
+                "integrity" => place.integrity = value.into_text(),
+                "devDependencies" if installed => {}
+                kind if KINDS.contains(&kind) => {
+                    place.asks.extend(value.into_table().into_iter().map(|(name, _)| name));
+                }
+                // What it leads to is compared instead.
+                "peerDependenciesMeta" => {}
+                "link" => {
+                    place.link = Some(value.clone());
+                    place.settings.push((key, value));
+                }
+                _ => place.settings.push((key, value)),
+            }
+        }
+        place
+    }
+}
+
+fn is_installed(at: &str) -> bool {
+    at.contains("node_modules/")
+}
+
+pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
     let mut document = serde_json::Deserializer::from_str(text);
-    let file = Part::File.deserialize(&mut document).and_then(|file| {
+    let file = Borrowed(Part::File).deserialize(&mut document).and_then(|file| {
         document.end()?;
         Ok(file)
     });
-    let file = file.map_err(|error| error.to_string())?;
-    let version = file.get("lockfileVersion").and_then(Value::as_u64);
-    let Some(packages) = file.get("packages").and_then(Value::as_object) else {
-        return Err(match version {
-            Some(1) | None => "version 1 does not say what its packages depend on".to_owned(),
-            Some(_) => "it has no `packages`".to_owned(),
+    let Node::Table(file) = file.map_err(|error| error.to_string())? else {
+        return Err("it is no table".to_owned());
+    };
+    let mut packages = None;
+    let mut version = Node::Null;
+    let mut rest = Table::new();
+    for (key, value) in file {
+        match (key.as_ref(), value) {
+            ("packages", Node::Table(table)) => packages = Some(table),
+            ("lockfileVersion", value) => version = value,
+            ("name" | "version" | "packages", _) => {}
+            (_, value) => rest.push((key, value)),
+        }
+    }
+    let Some(packages) = packages else {
+        return Err(match &version {
+            Node::Number(version) if version != "1" => "it has no `packages`".to_owned(),
+            _ => "version 1 does not say what its packages depend on".to_owned(),
         });
     };
-    let packages: Vec<(&str, &Value)> =
-        packages.iter().map(|(place, entry)| (place.as_str(), entry)).collect();
-    let number: HashMap<&str, usize> = packages.iter().map(|(place, _)| *place).zip(0..).collect();
+    let places: Vec<Place<'_>> =
+        packages.into_iter().map(|(at, value)| Place::new(at, value.into_table())).collect();
+    let number: HashMap<&str, usize> =
+        places.iter().map(|place| place.at.as_ref()).zip(0..).collect();
     // A link stands for the directory that it leads to.
     let follow = |at: usize| {
-        let (_, entry) = packages.get(at)?;
-        if entry.get("link").and_then(Value::as_bool) != Some(true) {
+        let place = &places[at];
+        if place.link != Some(Node::Bool(true)) {
             return Some(at);
         }
-        number.get(entry.get("resolved")?.as_str()?).copied()
+        number.get(place.source.as_ref()).copied()
     };
-    let find = |from: &str, name: &str| {
+    let mut looked_at = String::new();
+    let mut find = |from: &str, name: &str| {
         let mut above = Some(from);
         while let Some(dir) = above {
             if dir != "node_modules" && !dir.ends_with("/node_modules") {
-                let slash = if dir.is_empty() { "" } else { "/" };
-                let place = format!("{dir}{slash}node_modules/{name}");
-                if let Some(&at) = number.get(place.as_str()) {
+                looked_at.clear();
+                looked_at.push_str(dir);
+                looked_at.push_str(if dir.is_empty() { "" } else { "/" });
+                looked_at.push_str("node_modules/");
+                looked_at.push_str(name);
+                if let Some(&at) = number.get(looked_at.as_str()) {
                     return follow(at);
                 }
             }
@@ -75,65 +123,58 @@ pub(super) fn read(text: &str) -> Result<Lock, String> {
         }
         None
     };
-    let mut nodes = Vec::with_capacity(packages.len());
-    for &(place, entry) in &packages {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
-        let of_place = place.rsplit_once("node_modules/").map_or(place, |(_, name)| name);
-        let own = text("name");
-        let name = if own.is_empty() { of_place } else { own };
-        let mut dependencies = Vec::new();
-        let installed = place.contains("node_modules/");
-        for kind in KINDS {
-            if installed && kind == "devDependencies" {
-                continue;
-            }
-            dependencies.extend(table(entry, kind).filter_map(|(name, _)| find(place, name)));
-        }
-        let mut fields = BTreeMap::new();
-        if installed {
-            fields.insert("integrity", text("integrity").to_owned());
-            fields.insert("source", text("resolved").to_owned());
-            // Scripts that run, platforms it is for, programs it brings.
-            let rest: serde_json::Map<String, Value> = entry
-                .as_object()
-                .into_iter()
-                .flatten()
-                .filter(|(key, _)| !PASSED_OVER.contains(&key.as_str()) && !is_kind(key))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect();
-            fields.insert("settings", canonical(&Value::Object(rest)));
-        }
-        nodes.push(Located {
-            name: if name.is_empty() { ".".to_owned() } else { name.to_owned() },
-            // A package of the tree has a version of its own only for people who publish it.
-            version: if installed { text("version").to_owned() } else { format!("in {place}") },
-            fields,
-            dependencies,
-        });
-    }
-    let mut lock = Lock::default();
-    let ids = located::add(&nodes, &mut lock);
-    for (at, &(place, entry)) in packages.iter().enumerate() {
-        if place.contains("node_modules/") || entry.get("link").is_some() {
+    let found: Vec<Vec<usize>> = places
+        .iter()
+        .map(|place| place.asks.iter().filter_map(|name| find(&place.at, name)).collect())
+        .collect();
+    let mut of_tree: Vec<(Cow<'_, str>, usize)> = Vec::new();
+    for (at, place) in places.iter().enumerate() {
+        if is_installed(&place.at) || place.link.is_some() {
             continue;
         }
-        lock.package(if place.is_empty() { "." } else { place }, ids[at].clone());
-        if place.is_empty() {
-            for &tool in &nodes[at].dependencies {
-                if packages[tool].0.contains("node_modules/") {
-                    lock.package(ROOT_TOOLS, ids[tool].clone());
-                }
-            }
+        if place.at.is_empty() {
+            let tools = found[at].iter().filter(|&&tool| is_installed(&places[tool].at));
+            of_tree.extend(tools.map(|&tool| (Cow::Borrowed(ROOT_TOOLS), tool)));
         }
+        of_tree.push((if place.at.is_empty() { ".".into() } else { place.at.clone() }, at));
     }
-    lock.rest("lockfileVersion", format!("{version:?}"));
-    for (key, value) in file.as_object().into_iter().flatten() {
-        let read = ["name", "version", "lockfileVersion", "requires", "packages", "dependencies"];
-        if !read.contains(&key.as_str()) {
-            lock.rest(key.as_str(), canonical(value));
-        }
+    let nodes = places.into_iter().zip(found).map(|(place, dependencies)| {
+        let installed = is_installed(&place.at);
+        let of_place = || match place.at.rfind("node_modules/") {
+            Some(at) => cut(&place.at, at + "node_modules/".len()),
+            None => place.at.clone(),
+        };
+        let name = if place.name.is_empty() { of_place() } else { place.name };
+        let (version, fields) = if installed {
+            let fields = vec![
+                ("integrity", Node::Text(place.integrity)),
+                ("source", Node::Text(place.source)),
+                ("settings", Node::Table(place.settings).sorted()),
+            ];
+            (place.version, fields)
+        } else {
+            // A package of the tree has a version of its own only for people who publish it.
+            (format!("in {}", place.at).into(), Vec::new())
+        };
+        let name = if name.is_empty() { Cow::Borrowed(".") } else { name };
+        Located { name, version, fields, dependencies }
+    });
+    let (entries, of_place) = located::entries(nodes.collect());
+    let of_tree = of_tree.into_iter().map(|(key, at)| (key, of_place[at]));
+    let mut lock = Lock::new(entries, of_tree);
+    lock.rest("lockfileVersion", version);
+    for (key, value) in rest {
+        lock.rest(key, value);
     }
     Ok(lock)
+}
+
+/// The end of a text.
+fn cut<'t>(text: &Cow<'t, str>, from: usize) -> Cow<'t, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[from..]),
+        Cow::Owned(text) => Cow::Owned(text[from..].to_owned()),
+    }
 }
 
 /// A table of the file. What is looked at nowhere is passed over while the text is read.
@@ -142,62 +183,32 @@ enum Part {
     File,
     Packages,
     Package,
+    Below,
 }
 
-impl Part {
-    fn is_passed_over(self, key: &str) -> bool {
+impl Keys for Part {
+    fn below(self, key: &str) -> Option<Self> {
         match self {
-            Self::File => matches!(key, "dependencies" | "requires"),
-            Self::Packages => false,
-            Self::Package => matches!(
-                key,
-                "dev"
-                    | "devOptional"
-                    | "peer"
-                    | "extraneous"
-                    | "funding"
-                    | "license"
-                    | "deprecated"
-                    | "engines"
-            ),
+            Self::File => match key {
+                "dependencies" | "requires" => None,
+                "packages" => Some(Self::Packages),
+                _ => Some(Self::Below),
+            },
+            Self::Packages => Some(Self::Package),
+            Self::Package => {
+                let passed_over = [
+                    "dev",
+                    "devOptional",
+                    "peer",
+                    "extraneous",
+                    "funding",
+                    "license",
+                    "deprecated",
+                    "engines",
+                ];
+                (!passed_over.contains(&key)).then_some(Self::Below)
+            }
+            Self::Below => Some(Self::Below),
         }
     }
-}
-
-impl<'de> DeserializeSeed<'de> for Part {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Part {
-    type Value = Value;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a table")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut values = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let value = match self {
-                _ if self.is_passed_over(&key) => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-                Self::File if key == "packages" => map.next_value_seed(Self::Packages)?,
-                Self::Packages => map.next_value_seed(Self::Package)?,
-                Self::File | Self::Package => map.next_value()?,
-            };
-            values.insert(key, value);
-        }
-        Ok(Value::Object(values))
-    }
-}
-
-/// Whether a field lists what is depended on; what it leads to is compared instead.
-fn is_kind(key: &str) -> bool {
-    KINDS.contains(&key) || key == "peerDependenciesMeta"
 }

@@ -6,7 +6,7 @@ use crate::packages::lock::{Affected, Comparison};
 /// One workspace, locked by each manager itself: `web` needs `ui`, `debug` 4.3.4 (and by it `ms`
 /// 2.1.2) and `once` (`wrappy`); `ui` needs `ms` 2.1.3; `docs` needs `inherits` by another name;
 /// the root has `wrappy` for its own.
-pub(super) const FILES: [(&str, &str); 5] = [
+pub(crate) const FILES: [(&str, &str); 5] = [
     ("package-lock.json", include_str!("fixtures/npm/package-lock.json")),
     ("pnpm-lock.yaml", include_str!("fixtures/pnpm/pnpm-lock.yaml")),
     ("yarn.lock", include_str!("fixtures/yarn/yarn.lock")),
@@ -185,4 +185,21 @@ fn a_request_that_a_resolution_rewrote_counts_every_entry_of_its_name() {
     let changed = text.replace("d924b57e7312b", "e924b57e7312b");
     let affected = compared(path, &text, &changed);
     assert_eq!(affected.keys().copied().collect::<Vec<_>>(), ["ui", "web"]);
+}
+
+#[test]
+fn entries_of_yarn_1_with_one_name_and_version_are_told_apart() {
+    let (plain, mirror) = ("a@^1", "a@https://mirror.example/a.tgz");
+    let text = format!(
+        "# yarn lockfile v1\n\n\n{plain}:\n  version \"1.0.0\"\n  resolved \"https://registry.example/a.tgz#aa\"\n\n\
+         \"{mirror}\":\n  version \"1.0.0\"\n  resolved \"https://mirror.example/a.tgz#bb\"\n"
+    );
+    for (sum, concerned, other) in [("#aa", plain, mirror), ("#bb", mirror, plain)] {
+        let changed = text.replace(sum, "#cc");
+        let before = read("yarn.lock", &text).expect("a good lock");
+        let after = read("yarn.lock", &changed).expect("a good lock");
+        let comparison = Comparison::of(&before, &after);
+        assert!(comparison.affects(concerned).is_some(), "{sum}");
+        assert_eq!(comparison.affects(other), None, "{sum}");
+    }
 }

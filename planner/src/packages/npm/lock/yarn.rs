@@ -4,93 +4,146 @@
 //! lists the requests that an entry answers, `lodash@npm:^4.17.0, lodash@npm:^4.17.21`. A request
 //! that a resolution rewrote is in no key: then every entry of the name counts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{borrow::Cow, collections::HashMap};
 
-use serde_json::Value;
+use super::ROOT_TOOLS;
+use crate::packages::{
+    document::{self, Node, Table},
+    lock::{Entry, Lock, Need},
+};
 
-use super::{ROOT_TOOLS, canonical, table, yaml};
-use crate::packages::{Lock, lock::Entry};
+/// One entry; what it is resolved to is its id.
+struct Locked<'t> {
+    /// The requests that it answers.
+    key: Cow<'t, str>,
+    id: Cow<'t, str>,
+    version: Cow<'t, str>,
+    checksum: Node<'t>,
+    /// Names and ranges.
+    asks: Table<'t>,
+    settings: Table<'t>,
+}
 
-const KINDS: [&str; 2] = ["dependencies", "optionalDependencies"];
+impl<'t> Locked<'t> {
+    fn new(key: Cow<'t, str>, table: Table<'t>) -> Result<Self, String> {
+        let mut locked = Self {
+            key,
+            id: Cow::Borrowed(""),
+            version: Cow::Borrowed(""),
+            checksum: Node::Null,
+            asks: Table::new(),
+            settings: Table::new(),
+        };
+        for (key, value) in table {
+            match key.as_ref() {
+                "resolution" => locked.id = value.into_text(),
+                "version" => locked.version = value.into_text(),
+                "checksum" => locked.checksum = value,
+                "dependencies" | "optionalDependencies" if locked.asks.is_empty() => {
+                    locked.asks = value.into_table();
+                }
+                "dependencies" | "optionalDependencies" => locked.asks.extend(value.into_table()),
+                _ => locked.settings.push((key, value)),
+            }
+        }
+        if locked.id.is_empty() {
+            return Err(format!("`{}` has no resolution", locked.key));
+        }
+        Ok(locked)
+    }
+}
 
-pub(super) fn read(text: &str) -> Result<Lock, String> {
-    let file = yaml(text)?;
-    let Some(entries) = file.as_object() else {
+pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
+    let Node::Table(file) = document::yaml(text)? else {
         return Err("it holds no entries".to_owned());
     };
-    let entries: Vec<(&str, &Value, &str)> = entries
-        .iter()
-        .filter(|(key, _)| *key != "__metadata")
-        .map(|(key, entry)| {
-            let id = entry.get("resolution").and_then(Value::as_str);
-            id.map(|id| (key.as_str(), entry, id))
-                .ok_or_else(|| format!("`{key}` has no resolution"))
-        })
-        .collect::<Result<_, _>>()?;
-    let mut answers: HashMap<&str, &str> = HashMap::new();
-    let mut of_name: HashMap<&str, BTreeSet<&str>> = HashMap::new();
-    // Patched entries stand beside the ones they patch, under requests of their own.
-    let mut patches: HashMap<&str, BTreeSet<&str>> = HashMap::new();
-    for (key, _, id) in &entries {
-        let (name, reference) = split(id);
-        of_name.entry(name).or_default().insert(id);
-        if reference.starts_with("patch:") {
-            patches.entry(name).or_default().insert(id);
-        }
-        for request in key.split(", ") {
-            answers.insert(request, id);
-            of_name.entry(split(request).0).or_default().insert(id);
+    let mut all: Vec<Locked<'_>> = Vec::with_capacity(file.len());
+    let mut metadata = Node::Null;
+    for (key, value) in file {
+        if key == "__metadata" {
+            metadata = value;
+        } else {
+            all.push(Locked::new(key, value.into_table())?);
         }
     }
-    let find = |name: &str, range: &str| -> BTreeSet<String> {
-        let plain = format!("{name}@{range}");
-        let full = format!("{name}@npm:{range}");
-        let found = answers.get(plain.as_str()).or_else(|| answers.get(full.as_str()));
-        let (found, patches) = match found {
-            Some(id) => (BTreeSet::from([*id]), patches.get(name)),
-            None => (of_name.get(name).cloned().unwrap_or_default(), None),
-        };
-        found.into_iter().chain(patches.into_iter().flatten().copied()).map(str::to_owned).collect()
+    let mut answers: HashMap<&str, usize> = HashMap::with_capacity(all.len());
+    let mut of_name: HashMap<&str, Vec<usize>> = HashMap::with_capacity(all.len());
+    // Patched entries stand beside the ones they patch, under requests of their own.
+    let mut patches: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut by_id: HashMap<&str, usize> = HashMap::new();
+    for (at, locked) in all.iter().enumerate() {
+        let (name, reference) = split(&locked.id);
+        by_id.insert(&locked.id, at);
+        of_name.entry(name).or_default().push(at);
+        if reference.starts_with("patch:") {
+            patches.entry(name).or_default().push(at);
+        }
+        for request in locked.key.split(", ") {
+            answers.insert(request, at);
+            let asked = split(request).0;
+            if asked != name {
+                of_name.entry(asked).or_default().push(at);
+            }
+        }
+    }
+    let mut full = String::new();
+    let mut find = |name: &str, range: &str| -> Vec<usize> {
+        full.clear();
+        full.extend([name, "@", range]);
+        let mut found = answers.get(full.as_str());
+        if found.is_none() {
+            full.clear();
+            full.extend([name, "@npm:", range]);
+            found = answers.get(full.as_str());
+        }
+        match found {
+            Some(&at) => {
+                [at].into_iter().chain(patches.get(name).into_iter().flatten().copied()).collect()
+            }
+            None => of_name.get(name).cloned().unwrap_or_default(),
+        }
     };
-    let mut lock = Lock::default();
-    for (_, entry, id) in &entries {
-        let (name, reference) = split(id);
-        let mut dependencies = BTreeSet::new();
-        for (name, range) in KINDS.iter().flat_map(|kind| table(entry, kind)) {
-            dependencies.extend(find(name, range.as_str().unwrap_or_default()));
+    let mut needs: Vec<Vec<usize>> = Vec::with_capacity(all.len());
+    let mut of_tree: Vec<(Cow<'_, str>, usize)> = Vec::new();
+    for (at, locked) in all.iter().enumerate() {
+        let reference = split(&locked.id).1;
+        let mut of_entry = Vec::with_capacity(locked.asks.len());
+        for (name, range) in &locked.asks {
+            of_entry.extend(find(name, range.as_text().unwrap_or_default()));
         }
         if let Some(patched) = reference.strip_prefix("patch:") {
             // `patch:lodash@npm%3A4.17.21#…` is made of that entry.
             let inner = patched.split('#').next().unwrap_or(patched).replace("%3A", ":");
             let (name, range) = split(&inner);
-            dependencies.extend(find(name, range).into_iter().filter(|it| it != id));
+            of_entry.extend(find(name, range).into_iter().filter(|&it| it != at));
         }
-        let workspace = reference.strip_prefix("workspace:");
-        let mut fields = BTreeMap::new();
-        if let Some(dir) = workspace {
-            lock.package(dir, *id);
+        if let Some(dir) = reference.strip_prefix("workspace:") {
+            of_tree.push((Cow::Owned(dir.to_owned()), at));
             if dir == "." {
-                for tool in dependencies.iter().filter(|it| !it.contains("@workspace:")) {
-                    lock.package(ROOT_TOOLS, tool.as_str());
-                }
+                let tools = of_entry.iter().filter(|&&it| !all[it].id.contains("@workspace:"));
+                of_tree.extend(tools.map(|&tool| (Cow::Borrowed(ROOT_TOOLS), tool)));
             }
-        } else {
-            let checksum = entry.get("checksum").map(canonical).unwrap_or_default();
-            fields.insert("checksum", checksum);
-            let read =
-                ["checksum", "version", "resolution", "dependencies", "optionalDependencies"];
-            let rest = entry.as_object().into_iter().flatten();
-            let rest = rest.filter(|(key, _)| !read.contains(&key.as_str()));
-            let rest = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
-            fields.insert("settings", canonical(&Value::Object(rest)));
         }
-        let version = match workspace {
-            Some(_) => "in the tree".to_owned(),
-            None => entry.get("version").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        };
-        lock.insert(*id, Entry { name: name.to_owned(), version, fields, dependencies });
+        needs.push(of_entry);
     }
-    lock.rest("__metadata", file.get("__metadata").map(canonical).unwrap_or_default());
+    let entries = all.into_iter().zip(needs).map(|(locked, needs)| {
+        let (name, reference) = split(&locked.id);
+        let (version, fields) = if reference.starts_with("workspace:") {
+            (Cow::Borrowed("in the tree"), Vec::new())
+        } else {
+            let settings = Node::Table(locked.settings).sorted();
+            (locked.version, vec![("checksum", locked.checksum), ("settings", settings)])
+        };
+        Entry {
+            name: name.to_owned().into(),
+            version,
+            fields,
+            needs: needs.into_iter().map(Need::Entry).collect(),
+            id: locked.id,
+        }
+    });
+    let mut lock = Lock::new(entries.collect(), of_tree);
+    lock.rest("__metadata", metadata);
     Ok(lock)
 }
 

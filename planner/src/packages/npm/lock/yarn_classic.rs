@@ -4,119 +4,164 @@
 //! then its version, source and integrity, then what it depends on. The packages of the tree are
 //! not in it, so each request is a package under its own name.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::HashMap};
 
-use crate::packages::{Lock, lock::Entry};
+use memchr::{memchr, memchr2};
 
-pub(super) fn read(text: &str) -> Result<Lock, String> {
-    let mut entries: Vec<(Vec<String>, Raw)> = Vec::new();
+use crate::packages::{
+    document::Node,
+    lock::{Entry, Lock, Need},
+};
+
+pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
+    let mut entries: Vec<(Vec<Cow<'_, str>>, Raw<'_>)> = Vec::new();
+    let mut words = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_end();
-        if line.is_empty() || line.trim_start().starts_with('#') {
+        let said = line.trim_start();
+        if said.is_empty() || said.starts_with('#') {
             continue;
         }
         let bad = || format!("line {} is not understood", number + 1);
-        let indent = line.len() - line.trim_start().len();
-        let words = words(line.trim_start()).ok_or_else(bad)?;
+        let indent = line.len() - said.len();
         if indent == 0 {
-            entries.push((words.requests().ok_or_else(bad)?, Raw::default()));
+            entries.push((requests(said).ok_or_else(bad)?, Raw::default()));
             continue;
         }
+        split(said, &mut words).ok_or_else(bad)?;
         let (_, entry) = entries.last_mut().ok_or_else(bad)?;
-        match (indent, words.0.as_slice()) {
+        match (indent, words.as_slice()) {
             (2, [key]) if key.ends_with(':') => {
                 entry.in_dependencies = key == "dependencies:" || key == "optionalDependencies:";
             }
-            (2, [key, value]) => match key.as_str() {
+            (2, [key, value]) => match key.as_ref() {
                 "version" => entry.version = value.clone(),
                 "resolved" => entry.resolved = value.clone(),
                 "integrity" => entry.integrity = value.clone(),
-                _ => entry.other.push(format!("{key} {value}")),
+                _ => entry.other.push(as_list(&words)),
             },
             (4, [name, range]) if entry.in_dependencies => {
-                entry.dependencies.push(format!("{name}@{range}"));
+                entry.asks.push((name.clone(), range.clone()));
             }
-            (4, [key, value]) => entry.other.push(format!("{key} {value}")),
+            (4, [_, _]) => entry.other.push(as_list(&words)),
             _ => return Err(bad()),
         }
     }
-    let id = |requests: &[String], entry: &Raw| {
-        let request = requests.first().map(String::as_str).unwrap_or_default();
-        let end =
-            request.get(1..).and_then(|rest| rest.find('@')).map_or(request.len(), |at| at + 1);
+    let answers: HashMap<&str, usize> = entries
+        .iter()
+        .enumerate()
+        .flat_map(|(at, (requests, _))| requests.iter().map(move |it| (it.as_ref(), at)))
+        .collect();
+    let mut request = String::new();
+    let mut needs = Vec::with_capacity(entries.len());
+    for (_, entry) in &entries {
+        let of_entry = entry.asks.iter().map(|(name, range)| {
+            request.clear();
+            request.extend([name, "@", range]);
+            let found = answers.get(request.as_str());
+            found.map_or_else(|| Need::Absent(Cow::Owned(request.clone())), |&at| Need::Entry(at))
+        });
+        needs.push(of_entry.collect::<Vec<_>>());
+    }
+    let of_tree: Vec<(Cow<'_, str>, usize)> = entries
+        .iter()
+        .enumerate()
+        .flat_map(|(at, (requests, _))| requests.iter().map(move |it| (it.clone(), at)))
+        .collect();
+    let entries = entries.into_iter().zip(needs).map(|((requests, entry), needs)| {
+        let request = requests.into_iter().next().unwrap_or_default();
         // An alias, `x@npm:y@1`, is an entry of its own.
-        (request[..end].to_owned(), format!("{}@{}", &request[..end], entry.version))
-    };
-    let mut answers: BTreeMap<&str, String> = BTreeMap::new();
-    for (requests, entry) in &entries {
-        answers.extend(requests.iter().map(|it| (it.as_str(), id(requests, entry).1)));
-    }
-    let mut lock = Lock::default();
-    for (requests, entry) in &entries {
-        let (name, id) = id(requests, entry);
-        for request in requests {
-            lock.package(request.as_str(), id.as_str());
+        let at = request.get(1..).and_then(|rest| rest.find('@'));
+        let name = match (request, at) {
+            (Cow::Borrowed(request), Some(at)) => Cow::Borrowed(&request[..=at]),
+            (request, Some(at)) => Cow::Owned(request[..=at].to_owned()),
+            (request, None) => request,
+        };
+        Entry {
+            id: [&name, "@", &entry.version].concat().into(),
+            name,
+            version: entry.version,
+            fields: vec![
+                ("integrity", Node::Text(entry.integrity)),
+                ("source", Node::Text(entry.resolved)),
+                ("settings", Node::List(entry.other)),
+            ],
+            needs,
         }
-        let fields = BTreeMap::from([
-            ("integrity", entry.integrity.clone()),
-            ("source", entry.resolved.clone()),
-            ("settings", entry.other.join("\n")),
-        ]);
-        let dependencies = entry
-            .dependencies
-            .iter()
-            .map(|it| answers.get(it.as_str()).unwrap_or(it).clone())
-            .collect();
-        lock.insert(id, Entry { name, version: entry.version.clone(), fields, dependencies });
-    }
-    Ok(lock)
+    });
+    Ok(Lock::new(entries.collect(), of_tree))
 }
 
 #[derive(Default)]
-struct Raw {
-    version: String,
-    resolved: String,
-    integrity: String,
-    other: Vec<String>,
-    dependencies: Vec<String>,
+struct Raw<'t> {
+    version: Cow<'t, str>,
+    resolved: Cow<'t, str>,
+    integrity: Cow<'t, str>,
+    other: Vec<Node<'t>>,
+    /// Names and ranges.
+    asks: Vec<(Cow<'t, str>, Cow<'t, str>)>,
     in_dependencies: bool,
 }
 
-struct Words(Vec<String>);
+fn as_list<'t>(words: &[Cow<'t, str>]) -> Node<'t> {
+    Node::List(words.iter().cloned().map(Node::Text).collect())
+}
 
-impl Words {
-    /// The requests of a key: `a@^1, "b@^2":`.
-    fn requests(&self) -> Option<Vec<String>> {
-        let (last, before) = self.0.split_last()?;
-        let last = last.strip_suffix(':')?.to_owned();
-        let before = before.iter().map(|it| it.strip_suffix(',').map(str::to_owned));
-        let mut requests: Vec<String> = before.collect::<Option<_>>()?;
-        requests.push(last);
-        Some(requests)
+/// The requests of a line without indentation: `a@^1, "b@^2":`.
+fn requests<'t>(mut line: &'t str) -> Option<Vec<Cow<'t, str>>> {
+    let mut requests = Vec::new();
+    loop {
+        let (request, end) = if line.starts_with('"') {
+            let (request, behind) = quoted(line)?;
+            (request, behind)
+        } else {
+            let end = line.find(' ').unwrap_or(line.len());
+            let word = &line[..end];
+            let request = word.strip_suffix([',', ':'])?;
+            (Cow::Borrowed(request), &line[request.len()..])
+        };
+        requests.push(request);
+        match end.strip_prefix(',') {
+            Some(more) => line = more.trim_start(),
+            None if end == ":" => return Some(requests),
+            None => return None,
+        }
     }
 }
 
 /// The words of a line, without their quotes.
-fn words(line: &str) -> Option<Words> {
-    let mut words = Vec::new();
-    let mut rest = line;
-    while !rest.is_empty() {
-        let mut word = String::new();
-        if let Some(quoted) = rest.strip_prefix('"') {
-            let mut characters = quoted.char_indices();
-            let end = loop {
-                match characters.next()? {
-                    (at, '"') => break at,
-                    (_, '\\') => word.push(characters.next()?.1),
-                    (_, character) => word.push(character),
-                }
-            };
-            rest = &quoted[end + 1..];
+fn split<'t>(mut line: &'t str, words: &mut Vec<Cow<'t, str>>) -> Option<()> {
+    words.clear();
+    while !line.is_empty() {
+        let (word, behind) = if line.starts_with('"') {
+            quoted(line)?
+        } else {
+            let end = memchr(b' ', line.as_bytes()).unwrap_or(line.len());
+            (Cow::Borrowed(&line[..end]), &line[end..])
+        };
+        if !behind.is_empty() && !behind.starts_with(' ') {
+            return None;
         }
-        let end = rest.find(' ').unwrap_or(rest.len());
-        word.push_str(&rest[..end]);
         words.push(word);
-        rest = rest[end..].trim_start();
+        line = behind.trim_start();
     }
-    Some(Words(words))
+    Some(())
+}
+
+/// A text between quotes at the beginning, and what follows it.
+fn quoted(line: &str) -> Option<(Cow<'_, str>, &str)> {
+    let body = line.strip_prefix('"')?;
+    let end = memchr2(b'"', b'\\', body.as_bytes())?;
+    if body.as_bytes()[end] == b'"' {
+        return Some((Cow::Borrowed(&body[..end]), &body[end + 1..]));
+    }
+    let mut text = String::new();
+    let mut characters = body.char_indices();
+    loop {
+        match characters.next()? {
+            (at, '"') => return Some((Cow::Owned(text), &body[at + 1..])),
+            (_, '\\') => text.push(characters.next()?.1),
+            (_, character) => text.push(character),
+        }
+    }
 }

@@ -1,27 +1,86 @@
-//! YAML as pnpm and yarn write their lock files, read in one pass over the lines.
+//! YAML: as pnpm and yarn write their lock files in one pass over the lines, anything else by the
+//! reader for all of it.
 //!
-//! A reader for all of YAML takes most of the time that comparing two lock files takes. What the
-//! two programs write is little of it: tables and lists by indentation, one scalar, flow table or
-//! flow list on a line, no anchors, no tags, no text over several lines. [`read`] understands that
-//! much and gives the same values as the reader for all of YAML; for anything else it gives nothing,
-//! and the other reader is asked. Which scalars are numbers is that reader's own function.
+//! What the two programs write is a small part: tables and lists by indentation, one scalar, flow
+//! table or flow list on a line, no anchors, no tags, no text over several lines. Which scalars are
+//! numbers is the other reader's own function.
 
 use std::borrow::Cow;
 
-use saphyr::Scalar;
-use serde_json::{Map, Value};
+use memchr::{memchr, memchr_iter};
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 
-/// Reads a document; nothing: it is more than this understands, or no YAML at all.
-pub(super) fn read(text: &str) -> Option<Value> {
+use super::{Node, Table, are_distinct, is_plain};
+
+/// Reads a document.
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub(crate) fn read(text: &str) -> Result<Node<'_>, String> {
+    match plain_document(text) {
+        Some(value) => Ok(value),
+        None => whole(text),
+    }
+}
+
+/// The same, whatever of YAML is in it.
+fn whole(text: &str) -> Result<Node<'static>, String> {
+    let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
+    match documents.into_iter().next() {
+        None => Ok(Node::Null),
+        Some(document) => node(document),
+    }
+}
+
+fn node(yaml: Yaml<'_>) -> Result<Node<'static>, String> {
+    Ok(match yaml {
+        Yaml::Value(scalar) => of_scalar(scalar).into_owned(),
+        Yaml::Representation(text, ..) => Node::text(text.into_owned()),
+        Yaml::Tagged(_, inner) => node(*inner)?,
+        Yaml::Sequence(items) => Node::List(items.into_iter().map(node).collect::<Result<_, _>>()?),
+        Yaml::Mapping(table) => {
+            let mut values = Table::new();
+            for (key, value) in table {
+                let key = match node(key)? {
+                    Node::Text(key) => key,
+                    Node::List(_) | Node::Table(_) => {
+                        return Err("a key is no plain text".to_owned());
+                    }
+                    plain => Cow::Owned(plain.to_string()),
+                };
+                values.push((key, node(value)?));
+            }
+            if !are_distinct(&values) {
+                return Err("a key is there twice".to_owned());
+            }
+            Node::Table(values)
+        }
+        Yaml::Alias(_) | Yaml::BadValue => return Err("it holds what is not understood".to_owned()),
+    })
+}
+
+fn of_scalar(scalar: Scalar<'_>) -> Node<'_> {
+    match scalar {
+        Scalar::Null => Node::Null,
+        Scalar::Boolean(value) => Node::Bool(value),
+        Scalar::Integer(value) => Node::Number(value.to_string().into()),
+        Scalar::FloatingPoint(value) => Node::float(value.into_inner()),
+        Scalar::String(text) => Node::Text(text),
+    }
+}
+
+/// Nothing: it is more than is understood here, or no YAML at all.
+fn plain_document(text: &str) -> Option<Node<'_>> {
     // Anything else may be a line break, or no character of YAML.
-    if !text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)) {
+    if !is_plain(text) {
         return None;
     }
     let mut lines = Lines { rest: text, next: None };
     lines.advance()?;
     let value = match lines.next {
-        None => Value::Null,
-        Some(Line { indent: 0, .. }) => Value::Object(table(&mut lines, 0)?),
+        None => Node::Null,
+        Some(Line { indent: 0, .. }) => Node::Table(table(&mut lines, 0)?),
         Some(_) => return None,
     };
     lines.next.is_none().then_some(value)
@@ -44,8 +103,9 @@ impl Lines<'_> {
     fn advance(&mut self) -> Option<()> {
         self.next = None;
         while !self.rest.is_empty() {
-            let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
-            self.rest = rest;
+            let end = memchr(b'\n', self.rest.as_bytes()).unwrap_or(self.rest.len());
+            let line = &self.rest[..end];
+            self.rest = self.rest.get(end + 1..).unwrap_or_default();
             let text = line.trim_start_matches(' ');
             let indent = line.len() - text.len();
             let text = text.trim_end_matches(' ');
@@ -65,8 +125,8 @@ impl Lines<'_> {
     }
 }
 
-fn table(lines: &mut Lines<'_>, indent: usize) -> Option<Map<String, Value>> {
-    let mut values = Map::new();
+fn table<'t>(lines: &mut Lines<'t>, indent: usize) -> Option<Table<'t>> {
+    let mut values = Table::new();
     while let Some(line) = lines.next.filter(|line| line.indent >= indent) {
         if line.indent > indent {
             return None;
@@ -74,30 +134,28 @@ fn table(lines: &mut Lines<'_>, indent: usize) -> Option<Map<String, Value>> {
         let (key, rest) = key(line.text)?;
         lines.advance()?;
         let value = if rest.is_empty() { below(lines, indent)? } else { inline(rest)? };
-        // A key that is there twice is for the other reader to judge.
-        if values.insert(key, value).is_some() {
-            return None;
-        }
+        values.push((key, value));
     }
-    Some(values)
+    // A key that is there twice is for the other reader to judge.
+    are_distinct(&values).then_some(values)
 }
 
 /// What stands below a key.
-fn below(lines: &mut Lines<'_>, indent: usize) -> Option<Value> {
-    let Some(line) = lines.next else { return Some(Value::Null) };
+fn below<'t>(lines: &mut Lines<'t>, indent: usize) -> Option<Node<'t>> {
+    let Some(line) = lines.next else { return Some(Node::Null) };
     let is_item = line.text.starts_with("- ");
     // Items may stand as far left as their key.
     if line.indent > indent || (is_item && line.indent == indent) {
         return if is_item {
             list(lines, line.indent)
         } else {
-            table(lines, line.indent).map(Value::Object)
+            table(lines, line.indent).map(Node::Table)
         };
     }
-    Some(Value::Null)
+    Some(Node::Null)
 }
 
-fn list(lines: &mut Lines<'_>, indent: usize) -> Option<Value> {
+fn list<'t>(lines: &mut Lines<'t>, indent: usize) -> Option<Node<'t>> {
     let mut items = Vec::new();
     while let Some(line) = lines.next.filter(|line| line.indent >= indent) {
         if line.indent > indent {
@@ -112,21 +170,31 @@ fn list(lines: &mut Lines<'_>, indent: usize) -> Option<Value> {
         items.push(inline(item)?);
         lines.advance()?;
     }
-    Some(Value::Array(items))
+    Some(Node::List(items))
+}
+
+/// Where a colon ends a plain key: a blank or nothing follows.
+fn colon(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    memchr_iter(b':', bytes).find(|at| matches!(bytes.get(at + 1), None | Some(b' ')))
+}
+
+fn has_comment(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr_iter(b'#', bytes).any(|at| at > 0 && bytes[at - 1] == b' ')
 }
 
 /// The key of a line, and what follows its colon.
-fn key(text: &str) -> Option<(String, &str)> {
+fn key(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let (key, rest) = match text.as_bytes().first()? {
         b'\'' | b'"' => quoted(text)?,
         first if may_begin(*first) => {
-            // A colon ends a plain key where a blank or nothing follows.
-            let at = text.find(": ").or_else(|| text.ends_with(':').then(|| text.len() - 1))?;
+            let at = colon(text)?;
             let written = &text[..at];
-            if written.contains(" #") || written.ends_with(' ') {
+            if has_comment(written) || written.ends_with(' ') {
                 return None;
             }
-            (Cow::Owned(as_key(plain(written))?), &text[at..])
+            (as_key(plain(written))?, &text[at..])
         }
         _ => return None,
     };
@@ -135,27 +203,27 @@ fn key(text: &str) -> Option<(String, &str)> {
         return None;
     }
     // One key is no longer than this, or it is no key.
-    (key.len() < 1000).then(|| (key.into_owned(), rest.trim_start_matches(' ')))
+    (key.len() < 1000).then(|| (key, rest.trim_start_matches(' ')))
 }
 
-fn as_key(value: Value) -> Option<String> {
+fn as_key(value: Node<'_>) -> Option<Cow<'_, str>> {
     match value {
-        Value::String(key) => Some(key),
+        Node::Text(key) => Some(key),
         // Numbers as keys have more than one way to be written.
         _ => None,
     }
 }
 
 /// A value that is all on one line.
-fn inline(text: &str) -> Option<Value> {
+fn inline(text: &str) -> Option<Node<'_>> {
     let (value, rest) = match text.as_bytes().first()? {
         b'\'' | b'"' => {
             let (text, rest) = quoted(text)?;
-            (Value::from(text.into_owned()), rest)
+            (Node::Text(text), rest)
         }
         b'{' | b'[' => flow(text, 0)?,
         first if may_begin(*first) => {
-            if text.contains(": ") || text.contains(" #") || text.ends_with(':') {
+            if colon(text).is_some() || has_comment(text) {
                 return None;
             }
             (plain(text), "")
@@ -170,14 +238,13 @@ fn may_begin(byte: u8) -> bool {
     !b"-?:,[]{}#&*!|>'\"%@`=<".contains(&byte)
 }
 
-fn plain(text: &str) -> Value {
-    match Scalar::parse_from_cow(Cow::Borrowed(text)) {
-        Scalar::Null => Value::Null,
-        Scalar::Boolean(value) => Value::from(value),
-        Scalar::Integer(value) => Value::from(value),
-        Scalar::FloatingPoint(value) => Value::from(value.into_inner()),
-        Scalar::String(text) => Value::from(text.into_owned()),
+fn plain(text: &str) -> Node<'_> {
+    // `null`, `true` and `false` are the only scalars that begin with a letter and are no text.
+    let first = text.as_bytes().first().unwrap_or(&b'0');
+    if first.is_ascii_alphabetic() && !b"nNtTfF".contains(first) {
+        return Node::Text(Cow::Borrowed(text));
     }
+    of_scalar(Scalar::parse_from_cow(Cow::Borrowed(text)))
 }
 
 /// A quoted text at the beginning, and what follows it.
@@ -210,7 +277,7 @@ fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
 }
 
 /// A flow table or list at the beginning, and what follows it.
-fn flow(text: &str, depth: usize) -> Option<(Value, &str)> {
+fn flow(text: &str, depth: usize) -> Option<(Node<'_>, &str)> {
     const DEEPEST: usize = 16;
     if depth > DEEPEST {
         return None;
@@ -218,33 +285,32 @@ fn flow(text: &str, depth: usize) -> Option<(Value, &str)> {
     let is_table = text.starts_with('{');
     let close = if is_table { '}' } else { ']' };
     let mut rest = text[1..].trim_start_matches(' ');
-    let (mut values, mut items) = (Map::new(), Vec::new());
+    let (mut values, mut items) = (Table::new(), Vec::new());
     while !rest.starts_with(close) {
         let key = if is_table {
             let (key, behind) = match rest.as_bytes().first()? {
                 b'\'' | b'"' => quoted(rest)?,
                 first if may_begin(*first) => {
                     let end = rest.find([':', ',', '{', '}', '[', ']', '#', '\'', '"'])?;
-                    (Cow::Owned(as_key(plain(rest[..end].trim_end_matches(' ')))?), &rest[end..])
+                    (as_key(plain(rest[..end].trim_end_matches(' ')))?, &rest[end..])
                 }
                 _ => return None,
             };
             rest = behind.strip_prefix(": ")?.trim_start_matches(' ');
-            key.into_owned()
+            key
         } else {
-            String::new()
+            Cow::Borrowed("")
         };
         let (value, behind) = match rest.as_bytes().first()? {
             b'\'' | b'"' => {
                 let (text, behind) = quoted(rest)?;
-                (Value::from(text.into_owned()), behind)
+                (Node::Text(text), behind)
             }
             b'{' | b'[' => flow(rest, depth + 1)?,
             first if may_begin(*first) => {
                 let end = rest.find([',', '{', '}', '[', ']'])?;
                 let written = rest[..end].trim_end_matches(' ');
-                let odd =
-                    written.contains(": ") || written.contains(" #") || written.ends_with(':');
+                let odd = colon(written).is_some() || has_comment(written);
                 if odd || written.is_empty() {
                     return None;
                 }
@@ -252,10 +318,10 @@ fn flow(text: &str, depth: usize) -> Option<(Value, &str)> {
             }
             _ => return None,
         };
-        if !is_table {
+        if is_table {
+            values.push((key, value));
+        } else {
             items.push(value);
-        } else if values.insert(key, value).is_some() {
-            return None;
         }
         rest = behind.trim_start_matches(' ');
         match rest.strip_prefix(", ") {
@@ -264,8 +330,9 @@ fn flow(text: &str, depth: usize) -> Option<(Value, &str)> {
             None => return None,
         }
     }
-    let value = if is_table { Value::Object(values) } else { Value::Array(items) };
-    Some((value, &rest[1..]))
+    let distinct = are_distinct(&values);
+    let value = if is_table { Node::Table(values) } else { Node::List(items) };
+    distinct.then(|| (value, &rest[1..]))
 }
 
 #[cfg(test)]
@@ -273,14 +340,15 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::{super::whole_yaml, read};
+    use super::{Node, plain_document as plain, whole};
+    use crate::packages::npm::LOCK_FILES as FILES;
 
     #[test]
     fn what_pnpm_and_yarn_write_is_read() {
-        for (_, text) in super::super::tests::FILES {
+        for (_, text) in FILES {
             if text.contains("lockfileVersion: '9.0'") || text.contains("__metadata:") {
-                assert_eq!(read(text), whole_yaml(text).ok());
-                assert!(read(text).is_some(), "the slow way is taken for {text}");
+                assert_eq!(plain(text), whole(text).ok());
+                assert!(plain(text).is_some(), "the slow way is taken for {text}");
             }
         }
         let text = "a:\n  'b@1': {integrity: sha512-a/b==, os: [x, '!y']}\n\n  c: 1\n  d:\n    - x\n\
@@ -289,7 +357,7 @@ mod tests {
             "a": { "b@1": { "integrity": "sha512-a/b==", "os": ["x", "!y"] }, "c": 1, "d": ["x"] },
             "e": "it's", "f": null, "g": "1.2.3", "h": "it's"
         });
-        assert_eq!(read(text), Some(expected));
+        assert_eq!(plain(text).map(Node::into_json), Some(expected));
     }
 
     #[test]
@@ -318,7 +386,7 @@ mod tests {
             "a: [b, , c]\n",
             "a:\n  - b: 1\n",
         ] {
-            assert_eq!(read(text), None, "{text:?}");
+            assert_eq!(plain(text), None, "{text:?}");
         }
     }
 
@@ -403,8 +471,8 @@ mod tests {
 
         #[test]
         fn a_document_that_is_read_has_the_values_that_yaml_gives_it(text in document()) {
-            if let Some(value) = read(&text) {
-                prop_assert_eq!(Ok(value), whole_yaml(&text), "{}", text);
+            if let Some(value) = plain(&text) {
+                prop_assert_eq!(Ok(value), whole(&text), "{}", text);
             }
         }
 
@@ -415,7 +483,7 @@ mod tests {
             cut in 0..4_usize,
             put in prop::sample::select(vec!["", " ", "\n", ":", "'", "\"", "{", "]", "#", "- ", "  ", ", ", "a"]),
         ) {
-            let files = super::super::tests::FILES;
+            let files = FILES;
             let (_, text) = files[which.index(files.len())];
             let text: String = text.chars().filter(char::is_ascii).collect();
             // A piece, so that a case is short.
@@ -425,8 +493,8 @@ mod tests {
             let cut_at = (from - start).min(piece.len());
             let end = (cut_at + cut).min(piece.len());
             let damaged = format!("{}{put}{}", &piece[..cut_at], &piece[end..]);
-            if let Some(value) = read(&damaged) {
-                prop_assert_eq!(Ok(value), whole_yaml(&damaged), "{}", damaged);
+            if let Some(value) = plain(&damaged) {
+                prop_assert_eq!(Ok(value), whole(&damaged), "{}", damaged);
             }
         }
     }

@@ -1,0 +1,184 @@
+//! Documents as values that borrow the text they were read from: what lock files are made of.
+//!
+//! A lock file is large and its tool writes it in one fixed shape, so most of what comparing two of
+//! them takes is reading. For TOML and YAML there is a reader of a part of the format beside the one
+//! for all of it: it goes over the text once, copies nothing, and gives nothing at the first thing
+//! that it does not know; then the other one is asked. Both give the same values, which property
+//! tests hold them to. Knows no file of any tool.
+
+mod json;
+mod toml;
+mod yaml;
+
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+use serde_json::Value;
+
+pub(crate) use self::{
+    json::{Borrowed, Keys},
+    toml::read as toml,
+    yaml::read as yaml,
+};
+
+/// A table, in the order of the text; each key is there once.
+pub(crate) type Table<'t> = Vec<(Cow<'t, str>, Node<'t>)>;
+
+/// A value of JSON, TOML or YAML.
+///
+/// Two are equal when they are written in the same order; [`Node::sorted`] makes that no matter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Node<'t> {
+    Null,
+    Bool(bool),
+    /// A number, or what is neither a number nor a text; one value has one way to be written.
+    Number(Cow<'t, str>),
+    Text(Cow<'t, str>),
+    List(Vec<Self>),
+    Table(Table<'t>),
+}
+
+impl<'t> Node<'t> {
+    /// Returns a text.
+    pub(crate) fn text(text: impl Into<Cow<'t, str>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    fn float(value: f64) -> Self {
+        // As in JSON, which has no infinity.
+        if value.is_finite() { Self::Number(format!("{value:?}").into()) } else { Self::Null }
+    }
+
+    /// Returns the text that it is.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns the text that it is; anything else is an empty one.
+    pub(crate) fn into_text(self) -> Cow<'t, str> {
+        match self {
+            Self::Text(text) => text,
+            _ => Cow::Borrowed(""),
+        }
+    }
+
+    /// Returns the table that it is; anything else is an empty one.
+    pub(crate) fn into_table(self) -> Table<'t> {
+        match self {
+            Self::Table(table) => table,
+            _ => Table::new(),
+        }
+    }
+
+    /// Returns the list that it is; anything else is an empty one.
+    pub(crate) fn into_list(self) -> Vec<Self> {
+        match self {
+            Self::List(list) => list,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns the keys and values of the table that it is; anything else has none.
+    pub(crate) fn entries(&self) -> &[(Cow<'t, str>, Self)] {
+        match self {
+            Self::Table(table) => table,
+            _ => &[],
+        }
+    }
+
+    /// Returns the value of a key of the table that it is.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        let found = self.entries().iter().find(|(it, _)| it == key);
+        found.map(|(_, value)| value)
+    }
+
+    /// Returns the same with the keys of every table in order: equal exactly when the meaning is.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.sort();
+        self
+    }
+
+    fn sort(&mut self) {
+        match self {
+            Self::List(items) => items.iter_mut().for_each(Self::sort),
+            Self::Table(table) => {
+                table.iter_mut().for_each(|(_, value)| value.sort());
+                table.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the same without the text it was read from.
+    pub(crate) fn into_owned(self) -> Node<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Null => Node::Null,
+            Self::Bool(value) => Node::Bool(value),
+            Self::Number(text) => Node::Number(owned(text)),
+            Self::Text(text) => Node::Text(owned(text)),
+            Self::List(items) => Node::List(items.into_iter().map(Self::into_owned).collect()),
+            Self::Table(table) => {
+                let entries = table.into_iter();
+                Node::Table(entries.map(|(key, it)| (owned(key), it.into_owned())).collect())
+            }
+        }
+    }
+
+    /// Returns the same as JSON has it.
+    pub(crate) fn into_json(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::from(value),
+            Self::Number(text) => serde_json::from_str(&text).unwrap_or_default(),
+            Self::Text(text) => Value::from(text.into_owned()),
+            Self::List(items) => Value::Array(items.into_iter().map(Self::into_json).collect()),
+            Self::Table(table) => Value::Object(
+                table.into_iter().map(|(key, it)| (key.into_owned(), it.into_json())).collect(),
+            ),
+        }
+    }
+}
+
+/// Short and on one line; two that differ differ.
+impl fmt::Display for Node<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => out.write_str("null"),
+            Self::Bool(value) => write!(out, "{value}"),
+            Self::Number(text) => out.write_str(text),
+            Self::Text(text) => write!(out, "{text:?}"),
+            Self::List(items) => {
+                out.write_str("[")?;
+                items.iter().try_for_each(|item| write!(out, "{item},"))?;
+                out.write_str("]")
+            }
+            Self::Table(table) => {
+                out.write_str("{")?;
+                table.iter().try_for_each(|(key, value)| write!(out, "{key:?}:{value},"))?;
+                out.write_str("}")
+            }
+        }
+    }
+}
+
+/// Whether a text is printable ASCII in lines: then a byte is a character, and only `\n` ends a line.
+fn is_plain(text: &str) -> bool {
+    // Without an early end it is done for many bytes at once.
+    text.bytes()
+        .fold(true, |plain, byte| plain & ((byte == b'\n') | ((b' ' <= byte) & (byte <= b'~'))))
+}
+
+/// Whether no key of a table is there twice.
+fn are_distinct(table: &Table<'_>) -> bool {
+    /// Up to here, comparing each with each is the shorter way.
+    const FEW: usize = 12;
+    if table.len() > FEW {
+        let keys: HashSet<&str> = table.iter().map(|(key, _)| key.as_ref()).collect();
+        return keys.len() == table.len();
+    }
+    let mut keys = table.iter().enumerate();
+    keys.all(|(at, (key, _))| table[..at].iter().all(|(before, _)| before != key))
+}

@@ -1,0 +1,488 @@
+//! TOML: as Cargo and uv write their lock files in one pass over the text, anything else by the
+//! reader for all of it.
+//!
+//! What is understood: tables and lists of tables under headers of plain words, each below one that
+//! is open; `key = value` on a line; texts on one line without escapes, whole numbers, truth values,
+//! lists over several lines, inline tables on one. Where TOML has rules across the document (a key
+//! or header that is there twice, a header below something inline) this reader gives nothing.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr3};
+use toml::Value;
+
+use super::{Node, Table, are_distinct, is_plain};
+
+/// How deep values may be in each other.
+const DEEPEST: usize = 16;
+
+/// Reads a document.
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub(crate) fn read(text: &str) -> Result<Table<'_>, String> {
+    match plain(text) {
+        Some(table) => Ok(table),
+        None => whole(text),
+    }
+}
+
+/// The same, whatever of TOML is in it.
+fn whole(text: &str) -> Result<Table<'_>, String> {
+    let table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
+    Ok(table.into_iter().map(|(key, value)| (Cow::Owned(key), node(value))).collect())
+}
+
+fn node(value: Value) -> Node<'static> {
+    match value {
+        Value::Boolean(value) => Node::Bool(value),
+        Value::Integer(value) => Node::Number(value.to_string().into()),
+        Value::Float(value) => Node::Number(format!("{value:?}").into()),
+        Value::Datetime(value) => Node::Number(value.to_string().into()),
+        Value::String(text) => Node::text(text),
+        Value::Array(items) => Node::List(items.into_iter().map(node).collect()),
+        Value::Table(table) => {
+            let entries = table.into_iter();
+            Node::Table(entries.map(|(key, value)| (Cow::Owned(key), node(value))).collect())
+        }
+    }
+}
+
+/// A table that is open: a header named it, and what follows goes into it.
+struct Open<'t> {
+    key: &'t str,
+    /// Whether it is one of a list.
+    listed: bool,
+    table: Table<'t>,
+    /// The list of tables below it that headers add to.
+    list: Option<&'t str>,
+}
+
+impl<'t> Open<'t> {
+    fn new(key: &'t str, listed: bool) -> Self {
+        Self { key, listed, table: Table::new(), list: None }
+    }
+}
+
+fn plain(text: &str) -> Option<Table<'_>> {
+    if !is_plain(text) {
+        return None;
+    }
+    let mut rest = Rest { text };
+    // The document itself, then each table below the one before.
+    let mut open = vec![Open::new("", false)];
+    loop {
+        rest.blank_lines();
+        match rest.text.as_bytes().first() {
+            None => break,
+            Some(b'#') => rest.to_next_line(),
+            Some(b'[') => rest.header(&mut open)?,
+            Some(_) => {
+                let key = rest.key()?;
+                rest.blanks();
+                rest.take('=')?;
+                rest.blanks();
+                let value = rest.value(0)?;
+                rest.end_of_line()?;
+                open.last_mut()?.table.push((Cow::Borrowed(key), value));
+            }
+        }
+    }
+    close(&mut open, 0)?;
+    open.pop().map(|document| document.table).filter(are_distinct)
+}
+
+/// Puts tables that are open into the ones they are below, down to one.
+fn close(open: &mut Vec<Open<'_>>, down_to: usize) -> Option<()> {
+    while open.len() > down_to + 1 {
+        let Open { key, listed, table, .. } = open.pop().filter(|it| are_distinct(&it.table))?;
+        let above = &mut open.last_mut()?.table;
+        // A list of tables is written one after the other.
+        match above.last_mut() {
+            Some((_, Node::List(items))) if listed => items.push(Node::Table(table)),
+            _ => above.push((Cow::Borrowed(key), Node::Table(table))),
+        }
+    }
+    Some(())
+}
+
+/// What is not read yet.
+struct Rest<'t> {
+    text: &'t str,
+}
+
+impl<'t> Rest<'t> {
+    fn first(&self) -> Option<u8> {
+        self.text.as_bytes().first().copied()
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.text = &self.text[count..];
+    }
+
+    fn take(&mut self, character: char) -> Option<()> {
+        self.text = self.text.strip_prefix(character)?;
+        Some(())
+    }
+
+    fn blanks(&mut self) {
+        while self.first() == Some(b' ') {
+            self.skip(1);
+        }
+    }
+
+    fn blank_lines(&mut self) {
+        while matches!(self.first(), Some(b' ' | b'\n')) {
+            self.skip(1);
+        }
+    }
+
+    fn to_next_line(&mut self) {
+        let end = memchr(b'\n', self.text.as_bytes()).map_or(self.text.len(), |at| at + 1);
+        self.skip(end);
+    }
+
+    fn end_of_line(&mut self) -> Option<()> {
+        self.blanks();
+        if self.text.is_empty() { Some(()) } else { self.take('\n') }
+    }
+
+    /// A word: a key without quotes.
+    fn word(&mut self) -> Option<&'t str> {
+        let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
+        let end = self.text.bytes().position(|byte| !is_of_word(&byte))?;
+        let word = &self.text[..end];
+        self.skip(end);
+        (end > 0).then_some(word)
+    }
+
+    fn key(&mut self) -> Option<&'t str> {
+        match self.first()? {
+            b'"' | b'\'' => self.quoted(),
+            _ => self.word(),
+        }
+    }
+
+    /// `[a.b]` or `[[a]]`.
+    fn header(&mut self, open: &mut Vec<Open<'t>>) -> Option<()> {
+        self.take('[')?;
+        let listed = self.take('[').is_some();
+        let mut depth = 0;
+        let key = loop {
+            let word = self.word()?;
+            if self.take('.').is_none() {
+                break word;
+            }
+            depth += 1;
+            // What it is below is open.
+            if open.get(depth)?.key != word {
+                return None;
+            }
+        };
+        self.take(']')?;
+        if listed {
+            self.take(']')?;
+        }
+        self.end_of_line()?;
+        close(open, depth)?;
+        let above = open.last_mut()?;
+        if listed {
+            let goes_on =
+                above.list == Some(key) && above.table.last().is_some_and(|(last, _)| last == key);
+            if !goes_on {
+                above.list = Some(key);
+                above.table.push((Cow::Borrowed(key), Node::List(Vec::new())));
+            }
+        }
+        open.push(Open::new(key, listed));
+        Some(())
+    }
+
+    /// A text between quotes.
+    fn quoted(&mut self) -> Option<&'t str> {
+        let quote = self.first()?;
+        let body = &self.text[1..];
+        let end = memchr3(quote, b'\\', b'\n', body.as_bytes())?;
+        let ends = body.as_bytes()[end];
+        // Three quotes begin a text over several lines.
+        let three = end == 0 && body.as_bytes().get(1) == Some(&quote);
+        if ends != quote || three {
+            return None;
+        }
+        self.text = &body[end + 1..];
+        Some(&body[..end])
+    }
+
+    fn value(&mut self, depth: usize) -> Option<Node<'t>> {
+        if depth > DEEPEST {
+            return None;
+        }
+        match self.first()? {
+            b'"' | b'\'' => self.quoted().map(Node::text),
+            b'[' => self.list(depth),
+            b'{' => self.inline_table(depth),
+            b'0'..=b'9' => {
+                let end = self.text.bytes().position(|byte| !byte.is_ascii_digit());
+                let number = &self.text[..end.unwrap_or(self.text.len())];
+                self.skip(number.len());
+                let next = self.first().is_none_or(|byte| b" \n,]}".contains(&byte));
+                let leads = number.len() > 1 && number.starts_with('0');
+                (next && !leads && number.len() <= 18).then_some(Node::Number(number.into()))
+            }
+            b't' | b'f' => match self.word()? {
+                "true" => Some(Node::Bool(true)),
+                "false" => Some(Node::Bool(false)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Option<Node<'t>> {
+        self.take('[')?;
+        let mut items = Vec::new();
+        loop {
+            self.blank_lines();
+            if self.take(']').is_some() {
+                return Some(Node::List(items));
+            }
+            items.push(self.value(depth + 1)?);
+            self.blank_lines();
+            if self.take(',').is_none() && self.first() != Some(b']') {
+                return None;
+            }
+        }
+    }
+
+    fn inline_table(&mut self, depth: usize) -> Option<Node<'t>> {
+        self.take('{')?;
+        let mut table = Table::new();
+        self.blanks();
+        if self.take('}').is_some() {
+            return Some(Node::Table(table));
+        }
+        loop {
+            self.blanks();
+            let key = self.key()?;
+            self.blanks();
+            self.take('=')?;
+            self.blanks();
+            let value = self.value(depth + 1)?;
+            table.push((Cow::Borrowed(key), value));
+            self.blanks();
+            if self.take('}').is_some() {
+                return are_distinct(&table).then_some(Node::Table(table));
+            }
+            self.take(',')?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Node, plain, whole};
+
+    /// As Cargo and uv write them.
+    const FILES: [&str; 3] = [
+        include_str!("../../../../Cargo.lock"),
+        r#"# This file is automatically @generated by Cargo.
+[[package]]
+name = "app"
+version = "0.1.0"
+dependencies = [
+ "low 1.0.0 (registry+https://registry.example/index)",
+]
+
+[[package]]
+name = "low"
+version = "1.0.0"
+source = "registry+https://registry.example/index"
+
+[metadata]
+"checksum low 1.0.0 (registry+https://registry.example/index)" = "aa"
+"#,
+        r#"version = 1
+revision = 3
+requires-python = ">=3.11"
+resolution-markers = [
+    "python_full_version >= '3.13'",
+    "python_full_version < '3.13'",
+]
+
+[options]
+exclude-newer = "2025-01-01T00:00:00Z"
+
+[manifest]
+members = [
+    "app",
+    "lib",
+]
+overrides = [{ name = "idna", specifier = ">=3" }]
+
+[[package]]
+name = "app"
+version = "0.1.0"
+source = { editable = "app" }
+dependencies = [
+    { name = "idna", version = "3.7", source = { registry = "https://index.example/simple" }, extra = ["x"], marker = "sys_platform == 'win32'" },
+]
+
+[package.optional-dependencies]
+cli = [
+    { name = "lib" },
+]
+
+[package.dev-dependencies]
+dev = [
+    { name = "lib" },
+]
+
+[package.metadata]
+requires-dist = [{ name = "idna" }]
+provides-extras = ["cli"]
+
+[package.metadata.requires-dev]
+dev = [{ name = "lib", editable = "lib" }]
+
+[[package]]
+name = "idna"
+version = "3.7"
+source = { registry = "https://index.example/simple" }
+sdist = { url = "https://index.example/idna.tar.gz", hash = "sha256:aa", size = 189575, upload-time = "2024-04-11T03:34:43Z" }
+wheels = [
+    { url = "https://index.example/idna.whl", hash = "sha256:bb", size = 66836 },
+]
+"#,
+    ];
+
+    /// Both readers' answers; the first has one only for what it understands.
+    fn both(text: &str) -> (Option<Node<'_>>, Option<Node<'_>>) {
+        let plain = plain(text).map(|table| Node::Table(table).sorted());
+        (plain, whole(text).ok().map(|table| Node::Table(table).sorted()))
+    }
+
+    #[test]
+    fn what_cargo_and_uv_write_is_read() {
+        for text in FILES {
+            let (plain, whole) = both(text);
+            assert!(plain.is_some(), "the slow way is taken for {text}");
+            assert_eq!(plain, whole);
+        }
+    }
+
+    #[test]
+    fn what_is_more_is_left_to_the_other_reader() {
+        for text in [
+            "a = \"\"\"b\"\"\"\n",
+            "a = \"b\\n\"\n",
+            "a.b = 1\n",
+            "a = 1.5\n",
+            "a = 1979-05-27\n",
+            "a = 0x1f\n",
+            "a = 1_000\n",
+            "a = 1 # b\n",
+            "a = 1\na = 2\n",
+            "[a]\nb = 1\n[a]\n",
+            "[a.b]\nc = 1\n",
+            "a = { b = 1 }\n[a.c]\n",
+            "a = [{ b = 1 }]\n[[a]]\n",
+            "[[a]]\n[b]\n[[a]]\n",
+            "a = { b = 1, b = 2 }\n",
+            "a = 'b\n",
+            "a = [1, 2\n",
+            "a = \u{e9}\n",
+            "a = 1\r\n",
+            "a = 007\n",
+            "[a]]\n",
+            "a = b\n",
+        ] {
+            assert_eq!(plain(text), None, "{text:?}");
+        }
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        let value = prop::sample::select(vec![
+            "1",
+            "0",
+            "01",
+            "-1",
+            "1.0",
+            "true",
+            "truely",
+            "\"a\"",
+            "'b'",
+            "\"\"",
+            "''",
+            "\"a'b\"",
+            "\"\"\"c\"\"\"",
+            "\"d\\\"\"",
+            "[]",
+            "[1, 2]",
+            "[1, 2,]",
+            "[,]",
+            "[1 2]",
+            "[\n 1,\n 2,\n]",
+            "[[1], ['a']]",
+            "{}",
+            "{ a = 1 }",
+            "{a=1,b=[2]}",
+            "{ a = 1, }",
+            "{ a = 1, a = 2 }",
+            "{ a.b = 1 }",
+            "{ \"a b\" = 1 }",
+            "[{ a = 1 }]",
+            "2020-01-01",
+            "inf",
+            "",
+            "1 1",
+            "{ a = 1 } x",
+        ]);
+        let key = prop::sample::select(vec!["a", "b", "c-d", "\"a\"", "'e f'", "a.b", "1", ""]);
+        let header = prop::sample::select(vec![
+            "[a]", "[[a]]", "[a.b]", "[[a.b]]", "[a.b.c]", "[b]", "[[b]]", "[b.a]", "[ a ]",
+            "[a]]", "[[a]", "['a']", "[]",
+        ]);
+        prop_oneof![
+            (key, value).prop_map(|(key, value)| format!("{key} = {value}\n")),
+            header.prop_map(|header| format!("{header}\n")),
+            prop::sample::select(vec!["\n", "# a\n", "  \n", "a=1\n", "a = 1 # b\n", " b = 2\n"])
+                .prop_map(str::to_owned),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_document_that_is_read_has_the_values_that_toml_gives_it(
+            lines in prop::collection::vec(line(), 1..8)
+        ) {
+            let text = lines.concat();
+            let (plain, whole) = both(&text);
+            if plain.is_some() {
+                prop_assert_eq!(plain, whole, "{}", text);
+            }
+        }
+
+        #[test]
+        fn a_damaged_lock_file_is_read_as_toml_reads_it_or_not_at_all(
+            which in any::<prop::sample::Index>(),
+            at in any::<prop::sample::Index>(),
+            cut in 0..4_usize,
+            put in prop::sample::select(vec!["", " ", "\n", "=", "'", "\"", "{", "]", "[", "#", ".", ",", "a", "0"]),
+        ) {
+            let text = FILES[1 + which.index(FILES.len() - 1)];
+            let from = at.index(text.len());
+            let end = (from + cut).min(text.len());
+            let damaged = format!("{}{put}{}", &text[..from], &text[end..]);
+            let (plain, whole) = both(&damaged);
+            if plain.is_some() {
+                prop_assert_eq!(plain, whole, "{}", damaged);
+            }
+        }
+    }
+}
