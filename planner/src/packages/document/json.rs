@@ -81,7 +81,7 @@ impl<'t, K: Keys> Visitor<'t> for Borrowed<K> {
         let mut table = Table::new();
         while let Some(key) = map.next_key_seed(Key)? {
             match self.0.below(&key) {
-                Some(below) => table.push((key, map.next_value_seed(Borrowed(below))?)),
+                Some(below) => table.push((key, map.next_value_seed(Self(below))?)),
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }

@@ -167,8 +167,7 @@ impl fmt::Display for Node<'_> {
 /// Whether a text is printable ASCII in lines: then a byte is a character, and only `\n` ends a line.
 fn is_plain(text: &str) -> bool {
     // Without an early end it is done for many bytes at once.
-    text.bytes()
-        .fold(true, |plain, byte| plain & ((byte == b'\n') | ((b' ' <= byte) & (byte <= b'~'))))
+    text.bytes().fold(true, |plain, byte| plain & ((byte == b'\n') | (b' '..=b'~').contains(&byte)))
 }
 
 /// Whether no key of a table is there twice.

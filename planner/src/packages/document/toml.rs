@@ -77,7 +77,7 @@ fn plain(text: &str) -> Option<Table<'_>> {
         rest.blank_lines();
         match rest.text.as_bytes().first() {
             None => break,
-            Some(b'#') => rest.to_next_line(),
+            Some(b'#') => rest.skip_line(),
             Some(b'[') => rest.header(&mut open)?,
             Some(_) => {
                 let key = rest.key()?;
@@ -139,7 +139,7 @@ impl<'t> Rest<'t> {
         }
     }
 
-    fn to_next_line(&mut self) {
+    fn skip_line(&mut self) {
         let end = memchr(b'\n', self.text.as_bytes()).map_or(self.text.len(), |at| at + 1);
         self.skip(end);
     }
