@@ -428,6 +428,7 @@ impl<'a> Dispatch<'a> {
             artifacts: dir.join("artifacts"),
             source: self.run.source.clone(),
             outputs: self.ledger.outputs(node),
+            needs: self.ledger.values(node),
             secrets: secrets::of_node(&self.run.secrets, node),
             pass_env: self.run.pass_env.iter().map(|name| name.as_str().to_owned()).collect(),
             grace: self.run.grace,

@@ -1,6 +1,8 @@
 //! What a run tells while it goes on: the same facts for the terminal, for `--output jsonl`, for
 //! JUnit and for a forge. Events tell, they never decide.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
 /// | version | what changed |
 /// | --- | --- |
 /// | 1.0 | the first format |
-/// | 1.1 | a lane of `run_finished` may be `incomplete`; `tolerated` of nodes and lanes |
+/// | 1.1 | a lane of `run_finished` may be `incomplete`; `tolerated` of nodes and lanes, `outputs` of nodes |
 pub const VERSION: &str = "1.1";
 
 /// Something happened. Written with a leading `event` (its name) and `run_id`.
@@ -109,6 +111,10 @@ pub struct NodeFinished {
     /// One line for people: why it is not `passed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The values that it left for nodes that take them; absent: none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(default)]
+    pub outputs: BTreeMap<String, String>,
     /// How many times it was tried.
     pub attempts: u32,
     /// How long its last attempt took.
@@ -162,6 +168,7 @@ impl NodeFinished {
             failure_kind: record.failure_kind.clone(),
             because: record.because.clone(),
             message: record.message.clone(),
+            outputs: record.outputs.clone(),
             attempts: record.attempts,
             duration_ms: record.duration_ms,
             record: record.clone(),

@@ -199,6 +199,9 @@ pub struct AttemptFacts {
     /// Milliseconds of each phase.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub phases: std::collections::BTreeMap<String, u64>,
+    /// The values it left by name.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub outputs: std::collections::BTreeMap<String, String>,
     /// How many processes had to be killed.
     #[serde(default, skip_serializing_if = "crate::record::is_default")]
     pub killed_processes: u64,

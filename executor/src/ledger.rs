@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use plans::{NodeId, Plan};
+use plans::{EnvName, NodeId, Plan};
 
 use crate::{
     attempt::{AttemptResult, PreparedOutput},
@@ -232,6 +232,19 @@ impl Ledger {
         .collect()
     }
 
+    /// Returns the variables that `node` takes of other nodes, as far as these left their outputs.
+    #[must_use]
+    pub fn values(&self, node: &plans::Node) -> BTreeMap<EnvName, String> {
+        let taken = node.takes.env.iter();
+        taken
+            .filter_map(|(name, of)| {
+                let position = *self.positions.get(of.node.as_str())?;
+                let left = &self.nodes[position].last.as_ref()?.facts.outputs;
+                Some((name.clone(), left.get(of.output.as_str())?.clone()))
+            })
+            .collect()
+    }
+
     /// Returns the record of a node.
     #[must_use]
     pub fn node_record(&self, plan: &Plan, position: usize) -> NodeRecord {
@@ -252,6 +265,7 @@ impl Ledger {
             record.finished_at = Some(ended.at.clone());
             record.duration_ms = Some(ended.duration_ms);
             record.killed_processes = last.killed_processes;
+            record.outputs.clone_from(&last.outputs);
             record.artifacts = last.artifacts;
             record.artifacts_left_out = last.artifacts_left_out;
             record.warnings.clone_from(&last.warnings);

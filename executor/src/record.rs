@@ -3,7 +3,7 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
-//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out` of nodes, `tolerated` of nodes and lanes, `not_needed` of nodes |
+//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out` and `outputs` of nodes, `tolerated` of nodes and lanes, `not_needed` of nodes |
 //!
 //! A record that needs nothing of a later version is still written as the earlier one.
 //! A record is written once, when the run is over; until then the journal is the truth and a record
@@ -190,6 +190,9 @@ pub struct NodeRecord {
     /// How many processes had to be killed at its end.
     #[serde(default, skip_serializing_if = "is_default")]
     pub killed_processes: u64,
+    /// The values that its last attempt left for nodes that take them; absent: none. Since version 1.1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
     /// How many files were kept.
     #[serde(default, skip_serializing_if = "is_default")]
     pub artifacts: u64,
@@ -312,7 +315,9 @@ impl Record {
         let incomplete = self.lanes.iter().any(|lane| lane.outcome == LaneOutcome::Incomplete);
         let left_out = self.nodes.iter().any(|node| node.artifacts_left_out > 0);
         let tolerated = self.nodes.iter().any(|node| node.tolerated || node.not_needed);
-        let version = if incomplete || left_out || tolerated { VERSION } else { FIRST };
+        let outputs = self.nodes.iter().any(|node| !node.outputs.is_empty());
+        let newer = incomplete || left_out || tolerated || outputs;
+        let version = if newer { VERSION } else { FIRST };
         self.format_version = version.to_string();
         self
     }
@@ -384,6 +389,7 @@ impl NodeRecord {
             finished_at: None,
             duration_ms: None,
             killed_processes: 0,
+            outputs: BTreeMap::new(),
             artifacts: 0,
             artifacts_left_out: 0,
             warnings: Vec::new(),

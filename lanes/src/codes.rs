@@ -54,6 +54,9 @@ codes! {
     EMPTY_TARGET "empty_target",
         "A target has no job, so the lanes that name it would report success having run nothing.",
         "Add `[[targets.jobs]]` or `jobs_from`, or remove the target.";
+    FILES_OVERLAP "files_overlap",
+        "Files of needed jobs would appear at the same place of the workspace, or one below the other.",
+        "Give each entry of `needs` an `at` of its own.";
     ID_CLASH "id_clash",
         "A lane with its own command has the id of a job; both would be the node `execute-<id>`.",
         "Rename one of the two.";
@@ -81,12 +84,18 @@ codes! {
     NO_COMMAND "no_command",
         "A job has nothing to run.",
         "Give it a `command` or a `staged_command`.";
+    NO_SUCH_ARTIFACT "no_such_artifact",
+        "`files` asks for what no `artifacts` glob of the needed job can name.",
+        "Name the files in `artifacts` of the needed job, or correct the glob.";
     NO_TARGET_OR_COMMAND "no_target_or_command",
         "A lane has nothing to run.",
         "Give it a `target`, a `staged_linux_target` or a `command`.";
     NOT_STAGED_LINUX "not_staged_linux",
         "`staged_linux_target` names a target without a `staged_linux` table, or a job outside one has a `staged_command`.",
         "Name the target with `target`, or add `[targets.staged_linux]`.";
+    OUTPUT_CLASH "output_clash",
+        "Two outputs, or an output and a variable of the job, would be the same variable.",
+        "Rename an output: letters become upper case, and every other character than letters and digits `_`.";
     TARGET_AND_COMMAND "target_and_command",
         "A lane says twice what it runs, or sets a job key though a target's jobs bring their own.",
         "Keep one of `target`, `staged_linux_target` and `command`.";

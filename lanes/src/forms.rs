@@ -49,6 +49,8 @@ patterns! {
     Name NAME;
     /// The name of an environment variable.
     Variable VARIABLE;
+    /// The name of a value that a job leaves.
+    OutputName "^[A-Za-z_][A-Za-z0-9_-]{0,63}$";
     /// A time of day, `HH:MM`.
     TimeOfDay "^([01][0-9]|2[0-3]):[0-5][0-9]$";
     /// The plain name of a branch.

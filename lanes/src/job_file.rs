@@ -69,6 +69,10 @@ shared_keys! {
         /// Globs below the workspace: files kept after the job.
         #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub artifacts: Vec<At<String>>,
+        /// Names of the values that the job leaves, as `NAME=VALUE` lines in the file
+        /// `$FORGE_LANES_OUTPUT`; jobs that need it find them as `NEEDS_JOB_NAME`.
+        #[schemars(with = "Option<Vec<forms::OutputName>>")]
+        pub outputs: Vec<At<String>>,
         /// How often a failed job is run again before its failure counts.
         #[schemars(range(max = MOST_RETRIES))]
         pub retries: At<u32>,
@@ -110,9 +114,9 @@ tables! {
         #[schemars(with = "Option<forms::Wrapper>")]
         pub staged_command: Option<At<String>>,
         /// Jobs that must have ended before; they join the plan. `run_if` says how they must have
-        /// ended: they must have passed.
-        #[schemars(with = "Option<Vec<forms::Name>>")]
-        pub needs: Option<Vec<At<String>>>,
+        /// ended: they must have passed. With `files` and `at`, artifacts of such a job appear in the
+        /// workspace.
+        pub needs: Option<Vec<NeedFile>>,
         /// Globs that narrow the lane's filter for this job. Absent: the target's.
         #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub paths: Option<Vec<At<String>>>,
@@ -160,6 +164,20 @@ tables! {
         /// Globs of files that it does not see, whatever `inputs` says.
         #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub inputs_exclude: Option<Vec<At<String>>>,
+    }
+
+    /// A job that must have passed before, and files of it.
+    pub struct NeedTable {
+        /// The job.
+        #[schemars(with = "forms::Name")]
+        pub job: At<String>,
+        /// Globs over the paths of its artifacts.
+        #[schemars(with = "Vec<forms::Glob>", length(min = 1))]
+        pub files: Vec<At<String>>,
+        /// The directory below the workspace in which they appear, each below the directory that all
+        /// of `files` begin with; read-only unless the workspace is writable.
+        #[schemars(with = "forms::Below")]
+        pub at: At<String>,
     }
 
     /// Failures after which a job is run again; any other counts at once.
@@ -321,6 +339,36 @@ impl Decode for HostSetupFile {
             HostSetupTable::decode(value, reader).map(|table| Self::Table(Box::new(table)))
         } else {
             String::decode(value, reader).map(Self::Script)
+        }
+    }
+}
+
+/// A job that must have passed before: its id, or a table that also names files.
+#[derive(Debug, Clone, schemars::JsonSchema)]
+#[schemars(untagged)]
+pub enum NeedFile {
+    /// The job.
+    Job(#[schemars(with = "forms::Name")] At<String>),
+    /// The job, and files of it.
+    Files(NeedTable),
+}
+
+impl NeedFile {
+    /// Returns the job.
+    pub(crate) fn job(&self) -> &At<String> {
+        match self {
+            Self::Job(job) => job,
+            Self::Files(table) => &table.job,
+        }
+    }
+}
+
+impl Decode for NeedFile {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        if value.get_ref().is_table() {
+            NeedTable::decode(value, reader).map(Self::Files)
+        } else {
+            At::decode(value, reader).map(Self::Job)
         }
     }
 }

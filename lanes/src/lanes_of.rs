@@ -230,6 +230,7 @@ fn own_job<'a>(
         },
         owner: JobOwner::Lane(index),
         needs: Vec::new(),
+        files: Vec::new(),
         needs_written: file.needs.as_deref().unwrap_or_default(),
         filter: None,
     });
@@ -238,11 +239,11 @@ fn own_job<'a>(
 
 /// Refuses keys of a job beside a target, whose jobs bring their own.
 fn no_job_keys(file: &LaneFile, context: &mut Context<'_>) {
-    let first = |list: &Option<Vec<At<String>>>| list.as_ref()?.first().map(|name| name.span);
+    let needs = file.needs.as_ref().and_then(|needs| needs.first());
     let own = [
         file.description.as_ref().map(|at| ("description", at.span)),
         file.base.as_ref().map(|at| ("base", at.span)),
-        first(&file.needs).map(|span| ("needs", span)),
+        needs.map(|need| ("needs", need.job().span)),
         file.input_files().map(|files| ("inputs", first_span(Some(files)).unwrap_or(file.id.span))),
     ];
     for (key, span) in own.into_iter().flatten().chain(file.settings.written.iter().copied()) {

@@ -42,6 +42,7 @@ mod lanes_of;
 mod load;
 pub mod manifest;
 mod names;
+mod needs_of;
 mod order;
 mod path_sets;
 mod prepare;
@@ -53,10 +54,10 @@ mod source;
 mod targets_of;
 
 pub use catalog::{
-    Catalog, Definition, Derived, FilterText, GlobOwner, GlobUse, HostSetup, HostSetupIndex,
-    InputUses, Inputs, Job, JobIndex, JobOwner, Lane, LaneIndex, LockUse, PackageKind, PathFilter,
-    Payload, Prepare, PrepareIndex, PrepareUse, Rules, SharedEntry, StagedLinux, Target,
-    TargetIndex, Via, Work,
+    Catalog, Definition, Derived, FilesNeeded, FilterText, GlobOwner, GlobUse, HostSetup,
+    HostSetupIndex, InputUses, Inputs, Job, JobIndex, JobOwner, Lane, LaneIndex, LockUse,
+    PackageKind, PathFilter, Payload, Prepare, PrepareIndex, PrepareUse, Rules, SharedEntry,
+    StagedLinux, Target, TargetIndex, Via, Work,
 };
 pub use declarations::{Declaration, DeclarationKind, Declarations};
 pub use decode::{Named, TableAt};

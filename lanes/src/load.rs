@@ -19,6 +19,7 @@ use crate::{
     diagnostic::{Diagnostic, Diagnostics},
     lanes_of,
     manifest::{Manifest, UnmatchedPaths},
+    needs_of,
     order::order,
     path_sets::{expand, report_circle},
     prepare::Prepares,
@@ -71,7 +72,7 @@ fn resolve_all(
     // 4. Lanes; a lane's own command is one job more.
     let lanes =
         lanes_of::lanes(&written.manifests, &mut described, written.no_catalog, &mut context);
-    targets_of::needs(&mut described, &mut context);
+    needs_of::needs(&mut described, &mut context);
     if written.no_catalog
         && let Some(span) = lanes.first_target
     {
@@ -84,6 +85,7 @@ fn resolve_all(
     // 5. Every job's spec and the prepare work it asks for.
     let mut prepares = Prepares::default();
     let mut jobs = targets_of::resolve(&described, &declared, &mut prepares, &mut context);
+    needs_of::flow(&described, &jobs, &mut context);
     let (prepares, host_setups, index_of) = prepares.finish(&mut context);
     // 6. Circles.
     circle_of_needs(&described, &mut context);

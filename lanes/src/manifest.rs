@@ -9,7 +9,7 @@ use plans::ChangeStatus;
 use crate::{
     decode::{Decode, Named, Reader, Value, tables, word},
     forms,
-    job_file::{CommandFile, Settings},
+    job_file::{CommandFile, NeedFile, Settings},
     lane_trigger::LaneTrigger,
     source::At,
 };
@@ -104,9 +104,9 @@ tables! {
         /// With `command`: the base the job starts from.
         #[schemars(with = "Option<forms::Name>")]
         pub base: Option<At<String>>,
-        /// With `command`: jobs that must have passed before; they join the plan.
-        #[schemars(with = "Option<Vec<forms::Name>>")]
-        pub needs: Option<Vec<At<String>>>,
+        /// With `command`: jobs that must have passed before; they join the plan. With `files` and
+        /// `at`, artifacts of such a job appear in the workspace.
+        pub needs: Option<Vec<NeedFile>>,
         ..
         /// With `command`: where and how it runs.
         settings: Settings

@@ -6,12 +6,14 @@ use plans::{AbsolutePath, JobId, Placement, ProfileName, RunIf, TargetId};
 
 use crate::{
     catalog::{
-        Job, JobIndex, JobOwner, PathFilter, Payload, PrepareUse, StagedLinux, Target, TargetIndex,
+        FilesNeeded, Job, JobIndex, JobOwner, PathFilter, Payload, PrepareUse, StagedLinux, Target,
+        TargetIndex,
     },
     catalog_file::{CatalogFile, StagedLinuxFile, TargetFile},
     codes,
     context::Context,
     diagnostic::Diagnostic,
+    job_file::NeedFile,
     names::shorten,
     path_sets::filter,
     prepare::{Payloads, Prepares, mounts},
@@ -35,7 +37,8 @@ pub(crate) struct DescribedJob<'a> {
     pub(crate) job: resolve::Job<'a>,
     pub(crate) owner: JobOwner,
     pub(crate) needs: Vec<JobIndex>,
-    pub(crate) needs_written: &'a [At<String>],
+    pub(crate) files: Vec<FilesNeeded>,
+    pub(crate) needs_written: &'a [NeedFile],
     pub(crate) filter: Option<PathFilter>,
 }
 
@@ -105,6 +108,7 @@ fn target<'a>(
             },
             owner: JobOwner::Target(index),
             needs: Vec::new(),
+            files: Vec::new(),
             needs_written: job.needs.as_deref().unwrap_or_default(),
             filter: filter(job.paths.as_deref(), job.exclude.as_deref(), under, context),
         });
@@ -226,33 +230,6 @@ fn staged_linux(
 const WORKSPACE_DEPS: &str = "/staged/linux-rust/workspace-deps";
 const WORKSPACE_BUILD: &str = "/staged/linux-rust/workspace-build";
 
-fn needs_itself(name: &At<String>, context: &mut Context<'_>) {
-    let message = format!("the job `{}` needs itself", shorten(name));
-    context.report(Diagnostic::error(&codes::NEEDS_ITSELF, name.span, message).remedy());
-}
-
-/// Resolves what jobs need, once every job has its name.
-pub(crate) fn needs(all: &mut Described<'_>, context: &mut Context<'_>) {
-    for position in 0..all.jobs.len() {
-        let written = all.jobs[position].needs_written;
-        let mut needs: Vec<JobIndex> = Vec::with_capacity(written.len());
-        for name in written {
-            match all.job_names.get(name.as_str()) {
-                Some(index) if index.position() == position => needs_itself(name, context),
-                Some(index) => needs.push(*index),
-                None if context.lost_catalog => {}
-                None => {
-                    let known = all.job_names.keys().copied();
-                    context.unknown(&codes::UNKNOWN_JOB, "job", name, known);
-                }
-            }
-        }
-        needs.sort_unstable();
-        needs.dedup();
-        all.jobs[position].needs = needs;
-    }
-}
-
 /// A job sees the copy of its host setup, so both cannot say what is in it.
 fn own_inputs_of_setup(job: &resolve::Job<'_>, context: &mut Context<'_>) {
     let message = format!(
@@ -362,6 +339,7 @@ pub(crate) fn resolve<'a>(
             inputs_from,
             needs: described.needs.clone(),
             run_if: run_if.map_or(RunIf::Passed, |at| at.value),
+            files: described.files.clone(),
             prepares: uses,
             host_setup,
             filter: described.filter.clone(),

@@ -6,8 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanes::{Catalog, HostSetupIndex, JobIndex, LaneIndex, PrepareIndex};
-use plans::{GroupName, InvalidId, LaneId, Mount, Node, NodeId, NodeKind, Output, RunIf};
+use lanes::{Catalog, HostSetupIndex, Job, JobIndex, LaneIndex, PrepareIndex};
+use plans::{
+    EnvName, FilesFrom, GroupName, InvalidId, LaneId, Mount, Node, NodeId, NodeKind, Output,
+    OutputRef, RunIf, Taken,
+};
 
 use crate::select::Selected;
 
@@ -141,6 +144,18 @@ fn execute_node(
         .chain(&workspace_from)
         .cloned()
         .collect();
+    let takes = Taken {
+        env: variables(catalog, ids, job),
+        files: job
+            .files
+            .iter()
+            .map(|needed| FilesFrom {
+                node: ids.executes[&needed.job].clone(),
+                files: needed.files.clone(),
+                at: needed.at.clone(),
+            })
+            .collect(),
+    };
     Node {
         id: ids.executes[&index].clone(),
         kind: NodeKind::Execute,
@@ -151,6 +166,7 @@ fn execute_node(
         inputs_tree: None,
         mounts,
         workspace_from,
+        takes,
         output: None,
     }
 }
@@ -164,6 +180,21 @@ fn used_always(nodes: &BTreeMap<NodeId, Node>) -> BTreeSet<NodeId> {
         .collect()
 }
 
+/// Every output of the jobs that a job needs, by the variable in which it finds it.
+fn variables(catalog: &Catalog, ids: &Ids, job: &Job) -> BTreeMap<EnvName, OutputRef> {
+    let mut variables = BTreeMap::new();
+    for &index in &job.needs {
+        let needed = &catalog[index];
+        for output in &needed.spec.outputs {
+            // Made of letters, digits and `_`, so it is a name.
+            let Ok(name) = EnvName::new(output.variable_of(needed.id.as_str())) else { continue };
+            let of = OutputRef { node: ids.executes[&index].clone(), output: output.clone() };
+            variables.insert(name, of);
+        }
+    }
+    variables
+}
+
 fn prepare_node(id: &NodeId, spec: plans::JobSpec, output: Output) -> Node {
     Node {
         id: id.clone(),
@@ -175,6 +206,7 @@ fn prepare_node(id: &NodeId, spec: plans::JobSpec, output: Output) -> Node {
         inputs_tree: None,
         mounts: Vec::new(),
         workspace_from: None,
+        takes: Taken::default(),
         output: Some(output),
     }
 }

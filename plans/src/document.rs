@@ -16,10 +16,11 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    AbsolutePath, AllowFailure, Change, ChangeSource, Checkout, Command, EnvName, GroupName,
-    JobInputs, JobSpec, Mount, Node, NodeId, NodeKind, ObjectId, Output, Placement, Plan,
-    PlanError, PlanLane, PlanParts, RepoPath, RetryOn, RunIf, Runtime, ScenarioName, SchemaVersion,
-    Selection, SnapshotProfile, Source, Workspace, WorkspacePath,
+    AbsolutePath, AllowFailure, Change, ChangeSource, Checkout, Command, EnvName, FilesFrom,
+    GroupName, JobInputs, JobSpec, Mount, Node, NodeId, NodeKind, ObjectId, Output, OutputName,
+    OutputRef, Placement, Plan, PlanError, PlanLane, PlanParts, RepoPath, RetryOn, RunIf, Runtime,
+    ScenarioName, SchemaVersion, Selection, SnapshotProfile, Source, Taken, Workspace,
+    WorkspacePath,
 };
 
 /// Why a text is not a plan this program runs. In the order in which they are checked.
@@ -273,6 +274,15 @@ struct NodeWire<'a> {
     mount_host_xcode: Option<Cow<'a, AbsolutePath>>,
     /// Globs of files kept after the job.
     artifacts: Cow<'a, [String]>,
+    /// Names of the values that it leaves for those that need it; absent: none. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outputs: Option<Cow<'a, BTreeSet<OutputName>>>,
+    /// Variables that hold outputs of nodes it depends on; absent: none. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    env_from: Option<Cow<'a, BTreeMap<EnvName, OutputRef>>>,
+    /// Artifacts of nodes it depends on, and where it finds them; absent: none. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    files_from: Option<Cow<'a, [FilesFrom]>>,
     /// How often a failed job is run again.
     retries: u32,
     /// After which failures it is run again; absent: after any. Since 1.1.
@@ -341,6 +351,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             inputs_tree,
             mounts,
             workspace_from,
+            takes: Taken { env: env_from, files: files_from },
             output,
         } = node;
         let JobSpec {
@@ -360,6 +371,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             mount_host_rust_toolchain,
             mount_host_xcode,
             artifacts,
+            outputs,
             retries,
             retry_on,
             allow_failure,
@@ -390,6 +402,9 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             mount_host_rust_toolchain: *mount_host_rust_toolchain,
             mount_host_xcode: mount_host_xcode.as_ref().map(Cow::Borrowed),
             artifacts: Cow::Borrowed(artifacts),
+            outputs: (!outputs.is_empty()).then_some(Cow::Borrowed(outputs)),
+            env_from: (!env_from.is_empty()).then_some(Cow::Borrowed(env_from)),
+            files_from: (!files_from.is_empty()).then_some(Cow::Borrowed(files_from)),
             retries: *retries,
             retry_on: retry_on.as_ref().map(Cow::Borrowed),
             allow_failure: allow_failure.as_ref().map(Cow::Borrowed),
@@ -409,6 +424,10 @@ impl From<NodeWire<'static>> for Node {
             inputs_tree: wire.inputs_tree.map(Cow::into_owned),
             mounts: wire.mounts.into_owned(),
             workspace_from: wire.workspace_from.map(Cow::into_owned),
+            takes: Taken {
+                env: wire.env_from.map(Cow::into_owned).unwrap_or_default(),
+                files: wire.files_from.map(Cow::into_owned).unwrap_or_default(),
+            },
             output: wire.output.map(Cow::into_owned),
             spec: JobSpec {
                 description: wire.description.into_owned(),
@@ -434,6 +453,7 @@ impl From<NodeWire<'static>> for Node {
                 mount_host_rust_toolchain: wire.mount_host_rust_toolchain,
                 mount_host_xcode: wire.mount_host_xcode.map(Cow::into_owned),
                 artifacts: wire.artifacts.into_owned(),
+                outputs: wire.outputs.map(Cow::into_owned).unwrap_or_default(),
                 retries: wire.retries,
                 retry_on: wire.retry_on.map(Cow::into_owned),
                 allow_failure: wire.allow_failure.map(Cow::into_owned),

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsolutePath, AllowFailure, Command, EnvName, Failure, JobInputs, Placement, ProfileName,
-    RetryOn, Runtime, WorkspacePath,
+    AbsolutePath, AllowFailure, Command, EnvName, Failure, JobInputs, OutputName, Placement,
+    ProfileName, RetryOn, Runtime, WorkspacePath,
 };
 
 /// The definition of one job: one command, run once, in one execution environment.
@@ -48,6 +48,8 @@ pub struct JobSpec {
     pub mount_host_xcode: Option<AbsolutePath>,
     /// Globs below the workspace and the artifacts directory: files kept after the job.
     pub artifacts: Vec<String>,
+    /// Names of the values that it leaves for those that need it.
+    pub outputs: BTreeSet<OutputName>,
     /// How often a failed job is run again before its failure counts.
     pub retries: u32,
     /// After which failures it is run again; absent: after any.

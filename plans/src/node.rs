@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AbsolutePath, GroupName, JobSpec, NodeId, ObjectId, RunIf, WorkspacePath};
+use crate::{AbsolutePath, GroupName, JobSpec, NodeId, ObjectId, RunIf, Taken, WorkspacePath};
 
 /// A vertex of the plan's graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Node {
     pub mounts: Vec<Mount>,
     /// The host setup whose working copy this node sees instead of the plain source tree.
     pub workspace_from: Option<NodeId>,
+    /// Outputs and artifacts of other nodes that it is given.
+    pub takes: Taken,
     /// Prepare nodes: what they leave for their dependents.
     pub output: Option<Output>,
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BaseFrom, Change, Graph, GraphError, InvalidCombination, LaneId, Node, NodeId, NodeKind,
-    Output, Reason, RepoPath, RunIf, ScenarioName, SchemaVersion, TargetId,
+    BaseFrom, Change, EnvName, FilesFrom, Graph, GraphError, InvalidCombination, LaneId, Node,
+    NodeId, NodeKind, Output, OutputRef, Reason, RepoPath, RunIf, ScenarioName, SchemaVersion,
+    TargetId, WorkspacePath,
     glob::{self, GlobProblem},
 };
 
@@ -72,6 +73,32 @@ pub enum PlanError {
         node: NodeId,
         /// The node that is to leave it.
         of: NodeId,
+    },
+    /// A variable has two values.
+    #[error("node `{node}` gets `{name}` from another node and sets it itself")]
+    VariableTwice {
+        /// The node.
+        node: NodeId,
+        /// The variable.
+        name: EnvName,
+    },
+    /// Files would appear in git's own directory.
+    #[error("node `{node}` gets files at `{at}`, which is git's own")]
+    FilesInGit {
+        /// The node.
+        node: NodeId,
+        /// The place.
+        at: WorkspacePath,
+    },
+    /// Files of two nodes, or of two lists, would appear at the same place.
+    #[error("node `{node}` gets files at `{one}` and at `{other}`, which overlap")]
+    FilesOverlap {
+        /// The node.
+        node: NodeId,
+        /// One of the places.
+        one: WorkspacePath,
+        /// The other.
+        other: WorkspacePath,
     },
     /// A node's settings cannot work together.
     #[error("node `{node}`: {problem}")]
@@ -219,10 +246,12 @@ fn oldest_version(parts: &PlanParts) -> SchemaVersion {
         entries || it.since().is_some() || matches!(it, Reason::Owed(_))
     });
     let rules = |node: &Node| {
-        node.spec.retry_on.is_some()
-            || node.spec.allow_failure.is_some()
+        let flows = !node.takes.is_empty() || !node.spec.outputs.is_empty();
+        flows
             || node.run_if != RunIf::Passed
             || node.spec.inputs.is_some()
+            || node.spec.retry_on.is_some()
+            || node.spec.allow_failure.is_some()
     };
     let jobs = parts.nodes.iter().any(rules);
     SchemaVersion { major: 1, minor: u32::from(source || newer || jobs) }
@@ -245,6 +274,32 @@ fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanErro
         let fits = output.is_some_and(|output| (*output == Output::Workspace) == wants_workspace);
         if !fits {
             return Err(PlanError::NoSuchOutput { node: node.id.clone(), of: of.clone() });
+        }
+    }
+    for of in node.takes.nodes() {
+        if !node.depends_on.contains(of) {
+            let (node, of) = (node.id.clone(), of.clone());
+            return Err(PlanError::OutputWithoutEdge { node, of });
+        }
+    }
+    for OutputRef { node: of, output } in node.takes.env.values() {
+        let leaves = graph.position(of.as_str()).map(|position| &nodes[position].spec.outputs);
+        if !leaves.is_some_and(|outputs| outputs.contains(output)) {
+            return Err(PlanError::NoSuchOutput { node: node.id.clone(), of: of.clone() });
+        }
+    }
+    let named = node.spec.env.keys().chain(&node.spec.secrets);
+    if let Some(twice) = named.into_iter().find(|name| node.takes.env.contains_key(*name)) {
+        return Err(PlanError::VariableTwice { node: node.id.clone(), name: twice.clone() });
+    }
+    let files = &node.takes.files;
+    for (position, one) in files.iter().enumerate() {
+        if FilesFrom::is_of_git(&one.at) {
+            return Err(PlanError::FilesInGit { node: node.id.clone(), at: one.at.clone() });
+        }
+        if let Some(other) = files[..position].iter().find(|other| one.overlaps(other)) {
+            let (one, other) = (one.at.clone(), other.at.clone());
+            return Err(PlanError::FilesOverlap { node: node.id.clone(), one, other });
         }
     }
     match node.spec.invalid_combinations().first() {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::outputs::Outputs;
+
 /// What was kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collected {
@@ -18,6 +20,9 @@ pub struct Collected {
     /// The globs that named nothing.
     #[serde(default)]
     pub unmatched: Vec<String>,
+    /// The values it left.
+    #[serde(default)]
+    pub outputs: Outputs,
     /// Where the output is, on that machine.
     pub output: Option<String>,
     /// What the supervisor has to say besides, a line each.

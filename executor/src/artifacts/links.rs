@@ -138,6 +138,9 @@ mod tests {
                 let seen = |path| self.0.get(path).cloned().unwrap_or(Found::Nothing);
                 Ok(paths.iter().map(seen).collect())
             }
+            fn read(&self, _: &Path, _: usize) -> Result<Option<Vec<u8>>, Fault> {
+                Ok(None)
+            }
             fn bring(&self, _: &[PathBuf], _: &Path) -> Result<(), Fault> {
                 Ok(())
             }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Read as _},
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
@@ -70,18 +70,24 @@ impl Tree for LocalTree {
         Ok(paths.iter().map(|path| inspect(path).unwrap_or(Found::Nothing)).collect())
     }
 
+    fn read(&self, path: &Path, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(file) = self.0.as_ref().and_then(|root| open(root, path)) else { return Ok(None) };
+        if !file.metadata().is_ok_and(|found| found.is_file()) {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        let read = file.take(most as u64).read_to_end(&mut bytes);
+        read.map_err(|error| {
+            let what = format!("reading {}", crate::directory::for_people(path));
+            Fault::io(FailureKind::Collect, what, &error)
+        })?;
+        Ok(Some(bytes))
+    }
+
     fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault> {
         let Some(handle) = &self.0 else { return Ok(()) };
         for path in files {
-            // The kernel itself refuses links, and a pipe that was put there since does not block.
-            let opened = openat2(
-                handle,
-                path,
-                OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
-                Mode::empty(),
-                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
-            );
-            let Ok(source) = opened.map(File::from) else { continue };
+            let Some(source) = open(handle, path) else { continue };
             copy(source, &into.join(path)).map_err(|error| {
                 let what = format!("keeping artifact {}", crate::directory::for_people(path));
                 Fault::io(FailureKind::Collect, what, &error)
@@ -89,6 +95,18 @@ impl Tree for LocalTree {
         }
         Ok(())
     }
+}
+
+/// Opens a file to be read. The kernel itself refuses links, and a pipe that was put there since does not block.
+fn open(root: &OwnedFd, path: &Path) -> Option<File> {
+    let opened = openat2(
+        root,
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+    );
+    opened.ok().map(File::from)
 }
 
 fn walk(root: &Path, path: &Path, kind: fs::FileType, entries: &mut Vec<FoundFile>) {

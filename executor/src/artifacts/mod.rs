@@ -8,6 +8,7 @@
 mod collected;
 mod links;
 pub(crate) mod local;
+pub(crate) mod outputs;
 pub(crate) mod shell;
 
 use std::{
@@ -19,6 +20,7 @@ use std::{
 
 pub use collected::Collected;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use plans::OutputName;
 
 use crate::{
     directory::{self, for_people},
@@ -44,6 +46,14 @@ pub trait Tree {
     ///
     /// When the machine or guest cannot be asked.
     fn inspect(&self, paths: &[PathBuf]) -> Result<Vec<Found>, Fault>;
+
+    /// Returns the first `most` bytes of a regular file; nothing, if there is none at that path, or one that cannot
+    /// be read. No link is followed.
+    ///
+    /// # Errors
+    ///
+    /// When the machine or guest cannot be asked.
+    fn read(&self, path: &Path, most: usize) -> Result<Option<Vec<u8>>, Fault>;
 
     /// Copies regular files to the same paths below `into`, a directory that it makes. One that cannot be read is
     /// not there afterwards.
@@ -141,22 +151,25 @@ fn literal_base(glob: &str) -> PathBuf {
         .collect()
 }
 
-/// Keeps the files of a job's own artifacts directory and of its workspace that `globs` name below `into`. Every
+/// Keeps the files of a job's own artifacts directory and of its workspace that the globs name below `into`, and
+/// reads its outputs, in which none of `secrets` may be. Every
 /// other file of its own directory is told as left out: a job wrote it there to be kept.
 pub(crate) fn keep(
     own: &dyn Tree,
     workspace: &dyn Tree,
     globs: &[String],
+    (declared, secrets): (&BTreeSet<OutputName>, &[&str]),
     into: &Path,
 ) -> Result<Collected, Fault> {
     let globs = Globs::new(globs)?;
+    let outputs = outputs::read(own, declared, secrets)?;
     let mut keeping = Keeping {
         matched: vec![false; globs.texts.len()],
         globs: &globs,
         into,
         incoming: into.with_file_name(".artifacts-incoming"),
         taken: BTreeSet::new(),
-        collected: Collected::default(),
+        collected: Collected { outputs, ..Collected::default() },
     };
     // A collection that was cut short by the end of its executor may have left half of it there: it begins anew.
     directory::remove(into).map_err(|error| keeping.unwritable(&error))?;
@@ -187,7 +200,8 @@ struct Keeping<'a> {
 
 impl Keeping<'_> {
     fn all(&mut self, own: &dyn Tree, workspace: &dyn Tree) -> Result<(), Fault> {
-        let entries = own.list(&[PathBuf::new()])?;
+        let mut entries = own.list(&[PathBuf::new()])?;
+        entries.retain(|entry| entry.path != Path::new(outputs::FILE));
         self.tree(own, entries, true)?;
         if !self.globs.texts.is_empty() {
             let entries = workspace.list(&self.globs.bases)?;

@@ -47,6 +47,28 @@ done
 printf end
 "#;
 
+/// Prints `f` and the first `$most` bytes of a regular file; nothing, if there is none.
+const READ: &str = r#"
+reached() { p=$1; while :; do case $p in */*) p=${p%/*} ;; *) return 0 ;; esac; [ ! -L "$p" ] || return 1; done; }
+[ ! -L "$path" ] && reached "$path" && [ -f "$path" ] && [ -r "$path" ] && { printf f; head -c "$most" "$path"; }
+printf end
+"#;
+
+/// Returns the script that reads a file.
+pub(crate) fn read(root: &str, path: &Path, most: usize) -> Script {
+    enter(root).set("path", dotted(path)).set("most", most.to_string()).text(READ)
+}
+
+/// Reads the answer of [`read`]; `None`: it is not whole.
+pub(crate) fn read_read(answer: &[u8]) -> Option<Option<Vec<u8>>> {
+    let all = answer.strip_suffix(b"end")?;
+    match all.split_first() {
+        None => Some(None),
+        Some((b'f', bytes)) => Some(Some(bytes.to_vec())),
+        Some(_) => None,
+    }
+}
+
 /// Returns the script that lists a tree.
 pub(crate) fn list(root: &str, below: &[PathBuf]) -> Script {
     enter(root).text("set --").words(below.iter().map(|path| dotted(path))).text(LIST)

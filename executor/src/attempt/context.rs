@@ -54,6 +54,11 @@ impl<'a> Context<'a> {
         crate::supervise::masks_of(values).unwrap_or_default()
     }
 
+    /// Returns the values of the node's secrets.
+    pub(crate) fn secret_values(&self) -> Vec<&str> {
+        self.request.secrets.values().map(|value| value.expose()).collect()
+    }
+
     /// Says what is about to be made; the act may happen only after `Ok`.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ pub struct AttemptRequest {
     pub source: SourceSpec,
     /// What the prepare nodes it uses left.
     pub outputs: BTreeMap<NodeId, PreparedOutput>,
+    /// The values of the outputs that it takes of other nodes.
+    pub needs: BTreeMap<EnvName, String>,
     /// The values of the node's secrets.
     pub secrets: BTreeMap<EnvName, Secret>,
     /// The site's `pass_env`: names a host process also takes from its machine's environment.

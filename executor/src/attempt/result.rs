@@ -30,6 +30,9 @@ pub struct AttemptResult {
     pub killed_processes: u64,
     /// A passed prepare node's output.
     pub output: Option<PreparedOutput>,
+    /// The values it left by name.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, String>,
     /// Files kept, and what was refused.
     pub artifacts: u64,
     /// How many files were left out of the artifacts.
@@ -112,6 +115,7 @@ impl AttemptResult {
             phases: BTreeMap::new(),
             killed_processes: 0,
             output: None,
+            outputs: BTreeMap::new(),
             artifacts: 0,
             artifacts_left_out: 0,
             left_out: Vec::new(),

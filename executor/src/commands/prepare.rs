@@ -153,7 +153,8 @@ impl Ready {
     }
 }
 
-/// Returns which nodes are asked for: those named, with the prepare nodes they need.
+/// Returns which nodes are asked for: those named, with the prepare nodes they need and the nodes
+/// they take something from.
 pub(super) fn select(plan: &Plan, only: Option<&[String]>) -> Result<Vec<bool>, Error> {
     let Some(only) = only else { return Ok(vec![true; plan.nodes().len()]) };
     let mut selected = vec![false; plan.nodes().len()];
@@ -171,6 +172,8 @@ pub(super) fn select(plan: &Plan, only: Option<&[String]>) -> Result<Vec<bool>, 
             .dependencies(position)
             .filter(|&dependency| plan.nodes()[dependency].kind == NodeKind::Prepare);
         wanted.extend(prepares);
+        let taken = plan.nodes()[position].takes.nodes();
+        wanted.extend(taken.filter_map(|id| plan.graph().position(id.as_str())));
     }
     Ok(selected)
 }

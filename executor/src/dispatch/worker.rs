@@ -220,6 +220,7 @@ pub(super) fn facts_of(result: &AttemptResult) -> AttemptFacts {
             .map(|(&phase, &took)| (record::phase_name(phase).to_owned(), took))
             .collect(),
         killed_processes: result.killed_processes,
+        outputs: result.outputs.clone(),
         artifacts: result.artifacts,
         artifacts_left_out: result.artifacts_left_out,
         warnings: result.warnings.clone(),

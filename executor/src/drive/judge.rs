@@ -36,7 +36,8 @@ impl AttemptResult {
             }
             None => Collected::default(),
         };
-        let Collected { files, bytes: _, left_out, left, unmatched, output, mut notes } = collected;
+        let Collected { files, bytes: _, left_out, left, unmatched, outputs, output, mut notes } =
+            collected;
         self.artifacts = files;
         self.artifacts_left_out = left_out;
         self.left_out = left;
@@ -107,8 +108,15 @@ impl AttemptResult {
         self.warnings.extend(notes);
         self.outcome = outcome;
         self.message = message;
+        self.outputs = outputs.values;
         if outcome == AttemptOutcome::Passed {
             self.take_output(output, request, machine);
+            let mut problems = outputs.problems.into_iter();
+            if let Some(first) = problems.next() {
+                self.outcome = AttemptOutcome::Failed;
+                self.message = Some(first);
+                self.warnings.extend(problems);
+            }
         }
     }
 

@@ -176,7 +176,13 @@ pub trait Jobs {
     ///
     /// When files could not be read, sent or written. Nothing found is no error; an entry that
     /// points out of its directory is refused and named in the answer.
-    fn collect(&self, job: &JobRef, keep: &Keep, into: &Path) -> Result<Collected, Fault>;
+    fn collect(
+        &self,
+        job: &JobRef,
+        keep: &Keep,
+        secrets: &[&str],
+        into: &Path,
+    ) -> Result<Collected, Fault>;
 
     /// Removes everything of one attempt there: processes, mounts, directories; checks that it is
     /// gone. An output that dependents use lives elsewhere and stays.

@@ -82,7 +82,7 @@ impl Runtime for HostProcess {
     fn collect(&mut self, context: &Context<'_>) -> Result<Collected, Fault> {
         let Context { request, machine, .. } = context;
         let keep = Work::of(request, machine.name())?.keep;
-        machine.collect(&request.job(), &keep, &request.artifacts)
+        machine.collect(&request.job(), &keep, &context.secret_values(), &request.artifacts)
     }
 
     fn cleanup(&mut self, context: &Context<'_>) -> Result<(), Fault> {

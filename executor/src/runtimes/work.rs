@@ -73,6 +73,7 @@ impl Work {
             mount_host_rust_toolchain,
             mount_host_xcode,
             artifacts,
+            outputs,
             // The run retries; an attempt is one try.
             retries: _,
             retry_on: _,
@@ -81,6 +82,9 @@ impl Work {
         let mut all: BTreeMap<String, String> =
             env.iter().map(|(name, value)| (name.as_str().to_owned(), value.clone())).collect();
         let mut give = |name: &str, value: &str| all.insert(name.to_owned(), value.to_owned());
+        for (name, value) in &request.needs {
+            give(name.as_str(), value);
+        }
         give("CI", "true");
         give("FORGE_LANES_RUN_ID", &request.run);
         give("FORGE_LANES_NODE", node.id.as_str());
@@ -126,7 +130,11 @@ impl Work {
                 grace: grace_secs.map_or(request.grace, Duration::from_secs),
                 lease: request.lease,
             },
-            keep: Keep { artifacts: artifacts.clone(), output: node.output.clone() },
+            keep: Keep {
+                artifacts: artifacts.clone(),
+                outputs: outputs.clone(),
+                output: node.output.clone(),
+            },
             rust_toolchain: *mount_host_rust_toolchain,
             xcode: mount_host_xcode.clone(),
             runtime: runtime.clone(),

@@ -1,6 +1,8 @@
 //! What a job sees besides its source tree, and what is kept of it: for every supervisor.
 
-use plans::Output;
+use std::collections::BTreeSet;
+
+use plans::{Output, OutputName};
 use serde::{Deserialize, Serialize};
 
 /// A directory of the machine that a job sees read-only at a path of its own.
@@ -25,6 +27,9 @@ impl BindMount {
 pub struct Keep {
     /// Globs below the workspace and the artifacts directory.
     pub artifacts: Vec<String>,
+    /// The names of the values that it may leave.
+    #[serde(default)]
+    pub outputs: BTreeSet<OutputName>,
     /// A prepare node's output; store paths are kept by other means.
     pub output: Option<Output>,
 }

@@ -91,6 +91,7 @@ impl Bench {
             artifacts: dir.join("artifacts"),
             source: self.source.clone(),
             outputs: BTreeMap::new(),
+            needs: BTreeMap::new(),
             secrets: BTreeMap::new(),
             pass_env: Vec::new(),
             grace: Duration::from_secs(5),

@@ -26,6 +26,7 @@ mod machine;
 mod nodes;
 mod oom;
 mod output;
+mod outputs;
 mod pairs;
 mod records;
 mod refusals;

@@ -693,7 +693,7 @@ fn job(sshd: &Sshd, node: &str, argv: &[&str], way: Way) -> Job {
             lease: Duration::from_secs(60),
             grace: Duration::from_secs(1),
         },
-        keep: Keep { artifacts: Vec::new(), output: None },
+        keep: Keep::default(),
         log: sshd.root().join(format!("{node}.log")),
         artifacts: sshd.root().join("artifacts"),
     }

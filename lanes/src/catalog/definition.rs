@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plans::{AbsolutePath, ChangeStatus, JobId, JobSpec, NodeId, Output, RunIf};
+use plans::{AbsolutePath, ChangeStatus, JobId, JobSpec, NodeId, Output, RunIf, WorkspacePath};
 
 use super::{Catalog, GlobUse, LaneIndex, PathFilter};
 
@@ -23,6 +23,7 @@ impl Catalog {
                 spec: &job.spec,
                 run_if: job.run_if,
                 needs: job.needs.iter().map(|&needed| &self[needed].id).collect(),
+                files: job.files.iter().map(|it| (&self[it.job].id, &*it.files, &it.at)).collect(),
                 prepares: prepares.collect(),
                 host_setup: job.host_setup.map(|setup| &self[setup].spec),
                 lane_filter: of_lane.clone(),
@@ -52,6 +53,7 @@ pub struct Definition<'a> {
     spec: &'a JobSpec,
     run_if: RunIf,
     needs: BTreeSet<&'a JobId>,
+    files: BTreeSet<(&'a JobId, &'a [String], &'a WorkspacePath)>,
     prepares: Vec<(&'a AbsolutePath, &'a NodeId, &'a JobSpec, &'a Output)>,
     host_setup: Option<&'a JobSpec>,
     lane_filter: FilterText<'a>,

@@ -16,7 +16,7 @@ use std::{
 
 use plans::{
     AbsolutePath, ChangeStatus, GroupName, JobId, JobInputs, JobSpec, LaneId, NodeId, Output,
-    ProfileName, RunIf, TargetId,
+    ProfileName, RunIf, TargetId, WorkspacePath,
 };
 
 pub(crate) use self::owners::Owners;
@@ -195,6 +195,8 @@ pub struct Job {
     pub needs: Vec<JobIndex>,
     /// After which of their ends it runs.
     pub run_if: RunIf,
+    /// Artifacts of some of them that it finds in its workspace.
+    pub files: Vec<FilesNeeded>,
     /// Prepare work whose output it sees, sorted by mount.
     pub prepares: Vec<PrepareUse>,
     /// The host setup whose copy of the source tree it sees.
@@ -203,6 +205,17 @@ pub struct Job {
     pub filter: Option<PathFilter>,
     /// The value of its `id` key.
     pub span: Span,
+}
+
+/// Artifacts of a needed job, in the workspace of the one that needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FilesNeeded {
+    /// The job whose artifacts they are.
+    pub job: JobIndex,
+    /// Globs over their paths, sorted.
+    pub files: Vec<String>,
+    /// Where they appear.
+    pub at: WorkspacePath,
 }
 
 /// Prepare work as one job sees it.

@@ -14,8 +14,8 @@ use std::{
 
 use plans::{
     AbsolutePath, AllowFailure, AllowedCodes, Checkout, Command, EnvName, ExitCodes, JobInputs,
-    JobSpec, Placement, ProfileName, RetryOn, RunIf, Runtime, SnapshotProfile, SshHost, Workspace,
-    WorkspacePath,
+    JobSpec, OutputName, Placement, ProfileName, RetryOn, RunIf, Runtime, SnapshotProfile, SshHost,
+    Workspace, WorkspacePath,
 };
 
 use self::{
@@ -222,6 +222,12 @@ pub(crate) fn job_spec<'a>(
         .and_then(|path| context.checked(&codes::BAD_VALUE, path, AbsolutePath::new));
     let artifacts = layers.pick(|settings| settings.artifacts.as_ref());
     let artifacts = exclude_globs(artifacts.map_or(&[][..], Vec::as_slice), context);
+    let outputs = layers.pick(|settings| settings.outputs.as_ref());
+    let outputs = outputs
+        .into_iter()
+        .flatten()
+        .filter_map(|name| context.checked(&codes::BAD_VALUE, name, OutputName::new))
+        .collect::<BTreeSet<_>>();
 
     let grace_secs = layers.pick(|settings| settings.grace_secs.as_ref());
     let grace_secs = grace_secs.map(|at| context.at_most(*at, MOST_GRACE, "grace_secs"));
@@ -261,6 +267,7 @@ pub(crate) fn job_spec<'a>(
         mount_host_rust_toolchain: toolchain.is_some_and(|at| at.value),
         mount_host_xcode: xcode,
         artifacts,
+        outputs,
         retries,
         retry_on,
         allow_failure,
@@ -323,6 +330,7 @@ pub(crate) fn prepare_spec(
         mount_host_rust_toolchain: false,
         mount_host_xcode: None,
         artifacts: Vec::new(),
+        outputs: BTreeSet::new(),
         retries: 0,
         retry_on: None,
         allow_failure: None,
@@ -408,7 +416,7 @@ pub(crate) fn declared_profile(
 
 /// Checks globs that select nothing here: the executor applies them to files. Sorted, so that
 /// their order in the file means nothing.
-fn exclude_globs(list: &[At<String>], context: &mut Context<'_>) -> Vec<String> {
+pub(crate) fn exclude_globs(list: &[At<String>], context: &mut Context<'_>) -> Vec<String> {
     let mut globs = Vec::with_capacity(list.len());
     for text in list {
         match crate::glob::check(text) {

@@ -76,6 +76,7 @@ retries = 2
 retry_on = { exit_codes = [75], outcomes = ["timed_out"] }
 allow_failure = { exit_codes = [77, 3] }
 artifacts = ["out/**"]
+outputs = ["version", "commit-id"]
 host_setup_command = "make setup"
 [[targets]]
 id = "unit"
@@ -97,6 +98,8 @@ working_dir = "crates/p"
 retries = 0
 allow_failure = false
 artifacts = []
+outputs = []
+needs = [{ job = "as-base", files = ["out/b/**", "out/*.a"], at = "lib" }]
 host_setup_command = ""
 command = { shell = "make", as_root = true }
 "#,
@@ -111,6 +114,8 @@ command = { shell = "make", as_root = true }
     assert_eq!(base.spec.checkout, Checkout::Tree);
     assert_eq!(base.spec.secrets.len(), 1);
     assert_eq!(base.spec.description, "as-base");
+    let outputs: Vec<&str> = base.spec.outputs.iter().map(|it| it.as_str()).collect();
+    assert_eq!(outputs, ["commit-id", "version"]);
     let setup = &catalog[base.host_setup.expect("the base's")];
     assert_eq!(setup.spec.placement, base.spec.placement);
     assert_eq!(setup.spec.runtime, Runtime::HostProcess);
@@ -118,6 +123,13 @@ command = { shell = "make", as_root = true }
 
     let own = &catalog[catalog.job("own").expect("there")];
     assert_eq!((&own.spec.allow_failure, &own.spec.retry_on), (&None, &None));
+    assert_eq!(own.spec.outputs.len(), 0);
+    let [files] = &own.files[..] else { panic!("{:?}", own.files) };
+    assert_eq!(
+        (files.at.as_str(), &*files.files),
+        ("lib", &["out/*.a".to_owned(), "out/b/**".to_owned()][..])
+    );
+    assert_eq!((&*own.needs, catalog[files.job].id.as_str()), (&[files.job][..], "as-base"));
     assert_eq!(own.spec.placement, Placement::Local);
     assert!(matches!(&own.spec.runtime, Runtime::Tart(tart) if tart.disk_gb == Some(60)));
     assert_eq!((own.spec.timeout_secs, own.spec.retries), (20, 0));

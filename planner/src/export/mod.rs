@@ -25,7 +25,7 @@ pub use options::{
     TimeOfDay,
 };
 
-use plans::{ChangeSource, Node, NodeKind, Plan, RunIf, Source};
+use plans::{ChangeSource, Node, NodeId, NodeKind, Plan, RunIf, Source};
 
 /// An engine that can run a plan's steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -49,6 +49,17 @@ impl Engine {
             Self::Github => "github",
             Self::Gitlab => "gitlab",
             Self::Buildkite => "buildkite",
+        }
+    }
+}
+
+impl Engine {
+    /// Returns what people call it.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Github => "GitHub",
+            Self::Gitlab => "GitLab",
+            Self::Buildkite => "Buildkite",
         }
     }
 }
@@ -87,6 +98,18 @@ pub enum ExportError {
         first: String,
         /// The other.
         second: String,
+    },
+    /// A job takes what another leaves, and steps of an engine run on machines of their own.
+    #[error("`{node}` takes {what} of `{of}`, and no step of {engine} hands that on to another")]
+    Takes {
+        /// Whose steps.
+        engine: &'static str,
+        /// The node.
+        node: NodeId,
+        /// What it takes.
+        what: String,
+        /// The node it takes that of.
+        of: NodeId,
     },
     /// One part alone is over the limit.
     #[error(
@@ -143,6 +166,10 @@ impl ExportError {
             Self::NoTree => "export a plan that `planner plan` wrote in a git repository",
             Self::Worktree => "commit the changes and plan without `--worktree`",
             Self::SameButForCase { .. } => "rename one of them",
+            Self::Takes { .. } => {
+                "make the two one job, or let one step run the whole plan: `executor apply` without \
+                 `--only`"
+            }
             Self::TooLarge { .. } => {
                 "run them as fewer jobs, or cut `after` and `needs` between their lanes"
             }
@@ -170,6 +197,9 @@ pub fn export(
         Source::Change(ChangeSource { tree: Some(_), .. }) => {}
         Source::Change(_) | Source::Scenario(_) => return Err(ExportError::NoTree),
     }
+    if let Some(error) = taken(plan, engine) {
+        return Err(error);
+    }
     match engine {
         Engine::Github => github::export(plan, options),
         Engine::Gitlab => gitlab::export(plan, digest, options),
@@ -185,6 +215,23 @@ fn ended_by_a_cancel(node: &Node, engine: &str, what: &str) -> Option<String> {
              every job",
             node.id
         )
+    })
+}
+
+/// The first node that takes outputs or files of another.
+fn taken(plan: &Plan, engine: Engine) -> Option<ExportError> {
+    plan.nodes().iter().find_map(|node| {
+        let files = node.takes.files.first().map(|files| {
+            let globs = files.files.iter().map(|glob| format!("`{glob}`")).collect::<Vec<_>>();
+            (format!("the files {}", globs.join(", ")), &files.node)
+        });
+        let output = || {
+            let (_, output) = node.takes.env.first_key_value()?;
+            Some((format!("the output `{}`", output.output), &output.node))
+        };
+        let (what, of) = files.or_else(output)?;
+        let engine = engine.title();
+        Some(ExportError::Takes { engine, node: node.id.clone(), what, of: of.clone() })
     })
 }
 

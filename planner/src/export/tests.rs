@@ -184,6 +184,38 @@ fn no_file_is_over_an_engines_limit() {
 }
 
 #[test]
+fn what_jobs_hand_on_to_each_other_is_refused_by_name() {
+    let refused = |change: &dyn Fn(&mut plans::Node), engine| {
+        let mut sample = Sample::default();
+        sample.job("build", &[]);
+        sample.job("test", &["execute-build"]);
+        let mut parts = sample.parts();
+        for node in &mut parts.nodes {
+            node.spec.outputs = [plans::OutputName::new("version").expect("well formed")].into();
+            if node.id.as_str() == "execute-test" {
+                change(node);
+            }
+        }
+        let plan = plans::Plan::new(parts).expect("a plan");
+        let error = export(&plan, &digest(&plan), engine, &options()).expect_err("refused");
+        format!("{error}; {}", error.help())
+    };
+    let of = plans::NodeId::new("execute-build").expect("well formed");
+    let files = |node: &mut plans::Node| {
+        let at = plans::WorkspacePath::new("vendor").expect("well formed");
+        let files = vec!["dist/**".to_owned(), "*.js".to_owned()];
+        node.takes.files = vec![plans::FilesFrom { node: of.clone(), files, at }];
+    };
+    let output = |node: &mut plans::Node| {
+        let output = plans::OutputName::new("version").expect("well formed");
+        let name = plans::EnvName::new("NEEDS_BUILD_VERSION").expect("well formed");
+        node.takes.env = [(name, plans::OutputRef { node: of.clone(), output })].into();
+    };
+    insta::assert_snapshot!(refused(&files, Engine::Gitlab), @"`execute-test` takes the files `dist/**`, `*.js` of `execute-build`, and no step of GitLab hands that on to another; make the two one job, or let one step run the whole plan: `executor apply` without `--only`");
+    insta::assert_snapshot!(refused(&output, Engine::Github), @"`execute-test` takes the output `version` of `execute-build`, and no step of GitHub hands that on to another; make the two one job, or let one step run the whole plan: `executor apply` without `--only`");
+}
+
+#[test]
 fn what_hangs_together_and_is_too_large_is_refused() {
     let mut sample = Sample::default();
     sample.job("j0", &[]);

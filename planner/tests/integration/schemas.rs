@@ -185,7 +185,7 @@ fn every_piece_of_the_documentation_is_accepted() {
 
 /// Bad files that a schema cannot tell, and why. A new bad file is refused by its schema or has
 /// a line here.
-const BEYOND: [(&str, &str); 18] = [
+const BEYOND: [(&str, &str); 20] = [
     ("after_other_trigger", "two lists of lanes are compared"),
     ("bad_toml", "the text is no TOML, so there is nothing to validate"),
     ("conflicting_prepare", "the work of two targets is compared"),
@@ -196,6 +196,8 @@ const BEYOND: [(&str, &str); 18] = [
     ("missing_file", "another file is not there"),
     ("missing_timeout", "the base may have one"),
     ("needs_itself", "ids are compared"),
+    ("no_such_artifact", "globs of two jobs are compared"),
+    ("output_clash", "names of two jobs are compared"),
     ("unknown_base", "a name is looked up"),
     ("unknown_host", "a name is looked up"),
     ("unknown_job", "a name is looked up"),

@@ -9,12 +9,14 @@
 //! which a change meets a handful. A property test holds it against globset.
 
 mod check;
+mod meet;
 mod pattern;
 mod typical;
 
 pub use check::{
     GlobProblem, MAX_ALTERNATIVES, MAX_LENGTH, alternatives, check, count_alternatives,
 };
+pub use meet::may_meet;
 pub use pattern::{Pattern, Positions, literal_directory};
 
 /// One glob, ready to match.

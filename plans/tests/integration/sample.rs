@@ -30,6 +30,7 @@ pub(crate) fn spec() -> JobSpec {
         mount_host_rust_toolchain: false,
         mount_host_xcode: None,
         artifacts: Vec::new(),
+        outputs: BTreeSet::new(),
         retries: 0,
         retry_on: None,
         allow_failure: None,
@@ -48,6 +49,7 @@ pub(crate) fn node(id: &str, depends_on: &[&str]) -> Node {
         mounts: Vec::new(),
         run_if: plans::RunIf::Passed,
         workspace_from: None,
+        takes: plans::Taken::default(),
         output: None,
     }
 }

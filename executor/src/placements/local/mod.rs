@@ -217,7 +217,13 @@ impl Jobs for Local {
         jobs::cancel(&self.place(job), job, grace)
     }
 
-    fn collect(&self, job: &JobRef, _keep: &Keep, _into: &Path) -> Result<Collected, Fault> {
+    fn collect(
+        &self,
+        job: &JobRef,
+        _keep: &Keep,
+        _secrets: &[&str],
+        _into: &Path,
+    ) -> Result<Collected, Fault> {
         // The supervisor kept everything before it said that the job is over.
         jobs::collected(self, job)
     }

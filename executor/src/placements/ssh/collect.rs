@@ -33,6 +33,11 @@ impl Tree for FarTree<'_> {
         shell::read_found(&answer, paths.len()).ok_or_else(|| self.unread())
     }
 
+    fn read(&self, path: &Path, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        let answer = self.ask(&shell::read(&self.root, path, most))?;
+        shell::read_read(&answer).ok_or_else(|| self.unread())
+    }
+
     fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault> {
         let host = &self.remote.host;
         let names: Vec<Vec<u8>> =

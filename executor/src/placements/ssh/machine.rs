@@ -239,11 +239,18 @@ impl Jobs for RemoteSsh {
         jobs::cancel(&self.remote, job, grace)
     }
 
-    fn collect(&self, job: &JobRef, keep: &Keep, into: &Path) -> Result<Collected, Fault> {
+    fn collect(
+        &self,
+        job: &JobRef,
+        keep: &Keep,
+        secrets: &[&str],
+        into: &Path,
+    ) -> Result<Collected, Fault> {
         let paths = self.remote.paths(job);
         let own = self.tree(&format!("{}/artifacts", paths.state));
         let workspace = self.tree(&paths.copy(keep.output == Some(Output::Workspace)));
-        let mut collected = artifacts::keep(&*own, &*workspace, &keep.artifacts, into)?;
+        let mut collected =
+            artifacts::keep(&*own, &*workspace, &keep.artifacts, (&keep.outputs, secrets), into)?;
         if let Some(output) = &keep.output {
             collected.output = self.remote.output(job, output)?;
         }

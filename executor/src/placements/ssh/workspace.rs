@@ -7,6 +7,7 @@
 use plans::Output;
 
 use crate::{
+    artifacts::outputs,
     command_line::{Script, is_variable_name},
     guest_command::OUT_LINK,
     placements::{Job, WorkspaceSource},
@@ -218,6 +219,9 @@ fn variables<'a>(job: &'a Job, places: &JobPaths) -> Vec<(&'a str, String)> {
         ("TMPDIR", format!("{}/tmp", places.state)),
         ("ARTIFACTS_DIR", format!("{}/artifacts", places.state)),
     ];
+    if !job.keep.outputs.is_empty() {
+        given.push((outputs::VARIABLE, format!("{}/artifacts/{}", places.state, outputs::FILE)));
+    }
     if job.keep.output == Some(Output::StorePath) {
         given.push((OUT_LINK, format!("{}/result", places.output)));
     }

@@ -423,10 +423,14 @@ impl Runtime for Incus {
             String::new()
         };
         let own = machine.tree(&format!("{}/artifacts", site.shared));
+        let workspace_tree = machine.tree(&workspace);
+        let secrets = context.secret_values();
+        let outputs = (&work.keep.outputs, &*secrets);
         let mut collected = artifacts::keep(
             &*own,
-            &*machine.tree(&workspace),
+            &*workspace_tree,
             &work.keep.artifacts,
+            outputs,
             &request.artifacts,
         )?;
         if let Some(output) = &work.keep.output {

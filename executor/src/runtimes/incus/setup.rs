@@ -12,6 +12,7 @@ use super::{
     instance::{JOB, SCRATCH, SHIM, STATE, TOOLCHAIN, WORKSPACE},
 };
 use crate::{
+    artifacts::outputs,
     attempt::Context,
     command_line::Script,
     fault::{FailureKind, Fault},
@@ -172,7 +173,12 @@ fn environment(context: &Context<'_>, work: &Work, site: &Site) -> Script {
     if work.rust_toolchain {
         script = script.text(&format!("export PATH=\"{TOOLCHAIN}/bin:$PATH\"\n"));
     }
-    let given = [("HOME", home), ("ARTIFACTS_DIR", &*artifacts), ("TMPDIR", "/forge-lanes/tmp")];
+    let output_file = format!("{artifacts}/{}", outputs::FILE);
+    let mut given =
+        vec![("HOME", home), ("ARTIFACTS_DIR", &*artifacts), ("TMPDIR", "/forge-lanes/tmp")];
+    if !work.keep.outputs.is_empty() {
+        given.push((outputs::VARIABLE, &*output_file));
+    }
     script = guest::exports(script, &given, context, work);
     script.text(&format!("if [ -d {SCRATCH} ]; then export FORGE_LANES_SCRATCH={SCRATCH}; fi\n"))
 }

@@ -44,8 +44,10 @@ pub(super) fn collect(guest: &TartGuest<'_>, work: &Work) -> Result<Collected, F
     let job = request.job();
     let tree = |root: &'static str| GuestTree { guest, root };
     let (own, workspace) = (tree(ARTIFACTS), tree(WORKSPACE));
+    let secrets = guest.context.secret_values();
+    let outputs = (&work.keep.outputs, &*secrets);
     let mut collected =
-        artifacts::keep(&own, &workspace, &work.keep.artifacts, &request.artifacts)?;
+        artifacts::keep(&own, &workspace, &work.keep.artifacts, outputs, &request.artifacts)?;
     let (below, what) = match &work.keep.output {
         // The guest's own store goes with it.
         None | Some(Output::StorePath) => return Ok(collected),
@@ -78,6 +80,10 @@ impl Tree for GuestTree<'_> {
     fn inspect(&self, paths: &[PathBuf]) -> Result<Vec<Found>, Fault> {
         let script = shell::inspect(self.root, paths);
         ask(self.guest, &script, |said| shell::read_found(said, paths.len()))
+    }
+
+    fn read(&self, path: &Path, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        ask(self.guest, &shell::read(self.root, path, most), shell::read_read)
     }
 
     fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault> {

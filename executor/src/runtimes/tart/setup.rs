@@ -5,6 +5,7 @@
 //! reached through a link there, because macOS mounts shares below `/Volumes/My Shared Files`.
 
 use crate::{
+    artifacts::outputs,
     attempt::Context,
     command_line::Script,
     fault::{FailureKind, Fault},
@@ -177,7 +178,11 @@ fn environment(context: &Context<'_>, work: &Work, shares: &Shares) -> Script {
     script = script.text("export PATH\n");
     let tmp = format!("{HOME}/tmp");
     let developer = format!("{HOME}/xcode/Contents/Developer");
+    let output_file = format!("{ARTIFACTS}/{}", outputs::FILE);
     let mut given = vec![("ARTIFACTS_DIR", ARTIFACTS), ("TMPDIR", &*tmp)];
+    if !work.keep.outputs.is_empty() {
+        given.push((outputs::VARIABLE, &*output_file));
+    }
     if shares.xcode.is_some() {
         given.push(("DEVELOPER_DIR", &*developer));
     }

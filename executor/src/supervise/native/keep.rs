@@ -24,7 +24,11 @@ pub(super) fn keep(
 ) -> Result<Collected, Fault> {
     let own = LocalTree::open(&slot.artifacts());
     let workspace = LocalTree::open(&seen.workspace);
-    let mut collected = artifacts::keep(&own, &workspace, &start.keep.artifacts, &start.artifacts)?;
+    let mut collected = {
+        let secrets: Vec<&str> = start.secrets.values().map(String::as_str).collect();
+        let outputs = (&start.keep.outputs, &*secrets);
+        artifacts::keep(&own, &workspace, &start.keep.artifacts, outputs, &start.artifacts)?
+    };
     if let Some(output) = &start.keep.output {
         if ended.reason == Reason::Exited && ended.code == Some(0) {
             collected.output = keep_output(start, seen, output)?;

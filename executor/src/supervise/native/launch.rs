@@ -14,6 +14,7 @@ use rustix::fs::{Access, access};
 
 use super::{COOKIE, memory::OomKills, protocol::Start, pump::Pump, slot::Slot, view::MountedView};
 use crate::{
+    artifacts::outputs,
     fault::{FailureKind, Fault},
     redact::Masks,
     supervise::{Ended, Evidence, Reason},
@@ -77,6 +78,8 @@ pub(super) fn launch(
             return Ok(Err(ended_at_once(reason, Some(code))));
         }
     };
+    let output_file =
+        (!start.keep.outputs.is_empty()).then(|| slot.artifacts().join(outputs::FILE));
     let mut command = Command::new(&program);
     command
         .arg0(&start.argv[0])
@@ -84,6 +87,7 @@ pub(super) fn launch(
         .env_clear()
         .env("TMPDIR", slot.tmp())
         .env("ARTIFACTS_DIR", slot.artifacts())
+        .envs(output_file.map(|file| (outputs::VARIABLE, file)))
         .envs(&start.env)
         .envs(&start.secrets)
         .env(COOKIE, cookie)

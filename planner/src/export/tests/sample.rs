@@ -141,7 +141,11 @@ impl Sample {
     }
 
     pub(super) fn plan(self) -> Plan {
-        Plan::new(PlanParts {
+        Plan::new(self.parts()).expect("a plan")
+    }
+
+    pub(super) fn parts(self) -> PlanParts {
+        PlanParts {
             source: self.source,
             selection: Selection {
                 trigger: Trigger::Branch,
@@ -156,8 +160,7 @@ impl Sample {
             uncovered: BTreeSet::new(),
             lanes: self.lanes,
             nodes: self.jobs.into_iter().map(node).collect(),
-        })
-        .expect("a plan")
+        }
     }
 }
 
@@ -194,6 +197,7 @@ fn node(job: Job) -> Node {
             mount_host_rust_toolchain: false,
             mount_host_xcode: None,
             artifacts: Vec::new(),
+            outputs: BTreeSet::new(),
             retries: job.retries,
             retry_on: None,
             allow_failure: None,
@@ -202,6 +206,7 @@ fn node(job: Job) -> Node {
         mounts: Vec::new(),
         run_if: job.run_if,
         workspace_from: None,
+        takes: plans::Taken::default(),
         output: (kind == NodeKind::Prepare).then_some(Output::StorePath),
     }
 }

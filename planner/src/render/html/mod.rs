@@ -355,6 +355,20 @@ fn one_node(
             detail("Sees not", codes(inputs.exclude.iter().map(String::as_str).collect()));
         }
     }
+    if !spec.outputs.is_empty() {
+        detail("Outputs", codes(spec.outputs.iter().map(plans::OutputName::as_str).collect()));
+    }
+    for (name, of) in &node.takes.env {
+        let plans::OutputRef { node, output } = of;
+        let from = format!("<code>{output}</code> of <span class=\"id\">{node}</span>");
+        detail("Takes", format!("<code>{name}</code>: {from}"));
+    }
+    for files in &node.takes.files {
+        let globs = codes(files.files.iter().map(String::as_str).collect());
+        let at = escape(files.at.as_str());
+        let from = format!("of <span class=\"id\">{}</span>", files.node);
+        detail("Takes", format!("<code>{at}</code>: {globs} {from}"));
+    }
     if spec.retries > 0 {
         let after = spec.retry_on.as_ref().map(after_which).unwrap_or_default();
         detail("Retries", format!("{}{after}", spec.retries));

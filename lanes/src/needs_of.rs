@@ -1,0 +1,193 @@
+//! What jobs need of each other: names become jobs, and what passes between them is checked.
+//!
+//! First [`needs`], once every job has its name; then [`flow`], once every job has its spec: outputs
+//! that would be one variable, files that nothing leaves. Circles are told in `load`.
+
+use std::collections::BTreeMap;
+
+use plans::{FilesFrom, OutputName, WorkspacePath};
+
+use crate::{
+    catalog::{FilesNeeded, Job, JobIndex},
+    codes,
+    context::Context,
+    diagnostic::Diagnostic,
+    glob::may_meet,
+    job_file::{NeedFile, NeedTable},
+    names::shorten,
+    resolve::exclude_globs,
+    source::{At, Span},
+    targets_of::Described,
+};
+
+/// Resolves what jobs need, once every job has its name.
+pub(crate) fn needs(all: &mut Described<'_>, context: &mut Context<'_>) {
+    for position in 0..all.jobs.len() {
+        let written = all.jobs[position].needs_written;
+        let mut needs: Vec<JobIndex> = Vec::with_capacity(written.len());
+        let mut files: Vec<(FilesNeeded, Span)> = Vec::new();
+        for need in written {
+            let name = need.job();
+            let job = all.job_names.get(name.as_str()).copied();
+            match job {
+                Some(index) if index.position() == position => needs_itself(name, context),
+                Some(index) => needs.push(index),
+                None if context.lost_catalog => {}
+                None => {
+                    let known = all.job_names.keys().copied();
+                    context.unknown(&codes::UNKNOWN_JOB, "job", name, known);
+                }
+            }
+            if let NeedFile::Files(table) = need {
+                files.extend(files_needed(table, job, &files, context));
+            }
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        let mut files: Vec<FilesNeeded> = files.into_iter().map(|(files, _)| files).collect();
+        files.sort_by(|a, b| a.at.cmp(&b.at));
+        (all.jobs[position].needs, all.jobs[position].files) = (needs, files);
+    }
+}
+
+fn needs_itself(name: &At<String>, context: &mut Context<'_>) {
+    let message = format!("the job `{}` needs itself", shorten(name));
+    context.report(Diagnostic::error(&codes::NEEDS_ITSELF, name.span, message).remedy());
+}
+
+/// Checks one entry with files against those before it; nothing if something of it is wrong.
+fn files_needed(
+    table: &NeedTable,
+    job: Option<JobIndex>,
+    before: &[(FilesNeeded, Span)],
+    context: &mut Context<'_>,
+) -> Option<(FilesNeeded, Span)> {
+    let NeedTable { files: written, at, .. } = table;
+    let files = exclude_globs(written, context);
+    if written.is_empty() {
+        let message =
+            format!("`files` of `{}` is empty, so nothing would come", shorten(&table.job));
+        context.report(
+            Diagnostic::error(&codes::BAD_VALUE, table.table.span, message)
+                .help("name files, or need the job by its id alone"),
+        );
+    }
+    let place = context.checked(&codes::BAD_VALUE, at, WorkspacePath::new)?;
+    if FilesFrom::is_of_git(&place) {
+        let message = format!("`{}` is git's own directory: no files are put there", shorten(at));
+        context.error(&codes::BAD_VALUE, at.span, message);
+        return None;
+    }
+    let within = |inner: &WorkspacePath, outer: &WorkspacePath| {
+        let rest = inner.as_str().strip_prefix(outer.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let overlaps = |other: &WorkspacePath| within(&place, other) || within(other, &place);
+    if let Some((other, span)) = before.iter().find(|(other, _)| overlaps(&other.at)) {
+        let message = if other.at == place {
+            format!("two lists of files would appear at `{place}`")
+        } else {
+            format!("files at `{place}` and at `{}` overlap", other.at)
+        };
+        context.report(
+            Diagnostic::error(&codes::FILES_OVERLAP, at.span, message)
+                .also(*span, "the other one")
+                .remedy(),
+        );
+        return None;
+    }
+    Some((FilesNeeded { job: job?, files, at: place }, at.span))
+}
+
+/// Checks what passes between jobs that all have their spec.
+pub(crate) fn flow(all: &Described<'_>, jobs: &[Job], context: &mut Context<'_>) {
+    if jobs.len() != all.jobs.len() {
+        // One that is wrong is told, and may be what another needs.
+        return;
+    }
+    for (described, job) in all.jobs.iter().zip(jobs) {
+        outputs_differ(job, described.job.settings.outputs.as_deref(), context);
+        let span_of = |index: JobIndex| {
+            let names = |need: &&NeedFile| all.job_names.get(need.job().as_str()) == Some(&index);
+            described.needs_written.iter().find(names).map_or(job.span, |need| need.job().span)
+        };
+        variables_differ(job, jobs, span_of, context);
+        for need in described.needs_written {
+            let NeedFile::Files(table) = need else { continue };
+            if let Some(index) = all.job_names.get(table.job.as_str()) {
+                files_are_left(&jobs[index.position()], table, context);
+            }
+        }
+    }
+}
+
+/// Two outputs of a job must not be one variable of those that need it.
+fn outputs_differ(job: &Job, own: Option<&[At<String>]>, context: &mut Context<'_>) {
+    let mut variables: BTreeMap<String, &OutputName> = BTreeMap::new();
+    for output in &job.spec.outputs {
+        let variable = output.variable_of(job.id.as_str());
+        if let Some(first) = variables.get(&variable) {
+            let written = own.and_then(|own| own.iter().find(|it| it.value == output.as_str()));
+            let span = written.map_or(job.span, |written| written.span);
+            let message =
+                format!("`{first}` and `{output}` would both be the variable `{variable}`");
+            context.report(Diagnostic::error(&codes::OUTPUT_CLASH, span, message).remedy());
+        } else {
+            variables.insert(variable, output);
+        }
+    }
+}
+
+/// A variable of a job must hold one thing.
+fn variables_differ(
+    job: &Job,
+    jobs: &[Job],
+    span_of: impl Fn(JobIndex) -> Span,
+    context: &mut Context<'_>,
+) {
+    let mut variables: BTreeMap<String, (&Job, &OutputName)> = BTreeMap::new();
+    for &index in &job.needs {
+        let needed = &jobs[index.position()];
+        for output in &needed.spec.outputs {
+            let variable = output.variable_of(needed.id.as_str());
+            let own = job.spec.env.keys().chain(&job.spec.secrets);
+            let other = if own.into_iter().any(|name| name.as_str() == variable) {
+                Some(format!("a variable that `{}` sets itself", job.id))
+            } else {
+                let before = variables.get(&variable).filter(|(first, _)| first.id != needed.id);
+                before.map(|(first, output)| format!("`{output}` of `{}`", first.id))
+            };
+            if let Some(other) = other {
+                let message = format!(
+                    "`{output}` of `{}` would be the variable `{variable}`, and so would {other}",
+                    needed.id
+                );
+                let span = span_of(index);
+                context.report(Diagnostic::error(&codes::OUTPUT_CLASH, span, message).remedy());
+            } else {
+                variables.insert(variable, (needed, output));
+            }
+        }
+    }
+}
+
+/// What is asked for must be something that the needed job may keep.
+fn files_are_left(needed: &Job, table: &NeedTable, context: &mut Context<'_>) {
+    for glob in &table.files {
+        if needed.spec.artifacts.iter().any(|kept| may_meet(kept, glob)) {
+            continue;
+        }
+        let id = &needed.id;
+        let message = format!("no artifact of `{id}` can match `{}`", shorten(glob));
+        let help = if needed.spec.artifacts.is_empty() {
+            format!("`{id}` keeps no files: give it `artifacts = [\"{}\"]`", shorten(glob))
+        } else {
+            format!("`{id}` keeps `{}`", needed.spec.artifacts.join("`, `"))
+        };
+        context.report(
+            Diagnostic::error(&codes::NO_SUCH_ARTIFACT, glob.span, message)
+                .also(needed.span, "the needed job")
+                .help(help),
+        );
+    }
+}
