@@ -63,6 +63,10 @@ fn make<T: JsonSchema>(title: &str) -> Schema {
         let more = together::together(name).and_then(|more| more.to_value().as_object().cloned());
         if let Some(table) = table.as_object_mut() {
             table.extend(more.into_iter().flatten());
+            let properties = table.get_mut("properties").and_then(|it| it.as_object_mut());
+            if let Some((properties, own)) = properties.zip(together::own_property(name)) {
+                properties.insert(own.0.to_owned(), own.1.to_value());
+            }
         }
     }
     schema

@@ -5,6 +5,20 @@
 
 use schemars::{Schema, json_schema};
 
+/// Returns the key of a table that stands for something else than the shared key of that name; of two
+/// such keys a schema keeps the shared one.
+pub(super) fn own_property(table: &str) -> Option<(&'static str, Schema)> {
+    (table == "LaneFile").then(|| {
+        let inputs = json_schema!({
+            "description": "As a table: packages whose directories, and those of their workspace \
+                            dependencies, count as paths. As a list, with `command`: the files that \
+                            the job sees.",
+            "allOf": [{ "$ref": "#/$defs/LaneInputsFile" }],
+        });
+        ("inputs", inputs)
+    })
+}
+
 /// Returns what to add to the schema of a table, by the name of its type.
 pub(super) fn together(table: &str) -> Option<Schema> {
     Some(match table {

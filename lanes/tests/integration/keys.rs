@@ -656,6 +656,9 @@ const ROWS: &[Row] = &[
         )],
         Means,
     ),
+    ("NeedTable.job", NEED, Means),
+    ("NeedTable.files", NEED, Means),
+    ("NeedTable.at", NEED, Means),
     ("HostSetupTable.shell", &[("#job#", "host_setup_command = { shell = \"make\" }")], Means),
     (
         "HostSetupTable.inputs",
@@ -712,6 +715,11 @@ const STAGED: &[(&str, &str)] = &[(
      nix_installable = \".#b\", mount = \"/own\" }] }",
 )];
 
+const NEED: &[(&str, &str)] = &[
+    ("#host_job#", "artifacts = [\"dist/**\"]"),
+    ("#job#", "needs = [{ job = \"host\", files = [\"dist/**\"], at = \"in\" }]"),
+];
+
 const PREPARE: &[(&str, &str)] = &[(
     "#job#",
     "prepare = [{ id = \"f\", description = \"d\", command = [\"x\"], output = \"o\", mount = \"/o\", \
@@ -738,6 +746,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("allow_failure", "true"),
     ("run_if", "\"always\""),
     ("inputs", "[\"@rust\"]"),
+    ("outputs", "[\"version\"]"),
     ("inputs_exclude", "[\"docs/**\"]"),
     ("inputs_from", "{ cargo = [\"app\"] }"),
     ("host_setup_command", "\"make setup\""),
