@@ -85,10 +85,11 @@ impl IncusGuest<'_> {
         Ok(Some(status))
     }
 
-    /// Returns whether the machine itself was restarted since the job began.
+    /// Returns whether the machine itself was restarted since the job began. Its own boot is compared: an
+    /// instance is given another by LXC, and whoever asks in one that is being ended may see either.
     fn machine_restarted(&self) -> bool {
         let Some(shared) = &self.shared else { return false };
-        let script = "read -r p s b <\"$1/job/claim\" && read -r n </proc/sys/kernel/random/boot_id \
+        let script = "read -r b <\"$1/../boot\" && read -r n </proc/sys/kernel/random/boot_id \
                       && [ \"$b\" != \"$n\" ]";
         let look = ControlCommand::new(["sh", "-c", script, "sh", shared.as_str()]);
         self.engine.machine.run(&look).is_ok_and(|answer| answer.success())

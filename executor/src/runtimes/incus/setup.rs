@@ -70,6 +70,7 @@ pub(super) fn directories(
              exit 1; }\n\
              mkdir -p -m 711 \"$d\" && cd \"$d\" || no\n\
              [ ! -e job ] || rm -rf job artifacts ws .new-ws || no\nmkdir job artifacts || no\n\
+             cat /proc/sys/kernel/random/boot_id >../boot 2>/dev/null\n\
              [ -d \"$tree\" ] || { echo \"the source tree $tree is gone\" >&2; exit 1; }\n",
         );
     if work.writable {
