@@ -47,7 +47,8 @@ impl Tree {
             .map(|path| Tracked {
                 path: RepoPath::new(path.as_bytes()).expect("a path"),
                 submodule: false,
-                link: None,
+                // A file that says only `-> TARGET` is a symbolic link.
+                link: self.0[path].strip_prefix("-> ").map(|to| to.trim_end().into()),
             })
             .collect();
         let packages = packages::all(self, &[]).expect("a tree in memory");
