@@ -1,8 +1,8 @@
 //! How isolated nodes run: one trait, [`Runtime`], with four verbs, and one file for each runtime.
 //!
-//! A runtime is written against [`Machine`] and never asks which placement it is: N placements and
-//! M runtimes are N + M files. A value is made for one attempt and keeps its own state between the
-//! verbs; [`crate::drive`] calls them in order and always ends with `cleanup`.
+//! A runtime is written against [`Machine`](crate::placements::Machine) and never asks which
+//! placement it is: N placements and M runtimes are N + M files. A value is made for one attempt and
+//! keeps its own state between the verbs; [`crate::drive`] calls them in order and always ends with `cleanup`.
 
 mod guest;
 mod host_process;
