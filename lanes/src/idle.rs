@@ -49,9 +49,9 @@ fn idle(written: &Written, catalog: &Catalog) -> Vec<Idle> {
     of_manifests(written, catalog, &mut found);
     of_lanes(written, catalog, &mut found);
     let mut triggers: BTreeMap<JobIndex, BTreeSet<LaneTrigger>> = BTreeMap::new();
-    for lane in &catalog.lanes {
-        for job in jobs_of(catalog, lane.work) {
-            triggers.entry(job).or_default().insert(lane.trigger);
+    for lane in catalog.lane_indices() {
+        for &job in catalog.jobs_of(lane) {
+            triggers.entry(job).or_default().insert(catalog[lane].trigger);
         }
     }
     for part in written.own_catalogs() {
@@ -142,19 +142,19 @@ fn of_lanes(written: &Written, catalog: &Catalog, found: &mut Found) {
     // The order of the catalog: branch first, each in the order of the files.
     let of = |trigger| written.manifests.iter().flat_map(move |it| it.file.lanes_of(trigger));
     let files = of(LaneTrigger::Branch).chain(of(LaneTrigger::Nightly));
-    for (file, lane) in files.zip(&catalog.lanes) {
+    for (file, index) in files.zip(catalog.lane_indices()) {
+        let lane = &catalog[index];
         if lane.trigger == LaneTrigger::Nightly {
             nightly_filter(file, found);
         }
         for name in file.after.iter().flatten() {
             let Some(other) = catalog.lane(name) else { continue };
-            let other = &catalog[other];
-            let upstream = closure(catalog, jobs_of(catalog, other.work));
-            if jobs_of(catalog, lane.work).iter().all(|job| upstream.contains(job)) {
+            let upstream = catalog.with_needed(catalog.jobs_of(other).iter().copied());
+            if catalog.jobs_of(index).iter().all(|job| upstream.contains(job)) {
                 let message = format!(
                     "`after` adds no order: every job of `{}` is in the lane `{}`, or before it, \
                      already",
-                    lane.id, other.id
+                    lane.id, catalog[other].id
                 );
                 found.add(name.span, message, "take the entry out");
             }
@@ -185,24 +185,6 @@ fn nightly_filter(file: &LaneFile, found: &mut Found) {
                     one of `--base`, `--base-exact` and `--changed-files` does a change decide";
         found.add(span.unwrap_or(file.id.span), message, help);
     }
-}
-
-fn jobs_of(catalog: &Catalog, work: Work) -> Vec<JobIndex> {
-    match work {
-        Work::Target(target) => catalog[target].jobs.clone(),
-        Work::Command(job) => vec![job],
-    }
-}
-
-/// The jobs, and all that they need.
-fn closure(catalog: &Catalog, mut waiting: Vec<JobIndex>) -> BTreeSet<JobIndex> {
-    let mut all = BTreeSet::new();
-    while let Some(job) = waiting.pop() {
-        if all.insert(job) {
-            waiting.extend(&catalog[job].needs);
-        }
-    }
-    all
 }
 
 fn of_catalog(

@@ -29,15 +29,14 @@ pub struct Lowered {
 ///
 /// [`InvalidId`] when the id of a prepare node becomes too long by a host's name.
 pub fn lower(catalog: &Catalog, selected: &Selected) -> Result<Lowered, InvalidId> {
-    let jobs = with_needed(
-        catalog,
+    let jobs = catalog.with_needed(
         selected.lanes.iter().flat_map(|lane| &lane.jobs).chain(&selected.jobs).copied(),
     );
     let ids = Ids::new(catalog, &jobs)?;
 
     // Each lane's jobs with all they need: what its verdict is made from.
     let lane_jobs: Vec<BTreeSet<JobIndex>> =
-        selected.lanes.iter().map(|lane| with_needed(catalog, lane.jobs.iter().copied())).collect();
+        selected.lanes.iter().map(|lane| catalog.with_needed(lane.jobs.iter().copied())).collect();
     let mut groups: BTreeMap<JobIndex, BTreeSet<GroupName>> = BTreeMap::new();
     for (lane, jobs) in selected.lanes.iter().zip(&lane_jobs) {
         if let Some(group) = &catalog[lane.lane].concurrency_group {
@@ -68,18 +67,6 @@ pub fn lower(catalog: &Catalog, selected: &Selected) -> Result<Lowered, InvalidI
         lane_jobs.iter().map(|jobs| nodes_of(catalog, &ids, jobs)).collect();
     wait_for_lanes(catalog, selected, &lane_jobs, &of_lane, &ids, &mut nodes);
     Ok(Lowered { nodes: nodes.into_values().collect(), of_lane })
-}
-
-/// The jobs, and every job they need, directly or not.
-fn with_needed(catalog: &Catalog, jobs: impl Iterator<Item = JobIndex>) -> BTreeSet<JobIndex> {
-    let mut all = BTreeSet::new();
-    let mut open: Vec<JobIndex> = jobs.collect();
-    while let Some(job) = open.pop() {
-        if all.insert(job) {
-            open.extend(&catalog[job].needs);
-        }
-    }
-    all
 }
 
 /// The node ids of one plan.

@@ -430,6 +430,19 @@ impl Catalog {
         }
     }
 
+    /// Returns the jobs, and every job they need, directly or not.
+    #[must_use]
+    pub fn with_needed(&self, jobs: impl IntoIterator<Item = JobIndex>) -> BTreeSet<JobIndex> {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<JobIndex> = jobs.into_iter().collect();
+        while let Some(job) = open.pop() {
+            if all.insert(job) {
+                open.extend(&self[job].needs);
+            }
+        }
+        all
+    }
+
     /// Returns the filter that narrows a lane's filter for one of its jobs: the job's own, else
     /// that of the lane's target; nothing: the job runs whenever the lane does. A job with
     /// `exclude` and no `paths` takes that from what its target counts.

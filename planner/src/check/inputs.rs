@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use lanes::{Catalog, GlobId, GlobUse, InputUses, JobIndex};
-use plans::{JobInputs, TreeFilter};
+use lanes::{GlobId, JobIndex};
+use plans::{JobSpec, TreeFilter};
 
-use super::view::{View, number};
+use super::view::View;
 
 /// The files that something sees.
 pub(super) enum Seen {
@@ -18,21 +18,24 @@ pub(super) enum Seen {
 impl Seen {
     /// Returns what a job sees, without what prepares its tree.
     pub(super) fn by_job(view: &View<'_>, job: JobIndex) -> Self {
-        let Some(InputUses { paths, exclude }) = &view.catalog[job].inputs else {
-            return Self::All;
-        };
-        let ids = |uses: &[GlobUse]| {
-            let mut ids: Vec<GlobId> = uses.iter().map(|used| used.glob).collect();
+        Self::by_work(view, &view.catalog[job].spec)
+    }
+
+    fn by_work(view: &View<'_>, spec: &JobSpec) -> Self {
+        let Some(inputs) = &spec.inputs else { return Self::All };
+        // Every glob of the files is in the index, which has matched it against the tree.
+        let ids = |globs: &[String]| {
+            let globs = globs.iter().filter_map(|text| view.catalog.globs().id(text));
+            let mut ids: Vec<GlobId> = globs.collect();
             ids.sort_unstable();
             ids
         };
-        let exclude = ids(exclude);
+        let exclude = ids(&inputs.exclude);
         let mut files: Vec<u32> =
-            paths.iter().flat_map(|used| view.files_of(used.glob)).copied().collect();
+            ids(&inputs.paths).into_iter().flat_map(|glob| view.files_of(glob)).copied().collect();
         files.sort_unstable();
         files.dedup();
-        let profile = view.catalog[job].spec.snapshot_profile.as_ref();
-        let left_out = TreeFilter::new(None, profile).ok();
+        let left_out = TreeFilter::new(None, spec.snapshot_profile.as_ref()).ok();
         files.retain(|&file| {
             let tracked = &view.files[file as usize];
             let left = left_out.as_ref();
@@ -42,36 +45,35 @@ impl Seen {
         Self::Files(files)
     }
 
-    /// Returns the files that a job declares: its own, and those of what prepares its tree.
-    pub(super) fn declared(view: &View<'_>, job: JobIndex) -> Self {
+    /// Returns what the work that prepares a job's tree sees.
+    fn by_what_prepares(view: &View<'_>, job: JobIndex) -> impl Iterator<Item = Self> {
         let catalog = view.catalog;
-        let own = match Self::by_job(view, job) {
-            Self::Files(own) => own,
-            Self::All => Vec::new(),
-        };
-        let mut all: BTreeSet<u32> = own.into_iter().collect();
         let job = &catalog[job];
         let prepares = job.prepares.iter().map(|used| &catalog[used.work].spec);
         let setup = job.host_setup.map(|setup| &catalog[setup].spec);
-        for inputs in prepares.chain(setup).filter_map(|spec| spec.inputs.as_ref()) {
-            all.extend(matching(view, inputs));
+        prepares.chain(setup).map(|spec| Self::by_work(view, spec))
+    }
+
+    /// Returns the files that a job declares: its own, and those of what prepares its tree.
+    pub(super) fn declared(view: &View<'_>, job: JobIndex) -> Vec<u32> {
+        let mut all = BTreeSet::new();
+        for seen in Self::by_what_prepares(view, job).chain([Self::by_job(view, job)]) {
+            if let Self::Files(files) = seen {
+                all.extend(files);
+            }
         }
-        Self::Files(all.into_iter().collect())
+        all.into_iter().collect()
     }
 
     /// Returns what a job's verdict is made from: its own files, and those of all that it waits for.
     pub(super) fn for_job(view: &View<'_>, job: JobIndex) -> Self {
-        let catalog = view.catalog;
         let mut all = BTreeSet::new();
-        for job in with_needed(catalog, job) {
-            let Self::Files(own) = Self::by_job(view, job) else { return Self::All };
-            all.extend(own);
-            let job = &catalog[job];
-            let prepares = job.prepares.iter().map(|used| catalog[used.work].spec.inputs.as_ref());
-            let setup = job.host_setup.map(|setup| catalog[setup].spec.inputs.as_ref());
-            for inputs in prepares.chain(setup) {
-                let Some(inputs) = inputs else { return Self::All };
-                all.extend(matching(view, inputs));
+        for job in view.catalog.with_needed([job]) {
+            for seen in Self::by_what_prepares(view, job).chain([Self::by_job(view, job)]) {
+                match seen {
+                    Self::All => return Self::All,
+                    Self::Files(files) => all.extend(files),
+                }
             }
         }
         Self::Files(all.into_iter().collect())
@@ -84,23 +86,4 @@ impl Seen {
             Self::Files(files) => files.binary_search(&file).is_ok(),
         }
     }
-}
-
-fn with_needed(catalog: &Catalog, job: JobIndex) -> BTreeSet<JobIndex> {
-    let (mut all, mut open) = (BTreeSet::new(), vec![job]);
-    while let Some(job) = open.pop() {
-        if all.insert(job) {
-            open.extend(&catalog[job].needs);
-        }
-    }
-    all
-}
-
-fn matching(view: &View<'_>, inputs: &JobInputs) -> Vec<u32> {
-    let Ok(filter) = TreeFilter::new(Some(inputs), None) else { return Vec::new() };
-    let files = view.files.iter().enumerate();
-    files
-        .filter(|(_, file)| filter.keeps(file.path.as_bytes(), file.submodule))
-        .map(|(at, _)| number(at))
-        .collect()
 }

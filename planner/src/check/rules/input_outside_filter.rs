@@ -37,9 +37,8 @@ fn stale(view: &View<'_>, index: LaneIndex, job: JobIndex) -> Option<Found> {
     if lane.trigger != LaneTrigger::Branch || lane.filter.statuses.is_some() {
         return None;
     }
-    let Seen::Files(declared) = Seen::declared(view, job) else { return None };
     let selected = view.selects(index, job);
-    let mut outside = declared.into_iter().filter(|&file| !selected(file));
+    let mut outside = Seen::declared(view, job).into_iter().filter(|&file| !selected(file));
     let named: Vec<u32> = outside.by_ref().take(NAMED).collect();
     let more = outside.count();
     let (first, _) = named.split_first()?;
