@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     ImportError, Tree,
     dialect::azure,
-    document::{read, text, text_of, texts},
+    document::{of_file, text, text_of, texts},
     draft_of,
     filter::Selects,
     formula::Formula,
@@ -41,9 +41,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
         draft_of("Azure's pipelines", &["Azure's default timeout is one hour, as here."]);
     let mut any = false;
     for file in tree.paths.iter().filter(ours) {
-        let error = |detail: String| ImportError { file: file.clone(), detail };
-        let written = (tree.read)(file).unwrap_or_default();
-        let root = read(&written).map_err(error)?.pop().unwrap_or(Value::Null);
+        let root = of_file(tree, file)?;
         let is = |key: &str| root.get(key).is_some();
         let runs = ["stages", "jobs", "steps", "extends"].iter().any(|key| is(key));
         // A file with parameters that names no trigger is a template of another.

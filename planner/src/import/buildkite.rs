@@ -11,11 +11,11 @@ use serde_json::Value;
 use super::{
     ImportError, Tree,
     dialect::buildkite,
-    document::{read, text, text_of, texts},
+    document::{of_file, text, text_of, texts},
     draft_of,
     formula::Formula,
     listed::{self, Job, Lists},
-    pipeline::{self, Entry, Pipeline, simple},
+    pipeline::{self, Entry, Pipeline},
 };
 use crate::init::draft::Draft;
 
@@ -52,9 +52,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
     let mut at = 0;
     while at < files.len() {
         let file = files[at].clone();
-        let error = |detail: String| ImportError { file: file.clone(), detail };
-        let written = (tree.read)(&file).unwrap_or_default();
-        let document = read(&written).map_err(error)?.pop().unwrap_or(Value::Null);
+        let document = of_file(tree, &file)?;
         let mut steps = Steps {
             lists: Lists::new(tree),
             entries: Vec::new(),
@@ -319,14 +317,7 @@ fn finish(name: String, mut steps: Steps<'_>, draft: &mut Draft) {
         entry.key = key.to_owned();
     }
     listed::wait_for(&mut entries, &before);
-    let pipeline = Pipeline {
-        name,
-        comment: Vec::new(),
-        again: None,
-        entries,
-        lane: &simple,
-        job_id: &str::to_owned,
-    };
+    let pipeline = Pipeline::new(name, entries);
     pipeline::draft(pipeline, draft);
 }
 

@@ -14,11 +14,11 @@ use serde_json::Value;
 use self::mapping::Mapping;
 use super::{
     ImportError, Tree,
-    document::{read, text, text_of, texts},
+    document::{of_file, text, text_of, texts},
     draft_of,
     formula::Formula,
     listed::{self, Lists},
-    pipeline::{self, Entry, Pipeline, simple},
+    pipeline::{self, Entry, Pipeline},
 };
 use crate::init::draft::Draft;
 
@@ -60,10 +60,9 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
 }
 
 fn document(file: &str, tree: &Tree<'_>) -> Result<Value, ImportError> {
-    let error = |detail: String| ImportError { file: file.to_owned(), detail };
-    let written = (tree.read)(file).unwrap_or_default();
-    let root = read(&written).map_err(error)?.pop().unwrap_or(Value::Null);
-    if root.is_object() { Ok(root) } else { Err(error("it is no mapping".to_owned())) }
+    let root = of_file(tree, file)?;
+    let error = || ImportError { file: file.to_owned(), detail: "it is no mapping".to_owned() };
+    if root.is_object() { Ok(root) } else { Err(error()) }
 }
 
 /// The workflows of a file.
@@ -145,19 +144,9 @@ fn configuration(
             entries.push(entry);
         }
     }
-    let (mut entries, before) = listed::ordered(entries, &|entry| {
-        let known = waits.iter().find(|(key, _)| *key == entry.key);
-        known.map(|(_, needs)| needs.clone()).unwrap_or_default()
-    });
+    let (mut entries, before) = listed::ordered_by_key(entries, &waits);
     listed::wait_for(&mut entries, &before);
-    let pipeline = Pipeline {
-        name: format!("CircleCI's workflows ({file})"),
-        comment: Vec::new(),
-        again: None,
-        entries,
-        lane: &simple,
-        job_id: &str::to_owned,
-    };
+    let pipeline = Pipeline::new(format!("CircleCI's workflows ({file})"), entries);
     pipeline::draft(pipeline, draft);
 }
 

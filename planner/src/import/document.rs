@@ -4,6 +4,8 @@
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Number, Value};
 
+use super::{ImportError, Tree};
+
 /// Reads every document of a text.
 ///
 /// # Errors
@@ -12,6 +14,25 @@ use serde_json::{Map, Number, Value};
 pub(super) fn read(text: &str) -> Result<Vec<Value>, String> {
     let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
     Ok(documents.iter().map(value).collect())
+}
+
+/// Reads the last document of a file's text; null where there is none.
+///
+/// # Errors
+///
+/// What the reader says.
+pub(super) fn last_of(file: &str, text: &str) -> Result<Value, ImportError> {
+    let error = |detail| ImportError { file: file.to_owned(), detail };
+    Ok(read(text).map_err(error)?.pop().unwrap_or(Value::Null))
+}
+
+/// Reads the last document of a file of the tree; null where there is no such file.
+///
+/// # Errors
+///
+/// What the reader says.
+pub(super) fn of_file(tree: &Tree<'_>, file: &str) -> Result<Value, ImportError> {
+    last_of(file, &(tree.read)(file).unwrap_or_default())
 }
 
 fn value(node: &Yaml<'_>) -> Value {

@@ -200,6 +200,17 @@ fn same(a: &Entry, b: &Entry) -> bool {
     a.when == b.when && a.nightly == b.nightly && a.inputs == b.inputs && a.group == b.group
 }
 
+/// The same, where it is known by the key of an entry for which it waits.
+pub(super) fn ordered_by_key(
+    entries: Vec<Entry>,
+    waits: &[(String, Vec<String>)],
+) -> (Vec<Entry>, Vec<Vec<usize>>) {
+    ordered(entries, &|entry| {
+        let known = waits.iter().find(|(key, _)| *key == entry.key);
+        known.map(|(_, needs)| needs.clone()).unwrap_or_default()
+    })
+}
+
 /// Entries in an order in which each stands behind those that it waits for, as far as there is one;
 /// and for each of them the places of those.
 pub(super) fn ordered(

@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 use super::{
     ImportError, Tree,
     dialect::workspaces,
-    document::{read, text, text_of, texts},
+    document::{of_file, text, text_of, texts},
     draft_of,
     formula::Formula,
     listed::{Job, Lists},
-    pipeline::{self, Entry, Pipeline, simple},
+    pipeline::{self, Entry, Pipeline},
     sources::NpmPackage,
 };
 use crate::{init::draft::Draft, packages::literal};
@@ -42,7 +42,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
     if !tree.has(WORKSPACE) {
         return Err(super::nothing(WORKSPACE));
     }
-    let workspace = yaml(tree, WORKSPACE)?;
+    let workspace = of_file(tree, WORKSPACE)?;
     let mut draft = draft_of("moon's tasks", &[]);
     let projects = projects(tree, &workspace, &mut draft)?;
     let mut lists = Lists::new(tree);
@@ -82,22 +82,9 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
     if !by_hand.is_empty() {
         draft.closing.push(format!("Not run in CI and left out: {}.", by_hand.join(", ")));
     }
-    let pipeline = Pipeline {
-        name: "moon's tasks".to_owned(),
-        comment: Vec::new(),
-        again: None,
-        entries,
-        lane: &simple,
-        job_id: &str::to_owned,
-    };
+    let pipeline = Pipeline::new("moon's tasks", entries);
     pipeline::draft(pipeline, &mut draft);
     Ok(draft)
-}
-
-fn yaml(tree: &Tree<'_>, file: &str) -> Result<Value, ImportError> {
-    let error = |detail: String| ImportError { file: file.to_owned(), detail };
-    let written = (tree.read)(file).unwrap_or_default();
-    Ok(read(&written).map_err(error)?.pop().unwrap_or(Value::Null))
 }
 
 /// Every project: by name and directory, or found by globs.
@@ -149,7 +136,7 @@ fn projects(
             continue;
         }
         let file = if dir.is_empty() { "moon.yml".to_owned() } else { format!("{dir}/moon.yml") };
-        let config = if tree.has(&file) { yaml(tree, &file)? } else { Value::Null };
+        let config = if tree.has(&file) { of_file(tree, &file)? } else { Value::Null };
         let name = dir.rsplit('/').next().unwrap_or_default();
         let id = text(&config, "id").or(id).unwrap_or_else(|| name.to_owned());
         let package = packages.iter().find(|package| package.dir == dir);
@@ -244,7 +231,7 @@ fn inherited(tree: &Tree<'_>, draft: &mut Draft) -> Result<Vec<(String, Value)>,
         let is_tasks =
             name == "tasks.yml" || (name.starts_with("tasks/") && name.ends_with(".yml"));
         if is_tasks {
-            let file = yaml(tree, path)?;
+            let file = of_file(tree, path)?;
             if file.get("extends").is_some() || file.get("inheritedBy").is_some() {
                 draft.closing.push(format!(
                     "{path}: here every project inherits it, and nothing that it extends."

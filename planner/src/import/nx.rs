@@ -130,14 +130,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
         let title = if name.is_empty() { simple(entries).1 } else { name.clone() };
         (format!("{name}-lane"), title)
     };
-    let pipeline = Pipeline {
-        name: "nx's targets".to_owned(),
-        comment,
-        again: None,
-        entries,
-        lane: &lane,
-        job_id: &str::to_owned,
-    };
+    let pipeline = Pipeline { comment, lane: &lane, ..Pipeline::new("nx's targets", entries) };
     pipeline::draft(pipeline, &mut draft);
     Ok(draft)
 }

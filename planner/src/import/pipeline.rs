@@ -80,6 +80,20 @@ pub(super) struct Pipeline<'a> {
     pub(super) job_id: &'a dyn Fn(&str) -> String,
 }
 
+impl Pipeline<'_> {
+    /// The jobs of a file of which there is nothing more to say: their lanes are called as most are.
+    pub(super) fn new(name: impl Into<String>, entries: Vec<Entry>) -> Self {
+        Self {
+            name: name.into(),
+            comment: Vec::new(),
+            again: None,
+            entries,
+            lane: &simple,
+            job_id: &str::to_owned,
+        }
+    }
+}
+
 /// Adds the lanes of a pipeline.
 pub(super) fn draft(pipeline: Pipeline<'_>, draft: &mut Draft) {
     let entries = &pipeline.entries;

@@ -13,7 +13,7 @@ use super::{
     draft_of,
     formula::Formula,
     listed::{Job, Lists},
-    pipeline::{self, Entry, Pipeline, simple},
+    pipeline::{self, Entry, Pipeline},
 };
 use crate::init::draft::Draft;
 
@@ -66,14 +66,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
             "Not carried over: jobs that only somebody (`/test`) or nothing starts, {by_hand} of them."
         ));
     }
-    let pipeline = Pipeline {
-        name: "Prow's jobs".to_owned(),
-        comment: Vec::new(),
-        again: None,
-        entries,
-        lane: &simple,
-        job_id: &str::to_owned,
-    };
+    let pipeline = Pipeline::new("Prow's jobs", entries);
     pipeline::draft(pipeline, &mut draft);
     Ok(draft)
 }

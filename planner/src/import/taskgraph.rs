@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use super::{
     ImportError, Tree,
     dialect::{Translation, taskgraph},
-    document::{merge, read, text, texts},
+    document::{last_of, merge, of_file, text, texts},
     draft_of,
     formula::Formula,
     listed::{self, Job, Lists},
-    pipeline::{self, Entry, Pipeline, simple},
+    pipeline::{self, Entry, Pipeline},
 };
 use crate::init::draft::Draft;
 
@@ -41,9 +41,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut waits: Vec<(String, Vec<String>)> = Vec::new();
     for file in kinds {
-        let error = |detail: String| ImportError { file: file.clone(), detail };
-        let written = (tree.read)(file).unwrap_or_default();
-        let config = read(&written).map_err(error)?.pop().unwrap_or(Value::Null);
+        let config = of_file(tree, file)?;
         let directory = file.trim_end_matches("/kind.yml");
         let kind = directory.rsplit('/').next().unwrap_or(directory).to_owned();
         let own = texts(config.get("transforms"));
@@ -66,10 +64,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
             entries.push(entry);
         }
     }
-    let (mut entries, before) = listed::ordered(entries, &|entry| {
-        let known = waits.iter().find(|(label, _)| *label == entry.key);
-        known.map(|(_, needs)| needs.clone()).unwrap_or_default()
-    });
+    let (mut entries, before) = listed::ordered_by_key(entries, &waits);
     // What is needed is pulled in, whatever changed.
     for (entry, needs) in entries.iter_mut().zip(before) {
         entry.needs = needs;
@@ -86,14 +81,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
                 .push(format!("It needed `{}`, which is not here.", lost.join("`, `")));
         }
     }
-    let pipeline = Pipeline {
-        name: "taskgraph's tasks".to_owned(),
-        comment: Vec::new(),
-        again: None,
-        entries,
-        lane: &simple,
-        job_id: &str::to_owned,
-    };
+    let pipeline = Pipeline::new("taskgraph's tasks", entries);
     pipeline::draft(pipeline, &mut draft);
     Ok(draft)
 }
@@ -123,8 +111,7 @@ fn tasks(
             draft.closing.push(format!("`{path}`, which has tasks, is not in the tree."));
             continue;
         };
-        let error = |detail: String| ImportError { file: path.clone(), detail };
-        let inside = read(&written).map_err(error)?.pop().unwrap_or(Value::Null);
+        let inside = last_of(&path, &written)?;
         let own = ["task-defaults", "job-defaults"].iter().find_map(|key| inside.get(*key));
         let all = own.map(|own| merged(defaults, own)).or_else(|| defaults.cloned());
         for (name, task) in inside.as_object().into_iter().flatten() {

@@ -99,14 +99,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
         let (_, title) = simple(entries);
         (format!("{name}-lane"), if name.is_empty() { title } else { name })
     };
-    let pipeline = Pipeline {
-        name: "turbo's tasks".to_owned(),
-        comment,
-        again: None,
-        entries,
-        lane: &lane,
-        job_id: &str::to_owned,
-    };
+    let pipeline = Pipeline { comment, lane: &lane, ..Pipeline::new("turbo's tasks", entries) };
     pipeline::draft(pipeline, &mut draft);
     Ok(draft)
 }

@@ -10,12 +10,12 @@ use serde_json::Value;
 use super::{
     ImportError, Tree,
     dialect::doublestar,
-    document::{read, text, text_of, texts},
+    document::{of_file, text, text_of, texts},
     draft_of,
     filter::distinct,
     formula::Formula,
     listed::{self, Job, Lists},
-    pipeline::{self, Entry, Pipeline, simple},
+    pipeline::{self, Entry, Pipeline},
 };
 use crate::init::draft::Draft;
 
@@ -45,9 +45,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut waits: Vec<(String, Vec<String>)> = Vec::new();
     for file in files {
-        let error = |detail: String| ImportError { file: file.clone(), detail };
-        let written = (tree.read)(file).unwrap_or_default();
-        let root = read(&written).map_err(error)?.pop().unwrap_or(Value::Null);
+        let root = of_file(tree, file)?;
         let name = file.rsplit('/').next().unwrap_or(file).trim_start_matches('.');
         let name = name.trim_end_matches(".yml").trim_end_matches(".yaml").to_owned();
         let first = entries.len();
@@ -66,19 +64,9 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
             (entry.key.clone(), others.map(|(other, _)| other.key.clone()).collect())
         })
         .collect();
-    let (mut entries, before) = listed::ordered(entries, &|entry| {
-        let known = wanted.iter().find(|(key, _)| *key == entry.key);
-        known.map(|(_, needs)| needs.clone()).unwrap_or_default()
-    });
+    let (mut entries, before) = listed::ordered_by_key(entries, &wanted);
     listed::wait_for(&mut entries, &before);
-    let pipeline = Pipeline {
-        name: "Woodpecker's workflow".to_owned(),
-        comment: Vec::new(),
-        again: None,
-        entries,
-        lane: &simple,
-        job_id: &str::to_owned,
-    };
+    let pipeline = Pipeline::new("Woodpecker's workflow", entries);
     pipeline::draft(pipeline, &mut draft);
     Ok(draft)
 }

@@ -6,7 +6,9 @@
 //! `/`, three stars or an alternative of nothing do not match nothing at the end, and a pattern that
 //! is not well formed matches nothing.
 
-use super::{MOST, Piece, Translation, counts_bytes, globs_of, single_stars, widened};
+use super::{
+    MOST, Piece, Translation, counts_bytes, globs_of, is_plain_class, single_stars, widened,
+};
 
 /// Translates one pattern. There is no `!` for taking back.
 pub(in crate::import) fn translate(pattern: &str) -> Translation {
@@ -190,18 +192,7 @@ fn class(letters: &[char], start: usize) -> Result<(Piece, usize), Refused> {
     if items.is_empty() {
         return Err(Refused::Malformed);
     }
-    let plain = |c: &char| c.is_ascii_alphanumeric() || "._, -".contains(*c);
-    let dashes = items.iter().enumerate().filter(|(_, c)| **c == '-');
-    let ranges = dashes.into_iter().all(|(at, _)| {
-        let before = at.checked_sub(1).map(|at| items[at]);
-        match (before, items.get(at + 1)) {
-            (Some(low), Some(high)) => {
-                low.is_ascii_alphanumeric() && high.is_ascii_alphanumeric() && low <= *high
-            }
-            _ => false,
-        }
-    });
-    if negated || !items.iter().all(plain) || !ranges {
+    if negated || !is_plain_class(items) {
         return Err(Refused::Beyond);
     }
     Ok((Piece::Class(items.iter().collect()), start + length + 1))

@@ -106,6 +106,23 @@ pub(super) enum Piece {
     Either(Vec<Vec<Self>>),
 }
 
+/// Returns whether what stands in a class means the same everywhere: letters, digits, few signs, and
+/// ranges from a letter or digit to one that is not before it.
+fn is_plain_class(items: &[char]) -> bool {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "._, -".contains(*c);
+    let mut dashes = items.iter().enumerate().filter(|(_, c)| **c == '-');
+    items.iter().all(plain)
+        && dashes.all(|(at, _)| {
+            let before = at.checked_sub(1).map(|at| items[at]);
+            match (before, items.get(at + 1)) {
+                (Some(low), Some(high)) => {
+                    low.is_ascii_alphanumeric() && high.is_ascii_alphanumeric() && low <= *high
+                }
+                _ => false,
+            }
+        })
+}
+
 /// Returns sequences without alternatives; nothing when there are too many.
 fn expanded(pieces: &[Piece]) -> Option<Vec<Vec<Piece>>> {
     let mut done: Vec<Vec<Piece>> = vec![Vec::new()];

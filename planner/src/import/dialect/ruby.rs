@@ -5,7 +5,9 @@
 //! level; braces are expanded as text first; a brace or bracket that does not close matches
 //! nothing; a class may have `!` or `^` in front.
 
-use super::{MOST, Piece, Translation, counts_bytes, globs_of, single_stars, widened};
+use super::{
+    MOST, Piece, Translation, counts_bytes, globs_of, is_plain_class, single_stars, widened,
+};
 
 /// Translates one pattern. There is no `!` for taking back.
 pub(in crate::import) fn translate(pattern: &str) -> Translation {
@@ -187,18 +189,7 @@ fn class(letters: &[char], start: usize) -> Option<Option<(Piece, usize)>> {
     if items.is_empty() {
         return if negated { None } else { Some(None) };
     }
-    let plain = |c: &char| c.is_ascii_alphanumeric() || "._, -".contains(*c);
-    let dashes = items.iter().enumerate().filter(|(_, c)| **c == '-');
-    let ranges = dashes.into_iter().all(|(at, _)| {
-        let before = at.checked_sub(1).map(|at| items[at]);
-        match (before, items.get(at + 1)) {
-            (Some(low), Some(high)) => {
-                low.is_ascii_alphanumeric() && high.is_ascii_alphanumeric() && low <= *high
-            }
-            _ => false,
-        }
-    });
-    if !items.iter().all(plain) || !ranges {
+    if !is_plain_class(items) {
         return None;
     }
     let items: String = items.iter().collect();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::import::{
     ImportError, Tree,
-    document::{merge, read, text_of, texts},
+    document::{last_of, merge, text_of, texts},
 };
 
 /// Keys at the top that are no jobs.
@@ -78,10 +78,10 @@ impl Configuration {
 }
 
 fn document(file: &str, text: &str) -> Result<Value, ImportError> {
-    let error = |detail: String| ImportError { file: file.to_owned(), detail };
     // A header of `spec` is a document of its own.
-    let last = read(text).map_err(error)?.pop().unwrap_or(Value::Null);
-    if last.is_object() { Ok(last) } else { Err(error("it is no mapping".to_owned())) }
+    let last = last_of(file, text)?;
+    let error = || ImportError { file: file.to_owned(), detail: "it is no mapping".to_owned() };
+    if last.is_object() { Ok(last) } else { Err(error()) }
 }
 
 fn include(
