@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use crate::fault::{FailureKind, Fault};
+
 /// A short command of ours on a machine, never a job.
 #[derive(Clone)]
 pub struct ControlCommand {
@@ -79,6 +81,20 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Puts what was streamed into the answer of a command that nobody could cancel.
+    ///
+    /// # Errors
+    ///
+    /// When it was cancelled all the same: an internal error.
+    pub(crate) fn with_stdout(answer: Option<Self>, stdout: Vec<u8>) -> Result<Self, Fault> {
+        answer.map(|answer| Self { stdout, ..answer }).ok_or_else(|| {
+            Fault::new(
+                FailureKind::Protocol,
+                "internal error: a command was cancelled without a request",
+            )
+        })
+    }
+
     /// Returns whether it ended with 0.
     #[must_use]
     pub fn success(&self) -> bool {

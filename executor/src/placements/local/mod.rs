@@ -141,12 +141,7 @@ impl Commands for Local {
             },
             None,
         )?;
-        answer.map(|answer| Answer { stdout, ..answer }).ok_or_else(|| {
-            Fault::new(
-                FailureKind::Protocol,
-                "internal error: a command was cancelled without a request",
-            )
-        })
+        Answer::with_stdout(answer, stdout)
     }
 
     fn stream(

@@ -112,12 +112,7 @@ impl Commands for RemoteSsh {
             Flow::Continue
         };
         let answer = commands::stream(&self.remote, command, &mut sink, None)?;
-        answer.map(|answer| Answer { stdout, ..answer }).ok_or_else(|| {
-            Fault::new(
-                FailureKind::Protocol,
-                "internal error: a command was cancelled without a request",
-            )
-        })
+        Answer::with_stdout(answer, stdout)
     }
 
     fn stream(
