@@ -1,5 +1,10 @@
 //! How a run behaves: retries, limits, selections, logs, reruns, collections.
 
+use std::{
+    path::Path,
+    process::{Child, Output},
+};
+
 use serde_json::Value;
 
 use crate::harness::{Ended, World, lane, outcomes, sh, until};
@@ -123,6 +128,18 @@ fn a_rerun_of_what_failed_takes_the_rest_as_passed() {
     world.run(&["rerun", "latest", "--failed"]).code(0);
 }
 
+/// Starts a plan, follows the log of its node `execute-a` and lets that go on; returns the run and what
+/// the follower said until its end.
+fn followed(world: &World, plan: &str, go: &Path) -> (Child, Output) {
+    let child = world.start(&["apply", plan]);
+    until(|| {
+        !world.runs().is_empty() && world.runs()[0].join("nodes/execute-a/guest.log").exists()
+    });
+    let follow = world.start(&["logs", "--node", "execute-a", "--follow"]);
+    std::fs::write(go, "").expect("written");
+    (child, follow.wait_with_output().expect("ends"))
+}
+
 #[test]
 fn logs_are_printed_byte_for_byte_and_followed_to_the_end() {
     let world = World::new();
@@ -132,13 +149,7 @@ fn logs_are_printed_byte_for_byte_and_followed_to_the_end() {
         go.display()
     );
     let plan = world.plan(vec![sh("execute-a", &script, &[]), sh("execute-b", "echo b", &[])]);
-    let mut child = world.start(&["apply", &plan]);
-    until(|| {
-        !world.runs().is_empty() && world.runs()[0].join("nodes/execute-a/guest.log").exists()
-    });
-    let follow = world.start(&["logs", "--node", "execute-a", "--follow"]);
-    std::fs::write(&go, "").expect("written");
-    let output = follow.wait_with_output().expect("ends");
+    let (mut child, output) = followed(&world, &plan, &go);
     assert_eq!(output.stdout, b"one\n\x1b[31mtwo\xffthree\n");
     assert_eq!(child.wait().expect("ends").code(), Some(0));
     let all = world.run(&["logs"]).code(0);
@@ -163,13 +174,7 @@ fn logs_that_are_followed_have_every_attempt_from_its_first_line() {
     let mut node = sh("execute-a", &script, &[]);
     node.spec.retries = 3;
     let plan = world.plan(vec![node]);
-    let mut child = world.start(&["apply", &plan]);
-    until(|| {
-        !world.runs().is_empty() && world.runs()[0].join("nodes/execute-a/guest.log").exists()
-    });
-    let follow = world.start(&["logs", "--node", "execute-a", "--follow"]);
-    std::fs::write(&go, "").expect("written");
-    let output = follow.wait_with_output().expect("ends");
+    let (mut child, output) = followed(&world, &plan, &go);
     assert_eq!(child.wait().expect("ends").code(), Some(0));
     let every = |n: i32| (1..=n * 50).map(move |line| format!("{n}: {line}\n"));
     let expected: String = (1..=4).flat_map(every).collect();

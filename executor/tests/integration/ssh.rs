@@ -441,6 +441,21 @@ impl Sources for Named {
     }
 }
 
+/// A source of a repository: the tree whose id is this digit and no other.
+fn tree_of(repository: &Path, digit: &str) -> SourceRequest {
+    SourceRequest {
+        source: SourceSpec {
+            repository: repository.to_owned(),
+            head: None,
+            tree: plans::ObjectId::new(digit.repeat(40)).expect("an id"),
+            stale: false,
+        },
+        checkout: plans::Checkout::Tree,
+        profile: None,
+        inputs: None,
+    }
+}
+
 #[test]
 fn a_tree_is_compared_by_what_the_repository_calls_its_files_and_made_for_a_host_that_lacks_it() {
     let sshd = sshd!("");
@@ -452,17 +467,7 @@ fn a_tree_is_compared_by_what_the_repository_calls_its_files_and_made_for_a_host
             std::fs::write(here.join(name), content).expect("a file");
         }
     };
-    let wanted = |tree: &str| SourceRequest {
-        source: SourceSpec {
-            repository: here.clone(),
-            head: None,
-            tree: plans::ObjectId::new(tree.repeat(40)).expect("an id"),
-            stale: false,
-        },
-        checkout: plans::Checkout::Tree,
-        profile: None,
-        inputs: None,
-    };
+    let wanted = |tree: &str| tree_of(&here, tree);
     let place = |tree: &str, sources: Box<dyn Sources>| {
         let machine = machine_with(&sshd, sources);
         let placed = machine.place_source(&wanted(tree), &control).expect("a source");
@@ -489,17 +494,7 @@ fn who_waits_for_the_transfer_of_another_node_hears_a_cancel() {
     let here = sshd.root().join("here");
     fs::create_dir_all(&here).expect("a directory");
     fs::write(here.join("a"), "1").expect("a file");
-    let wanted = |tree: &str| SourceRequest {
-        source: SourceSpec {
-            repository: here.clone(),
-            head: None,
-            tree: plans::ObjectId::new(tree.repeat(40)).expect("an id"),
-            stale: false,
-        },
-        checkout: plans::Checkout::Tree,
-        profile: None,
-        inputs: None,
-    };
+    let wanted = |tree: &str| tree_of(&here, tree);
     let (asked, is_asked) = std::sync::mpsc::channel();
     let (go, may_go) = std::sync::mpsc::channel();
     let slow = Slow { here: here.clone(), asked, go: std::sync::Mutex::new(may_go) };
