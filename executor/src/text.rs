@@ -164,6 +164,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Returns the bytes that hexadecimal digits of either case stand for; nothing for another text.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(pair).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

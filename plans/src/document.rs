@@ -160,8 +160,13 @@ impl Plan {
 /// Returns the SHA-256 of bytes as plans write it: `sha256:` and 64 hexadecimal digits.
 #[must_use]
 pub fn digest_of(bytes: &[u8]) -> String {
-    let mut text = String::from("sha256:");
-    for byte in Sha256::digest(bytes) {
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+}
+
+/// Returns bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         for nibble in [byte >> 4, byte & 15] {
             text.push(char::from_digit(u32::from(nibble), 16).expect("a nibble is a digit"));
         }

@@ -4,17 +4,15 @@
 //! `base_name_compare` in `read-cache.c`); its id is the hash of that list. Modes are those of
 //! git's index, and a directory that holds no file is in no tree, as `git write-tree` has it.
 
-use std::fmt::Write as _;
-
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-use crate::ObjectId;
+use crate::{ObjectId, document::hex};
 
 /// What a tree says of a file, beside its name and content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileMode {
-    /// `100644`.
+    /// `100644`, and old `100664`.
     File,
     /// `100755`.
     Executable,
@@ -104,11 +102,7 @@ impl TreeId {
     pub fn finish(mut self) -> ObjectId {
         self.close(0);
         let id = self.hash.tree(self.open.first().map_or(&[], Vec::as_slice));
-        let mut text = String::with_capacity(2 * id.len());
-        for byte in id {
-            let _ = write!(text, "{byte:02x}");
-        }
-        ObjectId::new(text).expect("a hash is 40 or 64 digits")
+        ObjectId::new(hex(&id)).expect("a hash is 40 or 64 digits")
     }
 
     fn close(&mut self, keep: usize) {

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use plans::{Placement, SshHost};
+use plans::{FileMode, Placement, SshHost};
 
 use super::{
     Machine,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     control::Control,
     fault::Fault,
-    source::{EntryKind, PlacedSource, SourceRequest, Store},
+    source::{PlacedSource, SourceRequest, Store},
     ssh::{Manifest, ManifestEntry, SshOptions, What, object_digest},
 };
 
@@ -111,16 +111,16 @@ impl Sources for Store {
         let (files, listing) = self.listing(wanted)?;
         let entries = listing.into_iter().map(|(entry, size)| {
             let path = entry.path.into_vec();
-            let executable = entry.kind == EntryKind::Executable;
+            let executable = entry.kind == FileMode::Executable;
             let what = match entry.kind {
-                EntryKind::File | EntryKind::Executable => {
+                FileMode::File | FileMode::Executable => {
                     What::File { executable, size, digest: object_digest(&entry.object)? }
                 }
-                EntryKind::Symlink => {
+                FileMode::Symlink => {
                     let link = std::fs::read_link(files.join(OsStr::from_bytes(&path))).ok()?;
                     What::Link { target: link.into_os_string().into_vec() }
                 }
-                EntryKind::Submodule => What::EmptyDirectory,
+                FileMode::Submodule => What::EmptyDirectory,
             };
             Some(ManifestEntry { path, what })
         });

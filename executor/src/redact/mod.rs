@@ -76,7 +76,6 @@ impl Masks {
     /// Returns the forms that are sought in output as it is, and lines of base64 and hexadecimal, for a supervisor that
     /// knows no other reading: in hexadecimal, a comma between. It is as secret as the values.
     pub(crate) fn plain(&self) -> String {
-        use std::fmt::Write as _;
         let plain = [Reading::AsItIs, Reading::Unfolded];
         let all = self.readings.iter().filter(|(reading, _)| plain.contains(reading));
         let mut text = String::new();
@@ -84,9 +83,7 @@ impl Masks {
             if !text.is_empty() {
                 text.push(',');
             }
-            for byte in needle {
-                let _ = write!(text, "{byte:02x}");
-            }
+            text.push_str(&crate::text::hex(needle));
         }
         text
     }

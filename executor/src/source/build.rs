@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use plans::FileMode;
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags, fchmod, linkat, mkdirat, openat, symlinkat},
     io::Errno,
@@ -19,7 +20,7 @@ use rustix::{
 
 use super::{
     SourceRequest,
-    git::{Entry, EntryKind, Git},
+    git::{Entry, Git},
     list::Listing,
     store::failed,
 };
@@ -58,7 +59,7 @@ pub(super) fn build(
         if linked {
             continue;
         }
-        if entry.kind == EntryKind::Submodule {
+        if entry.kind == FileMode::Submodule {
             dirs.make(entry)?;
         } else {
             missing.push(index);
@@ -74,7 +75,7 @@ pub(super) fn build(
 }
 
 fn is_file(entry: &Entry) -> bool {
-    matches!(entry.kind, EntryKind::File | EntryKind::Executable)
+    matches!(entry.kind, FileMode::File | FileMode::Executable)
 }
 
 /// A directory and the handles on the way to where something was made last.
@@ -152,7 +153,7 @@ impl Dirs {
     /// Writes a file or symlink.
     fn write(&mut self, entry: &Entry, size: u64, content: &mut dyn Read) -> Result<(), Fault> {
         let written = self.enter(entry, true).and_then(|(parent, name)| {
-            if entry.kind == EntryKind::Symlink {
+            if entry.kind == FileMode::Symlink {
                 if size > LONGEST_TARGET {
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,
@@ -163,7 +164,7 @@ impl Dirs {
                 content.read_to_end(&mut target)?;
                 return Ok(symlinkat(CString::new(target)?, parent, name)?);
             }
-            let mode = if entry.kind == EntryKind::Executable { 0o755 } else { 0o644 };
+            let mode = if entry.kind == FileMode::Executable { 0o755 } else { 0o644 };
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let mut file = File::from(openat(parent, name, flags, Mode::from_raw_mode(0o600))?);
             if io::copy(content, &mut file)? != size {

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use plans::{ObjectId, RepoPath};
+use plans::{FileMode, ObjectId, RepoPath};
 
 use crate::fault::{FailureKind, Fault};
 
@@ -23,24 +23,11 @@ pub(super) struct Git<'a> {
 /// Takes an object: its index among those asked for, its size, its content.
 type Take<'a> = dyn FnMut(usize, u64, &mut dyn Read) -> Result<(), Fault> + 'a;
 
-/// What an entry of a tree is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum EntryKind {
-    /// `100644`, and old `100664`.
-    File,
-    /// `100755`.
-    Executable,
-    /// `120000`.
-    Symlink,
-    /// `160000`: another repository's commit; an empty directory here.
-    Submodule,
-}
-
 /// An entry of a tree: anything but a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) path: Box<[u8]>,
-    pub(crate) kind: EntryKind,
+    pub(crate) kind: FileMode,
     pub(crate) object: Box<str>,
 }
 
@@ -187,10 +174,10 @@ fn entry(line: &[u8]) -> Result<Entry, Fault> {
     let tab = line.iter().position(|byte| *byte == b'\t').ok_or_else(broken)?;
     let mut words = std::str::from_utf8(&line[..tab]).map_err(|_| broken())?.split(' ');
     let kind = match words.next() {
-        Some("100644" | "100664") => EntryKind::File,
-        Some("100755") => EntryKind::Executable,
-        Some("120000") => EntryKind::Symlink,
-        Some("160000") => EntryKind::Submodule,
+        Some("100644" | "100664") => FileMode::File,
+        Some("100755") => FileMode::Executable,
+        Some("120000") => FileMode::Symlink,
+        Some("160000") => FileMode::Submodule,
         _ => return Err(broken()),
     };
     let object = words.nth(1).ok_or_else(broken)?;

@@ -8,8 +8,11 @@ use plans::{
     FileMode, JobInputs, Node, NodeId, ObjectHash, ObjectId, SnapshotProfile, TreeFilter, TreeId,
 };
 
-use super::{Entry, EntryKind, SourceSpec, git::Git};
-use crate::fault::{FailureKind, Fault};
+use super::{Entry, SourceSpec, git::Git};
+use crate::{
+    fault::{FailureKind, Fault},
+    text::unhex,
+};
 
 /// A node whose inputs are another tree than the plan says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,24 +72,13 @@ fn tree_of(
     })?;
     let mut tree = TreeId::new(hash);
     for entry in entries {
-        if filter.keeps(&entry.path, entry.kind == EntryKind::Submodule) {
-            let mode = match entry.kind {
-                EntryKind::File => FileMode::File,
-                EntryKind::Executable => FileMode::Executable,
-                EntryKind::Symlink => FileMode::Symlink,
-                EntryKind::Submodule => FileMode::Submodule,
-            };
-            tree.add(&entry.path, mode, &bytes(&entry.object)?);
+        if filter.keeps(&entry.path, entry.kind == FileMode::Submodule) {
+            let id = unhex(&entry.object).ok_or_else(|| {
+                let message = format!("unreadable object id: {}", entry.object);
+                Fault::new(FailureKind::SourceMissing, message)
+            })?;
+            tree.add(&entry.path, entry.kind, &id);
         }
     }
     Ok(tree.finish())
-}
-
-fn bytes(id: &str) -> Result<Vec<u8>, Fault> {
-    let digits = id.as_bytes().chunks(2);
-    let bytes: Option<Vec<u8>> =
-        digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
-    bytes.ok_or_else(|| {
-        Fault::new(FailureKind::SourceMissing, format!("unreadable object id: {id}"))
-    })
 }

@@ -6,7 +6,9 @@ use std::{
     path::Path,
 };
 
-use super::git::{Entry, EntryKind};
+use plans::FileMode;
+
+use super::git::Entry;
 
 /// The entries of a tree that was made, sorted by path, with their sizes.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,10 +20,10 @@ impl Listing {
         let mut text = Vec::new();
         for (entry, size) in &self.0 {
             let kind = match entry.kind {
-                EntryKind::File => 'f',
-                EntryKind::Executable => 'x',
-                EntryKind::Symlink => 'l',
-                EntryKind::Submodule => 's',
+                FileMode::File => 'f',
+                FileMode::Executable => 'x',
+                FileMode::Symlink => 'l',
+                FileMode::Submodule => 's',
             };
             text.extend_from_slice(format!("{kind} {} {size} ", entry.object).as_bytes());
             text.extend_from_slice(&entry.path);
@@ -40,10 +42,10 @@ impl Listing {
             .map(|line| {
                 let mut words = line.splitn(4, |byte| *byte == b' ');
                 let kind = match words.next()? {
-                    b"f" => EntryKind::File,
-                    b"x" => EntryKind::Executable,
-                    b"l" => EntryKind::Symlink,
-                    b"s" => EntryKind::Submodule,
+                    b"f" => FileMode::File,
+                    b"x" => FileMode::Executable,
+                    b"l" => FileMode::Symlink,
+                    b"s" => FileMode::Submodule,
                     _ => return None,
                 };
                 let object = std::str::from_utf8(words.next()?).ok()?.into();
@@ -72,9 +74,9 @@ impl Listing {
         self.0.iter().all(|(entry, size)| {
             let path = dir.join(std::ffi::OsStr::from_bytes(&entry.path));
             fs::symlink_metadata(path).is_ok_and(|found| match entry.kind {
-                EntryKind::Submodule => found.is_dir(),
-                EntryKind::Symlink => found.is_symlink() && found.size() == *size,
-                EntryKind::File | EntryKind::Executable => found.is_file() && found.size() == *size,
+                FileMode::Submodule => found.is_dir(),
+                FileMode::Symlink => found.is_symlink() && found.size() == *size,
+                FileMode::File | FileMode::Executable => found.is_file() && found.size() == *size,
             })
         })
     }

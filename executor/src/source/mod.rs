@@ -13,16 +13,19 @@ mod unused;
 
 use std::path::PathBuf;
 
-use plans::{Checkout, JobInputs, ObjectId, SnapshotProfile, TreeFilter};
+use plans::{Checkout, FileMode, JobInputs, ObjectId, SnapshotProfile, TreeFilter};
 use sha2::{Digest, Sha256};
 
 pub(crate) use inputs::{OtherTree, other_tree};
 pub(crate) use store::Store;
 pub(crate) use unused::{remove as remove_unused, unused};
 
+pub(crate) use self::git::Entry;
 use self::git::Git;
-pub(crate) use self::git::{Entry, EntryKind};
-use crate::fault::{FailureKind, Fault};
+use crate::{
+    fault::{FailureKind, Fault},
+    text::hex,
+};
 
 /// Which source a node sees, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +110,7 @@ impl SourceRequest {
             let filter = TreeFilter::new(inputs, self.profile.as_ref()).map_err(|problem| {
                 Fault::new(FailureKind::SourceMissing, format!("the globs of the tree: {problem}"))
             })?;
-            entries.retain(|entry| filter.keeps(&entry.path, entry.kind == EntryKind::Submodule));
+            entries.retain(|entry| filter.keeps(&entry.path, entry.kind == FileMode::Submodule));
         }
         Ok(entries)
     }
@@ -125,5 +128,5 @@ fn short_hash(lists: &[&Vec<String>]) -> String {
             hash.update([0]);
         }
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }

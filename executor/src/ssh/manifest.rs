@@ -274,7 +274,7 @@ impl Manifest {
                 b"f " | b"x " => {
                     let mut fields = rest.splitn(3, |&byte| byte == b' ');
                     let size = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-                    let digest = unhex(fields.next()?)?;
+                    let digest = digest_of(fields.next()?)?;
                     (fields.next()?, What::File { executable: kind == b"x ", size, digest })
                 }
                 _ => return None,
@@ -305,18 +305,11 @@ fn hash_file(file: &mut fs::File, chunk: &mut [u8]) -> io::Result<([u8; 32], u64
 
 /// Returns the name of a content that a repository gives it, in hex of up to 64 digits, as a digest.
 pub(crate) fn object_digest(object: &str) -> Option<[u8; 32]> {
-    unhex(format!("{object:0<64}").as_bytes())
+    digest_of(format!("{object:0<64}").as_bytes())
 }
 
-fn unhex(text: &[u8]) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
+fn digest_of(text: &[u8]) -> Option<[u8; 32]> {
+    text::unhex(std::str::from_utf8(text).ok()?)?.try_into().ok()
 }
 
 #[cfg(test)]

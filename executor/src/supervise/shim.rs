@@ -78,12 +78,7 @@ pub fn file_name() -> String {
 /// Returns the digest of the script, as `sha256sum` prints it.
 #[must_use]
 pub fn digest() -> String {
-    use std::fmt::Write as _;
-    let digest = Sha256::digest(SOURCE.as_bytes());
-    digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    crate::text::hex(&Sha256::digest(SOURCE.as_bytes()))
 }
 
 /// Returns a script that puts the supervisor into `directory`, in place of whatever has its name; at any

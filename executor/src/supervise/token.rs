@@ -1,6 +1,6 @@
 //! Random marks: what nobody else prints by accident.
 
-use std::{fmt::Write as _, io::Read as _};
+use std::io::Read as _;
 
 /// Returns 32 random hex digits.
 pub(crate) fn token() -> String {
@@ -9,11 +9,7 @@ pub(crate) fn token() -> String {
     if read.is_err() {
         bytes = seeded();
     }
-    let mut text = String::with_capacity(32);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    crate::text::hex(&bytes)
 }
 
 /// Without a random device: the standard library's own random keys.
