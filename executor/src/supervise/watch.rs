@@ -17,8 +17,6 @@ use crate::{
 
 /// Between two attachments: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// How much longer than its grace a cancelled job may take to end, while nothing comes of its log.
-const END: Duration = Duration::from_secs(30);
 
 /// The connection to a supervisor that is elsewhere.
 pub(crate) trait Transport {
@@ -65,6 +63,11 @@ pub(crate) trait Transport {
     /// How often a supervisor may be reported dead before that is believed.
     fn doubts(&self) -> u32 {
         0
+    }
+
+    /// How much longer than its grace a cancelled job may take to end, while nothing comes of its log.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(30)
     }
 }
 
@@ -250,7 +253,8 @@ impl<'a> Watcher<'a> {
         match frame {
             Some(Frame::Log(bytes)) => {
                 self.log.take(&bytes).map_err(|error| self.unwritten(&error))?;
-                self.ends_by = self.ends_by.map(|by| by.max(Instant::now() + END));
+                let patience = self.transport.patience();
+                self.ends_by = self.ends_by.map(|by| by.max(Instant::now() + patience));
             }
             Some(Frame::Cut) => self.log.begin_anew().map_err(|error| self.unwritten(&error))?,
             Some(Frame::End(line)) => {
@@ -276,7 +280,7 @@ impl<'a> Watcher<'a> {
             let grace = if level == Level::Kill { Duration::ZERO } else { self.limits.grace };
             self.transport.ask("cancel", &grace.as_secs().to_string(), Duration::from_secs(30))?;
             self.notified = level;
-            self.ends_by = Some(Instant::now() + grace + END);
+            self.ends_by = Some(Instant::now() + grace + self.transport.patience());
         }
         if self.ends_by.is_some_and(|by| Instant::now() >= by) {
             return Err(Broken::for_good(Fault::new(
@@ -302,4 +306,97 @@ impl<'a> Watcher<'a> {
 /// Returns the fault of a log that cannot be written.
 pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> Fault {
     Fault::io(FailureKind::Io, format!("writing {}", path.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// A supervisor that says it cancels, and whose job ends only after so many more frames.
+    struct Stubborn {
+        frame: Frame,
+        left: Cell<u32>,
+        cancels: Cell<u32>,
+    }
+
+    const PATIENCE: Duration = Duration::from_millis(20);
+
+    impl Stubborn {
+        fn new(frame: Frame, left: u32) -> Self {
+            Self { frame, left: Cell::new(left), cancels: Cell::new(0) }
+        }
+
+        /// Watches its job, which was cancelled.
+        fn watch(&self) -> Result<JobStatus, Fault> {
+            let job = JobRef { run: "r1".to_owned(), node: "execute-a".to_owned(), attempt: 1 };
+            let second = Duration::from_secs(1);
+            let limits =
+                JobLimits { timeout: 600 * second, grace: Duration::ZERO, lease: 600 * second };
+            let control = Control::new().expect("a control");
+            control.raise(Level::Cancel);
+            let dir = tempfile::tempdir().expect("a directory");
+            let path = dir.path().join("log");
+            Watcher::new(self, &job, &path, &[], &limits, &control)?.just_started().watch()
+        }
+    }
+
+    impl Transport for Stubborn {
+        fn name(&self) -> String {
+            "`far`".to_owned()
+        }
+
+        fn read(
+            &self,
+            _: u64,
+            _: Wake,
+            sink: &mut dyn FnMut(Option<Frame>) -> Option<Wake>,
+        ) -> Result<(), Broken> {
+            loop {
+                let left = self.left.get();
+                let end = || Frame::End("state=lost log=1".to_owned());
+                let frame = if left == 0 { end() } else { self.frame.clone() };
+                if sink(Some(frame)).is_none() {
+                    return Ok(());
+                }
+                self.left.set(left.saturating_sub(1));
+                std::thread::sleep(PATIENCE / 10);
+            }
+        }
+
+        fn ask(&self, verb: &str, _: &str, _: Duration) -> Result<JobStatus, Broken> {
+            self.cancels.set(self.cancels.get() + u32::from(verb == "cancel"));
+            Ok(JobStatus::Lost)
+        }
+
+        fn after_break(
+            &self,
+            why: &Fault,
+            _: Silence,
+            _: &mut Log,
+        ) -> Result<Option<JobStatus>, Fault> {
+            Err(why.clone())
+        }
+
+        fn patience(&self) -> Duration {
+            PATIENCE
+        }
+    }
+
+    #[test]
+    fn a_cancelled_job_that_neither_writes_nor_ends_is_given_up() {
+        let far = Stubborn::new(Frame::Idle, u32::MAX);
+        let fault = far.watch().expect_err("it is given up");
+        assert_eq!(fault.kind, FailureKind::NoAnswer);
+        assert_eq!(fault.message, "`far`: r1/execute-a.1 was cancelled and does not end");
+        assert_eq!(far.cancels.get(), 1);
+    }
+
+    #[test]
+    fn a_cancelled_job_that_still_writes_is_waited_for() {
+        let far = Stubborn::new(Frame::Log(b"a line\n".to_vec()), 100);
+        assert_eq!(far.watch().expect("a status"), JobStatus::Lost);
+        assert_eq!(far.cancels.get(), 1);
+    }
 }

@@ -1,7 +1,7 @@
 //! What hangs, breaks, fills up or is left alone around a guest of Tart, each with its own verdict; and
 //! what of a job may be seen by whom. Against the stand-in.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use plans::{Command, EnvName, GroupName, Node, Workspace};
 
@@ -224,5 +224,51 @@ fn places_for_guests_are_held_by_those_of_dead_executors() {
     interrupt(&resumed);
     assert_eq!(resumed.wait().expect("it ends").code(), Some(130));
     assert_eq!(next.wait().expect("it ends").code(), Some(0));
+    mac.is_clean();
+}
+
+#[test]
+fn a_guest_whose_slot_was_lost_while_it_was_made_is_not_started() {
+    let Some(mac) = Mac::new() else { return };
+    // Making it takes so long that others have both slots: as if the clock of a slot were over.
+    let (tart, real) = (mac.tart.bin().join("tart"), mac.tart.bin().join("real"));
+    fs::rename(&tart, &real).expect("renamed");
+    let script = format!(
+        "#!/bin/sh\ncd \"$HOME/.forge-lanes/tart\" 2>/dev/null || exec '{real}' \"$@\"\n\
+         [ \"$1\" != clone ] || for n in 0 1; do echo \"other-$n 99999999999\" >slot.$n; done\n\
+         [ \"$1\" != run ] || : >started\nexec '{real}' \"$@\"\n",
+        real = real.display()
+    );
+    crate::bench::write(&tart, &script);
+    let advice = "it took longer than ten minutes to make; it is tried again";
+    let node = guest("execute-a", "echo started", &[]);
+    check_refused(&mac, node, "lock_lost", "lost its slot on `local` to other-0 other-1", advice);
+    assert!(!mac.records().join("started").exists(), "it was started");
+    // The slots are the others' still; of the guest nothing is left.
+    assert_eq!(mac.guests(), Vec::<String>::new());
+    assert_eq!(crate::tart::names(&mac.records()), [".lock", "slot.0", "slot.1"]);
+}
+
+#[test]
+fn a_directory_of_guests_that_others_can_change_is_not_used() {
+    let Some(mac) = Mac::new() else { return };
+    let above = mac.world.path().join("home/.forge-lanes");
+    for below in [mac.records(), above] {
+        fs::create_dir_all(mac.records()).expect("made");
+        let mode = |mode| fs::set_permissions(&below, fs::Permissions::from_mode(mode));
+        mode(0o777).expect("set");
+        let node = guest("execute-a", "echo started", &[]);
+        check_refused(&mac, node, "untrusted_directory", "can be changed by others", "chmod go-w");
+        mode(0o755).expect("set");
+        assert_eq!(mac.guests(), Vec::<String>::new());
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&below, Some(12_345), None).expect("changed");
+            let node = guest("execute-a", "echo started", &[]);
+            check_refused(&mac, node, "untrusted_directory", "belongs to somebody else", "chown");
+            std::os::unix::fs::chown(&below, Some(0), None).expect("changed");
+        }
+    }
+    fs::remove_dir_all(mac.world.state_dir()).expect("removed");
+    mac.apply(guest("execute-a", "echo started", &[]), 0);
     mac.is_clean();
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::{
     fault::{FailureKind, Fault},
     placements::{Answer, ControlCommand, Machine},
+    trust::Distrust,
 };
 
 /// Verbs of the machine's half; its head documents them.
@@ -83,16 +84,23 @@ impl TartHost<'_> {
     fn call(&self, words: &[&str], deadline: Duration) -> Result<Answer, Fault> {
         let mut argv = vec!["sh", "-c", SCRIPT, "tart-host"];
         argv.extend(words);
-        self.machine.run(&ControlCommand::new(argv).deadline(deadline)).map_err(|fault| match fault
-            .kind
-        {
+        let answer = self.machine.run(&ControlCommand::new(argv).deadline(deadline));
+        let answer = answer.map_err(|fault| match fault.kind {
             FailureKind::NoAnswer => Fault::new(
                 FailureKind::EngineDown,
                 format!("tart on `{}` does not answer: {}", self.name(), fault.message),
             )
             .advice("try `tart list` there; a restart of the machine ends what hangs"),
             _ => fault,
-        })
+        })?;
+        match untrusted(&text(&answer.stdout)) {
+            Some((distrust, user)) => Err(Fault::new(
+                FailureKind::UntrustedDirectory,
+                format!("the directory of guests on `{}`: {distrust}", self.name()),
+            )
+            .advice(distrust.mend(&user))),
+            None => Ok(answer),
+        }
     }
 
     fn ask(&self, words: &[&str]) -> Result<Answer, Fault> {
@@ -357,6 +365,17 @@ impl TartHost<'_> {
             ),
         )
     }
+}
+
+/// Reads that a directory of guests is not the user's own, and the name of that user.
+fn untrusted(text: &str) -> Option<(Distrust, String)> {
+    let mut words = text.strip_prefix("untrusted ")?.splitn(5, ' ');
+    let foreign = words.next()? == "foreign";
+    let uid = words.next()?.parse().ok()?;
+    let mode = words.next()?.chars().take(10).collect();
+    let user = words.next()?.to_owned();
+    let path = words.next()?.to_owned();
+    Some((Distrust { path, uid, mode, foreign, above: false }, user))
 }
 
 fn recorded(line: &str) -> Option<Recorded> {

@@ -30,12 +30,19 @@ PATH=$PATH:/opt/homebrew/bin:/usr/local/bin
 export PATH
 mkdir -p "$HOME/.forge-lanes/tart" && cd "$HOME/.forge-lanes/tart" || exit 1
 
-# Whoever else can write here decides what is removed and whose the places are.
-LC_ALL=C ls -ldn .. . | while read -r o_mode o_links o_uid o_rest; do
-    case $o_mode in ?????w* | ????????w*) o_why='can be changed by others (`chmod go-w` it)' ;; *) o_why= ;; esac
-    [ "$o_uid" = "$(id -u)" ] || [ "$o_uid" = 0 ] || o_why='belongs to somebody else'
-    [ -z "$o_why" ] || { echo "$HOME/.forge-lanes, or tart in it, $o_why: mode $o_mode, uid $o_uid" >&2; exit 1; }
-done || exit 1
+# Others who can write here decide what is removed and whose the slots are: "untrusted WHY UID MODE USER PATH". A group of
+# the user's own number is the user.
+for o_path in "$HOME/.forge-lanes" "$HOME/.forge-lanes/tart"; do
+    # shellcheck disable=SC2012 # POSIX has no other program that tells owner and mode
+    LC_ALL=C ls -ldn "$o_path/." | {
+        read -r o_mode o_links o_uid o_gid o_rest
+        o_self=$(id -u) o_why=
+        case $o_mode in ????????w*) o_why=writable ;; esac
+        case $o_mode in ?????w*) [ "$o_gid" = "$o_self" ] || o_why=writable ;; esac
+        [ "$o_uid" = "$o_self" ] || [ "$o_uid" = 0 ] || o_why=foreign
+        [ -z "$o_why" ] || { echo "untrusted $o_why $o_uid $o_mode $(id -un) $o_path" && exit 1; }
+    } || exit 1
+done
 
 has() {
     command -v "$1" >/dev/null 2>&1
