@@ -174,7 +174,7 @@ pub enum Error {
         /// How it is mended.
         mend: Option<String>,
     },
-    /// Hosts whose directories others can change.
+    /// Hosts whose directories others can change, or that are full.
     #[error("hosts are refused:{}", list(.0))]
     Untrusted(Vec<String>),
     /// Things that could not be removed.

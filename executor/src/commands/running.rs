@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     event::{self, Event},
     exit_code::Exit,
-    fault::FailureKind,
+    fault::{FailureKind, Fault},
     journal::{self, Entry, Journal, RunStarted},
     ledger::Ledger,
     placements::{Machines, MachinesConfig},
@@ -327,7 +327,7 @@ fn unfit(dir: &Path) -> Option<String> {
 /// is asked again by the first node that needs it, and no job of it starts before.
 const HOSTS_ANSWER: Duration = Duration::from_secs(20);
 
-/// Refuses hosts on which others could change what is run, before anything starts. A host that
+/// Refuses hosts on which others could change what is run, or that have no room, before anything starts. A host that
 /// cannot be reached is no reason to refuse: its nodes say so.
 fn trusted_hosts(machines: &Arc<Machines>, ready: &Ready) -> Result<(), Error> {
     let mut hosts = BTreeMap::new();
@@ -342,7 +342,17 @@ fn trusted_hosts(machines: &Arc<Machines>, ready: &Ready) -> Result<(), Error> {
     for placement in hosts.into_values() {
         let (machines, sender) = (Arc::clone(machines), sender.clone());
         let ask = move || {
-            let found = machines.open(&placement).and_then(|machine| machine.facts());
+            let found = machines.open(&placement).and_then(|machine| {
+                let facts = machine.facts()?;
+                if !facts.is_full {
+                    return Ok(());
+                }
+                let message =
+                    format!("{}: nothing can be written to its `work_dir`", machine.name());
+                Err(Fault::new(FailureKind::DiskFull, message).advice(
+                    "make room there, `executor gc` does, or set another `work_dir` for this host",
+                ))
+            });
             // The run may go on without the answer.
             let _ = sender.send(found.err());
         };
@@ -355,7 +365,7 @@ fn trusted_hosts(machines: &Arc<Machines>, ready: &Ready) -> Result<(), Error> {
     let mut refused = Vec::new();
     while let Ok(answer) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
         let Some(fault) = answer else { continue };
-        if fault.kind == FailureKind::UntrustedDirectory {
+        if matches!(fault.kind, FailureKind::UntrustedDirectory | FailureKind::DiskFull) {
             let advice = fault.advice.as_deref().unwrap_or_default();
             refused.push(format!("{}\n    {advice}", fault.message));
         }

@@ -227,6 +227,8 @@ pub struct MachineFacts {
     pub gid: u32,
     /// Its home directory.
     pub home: String,
+    /// Whether nothing can be written where jobs are kept.
+    pub is_full: bool,
 }
 
 /// One thing that was looked at on a machine.

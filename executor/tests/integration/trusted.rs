@@ -13,7 +13,7 @@ use executor::supervise::shim;
 use serde_json::Value;
 
 use crate::{
-    harness::{Ended, World, sh},
+    harness::{Ended, SmallDisk, World, sh},
     remote::Far,
 };
 
@@ -253,4 +253,31 @@ fn a_directory_of_sockets_below_that_of_somebody_else_is_refused() {
     for part in ["control sockets", "belongs to somebody else", "XDG_RUNTIME_DIR"] {
         assert!(ended.err.contains(part), "{part}: {}", ended.err);
     }
+}
+
+#[test]
+fn a_full_work_dir_is_refused_before_anything_starts_and_cleared_by_gc() {
+    let Some(far) = Far::new("") else { return };
+    let work = far.work_dir();
+    let Some(_disk) = SmallDisk::at(&work, 2048) else { return };
+    let ran = far.world.path().join("ran");
+    let count = || fs::read_to_string(&ran).unwrap_or_default().lines().count();
+    let script = format!("echo ran >> '{}'", ran.display());
+    let plan = far.world.plan(vec![far.node("execute-there", &script, &[])]);
+    far.run(&["apply", &plan]).code(0);
+    let filler = work.join("filler");
+    let mut file = fs::File::create(&filler).expect("made");
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    let ended = far.run(&["apply", &plan]).code(4);
+    assert!(ended.err.contains("far: nothing can be written to its `work_dir`"), "{}", ended.err);
+    assert!(ended.err.contains("make room there"), "{}", ended.err);
+    assert_eq!((far.world.runs().len(), count()), (1, 1));
+    let doctor = far.run(&["doctor", &plan, "--json"]).code(1);
+    assert!(doctor.out.contains("0 MiB free"), "{}", doctor.out);
+    // What needs no room goes on.
+    far.run(&["gc", "--keep", "0"]).code(0);
+    fs::remove_file(&filler).expect("removed");
+    far.run(&["apply", &plan]).code(0);
+    assert_eq!(count(), 2);
 }

@@ -108,6 +108,8 @@ impl Machine for Local {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             home: variable("HOME"),
+            // A full state or cache directory is refused before there is a machine.
+            is_full: false,
         })
     }
 

@@ -45,7 +45,7 @@ struct Known {
 const MOST_TOLD: usize = 5;
 
 impl Known {
-    /// Reads what the host answered, a line each: system and machine, `id`, which boot, three times yes or
+    /// Reads what the host answered, a line each: system and machine, `id`, which boot, four times yes or
     /// no, what `fl_see` prints, the home directory.
     fn of(text: &str) -> Option<Self> {
         let mut lines = text.split('\n');
@@ -57,7 +57,7 @@ impl Known {
         let gid = gid.split(|byte: char| !byte.is_ascii_digit()).next()?;
         let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
         let boot_id = line()?.to_owned();
-        let (mounts, perl, provisioned) = (line()?, line()?, line()?);
+        let (mounts, perl, provisioned, full) = (line()?, line()?, line()?, line()?);
         if !text.contains("\n.\n") {
             return None;
         }
@@ -72,6 +72,7 @@ impl Known {
                 uid,
                 gid,
                 home,
+                is_full: full == "yes",
             },
             may_mount: mounts == "yes" && uid == 0,
             has_perl: perl == "yes",
@@ -288,7 +289,9 @@ impl Remote {
             "digest_of() { sha256sum <\"$1\" || shasum -a 256 <\"$1\" || openssl dgst -sha256 <\"$1\"; }\n\
              is_ours() { case $(digest_of \"$shim\") in *$digest*) ;; *) return 1 ;; esac; }\n\
              provisioned() { [ -s \"$shim\" ] && [ -d \"$over\" ] && [ -d \"$locks\" ] && is_ours; }\n\
-             is provisioned\nfl_see",
+             full() { [ -d \"$locks\" ] && { (umask 077; printf '%4096s' >\"$locks/.room-$$\") && f=1 || f=0
+             rm -f \"$locks/.room-$$\"; return $f; }; }\n\
+             is provisioned\nis full\nfl_see",
         );
         let script = script.word(&self.work_dir).text("\nprintf '%s\\n' \"$HOME\"\n");
         // Nothing is on its way for as long as a day.
@@ -337,7 +340,7 @@ mod tests {
         assert_eq!((&*known.facts.system, &*known.facts.architecture), ("Linux", "x86_64"));
         assert_eq!((&*known.facts.boot_id, &*known.facts.home), ("b-1", "/home/a\nb"));
         assert!(!known.may_mount && !known.has_perl && known.is_provisioned, "only root mounts");
-        for cut in [0, 5, 14, 30, 70, 80] {
+        for cut in [0, 5, 14, 30, 70, 80, 83] {
             assert!(Known::of(&said[..cut]).is_none(), "{cut}");
         }
     }
