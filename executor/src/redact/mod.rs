@@ -9,8 +9,8 @@
 //! In each of them the same kind of search runs ([`needles`]) for the forms that belong to it
 //! ([`forms`]). What any of them finds is replaced: a run of secret bytes becomes one `***`.
 //!
-//! A supervisor elsewhere looks for the plainest of these before anything is on its disk ([`Masks::plain`]); whatever
-//! else is a secret is replaced when its log comes back.
+//! A supervisor elsewhere does the same before anything is on its disk ([`Masks::needles`]), in perl; where there is none, awk
+//! looks for what can be sought in output as it is, and whatever else is a secret is replaced when its log comes back.
 //!
 //! The cost is linear in the output and in the secrets: needles are at most [`LONGEST`] bytes, longer
 //! forms are cut into parts of which each is hidden wherever it stands. At most that much is held back, and only
@@ -29,8 +29,8 @@ use reading::Reading;
 
 /// A shorter value is not masked: it would match everywhere and so be known from where it does.
 const SHORTEST: usize = 6;
-/// No needle is longer.
-const LONGEST: usize = 1024;
+/// No needle is longer: when processes that write at once tear a value apart, so much of it may show at either end of a piece.
+const LONGEST: usize = 128;
 /// More bytes of secrets than this are refused: no environment holds them.
 const MOST: usize = 4 << 20;
 /// What stands in the place of a secret.
@@ -73,17 +73,18 @@ impl Masks {
         Ok(Self { readings, too_short })
     }
 
-    /// Returns the forms that are sought in output as it is, and lines of base64 and hexadecimal, for a supervisor that
-    /// knows no other reading: in hexadecimal, a comma between. It is as secret as the values.
-    pub(crate) fn plain(&self) -> String {
-        let plain = [Reading::AsItIs, Reading::Unfolded];
-        let all = self.readings.iter().filter(|(reading, _)| plain.contains(reading));
+    /// Returns what is sought, for a supervisor elsewhere: needles in hexadecimal, a comma between; before one that is
+    /// sought in another reading than the output as it is, the letter of that. It is as secret as the values.
+    pub(crate) fn needles(&self) -> String {
         let mut text = String::new();
-        for needle in all.flat_map(|(_, needles)| needles.iter()) {
-            if !text.is_empty() {
-                text.push(',');
+        for (reading, needles) in &self.readings {
+            for needle in needles.iter() {
+                if !text.is_empty() {
+                    text.push(',');
+                }
+                text.extend(reading.letter());
+                text.push_str(&crate::text::hex(needle));
             }
-            text.push_str(&crate::text::hex(needle));
         }
         text
     }

@@ -26,8 +26,22 @@ pub(super) enum Reading {
 const LONGEST_ESCAPE: usize = 12;
 /// A longer row of backslashes is none of an escape.
 const MOST_BACKSLASHES: usize = 64;
+/// What leaves out more bytes than this at one place is no writer of a secret: without an end to it, output that is left out
+/// would be held back for ever.
+const MOST_LEFT_OUT: usize = 256;
 
 impl Reading {
+    /// Returns its name for supervisors that are elsewhere (`../supervise/shim/redact.pl`).
+    pub(super) fn letter(self) -> Option<char> {
+        match self {
+            Self::AsItIs => None,
+            Self::Unfolded => Some('L'),
+            Self::Unquoted => Some('Q'),
+            Self::UrlDecoded => Some('P'),
+            Self::EntitiesDecoded => Some('E'),
+        }
+    }
+
     /// Returns what is sought in this reading for a value.
     pub(super) fn canonical(self, value: &[u8]) -> Vec<u8> {
         match self {
@@ -76,6 +90,8 @@ pub(super) struct Decoded<'a> {
     from: Vec<(u32, u32)>,
     /// Where an escape begins that the text ends in.
     torn: Option<usize>,
+    /// How many bytes were left out since the last one that was not.
+    left_out: usize,
 }
 
 impl ReadText<'_> {
@@ -139,14 +155,23 @@ impl ReadText<'_> {
 impl<'a> Decoded<'a> {
     fn new(text: &'a [u8]) -> Self {
         let bytes = Vec::with_capacity(text.len());
-        Self { text, bytes, from: Vec::with_capacity(text.len()), torn: None }
+        Self { text, bytes, from: Vec::with_capacity(text.len()), torn: None, left_out: 0 }
     }
 
     fn range(&self, start: usize, end: usize) -> (usize, usize) {
         (self.from[start].0 as usize, self.from[end - 1].1 as usize)
     }
 
+    /// Leaves out the bytes from `start` to `end`; in the place of too many stands one that no needle has.
+    fn leave_out(&mut self, start: usize, end: usize) {
+        self.left_out += end - start;
+        if self.left_out > MOST_LEFT_OUT {
+            self.put(b'\\', start, end);
+        }
+    }
+
     fn put(&mut self, byte: u8, start: usize, end: usize) {
+        self.left_out = 0;
         self.bytes.push(byte);
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         self.from.push((place(start), place(end)));
@@ -158,17 +183,20 @@ impl<'a> Decoded<'a> {
         while at < text.len() {
             match text[at] {
                 b'\n' | b'\r' => {
+                    let start = at;
                     at += 1;
                     while at < text.len() && matches!(text[at], b' ' | b'\t') {
                         at += 1;
                     }
+                    self.leave_out(start, at);
                 }
                 b'\\' if at + 1 == text.len() && !is_last => {
                     self.torn = Some(at);
                     return;
                 }
                 b'\\' if text.get(at + 1).is_some_and(|next| matches!(next, b'n' | b'r')) => {
-                    at += 2
+                    self.leave_out(at, at + 2);
+                    at += 2;
                 }
                 byte => {
                     self.put(byte, at, at + 1);
@@ -270,7 +298,7 @@ impl<'a> Decoded<'a> {
 
     fn put_plain(&mut self, byte: u8, start: usize, end: usize) {
         let byte = match byte {
-            b'\'' | b'"' | b'\\' | b'$' => return,
+            b'\'' | b'"' | b'\\' | b'$' => return self.leave_out(start, end),
             b'\n' => b'n',
             b'\t' => b't',
             b'\r' => b'r',

@@ -27,7 +27,7 @@ pub(crate) fn masks_of<'a>(values: impl Iterator<Item = &'a str>) -> Result<Stri
         Fault::new(FailureKind::Supervisor, error.to_string())
             .advice("give the job fewer or shorter secrets")
     })?;
-    Ok(masks.plain())
+    Ok(masks.needles())
 }
 
 /// The fault of a supervisor, named for people, that has nothing to keep secrets out of its log with.

@@ -6,7 +6,9 @@ redact() {
     r_needles=$(printf '%s\n' "$masks" | LC_ALL=C awk '{
         n = split($0, all, ",")
         for (j = 1; j <= n; j++) {
-            if (j > 1) printf ","
+            # Output is not read in any other way here; lines that are not folded are read as they are.
+            if (sub(/^L/, "", all[j]) + 0 == 0 && all[j] ~ /^[A-Z]/) continue
+            if (m++) printf ","
             for (i = 1; i < length(all[j]); i += 2) {
                 v = 16 * index("123456789abcdef", substr(all[j], i, 1))
                 v += index("123456789abcdef", substr(all[j], i + 1, 1))
