@@ -11,7 +11,7 @@ mod worker;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     hash::{BuildHasher as _, RandomState},
     num::NonZeroUsize,
     path::Path,
@@ -22,11 +22,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plans::{EnvName, Node, NodeId, Placement, Plan};
+use plans::{EnvName, FilesFrom, Node, NodeId, Placement, Plan};
 use tracing::info;
 
 use crate::{
-    attempt::{AttemptRequest, AttemptResult},
+    attempt::{AttemptRequest, AttemptResult, FilesNeeded},
     clock,
     control::{Control, Level},
     event::{self, Event},
@@ -44,7 +44,7 @@ use crate::{
     workers::Workers,
 };
 
-use tasks::schedule_of;
+use tasks::{schedule_of, taken_from};
 use words::{stop_reason, why};
 use worker::{JournalObserver, ending_of, facts_of, make_room, not_begun, terms_of, work};
 
@@ -134,6 +134,8 @@ pub struct Dispatch<'a> {
     /// What asked first: decides between exit codes 130 and 143.
     pub asked_by: Option<Asked>,
     broken: Option<JournalError>,
+    /// The nodes whose artifacts others take.
+    taken_from: BTreeSet<NodeId>,
     /// What happened and has not been told yet. Told only after everything that may start has been
     /// started: machines do not wait for a terminal.
     pending: Vec<Event>,
@@ -167,6 +169,7 @@ impl<'a> Dispatch<'a> {
             asked: 0,
             asked_by: None,
             broken: None,
+            taken_from: taken_from(&run.nodes),
             pending: Vec::new(),
         }
     }
@@ -429,6 +432,8 @@ impl<'a> Dispatch<'a> {
             source: self.run.source.clone(),
             outputs: self.ledger.outputs(node),
             needs: self.ledger.values(node),
+            files: self.files(node),
+            is_taken_from: self.taken_from.contains(&node.id),
             secrets: secrets::of_node(&self.run.secrets, node),
             pass_env: self.run.pass_env.iter().map(|name| name.as_str().to_owned()).collect(),
             grace: self.run.grace,
@@ -440,6 +445,16 @@ impl<'a> Dispatch<'a> {
         }
     }
 
+    /// What a node takes of the artifacts of others, and where those are.
+    fn files(&self, node: &Node) -> Vec<FilesNeeded> {
+        let files = node.takes.files.iter();
+        let needed = |from: &FilesFrom| FilesNeeded {
+            from: from.clone(),
+            artifacts: self.run.dir.node(&from.node).join("artifacts"),
+        };
+        files.map(needed).collect()
+    }
+
     fn finish(&mut self, task: usize, outcome: Outcome, because: Option<Because>) {
         let cause = match because {
             Some(Because::Dependency { outcome, .. }) => Some(outcome),
@@ -448,7 +463,8 @@ impl<'a> Dispatch<'a> {
         };
         let because = because.map(|because| why(because, task, self.run, self.ledger));
         let node = &self.run.nodes[task];
-        let last = self.ledger.node(task).last.as_ref();
+        let last = self.ledger.node(task).last.as_ref().filter(|_| outcome != Outcome::Skipped);
+        let because = because.or_else(|| last.and_then(|last| last.facts.because.clone()));
         let tolerated = last.is_some_and(|last| {
             last.facts.outcome == outcome && terms_of(&node.spec, &last.facts).tolerated
         });

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    attempt::TakenFiles,
     outcome::Outcome,
     record::{LaneRecord, NodeRecord, RunOutcome},
 };
@@ -15,7 +16,7 @@ use crate::{
 /// | version | what changed |
 /// | --- | --- |
 /// | 1.0 | the first format |
-/// | 1.1 | a lane of `run_finished` may be `incomplete`; `tolerated` of nodes and lanes, `outputs` of nodes |
+/// | 1.1 | a lane of `run_finished` may be `incomplete`; `tolerated` of nodes and lanes, `outputs` and `files_from` of nodes |
 pub const VERSION: &str = "1.1";
 
 /// Something happened. Written with a leading `event` (its name) and `run_id`.
@@ -105,7 +106,7 @@ pub struct NodeFinished {
     /// `infra_failed`: what failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_kind: Option<String>,
-    /// `skipped`: why it did not run.
+    /// `skipped`: why it did not run; `failed`: why its command was not started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
     /// One line for people: why it is not `passed`.
@@ -115,6 +116,10 @@ pub struct NodeFinished {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(default)]
     pub outputs: BTreeMap<String, String>,
+    /// The files of other nodes that it was given; absent: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub files_from: Vec<TakenFiles>,
     /// How many times it was tried.
     pub attempts: u32,
     /// How long its last attempt took.
@@ -169,6 +174,7 @@ impl NodeFinished {
             because: record.because.clone(),
             message: record.message.clone(),
             outputs: record.outputs.clone(),
+            files_from: record.files_from.clone(),
             attempts: record.attempts,
             duration_ms: record.duration_ms,
             record: record.clone(),

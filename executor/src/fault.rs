@@ -38,7 +38,8 @@ pub enum FailureKind {
     SourceMissing,
     /// The job could not be given its workspace: a mount or a copy failed.
     Workspace,
-    /// An output of a prepare node, or a store path, is not there (any more).
+    /// An output of a prepare node, a store path, or an artifact that a node takes is not there (any more), or is not
+    /// what it was.
     OutputMissing,
     /// The supervisor could not be started or broke.
     Supervisor,
@@ -58,6 +59,9 @@ pub enum FailureKind {
     NoAnswer,
     /// What the machine answered makes no sense.
     Protocol,
+    /// A job is to be given files of another that this one did not leave, or that find no place in its workspace: no
+    /// machine's failure but its own, so it is `failed` and never in a record.
+    Files,
     /// Files could not be brought back.
     Collect,
     /// What the attempt made could not be removed.
@@ -94,6 +98,7 @@ impl FailureKind {
             Self::RuntimeGone => "runtime_gone",
             Self::NoAnswer => "no_answer",
             Self::Protocol => "protocol",
+            Self::Files => "files",
             Self::Collect => "collect",
             Self::Cleanup => "cleanup",
             Self::Io => "io",
@@ -112,6 +117,7 @@ impl FailureKind {
                 | Self::EngineRefused
                 | Self::ImageMissing
                 | Self::SourceMissing
+                | Self::Files
         )
     }
 }

@@ -20,7 +20,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    attempt::{AttemptResult, PreparedOutput},
+    attempt::{AttemptResult, PreparedOutput, TakenFiles},
     intent::Intent,
     outcome::Outcome,
     record::RunOutcome,
@@ -202,6 +202,12 @@ pub struct AttemptFacts {
     /// The values it left by name.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub outputs: std::collections::BTreeMap<String, String>,
+    /// Why its command was not started, of a job that failed before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// The files of other nodes that it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files_from: Vec<TakenFiles>,
     /// How many processes had to be killed.
     #[serde(default, skip_serializing_if = "crate::record::is_default")]
     pub killed_processes: u64,

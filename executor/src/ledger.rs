@@ -266,6 +266,7 @@ impl Ledger {
             record.duration_ms = Some(ended.duration_ms);
             record.killed_processes = last.killed_processes;
             record.outputs.clone_from(&last.outputs);
+            record.files_from.clone_from(&last.files_from);
             record.artifacts = last.artifacts;
             record.artifacts_left_out = last.artifacts_left_out;
             record.warnings.clone_from(&last.warnings);

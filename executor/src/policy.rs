@@ -45,9 +45,6 @@ fn of_node(node: &Node, config: &Config) -> Vec<String> {
             placement.as_str()
         ));
     }
-    if !node.takes.files.is_empty() {
-        found.push("this executor does not bring files from one job to another yet".to_owned());
-    }
     let mut refuse = |key: &str, list: &Option<Vec<String>>, what: &str, word: &str| {
         if let Some(list) = list
             && !list.iter().any(|entry| allows(entry, word))

@@ -3,7 +3,7 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
-//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out` and `outputs` of nodes, `tolerated` of nodes and lanes, `not_needed` of nodes |
+//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out`, `outputs` and `files_from` of nodes, `tolerated` of nodes and lanes, `not_needed` of nodes |
 //!
 //! A record that needs nothing of a later version is still written as the earlier one.
 //! A record is written once, when the run is over; until then the journal is the truth and a record
@@ -16,7 +16,7 @@ use plans::{Node, NodeKind, Plan, SchemaVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    attempt::Phase,
+    attempt::{Phase, TakenFiles},
     files,
     outcome::{LaneOutcome, Outcome},
     text,
@@ -151,7 +151,8 @@ pub struct NodeRecord {
     /// `infra_failed`: what failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_kind: Option<String>,
-    /// `skipped`: why it did not run.
+    /// `skipped`: why it did not run. `failed`: why its command was not started: files of another node that it takes are
+    /// not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
     /// One line for people: why it is not `passed`.
@@ -193,6 +194,9 @@ pub struct NodeRecord {
     /// The values that its last attempt left for nodes that take them; absent: none. Since version 1.1.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
+    /// The files of other nodes that its last attempt was given; absent: none. Since version 1.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files_from: Vec<TakenFiles>,
     /// How many files were kept.
     #[serde(default, skip_serializing_if = "is_default")]
     pub artifacts: u64,
@@ -315,7 +319,8 @@ impl Record {
         let incomplete = self.lanes.iter().any(|lane| lane.outcome == LaneOutcome::Incomplete);
         let left_out = self.nodes.iter().any(|node| node.artifacts_left_out > 0);
         let tolerated = self.nodes.iter().any(|node| node.tolerated || node.not_needed);
-        let outputs = self.nodes.iter().any(|node| !node.outputs.is_empty());
+        let flows = |node: &NodeRecord| !node.outputs.is_empty() || !node.files_from.is_empty();
+        let outputs = self.nodes.iter().any(flows);
         let newer = incomplete || left_out || tolerated || outputs;
         let version = if newer { VERSION } else { FIRST };
         self.format_version = version.to_string();
@@ -390,6 +395,7 @@ impl NodeRecord {
             duration_ms: None,
             killed_processes: 0,
             outputs: BTreeMap::new(),
+            files_from: Vec::new(),
             artifacts: 0,
             artifacts_left_out: 0,
             warnings: Vec::new(),

@@ -26,6 +26,12 @@ impl LocalTree {
         Self(openat(CWD, root, flags, Mode::empty()).ok())
     }
 
+    /// Opens a regular file to be read. No link is followed.
+    pub(crate) fn file(&self, path: &Path) -> Option<File> {
+        let file = open(self.0.as_ref()?, path)?;
+        file.metadata().is_ok_and(|found| found.is_file()).then_some(file)
+    }
+
     /// The tree as a path, which stays with the directory whatever is put in its place.
     fn root(&self) -> Option<PathBuf> {
         self.0.as_ref().map(|handle| PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd())))
@@ -71,10 +77,7 @@ impl Tree for LocalTree {
     }
 
     fn read(&self, path: &Path, most: usize) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(file) = self.0.as_ref().and_then(|root| open(root, path)) else { return Ok(None) };
-        if !file.metadata().is_ok_and(|found| found.is_file()) {
-            return Ok(None);
-        }
+        let Some(file) = self.file(path) else { return Ok(None) };
         let mut bytes = Vec::new();
         let read = file.take(most as u64).read_to_end(&mut bytes);
         read.map_err(|error| {

@@ -6,6 +6,7 @@
 //! that is left out is told with its reason. The rule in words is in `docs/executor.md`.
 
 mod collected;
+pub(crate) mod kept;
 mod links;
 pub(crate) mod local;
 pub(crate) mod outputs;

@@ -26,6 +26,7 @@ pub struct Context<'a> {
     /// use [`Context::intend`] and [`Context::enter`].
     observer: &'a dyn Observer,
     clock: RefCell<Clock>,
+    warnings: RefCell<Vec<String>>,
 }
 
 /// What the time went into.
@@ -44,7 +45,8 @@ impl<'a> Context<'a> {
         control: &'a Control,
         observer: &'a dyn Observer,
     ) -> Self {
-        Self { request, machine, control, observer, clock: RefCell::default() }
+        let (clock, warnings) = (RefCell::default(), RefCell::default());
+        Self { request, machine, control, observer, clock, warnings }
     }
 
     /// Returns what the supervisor in a guest is to keep out of its log. Where no masks can be made the job is not
@@ -89,6 +91,16 @@ impl<'a> Context<'a> {
             self.observer.returns();
         }
         answer
+    }
+
+    /// Tells something worth knowing that changes no verdict.
+    pub(crate) fn warn(&self, warning: String) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// Returns what was told so.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.warnings.take()
     }
 
     /// Enters a phase; the time from now on is its own.

@@ -10,5 +10,5 @@ mod result;
 
 pub use context::Context;
 pub use observer::{Observer, Phase};
-pub use request::AttemptRequest;
-pub use result::{AttemptOutcome, AttemptResult, Details, OutputKind, PreparedOutput};
+pub use request::{AttemptRequest, FilesNeeded};
+pub use result::{AttemptOutcome, AttemptResult, Details, OutputKind, PreparedOutput, TakenFiles};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use plans::{EnvName, Node, NodeId};
+use plans::{EnvName, FilesFrom, Node, NodeId};
 
 use super::PreparedOutput;
 use crate::{placements::Secret, source::SourceSpec, supervise::JobRef};
@@ -31,6 +31,10 @@ pub struct AttemptRequest {
     pub outputs: BTreeMap<NodeId, PreparedOutput>,
     /// The values of the outputs that it takes of other nodes.
     pub needs: BTreeMap<EnvName, String>,
+    /// The artifacts of other nodes that it takes.
+    pub files: Vec<FilesNeeded>,
+    /// Whether another node takes its artifacts, so that they are listed.
+    pub is_taken_from: bool,
     /// The values of the node's secrets.
     pub secrets: BTreeMap<EnvName, Secret>,
     /// The site's `pass_env`: names a host process also takes from its machine's environment.
@@ -41,6 +45,15 @@ pub struct AttemptRequest {
     pub lease: Duration,
     /// One of this many places on the machine; absent: no limit.
     pub max_jobs: Option<u32>,
+}
+
+/// Artifacts of another node that one takes.
+#[derive(Debug, Clone)]
+pub struct FilesNeeded {
+    /// Which of them, and where they are to be.
+    pub from: FilesFrom,
+    /// That node's directory of artifacts.
+    pub artifacts: PathBuf,
 }
 
 impl AttemptRequest {

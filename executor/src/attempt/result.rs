@@ -33,6 +33,12 @@ pub struct AttemptResult {
     /// The values it left by name.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,
+    /// Why its command was not started, of a job that failed before it.
+    #[serde(default)]
+    pub because: Option<String>,
+    /// The files of other nodes that it was given.
+    #[serde(default)]
+    pub files_from: Vec<TakenFiles>,
     /// Files kept, and what was refused.
     pub artifacts: u64,
     /// How many files were left out of the artifacts.
@@ -84,6 +90,19 @@ pub enum OutputKind {
     Workspace,
 }
 
+/// Files of another node that a job was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TakenFiles {
+    /// The node that left them.
+    pub node: String,
+    /// The directory below the workspace where the job found them.
+    pub at: String,
+    /// How many they were.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// What the record holds beside the verdict.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Details {
@@ -116,6 +135,8 @@ impl AttemptResult {
             killed_processes: 0,
             output: None,
             outputs: BTreeMap::new(),
+            because: None,
+            files_from: Vec::new(),
             artifacts: 0,
             artifacts_left_out: 0,
             left_out: Vec::new(),
@@ -124,11 +145,17 @@ impl AttemptResult {
         }
     }
 
-    /// Makes it one that failed for the infrastructure's reasons.
+    /// Makes it one that failed for the infrastructure's reasons; or for its own, when it asks for files that another
+    /// job did not leave.
     pub(crate) fn fault(&mut self, fault: Fault) {
         let Fault { kind, message, advice } = fault;
-        self.outcome = AttemptOutcome::InfraFailed;
-        self.failure_kind = Some(kind);
+        if kind == FailureKind::Files {
+            self.outcome = AttemptOutcome::Failed;
+            self.because = Some(message.clone());
+        } else {
+            self.outcome = AttemptOutcome::InfraFailed;
+            self.failure_kind = Some(kind);
+        }
         self.message = Some(message);
         self.advice = advice;
     }

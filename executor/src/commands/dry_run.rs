@@ -52,6 +52,9 @@ fn shown(node: &Node) -> String {
     for mount in &node.mounts {
         text::push!(shown, "  sees    what {} left, at {}\n", mount.node, mount.path);
     }
+    for plans::FilesFrom { node, files, at } in &node.takes.files {
+        text::push!(shown, "  given   {} of {node}, at {at}\n", files.join(", "));
+    }
     let calls = runtimes::shown::calls(node);
     let engine = |shown: &mut String, calls: &[String]| {
         for call in calls {

@@ -1,8 +1,11 @@
 //! A run's plan as the schedule sees it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use plans::{Node, Placement};
+use plans::{Node, NodeId, Placement};
 
 use super::Run;
 use crate::schedule::{RunLimits, Schedule, Task};
@@ -11,6 +14,12 @@ use crate::schedule::{RunLimits, Schedule, Task};
 fn used(node: &Node, run: &Run) -> Vec<usize> {
     let used = node.mounts.iter().map(|mount| &mount.node).chain(&node.workspace_from);
     used.filter_map(|id| run.plan.graph().position(id.as_str())).collect()
+}
+
+/// The nodes whose artifacts others take.
+pub(super) fn taken_from(nodes: &[Arc<Node>]) -> BTreeSet<NodeId> {
+    let files = nodes.iter().flat_map(|node| &node.takes.files);
+    files.map(|files| files.node.clone()).collect()
 }
 
 /// Turns the plan's graph, hosts and groups into tasks and resources.

@@ -15,6 +15,7 @@ use tracing::{debug, info, info_span};
 
 use super::Message;
 use crate::{
+    artifacts::kept,
     attempt::{AttemptOutcome, AttemptRequest, AttemptResult, Details, Observer, Phase},
     control::Control,
     drive,
@@ -165,7 +166,7 @@ pub(super) fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
         return Ok(());
     }
     let kept = dir.join("attempts").join((attempt - 1).to_string());
-    for name in ["host.log", "artifacts", "guest.log"] {
+    for name in ["host.log", "artifacts", kept::LIST, "guest.log"] {
         let from = dir.join(name);
         let to = kept.join(name);
         if from.symlink_metadata().is_ok() && to.symlink_metadata().is_err() {
@@ -221,6 +222,8 @@ pub(super) fn facts_of(result: &AttemptResult) -> AttemptFacts {
             .collect(),
         killed_processes: result.killed_processes,
         outputs: result.outputs.clone(),
+        because: result.because.clone(),
+        files_from: result.files_from.clone(),
         artifacts: result.artifacts,
         artifacts_left_out: result.artifacts_left_out,
         warnings: result.warnings.clone(),
@@ -243,7 +246,8 @@ fn failure_of(facts: &AttemptFacts) -> Option<Failure> {
 /// Returns what the job's rules say of the end of an attempt.
 pub(super) fn terms_of(spec: &JobSpec, facts: &AttemptFacts) -> FailureTerms {
     failure_of(facts).map_or_else(FailureTerms::default, |failure| FailureTerms {
-        again: spec.retries_after(failure),
+        // What another job did not leave is not there the next time either.
+        again: facts.because.is_none() && spec.retries_after(failure),
         tolerated: spec.tolerates(failure),
     })
 }

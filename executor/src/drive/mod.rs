@@ -9,13 +9,20 @@ mod judge;
 
 use self::host_log::HostLog;
 use crate::{
-    attempt::{AttemptOutcome, AttemptRequest, AttemptResult, Context, Observer, Phase},
+    artifacts::{
+        Collected,
+        kept::{self, KeptFiles},
+    },
+    attempt::{
+        AttemptOutcome, AttemptRequest, AttemptResult, Context, FilesNeeded, Observer, Phase,
+        TakenFiles,
+    },
     control::{Control, Level},
     fault::Fault,
     intent::Intent,
     locks::LockRequest,
     placements::Machine,
-    runtimes,
+    runtimes::{self, Runtime},
     supervise::JobStatus,
 };
 
@@ -122,12 +129,16 @@ fn drive(
         let collected = match &ran {
             Ok(JobStatus::Exited(_)) => {
                 context.enter(Phase::Collect);
-                Some(runtime.collect(&context))
+                Some(collect(&mut *runtime, &context))
             }
             _ => None,
         };
         result.judge(ran, collected, request, machine);
     }
+    if result.started {
+        result.files_from = files_from(request);
+    }
+    result.warnings.extend(context.warnings());
     // A user who asked for the end does not want to hear that something broke on the way to it.
     if result.outcome == AttemptOutcome::InfraFailed && control.level() > Level::Run {
         result.outcome = AttemptOutcome::Cancelled;
@@ -150,6 +161,29 @@ fn drive(
     result.phases = context.timings();
     log.closing(&result);
     result
+}
+
+/// Brings back what the job left. What others take of it is listed before the verdict says that it is there.
+fn collect(runtime: &mut dyn Runtime, context: &Context<'_>) -> Result<Collected, Fault> {
+    let collected = runtime.collect(context)?;
+    if context.request.is_taken_from {
+        kept::write_list(&context.request.artifacts)?;
+    }
+    Ok(collected)
+}
+
+/// Says which files of other nodes a job was given: known from what these left, whoever prepared it.
+fn files_from(request: &AttemptRequest) -> Vec<TakenFiles> {
+    let given = |needed: &FilesNeeded| {
+        let kept = KeptFiles::of(needed).ok()?;
+        Some(TakenFiles {
+            node: needed.from.node.to_string(),
+            at: needed.from.at.to_string(),
+            files: kept.count(),
+            bytes: kept.list.size(),
+        })
+    };
+    request.files.iter().filter_map(given).collect()
 }
 
 impl AttemptResult {

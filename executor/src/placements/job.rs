@@ -44,11 +44,23 @@ pub struct Job {
     pub artifacts: PathBuf,
 }
 
+impl WorkspaceSource {
+    /// Returns its directory on the machine.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Tree(placed) => &placed.path,
+            Self::Output(path) => path,
+        }
+    }
+}
+
 /// Where a job's workspace comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkspaceSource {
     /// A source tree that [`crate::placements::Commands::place_source`] made.
     Tree(PlacedSource),
-    /// The workspace that a prepare node left, by its directory on that machine.
+    /// Another directory on that machine: the workspace that a prepare node left, or a tree that was made for the
+    /// attempt.
     Output(String),
 }

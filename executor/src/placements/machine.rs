@@ -6,7 +6,7 @@ use plans::PlacementKind;
 
 use super::{Answer, ControlCommand, Flow, Job, Leftover, Secret};
 use crate::{
-    artifacts::{Collected, Tree},
+    artifacts::{Collected, Tree, kept::KeptFiles},
     control::{Control, Level},
     fault::Fault,
     locks::{HeldLocks, LockRequest},
@@ -109,6 +109,19 @@ pub trait Commands {
         control: &Control,
     ) -> Result<PlacedSource, Fault>;
 
+    /// Places files that were kept of another node: in a directory there that holds them at their paths and nothing
+    /// else, each compared with its checksum. `into` is a path of the attempt's own that may be used for it.
+    ///
+    /// # Errors
+    ///
+    /// When one is not what was kept, or the machine has no room for it.
+    fn place_files(
+        &self,
+        files: &KeptFiles,
+        into: &str,
+        control: &Control,
+    ) -> Result<PlacedFiles, Fault>;
+
     /// Copies a file or directory of this machine to `path` there, whole or not at all.
     ///
     /// # Errors
@@ -208,6 +221,15 @@ pub trait Leftovers {
     ///
     /// When it is still there.
     fn remove_leftover(&self, leftover: &Leftover) -> Result<(), Fault>;
+}
+
+/// Files of another node, on a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedFiles {
+    /// The directory there.
+    pub path: String,
+    /// Whether it is the attempt's own, to do with as it likes; else others may use it too.
+    pub own: bool,
 }
 
 /// What is true of a machine.

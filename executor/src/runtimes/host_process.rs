@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Runtime, Work};
+use super::{Runtime, Work, workspace};
 use crate::{
     artifacts::Collected,
     attempt::{AttemptRequest, Context, Phase},
@@ -28,15 +28,9 @@ impl Runtime for HostProcess {
     }
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Fault> {
-        let Context { request, machine, control, .. } = context;
+        let Context { request, machine, .. } = context;
         let work = Work::of(request, machine.name())?;
-        let workspace = match &work.workspace_from {
-            Some(path) => WorkspaceSource::Output(path.clone()),
-            None => {
-                context.enter(Phase::Tree);
-                WorkspaceSource::Tree(machine.place_source(&work.source, control)?)
-            }
-        };
+        let workspace = workspace::place(context, &work)?;
         self.ready = Some((work, workspace));
         Ok(())
     }

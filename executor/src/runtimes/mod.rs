@@ -12,6 +12,7 @@ pub mod shown;
 mod table;
 pub mod tart;
 mod work;
+mod workspace;
 
 use crate::{attempt::AttemptRequest, fault::Fault};
 

@@ -92,6 +92,8 @@ impl Bench {
             source: self.source.clone(),
             outputs: BTreeMap::new(),
             needs: BTreeMap::new(),
+            files: Vec::new(),
+            is_taken_from: false,
             secrets: BTreeMap::new(),
             pass_env: Vec::new(),
             grace: Duration::from_secs(5),

@@ -12,6 +12,7 @@ mod contract;
 mod cut_short;
 mod environment;
 mod errors;
+mod files_between_jobs;
 mod full_disk;
 mod harness;
 mod hostile;

@@ -20,7 +20,7 @@ use crate::{
     control::{Control, Level},
     directory,
     fault::{FailureKind, Fault},
-    placements::{Job, Leftover, LeftoverKind, WorkspaceSource},
+    placements::{Job, Leftover, LeftoverKind},
     supervise::{
         JobLimits, JobRef, JobStatus,
         native::{
@@ -65,10 +65,7 @@ fn lower(local: &Local, job: &Job) -> Start {
         log,
         artifacts,
     } = job;
-    let tree = PathBuf::from(match workspace {
-        WorkspaceSource::Tree(placed) => &placed.path,
-        WorkspaceSource::Output(path) => path,
-    });
+    let tree = PathBuf::from(workspace.path());
     let view = match (&keep.output, *writable) {
         (Some(plans::Output::Workspace), _) => View::Kept(tree),
         (_, true) => View::Scratch(tree),

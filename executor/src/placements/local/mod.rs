@@ -18,10 +18,10 @@ use plans::PlacementKind;
 use self::supervisors::Supervisors;
 use super::{
     Answer, Check, Commands, ControlCommand, Flow, Job, Jobs, Leftover, Leftovers, Machine,
-    MachineFacts, MachinesConfig,
+    MachineFacts, MachinesConfig, PlacedFiles,
 };
 use crate::{
-    artifacts::{Collected, Tree, local::LocalTree},
+    artifacts::{Collected, Tree, kept::KeptFiles, local::LocalTree},
     control::{Control, Level},
     directory,
     fault::{FailureKind, Fault},
@@ -171,6 +171,21 @@ impl Commands for Local {
         control: &Control,
     ) -> Result<PlacedSource, Fault> {
         self.trees.place(wanted, control)
+    }
+
+    fn place_files(
+        &self,
+        files: &KeptFiles,
+        into: &str,
+        control: &Control,
+    ) -> Result<PlacedFiles, Fault> {
+        let path = Path::new(into);
+        // A try that was cut short may have left half of it.
+        remove_dir(path)?;
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.map_err(|error| Fault::io(FailureKind::Workspace, format!("making {into}"), &error))?;
+        files.stage(path, control)?;
+        Ok(PlacedFiles { path: into.to_owned(), own: true })
     }
 
     fn send(&self, from: &Path, path: &str, mode: u32) -> Result<(), Fault> {

@@ -11,14 +11,14 @@ use plans::{Output, PlacementKind, SshHost};
 
 use super::{collect::FarTree, commands, examine, jobs, remote::Remote, removals};
 use crate::{
-    artifacts::{self, Collected, Tree},
+    artifacts::{self, Collected, Tree, kept::KeptFiles},
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
     locks::{HeldLocks, LockRequest},
     placements::{
         Answer, Check, Commands, ControlCommand, Flow, Job, Jobs, Leftover, Leftovers, Machine,
-        MachineFacts, Secret,
+        MachineFacts, PlacedFiles, Secret,
     },
     source::{PlacedSource, SourceRequest},
     ssh::{self, Lookup, Manifest, Patience, SendError, SshOptions, fault},
@@ -46,6 +46,8 @@ pub struct RemoteSsh {
     sources: Box<dyn Sources>,
     /// Sources that were seen there by this process.
     placed: Mutex<Vec<PlacedSource>>,
+    /// Held while files of other nodes are sent there.
+    sending: Mutex<()>,
 }
 
 impl RemoteSsh {
@@ -66,6 +68,38 @@ impl RemoteSsh {
             cache: cache.to_owned(),
             sources,
             placed: Mutex::default(),
+            sending: Mutex::default(),
+        })
+    }
+}
+
+impl RemoteSsh {
+    /// Sends a tree that `make` makes or finds here, unless the host has it. What travels is the difference to one that
+    /// the host has, of those that are `like_it`.
+    fn send_tree(
+        &self,
+        id: &str,
+        like_it: impl Fn(&str) -> bool,
+        control: &Control,
+        make: impl FnOnce() -> Result<ssh::Tree, SendError>,
+    ) -> Result<(), Fault> {
+        let give_up = || control.level() > Level::Run;
+        let patience = Patience { give_up: &give_up, ..self.remote.host.patience() };
+        let (work_dir, cache) = (Path::new(&self.remote.work_dir), &*self.cache);
+        let to = ssh::To { host: &self.remote.host, work_dir, id, cache, patience: &patience };
+        let look = ssh::look_up(&to).map_err(|error| fault(FailureKind::Io, &error))?;
+        let Lookup::Others(mut others) = look else { return Ok(()) };
+        others.retain(|name| like_it(name));
+        let sent = ssh::send_beside(&others, &to, make);
+        sent.map(drop).map_err(|error| match &error {
+            SendError::Source(fault) => (**fault).clone(),
+            SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
+            SendError::Unreadable { error: io, .. } => {
+                Fault::io(FailureKind::SourceMissing, &error, io)
+            }
+            SendError::Corrupt(_) => {
+                Fault::new(FailureKind::Io, format!("host `{}`: {error}", self.remote.name))
+            }
         })
     }
 }
@@ -149,32 +183,30 @@ impl Commands for RemoteSsh {
         if placed.contains(&there) {
             return Ok(there);
         }
-        let give_up = || control.level() > Level::Run;
-        let patience = Patience { give_up: &give_up, ..self.remote.host.patience() };
-        let (work_dir, id, cache) = (Path::new(&self.remote.work_dir), &*there.id, &*self.cache);
-        let to = ssh::To { host: &self.remote.host, work_dir, id, cache, patience: &patience };
-        let look = ssh::look_up(&to).map_err(|error| fault(FailureKind::Io, &error))?;
-        let Lookup::Others(others) = look else {
-            placed.push(there.clone());
-            return Ok(there);
-        };
-        let make = || {
+        let is_like_it = |name: &str| !KeptFiles::is_name(name);
+        self.send_tree(&there.id, is_like_it, control, || {
             let here = self.sources.place(wanted, control).map_err(Box::new);
             let here = here.map_err(SendError::Source)?;
             Ok((PathBuf::from(here.path), self.sources.manifest(wanted)))
-        };
-        ssh::send_beside(&others, &to, make).map_err(|error| match &error {
-            SendError::Source(fault) => (**fault).clone(),
-            SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
-            SendError::Unreadable { error: io, .. } => {
-                Fault::io(FailureKind::SourceMissing, &error, io)
-            }
-            SendError::Corrupt(_) => {
-                Fault::new(FailureKind::Io, format!("host `{}`: {error}", self.remote.name))
-            }
         })?;
         placed.push(there.clone());
         Ok(there)
+    }
+
+    fn place_files(
+        &self,
+        files: &KeptFiles,
+        _into: &str,
+        control: &Control,
+    ) -> Result<PlacedFiles, Fault> {
+        // Sent once, for everybody who takes the same; one sends, others wait for it.
+        let _sending = control.lock(&self.sending).ok_or_else(Fault::cancelled)?;
+        let id = files.id();
+        self.send_tree(&id, KeptFiles::is_name, control, || {
+            files.verify(control).map_err(Box::new).map_err(SendError::Source)?;
+            Ok((files.root().to_owned(), Some(files.list.clone())))
+        })?;
+        Ok(PlacedFiles { path: format!("{}/trees/{id}", self.remote.work_dir), own: false })
     }
 
     fn send(&self, from: &Path, path: &str, mode: u32) -> Result<(), Fault> {

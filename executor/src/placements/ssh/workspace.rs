@@ -10,7 +10,7 @@ use crate::{
     artifacts::outputs,
     command_line::{Script, is_variable_name},
     guest_command::OUT_LINK,
-    placements::{Job, WorkspaceSource},
+    placements::Job,
     supervise::shim::ENTER,
 };
 
@@ -117,10 +117,7 @@ pub(super) fn shown(job: &Job, may_mount: bool) -> Option<&str> {
 }
 
 fn tree(job: &Job) -> &str {
-    match &job.workspace {
-        WorkspaceSource::Tree(placed) => &placed.path,
-        WorkspaceSource::Output(path) => path,
-    }
+    job.workspace.path()
 }
 
 fn view(job: &Job, may_mount: bool) -> WorkspaceView {

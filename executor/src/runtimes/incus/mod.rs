@@ -28,7 +28,7 @@ use self::{
     guest::IncusGuest,
     instance::{Disks, Document, JOB, Labels, STATE, TOOLCHAIN, WORKSPACE},
 };
-use super::{Runtime, Work, guest::GuestStart};
+use super::{Runtime, Work, guest::GuestStart, workspace};
 use crate::{
     artifacts::{self, Collected},
     attempt::{AttemptRequest, Context, Details, Phase},
@@ -195,12 +195,9 @@ impl Incus {
         site: &Site,
         lives: &Script,
     ) -> Result<(String, Option<String>), Fault> {
-        let Context { machine, control, .. } = context;
+        let machine = context.machine;
         context.enter(Phase::Tree);
-        let workspace = match &work.workspace_from {
-            Some(path) => path.clone(),
-            None => machine.place_source(&work.source, control)?.path,
-        };
+        let workspace = workspace::place(context, work)?.path().to_owned();
         context.enter(Phase::Directories);
         let toolchain = work.rust_toolchain.then(|| setup::toolchain(context)).transpose()?;
         let script = setup::directories(context, work, site, &workspace, lives);
@@ -403,7 +400,7 @@ impl Runtime for Incus {
     }
 
     fn collect(&mut self, context: &Context<'_>) -> Result<Collected, Fault> {
-        let Context { request, machine, control, .. } = context;
+        let Context { request, machine, .. } = context;
         let site = self.site(context)?;
         let work = Work::of(request, machine.name())?;
         self.give_back(context, &site);
@@ -415,10 +412,7 @@ impl Runtime for Incus {
         let workspace = if work.writable {
             format!("{}/ws", site.shared)
         } else if keeps {
-            match &work.workspace_from {
-                Some(path) => path.clone(),
-                None => machine.place_source(&work.source, control)?.path,
-            }
+            workspace::placed(context, &work)?
         } else {
             String::new()
         };

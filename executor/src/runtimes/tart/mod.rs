@@ -22,7 +22,7 @@ use self::{
     host::{Clone, Probe, TartHost},
     setup::Shares,
 };
-use super::{Runtime, Work, guest::GuestStart};
+use super::{Runtime, Work, guest::GuestStart, workspace};
 use crate::{
     artifacts::Collected,
     attempt::{AttemptRequest, Context, Details, Phase},
@@ -76,15 +76,10 @@ impl Tart {
 
     /// Finds everything of the machine that the guest is to see.
     fn shares(context: &Context<'_>, work: &Work) -> Result<Shares, Fault> {
-        let Context { machine, control, .. } = context;
-        let host = TartHost { machine: *machine };
-        let workspace = match &work.workspace_from {
-            Some(path) => path.clone(),
-            None => {
-                context.enter(Phase::Tree);
-                machine.place_source(&work.source, control)?.path
-            }
-        };
+        let machine = context.machine;
+        let host = TartHost { machine };
+        context.enter(Phase::Tree);
+        let workspace = workspace::place(context, work)?.path().to_owned();
         let mut shares = Shares {
             entries: host.count(&workspace)?,
             workspace,
