@@ -7,3 +7,6 @@ pub(crate) const MOST_SECONDS: u64 = 31_536_000;
 pub(crate) const MOST_GRACE: u64 = 86_400;
 
 pub(crate) const MOST_RETRIES: u32 = 100;
+
+/// So many jobs may come of one.
+pub(crate) const MOST_MEMBERS: usize = 256;

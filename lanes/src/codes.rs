@@ -51,6 +51,9 @@ codes! {
     DUPLICATE_ID "duplicate_id",
         "Two things of one kind have the same id.",
         "Rename one; ids are unique over all files.";
+    EMPTY_MATRIX "empty_matrix",
+        "A matrix has no combination, so the job would report success having run nothing.",
+        "Give `matrix` a name with a value, or remove the keys of the matrix.";
     EMPTY_TARGET "empty_target",
         "A target has no job, so the lanes that name it would report success having run nothing.",
         "Add `[[targets.jobs]]` or `jobs_from`, or remove the target.";
@@ -63,6 +66,15 @@ codes! {
     INVALID_COMBINATION "invalid_combination",
         "Settings that are each valid cannot work together.",
         "Change one of them; the message says why they exclude each other.";
+    MATRIX_COLLISION "matrix_collision",
+        "Two combinations of a matrix have the same id, which is made of their values.",
+        "Take one of the values out, or write them so that they differ in letters, digits, `.` or `_`.";
+    MATRIX_IN_TEXT "matrix_in_text",
+        "`${{ matrix.NAME }}` stands where no value is put in: in a shell's text, in a part of a word, in a key that is taken as it is written.",
+        "Read the environment variable `MATRIX_NAME`, or let a whole word of the command be the name.";
+    MATRIX_TOO_LARGE "matrix_too_large",
+        "More than 256 jobs would come of one.",
+        "Take values or shards out, leave combinations out with `matrix_exclude`, or write several jobs.";
     MISSING_BUILD_PAYLOAD "missing_build_payload",
         "A job has a `staged_command`, but its target builds no `workspace_build` payload to run it from.",
         "Add the payload to the target's `staged_linux`, or give the job a `command`.";
@@ -114,6 +126,9 @@ codes! {
     UNKNOWN_LANE "unknown_lane",
         "`after` names a lane that no file has.",
         "Use a lane id of the manifest.";
+    UNKNOWN_MATRIX_NAME "unknown_matrix_name",
+        "`${{ … }}` or `matrix_exclude` names nothing that the job's matrix has.",
+        "Use `${{ matrix.NAME }}` with a name of the job's own `matrix` or `matrix_include`.";
     UNKNOWN_PROFILE "unknown_profile",
         "A snapshot profile that no file declares.",
         "Declare `[snapshot_profiles.NAME]`, or use `full`.";

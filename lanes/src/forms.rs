@@ -14,6 +14,9 @@ pub(crate) const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 /// The code of a rule.
 pub(crate) const RULE: &str = "^[a-z][a-z0-9_]*$";
 
+/// The name of a value of a matrix.
+pub(crate) const AXIS: &str = "^[A-Za-z_][A-Za-z0-9_-]{0,63}$";
+
 /// The name of an environment variable.
 pub(crate) const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]{0,199}$";
 
@@ -66,6 +69,10 @@ patterns! {
     SshDestination "^[A-Za-z0-9@._:/\\[\\]][A-Za-z0-9@._:/\\[\\]-]{0,254}$";
     /// A name that Incus or Tart knows.
     Engine "^[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,254}$";
+    /// A name of the user's choice, or one that values of a matrix are put into.
+    FilledName "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$|\\$\\{\\{\\s*matrix\\.";
+    /// A name that Incus or Tart knows, or one that values of a matrix are put into.
+    FilledEngine "^[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,254}$|\\$\\{\\{\\s*matrix\\.";
     /// The role of a payload.
     Role "^[a-z0-9_]{1,40}$";
     /// A name that no program reads as an option.

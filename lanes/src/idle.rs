@@ -14,6 +14,7 @@ use crate::{
     job_file::{CommandFile, RuntimeFile, Settings},
     lane_trigger::LaneTrigger,
     manifest::{LaneFile, Manifest, UnmatchedPaths},
+    matrix::{Told, once_each},
     read::{Part, Written},
     source::{At, Span},
 };
@@ -57,6 +58,11 @@ fn idle(written: &Written, catalog: &Catalog) -> Vec<Idle> {
     for part in written.own_catalogs() {
         of_catalog(part, written, catalog, &triggers, &mut found);
     }
+    once_each(&mut found.0, &written.groups, |idle| Told {
+        place: Some((idle.span.source, idle.span.start)),
+        kind: "idle",
+        message: Some(&mut idle.message),
+    });
     found.0
 }
 

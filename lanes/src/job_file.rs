@@ -117,6 +117,19 @@ tables! {
         /// ended: they must have passed. With `files` and `at`, artifacts of such a job appear in the
         /// workspace.
         pub needs: Option<Vec<NeedFile>>,
+        /// One job for each combination of these values, at most 256: `features = ["std", "no_std"]`.
+        /// Values are strings, integers, `true` or `false`.
+        #[schemars(extend("propertyNames" = forms::names_like(forms::AXIS)))]
+        pub matrix: Option<At<Named<At<Vec<At<MatrixValue>>>>>>,
+        /// Combinations that are left out: each entry those with all of its values.
+        pub matrix_exclude: Option<Vec<At<Named<At<MatrixValue>>>>>,
+        /// What is added: values to the combinations that an entry fits, else a combination of its
+        /// own.
+        pub matrix_include: Option<Vec<At<Named<At<MatrixValue>>>>>,
+        /// One job for each of so many parts of the work; `FORGE_LANES_SHARD` says which, from 1,
+        /// `FORGE_LANES_SHARDS` of how many.
+        #[schemars(range(min = 1, max = 256))]
+        pub shards: Option<At<u32>>,
         /// Globs that narrow the lane's filter for this job. Absent: the target's.
         #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub paths: Option<Vec<At<String>>>,
@@ -199,14 +212,14 @@ tables! {
     /// A remote placement.
     pub struct RemoteSshFile {
         /// A name of `[hosts]`.
-        #[schemars(with = "forms::Name")]
+        #[schemars(with = "forms::FilledName")]
         pub host: At<String>,
     }
 
     /// An Incus instance.
     pub struct IncusFile {
         /// The image: an alias or fingerprint the server knows.
-        #[schemars(with = "forms::Engine")]
+        #[schemars(with = "forms::FilledEngine")]
         pub image: At<String>,
         /// The Incus project. Absent: the server's default project.
         #[schemars(with = "Option<forms::Engine>")]
@@ -245,7 +258,7 @@ tables! {
     /// A Tart virtual machine.
     pub struct TartFile {
         /// The image: a local virtual machine or an OCI image already pulled.
-        #[schemars(with = "forms::Engine")]
+        #[schemars(with = "forms::FilledEngine")]
         pub image: At<String>,
         /// How many processors. Absent: the image's.
         #[schemars(range(min = 1))]
@@ -331,6 +344,16 @@ pub enum HostSetupFile {
     Script(String),
     /// One with inputs of its own.
     Table(Box<HostSetupTable>),
+}
+
+impl HostSetupFile {
+    /// Returns the script for `/bin/sh`.
+    pub(crate) fn script(&self) -> &str {
+        match self {
+            Self::Script(script) => script,
+            Self::Table(table) => &table.shell,
+        }
+    }
 }
 
 impl Decode for HostSetupFile {
@@ -430,6 +453,35 @@ impl schemars::JsonSchema for RunIfWord {
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         RunIf::json_schema(generator)
+    }
+}
+
+/// A value of a matrix: a string; an integer, `true` and `false` are their text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatrixValue(pub String);
+
+impl Decode for MatrixValue {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        use toml::de::DeValue;
+        match value.get_ref() {
+            DeValue::Integer(_) => u64::decode(value, reader).map(|it| Self(it.to_string())),
+            DeValue::Boolean(_) => bool::decode(value, reader).map(|it| Self(it.to_string())),
+            _ => String::decode(value, reader).map(Self),
+        }
+    }
+}
+
+impl schemars::JsonSchema for MatrixValue {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MatrixValue".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "integer", "boolean"] })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     diagnostic::{Diagnostic, Diagnostics},
     lanes_of,
     manifest::{Manifest, UnmatchedPaths},
-    needs_of,
+    matrix, needs_of,
     order::order,
     path_sets::{expand, report_circle},
     prepare::Prepares,
@@ -40,7 +40,9 @@ pub fn load(files: &dyn Files, manifest: &str, catalog: &str) -> Result<Catalog,
     let mut sources = Sources::default();
     let mut found = Vec::new();
     // 1. Files to tables.
-    let written = read_all(files, manifest, catalog, &mut sources, &mut found);
+    let mut written = read_all(files, manifest, catalog, &mut sources, &mut found);
+    // … and one job to those of its matrix.
+    matrix::expand(&mut written, &mut found);
     let resolved = resolve_all(&written, catalog, &sources, found);
     match resolved {
         Ok(mut catalog) => {
@@ -50,7 +52,7 @@ pub fn load(files: &dyn Files, manifest: &str, catalog: &str) -> Result<Catalog,
             catalog.sources = Arc::new(sources);
             Ok(catalog)
         }
-        Err(found) => Err(Diagnostics::new(sources, found)),
+        Err(found) => Err(Diagnostics::new(sources, matrix::once(found, &written.groups))),
     }
 }
 
@@ -68,7 +70,8 @@ fn resolve_all(
     let rules = rules(&written.manifests, &mut context);
     // 3. What jobs refer to, then targets and their jobs by name.
     let declared = declared(&written.catalogs, &mut context);
-    let mut described = targets_of::describe(&written.catalogs, &declared, &mut context);
+    let mut described =
+        targets_of::describe(&written.catalogs, &written.groups, &declared, &mut context);
     // 4. Lanes; a lane's own command is one job more.
     let lanes =
         lanes_of::lanes(&written.manifests, &mut described, written.no_catalog, &mut context);
@@ -96,7 +99,13 @@ fn resolve_all(
     for prepare in jobs.iter_mut().flat_map(|job| &mut job.prepares) {
         prepare.work = index_of[prepare.work.position()];
     }
+    let groups = described.groups.groups.iter().map(|(group, members)| {
+        let members = members.iter().filter_map(|id| described.job_names.get(id.as_str()).copied());
+        (group.clone(), members.collect())
+    });
+    let groups = groups.collect();
     let names = Names {
+        groups,
         lanes: index(lanes.list.iter().map(|lane| lane.id.clone()), LaneIndex::new),
         targets: index(described.targets.iter().map(|it| it.id.clone()), TargetIndex::new),
         jobs: index(jobs.iter().map(|job| job.id.clone()), JobIndex::new),

@@ -28,18 +28,23 @@ pub(crate) fn needs(all: &mut Described<'_>, context: &mut Context<'_>) {
         let mut files: Vec<(FilesNeeded, Span)> = Vec::new();
         for need in written {
             let name = need.job();
-            let job = all.job_names.get(name.as_str()).copied();
-            match job {
-                Some(index) if index.position() == position => needs_itself(name, context),
-                Some(index) => needs.push(index),
-                None if context.lost_catalog => {}
-                None => {
-                    let known = all.job_names.keys().copied();
-                    context.unknown(&codes::UNKNOWN_JOB, "job", name, known);
+            let named = all.named(name);
+            match &named {
+                Some(named) if named.iter().any(|index| index.position() == position) => {
+                    needs_itself(name, context);
                 }
+                Some(named) => needs.extend(named),
+                None if context.lost_catalog => {}
+                None => context.unknown(&codes::UNKNOWN_JOB, "job", name, all.known()),
             }
             if let NeedFile::Files(table) = need {
-                files.extend(files_needed(table, job, &files, context));
+                let jobs: Vec<(JobIndex, String)> = named
+                    .iter()
+                    .flatten()
+                    .map(|index| (*index, all.jobs[index.position()].job.id.value.clone()))
+                    .collect();
+                let new = files_needed(table, &jobs, &files, context);
+                files.extend(new);
             }
         }
         needs.sort_unstable();
@@ -56,12 +61,14 @@ fn needs_itself(name: &At<String>, context: &mut Context<'_>) {
 }
 
 /// Checks one entry with files against those before it; nothing if something of it is wrong.
+///
+/// Of a group's members, each has its files in a directory of its own, called as it is.
 fn files_needed(
     table: &NeedTable,
-    job: Option<JobIndex>,
+    jobs: &[(JobIndex, String)],
     before: &[(FilesNeeded, Span)],
     context: &mut Context<'_>,
-) -> Option<(FilesNeeded, Span)> {
+) -> Vec<(FilesNeeded, Span)> {
     let NeedTable { files: written, at, .. } = table;
     let files = exclude_globs(written, context);
     if written.is_empty() {
@@ -72,11 +79,13 @@ fn files_needed(
                 .help("name files, or need the job by its id alone"),
         );
     }
-    let place = context.checked(&codes::BAD_VALUE, at, WorkspacePath::new)?;
+    let Some(place) = context.checked(&codes::BAD_VALUE, at, WorkspacePath::new) else {
+        return Vec::new();
+    };
     if FilesFrom::is_of_git(&place) {
         let message = format!("`{}` is git's own directory: no files are put there", shorten(at));
         context.error(&codes::BAD_VALUE, at.span, message);
-        return None;
+        return Vec::new();
     }
     let within = |inner: &WorkspacePath, outer: &WorkspacePath| {
         let rest = inner.as_str().strip_prefix(outer.as_str());
@@ -94,9 +103,22 @@ fn files_needed(
                 .also(*span, "the other one")
                 .remedy(),
         );
-        return None;
+        return Vec::new();
     }
-    Some((FilesNeeded { job: job?, files, at: place }, at.span))
+    let mut needed = Vec::with_capacity(jobs.len());
+    for (job, id) in jobs {
+        let place = match jobs {
+            [_] => Some(place.clone()),
+            _ => {
+                let of_member = At { value: format!("{place}/{id}"), span: at.span };
+                context.checked(&codes::BAD_VALUE, &of_member, WorkspacePath::new)
+            }
+        };
+        let Some(at_member) = place else { break };
+        let files = files.clone();
+        needed.push((FilesNeeded { job: *job, files, at: at_member }, at.span));
+    }
+    needed
 }
 
 /// Checks what passes between jobs that all have their spec.
@@ -108,13 +130,14 @@ pub(crate) fn flow(all: &Described<'_>, jobs: &[Job], context: &mut Context<'_>)
     for (described, job) in all.jobs.iter().zip(jobs) {
         outputs_differ(job, described.job.settings.outputs.as_deref(), context);
         let span_of = |index: JobIndex| {
-            let names = |need: &&NeedFile| all.job_names.get(need.job().as_str()) == Some(&index);
+            let names =
+                |need: &&NeedFile| all.named(need.job()).is_some_and(|it| it.contains(&index));
             described.needs_written.iter().find(names).map_or(job.span, |need| need.job().span)
         };
         variables_differ(job, jobs, span_of, context);
         for need in described.needs_written {
             let NeedFile::Files(table) = need else { continue };
-            if let Some(index) = all.job_names.get(table.job.as_str()) {
+            for index in all.named(&table.job).into_iter().flatten() {
                 files_are_left(&jobs[index.position()], table, context);
             }
         }

@@ -13,6 +13,7 @@ use crate::{
     decode::{self, Decode, TableAt},
     diagnostic::Diagnostic,
     glob::Glob,
+    groups::Groups,
     invariants_file::InvariantsFile,
     manifest::Manifest,
     names::shorten,
@@ -63,6 +64,8 @@ pub(crate) struct Written {
     pub(crate) lost_manifest: bool,
     /// The same for the catalog.
     pub(crate) lost_catalog: bool,
+    /// What jobs with a matrix or shards became.
+    pub(crate) groups: Groups,
 }
 
 impl Written {
@@ -171,7 +174,16 @@ pub(crate) fn read_all(
     let (bases, _) = decode::read::<CatalogFile>(main.sources, built_in, main.found);
     let bases = bases.into_iter().map(|file| Part { file, under: None });
     let catalogs = bases.chain(catalogs).collect();
-    Written { manifests, catalogs, paths, empty_includes, no_catalog, lost_manifest, lost_catalog }
+    Written {
+        manifests,
+        catalogs,
+        paths,
+        empty_includes,
+        no_catalog,
+        lost_manifest,
+        lost_catalog,
+        groups: Groups::default(),
+    }
 }
 
 /// What came of a text.

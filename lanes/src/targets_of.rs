@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use plans::{AbsolutePath, JobId, Placement, ProfileName, RunIf, TargetId};
+use plans::{AbsolutePath, JobId, Placement, ProfileName, RunIf, Shard, TargetId};
 
 use crate::{
     catalog::{
@@ -13,6 +13,7 @@ use crate::{
     codes,
     context::Context,
     diagnostic::Diagnostic,
+    groups::Groups,
     job_file::NeedFile,
     names::shorten,
     path_sets::filter,
@@ -23,13 +24,40 @@ use crate::{
 };
 
 /// Targets with their filters, and jobs as written with every name resolved.
-#[derive(Default)]
 pub(crate) struct Described<'a> {
     pub(crate) targets: Vec<Target>,
     pub(crate) files: Vec<&'a TargetFile>,
     pub(crate) target_names: HashMap<&'a str, TargetIndex>,
     pub(crate) jobs: Vec<DescribedJob<'a>>,
     pub(crate) job_names: HashMap<&'a str, JobIndex>,
+    pub(crate) groups: &'a Groups,
+}
+
+impl<'a> Described<'a> {
+    fn new(groups: &'a Groups) -> Self {
+        Self {
+            targets: Vec::new(),
+            files: Vec::new(),
+            target_names: HashMap::new(),
+            jobs: Vec::new(),
+            job_names: HashMap::new(),
+            groups,
+        }
+    }
+
+    /// The jobs of that name: one, or the members of a group.
+    pub(crate) fn named(&self, name: &str) -> Option<Vec<JobIndex>> {
+        if let Some(&job) = self.job_names.get(name) {
+            return Some(vec![job]);
+        }
+        let members = self.groups.groups.get(name)?;
+        Some(members.iter().filter_map(|id| self.job_names.get(id.as_str()).copied()).collect())
+    }
+
+    pub(crate) fn known(&self) -> impl Iterator<Item = &str> {
+        let groups = self.groups.groups.keys().map(String::as_str);
+        self.job_names.keys().copied().chain(groups)
+    }
 }
 
 /// A job as written and what it refers to.
@@ -45,10 +73,11 @@ pub(crate) struct DescribedJob<'a> {
 /// Names every target and job, and resolves what they say of each other.
 pub(crate) fn describe<'a>(
     catalogs: &'a [Part<CatalogFile>],
+    groups: &'a Groups,
     declared: &Declared<'a>,
     context: &mut Context<'a>,
 ) -> Described<'a> {
-    let mut all = Described::default();
+    let mut all = Described::new(groups);
     // Tens of thousands of large values: moved once less than they would be as lists grow.
     let files = || catalogs.iter().flat_map(|part| part.file.targets.iter().flatten());
     let jobs = files().map(|file| file.jobs.as_ref().map_or(0, Vec::len)).sum();
@@ -134,19 +163,22 @@ fn jobs_from<'a>(position: usize, all: &mut Described<'a>, context: &mut Context
     let file = all.files[position];
     let mut seen: HashMap<JobIndex, Span> = HashMap::new();
     for name in file.jobs_from.iter().flatten() {
-        let Some(&job) = all.job_names.get(name.as_str()) else {
+        let Some(named) = all.named(name) else {
             if !context.lost_catalog {
-                context.unknown(&codes::UNKNOWN_JOB, "job", name, all.job_names.keys().copied());
+                context.unknown(&codes::UNKNOWN_JOB, "job", name, all.known());
             }
             continue;
         };
-        if let Some(first) = seen.insert(job, name.span) {
-            context.duplicate("entries", name, first);
-        } else if all.jobs[job.position()].owner == JobOwner::Target(TargetIndex::new(position)) {
-            let message = format!("`{}` is a job of this target already", shorten(name));
-            context.error(&codes::DUPLICATE_ID, name.span, message);
-        } else {
-            all.targets[position].jobs.push(job);
+        for job in named {
+            if let Some(first) = seen.insert(job, name.span) {
+                context.duplicate("entries", name, first);
+            } else if all.jobs[job.position()].owner == JobOwner::Target(TargetIndex::new(position))
+            {
+                let message = format!("`{}` is a job of this target already", shorten(name));
+                context.error(&codes::DUPLICATE_ID, name.span, message);
+            } else {
+                all.targets[position].jobs.push(job);
+            }
         }
     }
     let nothing = file.jobs.as_ref().is_none_or(Vec::is_empty)
@@ -331,6 +363,7 @@ pub(crate) fn resolve<'a>(
             }
             prepares.host_setup(&setup, &spec, &inputs_from)
         });
+        let member = all.groups.members.get(id.as_str());
         jobs.push(Job {
             id,
             owner: described.owner,
@@ -338,6 +371,9 @@ pub(crate) fn resolve<'a>(
             inputs,
             inputs_from,
             needs: described.needs.clone(),
+            group: member.and_then(|it| JobId::new(it.group.as_str()).ok()),
+            matrix: member.map(|it| it.matrix.clone()).unwrap_or_default(),
+            shard: member.and_then(|it| it.shard).map(|(index, count)| Shard { index, count }),
             run_if: run_if.map_or(RunIf::Passed, |at| at.value),
             files: described.files.clone(),
             prepares: uses,

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lanes::{Catalog, HostSetupIndex, Job, JobIndex, LaneIndex, PrepareIndex};
 use plans::{
-    EnvName, FilesFrom, GroupName, InvalidId, LaneId, Mount, Node, NodeId, NodeKind, Output,
-    OutputRef, RunIf, Taken,
+    EnvName, FilesFrom, GroupName, InvalidId, LaneId, Member, Mount, Node, NodeId, NodeKind,
+    Output, OutputRef, RunIf, Taken,
 };
 
 use crate::select::Selected;
@@ -146,6 +146,7 @@ fn execute_node(
     Node {
         id: ids.executes[&index].clone(),
         kind: NodeKind::Execute,
+        member: Member { group: job.group.clone(), matrix: job.matrix.clone(), shard: job.shard },
         depends_on,
         run_if: job.run_if,
         concurrency_groups,
@@ -186,6 +187,7 @@ fn prepare_node(id: &NodeId, spec: plans::JobSpec, output: Output) -> Node {
     Node {
         id: id.clone(),
         kind: NodeKind::Prepare,
+        member: Member::default(),
         depends_on: BTreeSet::new(),
         run_if: RunIf::Passed,
         concurrency_groups: BTreeSet::new(),

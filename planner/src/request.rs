@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use lanes::{Catalog, JobIndex, LaneIndex, Work};
+use lanes::{Catalog, LaneIndex, Work};
 use plans::{JobId, LaneId, TargetId, Trigger};
 
 use crate::{
@@ -201,10 +201,10 @@ impl Request {
             }
         }
         for id in &self.wanted.jobs {
-            let known = || catalog.jobs().iter().map(|job| job.id.as_str());
-            let job: JobIndex =
-                catalog.job(id.as_str()).ok_or_else(|| missing("job", id.as_str(), known()))?;
-            question.jobs.insert(job);
+            let jobs = catalog
+                .jobs_named(id.as_str())
+                .ok_or_else(|| missing("job", id.as_str(), catalog.job_ids()))?;
+            question.jobs.extend(jobs);
         }
         if matches!(question.scope, Scope::Changes) && trigger == Trigger::Manual {
             question.definition_changes.clear();

@@ -17,10 +17,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     AbsolutePath, AllowFailure, Change, ChangeSource, Checkout, Command, EnvName, FilesFrom,
-    GroupName, JobInputs, JobSpec, Mount, Node, NodeId, NodeKind, ObjectId, Output, OutputName,
-    OutputRef, Placement, Plan, PlanError, PlanLane, PlanParts, RepoPath, RetryOn, RunIf, Runtime,
-    ScenarioName, SchemaVersion, Selection, SnapshotProfile, Source, Taken, Workspace,
-    WorkspacePath,
+    GroupName, JobId, JobInputs, JobSpec, Member, Mount, Node, NodeId, NodeKind, ObjectId, Output,
+    OutputName, OutputRef, Placement, Plan, PlanError, PlanLane, PlanParts, RepoPath, RetryOn,
+    RunIf, Runtime, ScenarioName, SchemaVersion, Selection, Shard, SnapshotProfile, Source, Taken,
+    Workspace, WorkspacePath,
 };
 
 /// Why a text is not a plan this program runs. In the order in which they are checked.
@@ -223,6 +223,15 @@ struct NodeWire<'a> {
     id: Cow<'a, NodeId>,
     /// Whether it makes something ready or runs a job.
     kind: NodeKind,
+    /// The job that it is one of several of; absent: the job is one node. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<Cow<'a, JobId>>,
+    /// The values of its combination, by name; absent: the job has no matrix. Since 1.1.
+    #[serde(default, skip_serializing_if = "no_values")]
+    matrix: Cow<'a, BTreeMap<String, String>>,
+    /// Which part of the job's work it is; absent: the job has no shards. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shard: Option<Shard>,
     /// What it is for.
     description: Cow<'a, str>,
     /// Where it runs.
@@ -301,6 +310,10 @@ struct NodeWire<'a> {
     output: Option<Cow<'a, Output>>,
 }
 
+fn no_values(matrix: &BTreeMap<String, String>) -> bool {
+    matrix.is_empty()
+}
+
 impl<'a> From<&'a Plan> for DocumentWire<'a> {
     fn from(plan: &'a Plan) -> Self {
         let source = match plan.source() {
@@ -349,6 +362,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
         let Node {
             id,
             kind,
+            member: Member { group, matrix, shard },
             depends_on,
             run_if,
             concurrency_groups,
@@ -384,6 +398,9 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
         Self {
             id: Cow::Borrowed(id),
             kind: *kind,
+            group: group.as_ref().map(Cow::Borrowed),
+            matrix: Cow::Borrowed(matrix),
+            shard: *shard,
             description: Cow::Borrowed(description),
             placement: Cow::Borrowed(placement),
             runtime: Cow::Borrowed(runtime),
@@ -423,6 +440,11 @@ impl From<NodeWire<'static>> for Node {
         Self {
             id: wire.id.into_owned(),
             kind: wire.kind,
+            member: Member {
+                group: wire.group.map(Cow::into_owned),
+                matrix: wire.matrix.into_owned(),
+                shard: wire.shard,
+            },
             depends_on: wire.depends_on.into_owned(),
             run_if: wire.run_if,
             concurrency_groups: wire.concurrency_groups.into_owned(),

@@ -30,6 +30,7 @@ mod graph;
 pub mod ids;
 mod inputs;
 mod job;
+mod member;
 mod node;
 mod passed;
 mod path;
@@ -54,6 +55,7 @@ pub use ids::{
 };
 pub use inputs::{JobInputs, TreeFilter, TreeWalk};
 pub use job::{Checkout, InvalidCombination, JobSpec, SnapshotProfile, Workspace};
+pub use member::{Member, Shard};
 pub use node::{Mount, Node, NodeKind, Output};
 pub use passed::{
     KEPT, LaneHistory, LaneRun, PASSED_INPUT, Passed, PassedReadError, definition_digest,

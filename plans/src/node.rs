@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AbsolutePath, GroupName, JobSpec, NodeId, ObjectId, RunIf, Taken, WorkspacePath};
+use crate::{
+    AbsolutePath, GroupName, JobSpec, Member, NodeId, ObjectId, RunIf, Taken, WorkspacePath,
+};
 
 /// A vertex of the plan's graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct Node {
     pub id: NodeId,
     /// Whether it makes something ready or runs a job.
     pub kind: NodeKind,
+    /// Of which job it is one of several, and which.
+    pub member: Member,
     /// The nodes that must have ended before it starts; `run_if` says how.
     pub depends_on: BTreeSet<NodeId>,
     /// After which of their outcomes it runs.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BaseFrom, Change, EnvName, FilesFrom, Graph, GraphError, InvalidCombination, LaneId, Node,
-    NodeId, NodeKind, Output, OutputRef, Reason, RepoPath, RunIf, ScenarioName, SchemaVersion,
-    TargetId, WorkspacePath,
+    BaseFrom, Change, EnvName, FilesFrom, Graph, GraphError, InvalidCombination, LaneId, Member,
+    Node, NodeId, NodeKind, Output, OutputRef, Reason, RepoPath, RunIf, ScenarioName,
+    SchemaVersion, TargetId, WorkspacePath,
     glob::{self, GlobProblem},
 };
 
@@ -252,6 +252,7 @@ fn oldest_version(parts: &PlanParts) -> SchemaVersion {
             || node.spec.inputs.is_some()
             || node.spec.retry_on.is_some()
             || node.spec.allow_failure.is_some()
+            || node.member != Member::default()
     };
     let jobs = parts.nodes.iter().any(rules);
     SchemaVersion { major: 1, minor: u32::from(source || newer || jobs) }

@@ -160,8 +160,16 @@ pub(super) fn select(plan: &Plan, only: Option<&[String]>) -> Result<Vec<bool>, 
     let mut selected = vec![false; plan.nodes().len()];
     let mut wanted = Vec::new();
     for id in only {
-        let position = plan.graph().position(id).ok_or_else(|| no_such_node(plan, id))?;
-        wanted.push(position);
+        match plan.graph().position(id) {
+            Some(position) => wanted.push(position),
+            None => {
+                let members = members(plan, id);
+                if members.is_empty() {
+                    return Err(no_such_node(plan, id));
+                }
+                wanted.extend(members);
+            }
+        }
     }
     while let Some(position) = wanted.pop() {
         if std::mem::replace(&mut selected[position], true) {
@@ -176,6 +184,15 @@ pub(super) fn select(plan: &Plan, only: Option<&[String]>) -> Result<Vec<bool>, 
         wanted.extend(taken.filter_map(|id| plan.graph().position(id.as_str())));
     }
     Ok(selected)
+}
+
+/// The nodes that came of one job with a matrix or shards: `execute-<its id>` is all of them.
+fn members(plan: &Plan, id: &str) -> Vec<usize> {
+    let Some(job) = id.strip_prefix("execute-") else { return Vec::new() };
+    let nodes = plan.nodes().iter().enumerate();
+    let of_it = nodes
+        .filter(|(_, node)| node.member.group.as_ref().is_some_and(|group| group.as_str() == job));
+    of_it.map(|(position, _)| position).collect()
 }
 
 fn no_such_node(plan: &Plan, wanted: &str) -> Error {

@@ -36,6 +36,7 @@ pub(crate) fn node(id: &str, command: Command) -> Node {
         },
         inputs_tree: None,
         mounts: Vec::new(),
+        member: plans::Member::default(),
         run_if: plans::RunIf::Passed,
         workspace_from: None,
         takes: plans::Taken::default(),

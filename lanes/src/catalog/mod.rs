@@ -16,7 +16,7 @@ use std::{
 
 use plans::{
     AbsolutePath, ChangeStatus, GroupName, JobId, JobInputs, JobSpec, LaneId, NodeId, Output,
-    ProfileName, RunIf, TargetId, WorkspacePath,
+    ProfileName, RunIf, Shard, TargetId, WorkspacePath,
 };
 
 pub(crate) use self::owners::Owners;
@@ -183,6 +183,13 @@ pub enum JobOwner {
 pub struct Job {
     /// Its id; the node is `execute-<id>`.
     pub id: JobId,
+    /// The id it is called by together with the others that came of the same job; nothing: it is
+    /// the job as written.
+    pub group: Option<JobId>,
+    /// The values of its combination, by name.
+    pub matrix: BTreeMap<String, String>,
+    /// Which part of how many it is.
+    pub shard: Option<Shard>,
     /// What defines it.
     pub owner: JobOwner,
     /// Everything needed to run it.
@@ -364,6 +371,7 @@ pub(crate) struct Names {
     pub(crate) lanes: HashMap<LaneId, LaneIndex>,
     pub(crate) targets: HashMap<TargetId, TargetIndex>,
     pub(crate) jobs: HashMap<JobId, JobIndex>,
+    pub(crate) groups: BTreeMap<String, Vec<JobIndex>>,
 }
 
 impl Catalog {
@@ -419,6 +427,19 @@ impl Catalog {
     #[must_use]
     pub fn job(&self, id: &str) -> Option<JobIndex> {
         self.names.jobs.get(id).copied()
+    }
+
+    /// Returns the job of that id, or those that came of one with a matrix or shards.
+    #[must_use]
+    pub fn jobs_named(&self, id: &str) -> Option<Vec<JobIndex>> {
+        let job = || self.job(id).map(|job| vec![job]);
+        job().or_else(|| self.names.groups.get(id).cloned())
+    }
+
+    /// Returns every id that [`Self::jobs_named`] knows.
+    pub fn job_ids(&self) -> impl Iterator<Item = &str> {
+        let groups = self.names.groups.keys().map(String::as_str);
+        self.jobs.iter().map(|job| job.id.as_str()).chain(groups)
     }
 
     /// Returns the jobs a lane runs, in order.

@@ -64,9 +64,10 @@ impl<'a> Layers<'a> {
         context: &mut Context<'_>,
     ) -> Option<HostSetup<'a>> {
         let file = self.pick(|settings| settings.host_setup_command.as_ref())?;
-        let (script, table) = match &file.value {
-            HostSetupFile::Script(script) => (script, None),
-            HostSetupFile::Table(table) => (&table.shell.value, Some(&**table)),
+        let script = file.value.script();
+        let table = match &file.value {
+            HostSetupFile::Script(_) => None,
+            HostSetupFile::Table(table) => Some(&**table),
         };
         if script.contains('\0') {
             context.error(&crate::codes::BAD_VALUE, file.span, "no command holds a NUL byte");

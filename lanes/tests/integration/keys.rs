@@ -439,6 +439,20 @@ const ROWS: &[Row] = &[
         &[("#own#", "snapshot_profile = \"small\"\ncheckout = \"tree\"")],
         Means,
     ),
+    ("JobFile.matrix", &[("#job#", "matrix = { a = [\"x\", \"y\"] }")], Means),
+    (
+        "JobFile.matrix_exclude",
+        &[("#job#", "matrix = { a = [\"x\", \"y\"] }\nmatrix_exclude = [{ a = \"x\" }]")],
+        Means,
+    ),
+    (
+        "JobFile.matrix_exclude",
+        &[("#job#", "matrix_exclude = [{ a = \"x\" }]")],
+        Refused("empty_matrix"),
+    ),
+    ("JobFile.matrix_include", &[("#job#", "matrix_include = [{ a = \"x\" }]")], Means),
+    ("JobFile.shards", &[("#job#", "shards = 2")], Means),
+    ("JobFile.shards", &[("#job#", "shards = 0")], Refused("bad_value")),
     (
         "JobFile.retry_on",
         &[("#job#", "retry_on = { exit_codes = [75] }")],

@@ -7,6 +7,7 @@ mod filters;
 mod hostile;
 mod keys;
 mod load;
+mod matrix;
 mod pika;
 mod schema;
 mod support;

@@ -109,16 +109,17 @@ pub(super) fn run(console: &Console, mut args: ExplainArgs) -> Answer {
             answers.lanes.push(answer);
         }
         for id in &jobs {
-            let known = catalog.jobs().iter().map(|job| job.id.as_str());
-            let job = catalog
-                .job(id.as_str())
-                .ok_or_else(|| PlanningError::from(missing("job", id.as_str(), known)))?;
-            let mut answer = explain_job(&decision, job);
-            if args.inputs {
-                let inputs = explain_inputs(&decision, job).map_err(PlanningError::from)?;
-                answer.inputs = Some(inputs);
+            let named = catalog.jobs_named(id.as_str()).ok_or_else(|| {
+                PlanningError::from(missing("job", id.as_str(), catalog.job_ids()))
+            })?;
+            for job in named {
+                let mut answer = explain_job(&decision, job);
+                if args.inputs {
+                    let inputs = explain_inputs(&decision, job).map_err(PlanningError::from)?;
+                    answer.inputs = Some(inputs);
+                }
+                answers.jobs.push(answer);
             }
-            answers.jobs.push(answer);
         }
         console.notes(&decision.changed.notes);
     }

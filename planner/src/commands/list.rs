@@ -1,7 +1,9 @@
 //! `planner list` and `planner target-info`: what the files say, resolved.
 
+use std::collections::BTreeMap;
+
 use lanes::{Catalog, JobIndex, JobOwner, LaneIndex, PathFilter, TargetIndex, Work};
-use plans::RunIf;
+use plans::{RunIf, Shard};
 use serde::Serialize;
 
 use super::{Answer, Console, Failure};
@@ -219,6 +221,12 @@ fn targets(catalog: &Catalog) -> Vec<TargetLine<'_>> {
 #[derive(Serialize)]
 struct JobLine<'a> {
     id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    matrix: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<Shard>,
     description: &'a str,
     target: Option<&'a str>,
     lane: Option<&'a str>,
@@ -236,6 +244,9 @@ fn jobs(catalog: &Catalog) -> Vec<JobLine<'_>> {
         .iter()
         .map(|job| JobLine {
             id: job.id.as_str(),
+            group: job.group.as_ref().map(plans::JobId::as_str),
+            matrix: &job.matrix,
+            shard: job.shard,
             description: &job.spec.description,
             target: match job.owner {
                 JobOwner::Target(target) => Some(catalog[target].id.as_str()),

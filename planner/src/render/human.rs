@@ -225,6 +225,9 @@ impl View<'_> {
         for row in rows {
             self.out.line(row);
         }
+        if let Some(which) = node.member.in_words() {
+            self.wrapped(columns.number + 6, FAINT, &which);
+        }
         if let Some(when) = node.run_if.in_words() {
             self.wrapped(columns.number + 6, FAINT, when);
         }

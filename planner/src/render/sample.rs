@@ -81,6 +81,7 @@ pub(crate) fn node(id: &str, depends_on: &[&str]) -> Node {
         },
         inputs_tree: None,
         mounts: Vec::new(),
+        member: plans::Member::default(),
         run_if: plans::RunIf::Passed,
         workspace_from: None,
         takes: plans::Taken::default(),

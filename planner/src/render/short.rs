@@ -95,6 +95,9 @@ fn nodes(out: &mut Lines, plan: &Plan) {
                 node.concurrency_groups.iter().map(plans::GroupName::as_str).collect();
             write!(line, ", one at a time in {}", groups.join(" ")).expect("a string takes text");
         }
+        if let Some(which) = node.member.in_words() {
+            write!(line, ", {which}").expect("a string takes text");
+        }
         if let Some(when) = node.run_if.in_words() {
             write!(line, ", {when}").expect("a string takes text");
         }

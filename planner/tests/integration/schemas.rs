@@ -185,13 +185,17 @@ fn every_piece_of_the_documentation_is_accepted() {
 
 /// Bad files that a schema cannot tell, and why. A new bad file is refused by its schema or has
 /// a line here.
-const BEYOND: [(&str, &str); 20] = [
+const BEYOND: [(&str, &str); 25] = [
     ("after_other_trigger", "two lists of lanes are compared"),
     ("bad_toml", "the text is no TOML, so there is nothing to validate"),
     ("conflicting_prepare", "the work of two targets is compared"),
     ("cycle", "names lead from table to table"),
     ("duplicate_id", "ids are compared, over both files"),
+    ("empty_matrix", "an entry of another key takes the last combination away"),
     ("id_clash", "an id of the manifest is compared with one of the catalog"),
+    ("matrix_collision", "ids are made of values"),
+    ("matrix_in_text", "a text is read"),
+    ("matrix_too_large", "combinations are counted"),
     ("missing_build_payload", "a job is compared with the payloads of its target"),
     ("missing_file", "another file is not there"),
     ("missing_timeout", "the base may have one"),
@@ -202,6 +206,7 @@ const BEYOND: [(&str, &str); 20] = [
     ("unknown_host", "a name is looked up"),
     ("unknown_job", "a name is looked up"),
     ("unknown_lane", "a name is looked up"),
+    ("unknown_matrix_name", "a name is looked up"),
     ("unknown_profile", "a name is looked up"),
     ("unknown_set", "a name is looked up"),
     ("unknown_target", "a name is looked up"),

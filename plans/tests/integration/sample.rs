@@ -47,6 +47,7 @@ pub(crate) fn node(id: &str, depends_on: &[&str]) -> Node {
         spec: spec(),
         inputs_tree: None,
         mounts: Vec::new(),
+        member: plans::Member::default(),
         run_if: plans::RunIf::Passed,
         workspace_from: None,
         takes: plans::Taken::default(),

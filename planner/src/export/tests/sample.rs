@@ -204,6 +204,7 @@ fn node(job: Job) -> Node {
         },
         inputs_tree: None,
         mounts: Vec::new(),
+        member: plans::Member::default(),
         run_if: job.run_if,
         workspace_from: None,
         takes: plans::Taken::default(),

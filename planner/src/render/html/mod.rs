@@ -373,6 +373,9 @@ fn one_node(
         let after = spec.retry_on.as_ref().map(after_which).unwrap_or_default();
         detail("Retries", format!("{}{after}", spec.retries));
     }
+    if let Some(which) = node.member.in_words() {
+        detail("Member", escape(&which).to_string());
+    }
     if let Some(when) = node.run_if.in_words() {
         detail("Condition", when.to_owned());
     }
