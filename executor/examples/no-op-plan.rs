@@ -2,8 +2,11 @@
 //!
 //!     cargo run -p executor --example no-op-plan -- 100 100 > plan.json
 //!
+//!     cargo run -p executor --example no-op-plan -- executor/tests/shapes/wide.txt 5 > plan.json
+//!
 //! Makes LAYERS layers of WIDTH nodes; each node waits for three of the layer before it. The plan is
 //! about the tree of the repository's HEAD. With the name of an image, each runs in an Incus instance.
+//! Of a shape it makes nodes that sleep, so many milliseconds for each of its seconds.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +15,8 @@ use std::{
 };
 
 use plans::{
-    BaseMode, ChangeSource, LaneId, NodeId, ObjectId, Plan, PlanLane, PlanParts, Reason, Runtime,
-    Selection, SelectionMode, Source, Trigger,
+    BaseMode, ChangeSource, LaneId, Node, NodeId, ObjectId, Plan, PlanLane, PlanParts, Reason,
+    Runtime, Selection, SelectionMode, Source, Trigger,
 };
 
 #[path = "../tests/integration/nodes.rs"]
@@ -24,13 +27,17 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse::<usize>().unwrap_or(0);
     let plan = match arguments[..] {
-        [layers, width] => plan(number(layers), number(width), &Runtime::HostProcess),
-        [layers, width, image] => {
-            incus(image).and_then(|it| plan(number(layers), number(width), &it))
+        [shape, milliseconds] if shape.ends_with(".txt") => {
+            nodes_of_shape(shape, number(milliseconds))
         }
-        _ => Err("usage: no-op-plan LAYERS WIDTH [IMAGE]".into()),
+        [layers, width] => layered(number(layers), number(width), &Runtime::HostProcess),
+        [layers, width, image] => {
+            incus(image).and_then(|it| layered(number(layers), number(width), &it))
+        }
+        _ => Err("usage: no-op-plan LAYERS WIDTH [IMAGE] | SHAPE.txt MILLISECONDS".into()),
     };
-    match plan.and_then(|text| Ok(std::io::stdout().write_all(text.as_bytes())?)) {
+    match plan.and_then(plan_of).and_then(|text| Ok(std::io::stdout().write_all(text.as_bytes())?))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The example has no other way to say it.
@@ -60,7 +67,31 @@ fn incus(image: &str) -> Result<Runtime, Failure> {
     }))
 }
 
-fn plan(layers: usize, width: usize, runtime: &Runtime) -> Result<String, Failure> {
+/// Nodes that sleep instead of those of a shape in `tests/shapes`.
+fn nodes_of_shape(file: &str, milliseconds: usize) -> Result<Vec<Node>, Failure> {
+    let text = std::fs::read_to_string(file)?;
+    let mut all = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (name, seconds, needs) = match words[..] {
+            ["jobs" | "best", _] => continue,
+            [name, seconds] => (name, seconds, None),
+            [name, seconds, needs] => (name, seconds, Some(needs)),
+            _ => return Err(format!("no node: {line}").into()),
+        };
+        let ms = seconds.parse::<usize>()? * milliseconds;
+        let time = format!("{}.{:03}", ms / 1000, ms % 1000);
+        let command = plans::Command::Argv(vec!["sleep".to_owned(), time]);
+        let mut node = nodes::node(&format!("execute-{name}"), command);
+        let needs = needs.iter().flat_map(|needs| needs.split(','));
+        let needs = needs.map(|name| NodeId::new(format!("execute-{name}")));
+        node.depends_on = needs.collect::<Result<_, _>>()?;
+        all.push(node);
+    }
+    Ok(all)
+}
+
+fn layered(layers: usize, width: usize, runtime: &Runtime) -> Result<Vec<Node>, Failure> {
     let mut all = Vec::with_capacity(layers * width);
     for layer in 0..layers {
         for place in 0..width {
@@ -78,6 +109,10 @@ fn plan(layers: usize, width: usize, runtime: &Runtime) -> Result<String, Failur
             all.push(node);
         }
     }
+    Ok(all)
+}
+
+fn plan_of(all: Vec<Node>) -> Result<String, Failure> {
     let lane = PlanLane {
         id: LaneId::new("all")?,
         title: "all".to_owned(),

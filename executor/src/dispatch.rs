@@ -54,6 +54,8 @@ pub struct Run {
     pub plan: Plan,
     /// Its nodes as this site runs them, by position.
     pub nodes: Vec<Arc<Node>>,
+    /// How many milliseconds each usually takes, by position; absent: nobody knows.
+    pub usual: Vec<Option<u64>>,
     /// Which of them are asked for.
     pub selected: Vec<bool>,
     /// Its directory.

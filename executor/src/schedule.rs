@@ -75,7 +75,7 @@ pub struct Schedule {
     limits: RunLimits,
     used: Vec<usize>,
     running: usize,
-    /// Task at each rank, and rank of each task: longer chains first, then canonical order.
+    /// Task at each rank, and rank of each task: longer paths first, then canonical order.
     by_rank: Vec<u32>,
     ranks: Vec<u32>,
     ready: BinaryHeap<Reverse<u32>>,
@@ -124,7 +124,7 @@ impl Schedule {
                 settled: false,
             });
         }
-        let (by_rank, ranks) = rank(&dependents);
+        let (by_rank, ranks) = rank(&tasks, &dependents);
         Self {
             used: vec![0; limits.resources.len()],
             parked: vec![BTreeSet::new(); limits.resources.len()],
@@ -431,6 +431,8 @@ impl Schedule {
     }
 }
 
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 #[path = "schedule/tests.rs"]
 mod tests;

@@ -5,10 +5,13 @@
 
 mod kept;
 pub(super) mod passed;
+mod usual;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+
+pub(super) use usual::usual;
 
 use super::{Place, running};
 use crate::{
@@ -119,11 +122,13 @@ pub(super) fn remember(state: &StateDir, dir: &RunDir) -> Result<(), String> {
         .map_err(|error| format!("what it says cannot be kept: {error}"))
 }
 
+/// Returns whether a node that ended so gave an answer of its own.
+fn answered(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut)
+}
+
 /// Adds up the runs of a node, the newest first; none with an answer and a time: nothing to say.
 fn summed(id: &str, seen: &[Observed<'_>]) -> Option<Node> {
-    let answered = |node: &kept::Node| {
-        matches!(node.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut)
-    };
     let passed_plans: BTreeSet<&str> = seen
         .iter()
         .filter(|(_, node)| node.outcome == Outcome::Passed)
@@ -136,7 +141,7 @@ fn summed(id: &str, seen: &[Observed<'_>]) -> Option<Node> {
     };
     let times: Vec<u64> = seen
         .iter()
-        .filter(|(_, node)| answered(node))
+        .filter(|(_, node)| answered(node.outcome))
         .filter_map(|(_, node)| node.duration_ms)
         .collect();
     let mut sorted = times.clone();

@@ -131,12 +131,14 @@ impl Ready {
         policy::with_site_overrides(&self.plan, &self.config, &hosts)
     }
 
-    /// Makes it the run of a directory.
-    pub(super) fn into_run(self, dir: RunDir) -> Run {
+    /// Makes it the run of a directory; `usual` says how long nodes take, in milliseconds.
+    pub(super) fn into_run(self, dir: RunDir, usual: &BTreeMap<String, u64>) -> Run {
         let (jobs, fail_fast) = (self.jobs(), self.fail_fast());
         let nodes = self.with_site_overrides();
+        let usual = |node: &Arc<plans::Node>| usual.get(node.id.as_str()).copied();
         let config = self.config;
         Run {
+            usual: nodes.iter().map(usual).collect(),
             nodes,
             plan: self.plan,
             selected: self.selected,

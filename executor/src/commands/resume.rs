@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::info;
 
 use super::{
-    Place,
+    Place, history,
     prepare::{self, Wanted},
     running,
 };
@@ -78,7 +78,7 @@ pub(super) fn take_up(
     if let Some(reason) = stop {
         note(Entry::Stopping { at: clock::now(), reason, kill: false })?;
     }
-    let run = ready.into_run(dir);
+    let run = ready.into_run(dir, &history::usual(state));
     running::go_on((state, machines), &run, &lock, journal, ledger, running, true)
 }
 

@@ -30,7 +30,7 @@ use crate::{
     trust::{self, Distrust},
 };
 
-use super::prepare::Ready;
+use super::{history, prepare::Ready};
 
 /// What a run repeats.
 pub(super) struct Repeats {
@@ -77,7 +77,7 @@ pub(super) fn begin(
     let journal = Journal::open(&dir.journal(), first.to_line().len() as u64)?;
     let mut ledger = Ledger::new(&ready.plan);
     ledger.apply(first).expect("it is about no node");
-    let run = ready.into_run(dir);
+    let run = ready.into_run(dir, &history::usual(state));
     go_on((state, machines), &run, &lock, journal, ledger, running, false)
 }
 

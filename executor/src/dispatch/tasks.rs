@@ -49,6 +49,7 @@ pub(super) fn schedule_of(run: &Run) -> Schedule {
             uses: used(node, run),
             resources,
             retries: node.spec.retries,
+            usual_ms: run.usual.get(position).copied().flatten(),
             selected: run.selected[position],
         });
     }

@@ -19,6 +19,8 @@ pub struct Task {
     pub resources: Vec<usize>,
     /// How often it is run again after a failure of its own.
     pub retries: u32,
+    /// How long it usually takes; absent: nobody knows.
+    pub usual_ms: Option<u64>,
     /// Whether it is to run at all; a task that is not counts as passed for those that wait for it.
     pub selected: bool,
 }

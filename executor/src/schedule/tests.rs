@@ -103,6 +103,7 @@ fn world() -> impl Strategy<Value = World> {
                                 run_if,
                                 resources: used.into_iter().filter(|&r| r < resources).collect(),
                                 retries,
+                                usual_ms: (odd & 1 == 1).then_some(u64::from(odd)),
                                 selected,
                             }
                         })

@@ -26,6 +26,7 @@ mod look;
 mod machine;
 mod nodes;
 mod oom;
+mod order;
 mod output;
 mod outputs;
 mod pairs;

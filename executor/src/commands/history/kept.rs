@@ -122,7 +122,7 @@ impl Run {
     }
 }
 
-fn file(state: &StateDir) -> PathBuf {
+pub(super) fn file(state: &StateDir) -> PathBuf {
     state.path().join("history.jsonl")
 }
 
@@ -144,7 +144,7 @@ pub(super) fn read(state: &StateDir) -> Kept {
     Kept { runs, forgotten: older.into_iter().flat_map(|line| line.forgotten).collect() }
 }
 
-fn lines(text: &str) -> impl Iterator<Item = Run> {
+pub(super) fn lines(text: &str) -> impl Iterator<Item = Run> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok())
 }
 
