@@ -1,6 +1,7 @@
 //! `planner import`: another engine's definitions as lanes.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -52,7 +53,7 @@ const WRITTEN: [&str; 7] = [".yml", ".yaml", ".json", ".jsonc", ".conf", ".npmrc
 
 impl Sources {
     fn read(console: &Console) -> Result<Self, Failure> {
-        let (root, (paths, texts)) = in_work_tree(console, |tree| {
+        let (root, (mut paths, texts)) = in_work_tree(console, |tree| {
             let (mut paths, mut texts) = (Vec::new(), BTreeMap::new());
             for path in tree.paths().map_err(PlanningError::from)? {
                 let Some(path) = path.as_str() else { continue };
@@ -66,13 +67,26 @@ impl Sources {
             }
             Ok((paths, texts))
         })?;
+        paths.sort();
         Ok(Self { root, paths, texts })
     }
 
     fn ask<T>(&self, ask: impl FnOnce(&Tree<'_>) -> T) -> T {
+        // Many lists name the same files.
+        let asked: RefCell<BTreeMap<String, bool>> = RefCell::default();
         let has_file = |glob: &str| {
+            if let Some(&known) = asked.borrow().get(glob) {
+                return known;
+            }
+            let is_plain = !glob.contains(['*', '?', '[', '{', '\\']);
             let hit = |glob: Glob| self.paths.iter().any(|path| glob.is_match(path.as_bytes()));
-            Glob::new(glob).is_ok_and(hit)
+            let found = if is_plain {
+                self.paths.binary_search_by(|path| path.as_str().cmp(glob)).is_ok()
+            } else {
+                Glob::new(glob).is_ok_and(hit)
+            };
+            asked.borrow_mut().insert(glob.to_owned(), found);
+            found
         };
         let read = |path: &str| self.texts.get(path).cloned();
         ask(&Tree { paths: &self.paths, read: &read, has_file: &has_file })
@@ -125,6 +139,9 @@ fn finish(console: &Console, root: &Path, draft: &Draft, print: bool) -> Answer 
         ));
     }
     write(console, root, &draft.files(), print)?;
+    for file in &draft.left_out {
+        console.say(&format!("left out: {file}"));
+    }
     if draft.placeholders > 0 {
         let jobs = if draft.placeholders == 1 {
             "1 job names"

@@ -1,65 +1,84 @@
-//! A workflow with the workflows of the tree that it calls, as one set of jobs.
+//! A workflow with the workflows and composite actions of the tree that it uses, as one set of jobs.
 
 use std::collections::BTreeMap;
 
-use saphyr::{LoadableYamlNode as _, Yaml};
+use saphyr::Yaml;
 
 use super::{
     Tree,
-    conditions::{self, Job, Workflow},
+    conditions::{self, Action, Job, Steps, Workflow},
     filter::Selects,
     lists,
-    yaml::{get, text, texts},
+    yaml::{get, load, text, texts},
 };
 
-/// The workflows of the tree that some jobs call, by path.
+/// The workflows of the tree that some jobs call, and the actions that some steps use, by path.
 pub(super) fn called(root: &Yaml<'_>, tree: &Tree<'_>) -> BTreeMap<String, Yaml<'static>> {
     let mut found: BTreeMap<String, Yaml<'static>> = BTreeMap::new();
-    let mut open: Vec<String> = calls(root);
+    let mut open: Vec<String> = used(root);
     while let Some(path) = open.pop() {
         if found.contains_key(&path) || found.len() > 200 {
             continue;
         }
-        let documents = (tree.read)(&path).and_then(|text| {
-            Yaml::load_from_str(&text)
-                .ok()
-                .map(|list| list.into_iter().map(own).collect::<Vec<Yaml<'static>>>())
-        });
+        let files = [path.clone(), format!("{path}/action.yml"), format!("{path}/action.yaml")];
+        let documents = files.iter().find_map(|file| (tree.read)(file));
+        let documents = documents.and_then(|text| load(&text).ok());
         if let Some(document) = documents.and_then(|list| list.into_iter().next()) {
-            open.extend(calls(&document));
+            open.extend(used(&document));
             found.insert(path, document);
         }
     }
     found
 }
 
-/// A document that borrows nothing.
-fn own(node: Yaml<'_>) -> Yaml<'static> {
-    use saphyr::Scalar;
-    match node {
-        Yaml::Value(Scalar::String(text)) => Yaml::Value(Scalar::String(text.into_owned().into())),
-        Yaml::Value(Scalar::Null) => Yaml::Value(Scalar::Null),
-        Yaml::Value(Scalar::Boolean(value)) => Yaml::Value(Scalar::Boolean(value)),
-        Yaml::Value(Scalar::Integer(value)) => Yaml::Value(Scalar::Integer(value)),
-        Yaml::Value(Scalar::FloatingPoint(value)) => Yaml::Value(Scalar::FloatingPoint(value)),
-        Yaml::Sequence(list) => Yaml::Sequence(list.into_iter().map(own).collect()),
-        Yaml::Mapping(pairs) => {
-            Yaml::Mapping(pairs.into_iter().map(|(key, value)| (own(key), own(value))).collect())
-        }
-        Yaml::Tagged(_, inside) => own(*inside),
-        Yaml::Representation(text, ..) => Yaml::Value(Scalar::String(text.into_owned().into())),
-        Yaml::Alias(_) | Yaml::BadValue => Yaml::BadValue,
-    }
-}
-
-fn calls(root: &Yaml<'_>) -> Vec<String> {
+/// What the jobs of a workflow, or the steps of it or of an action, use of the tree.
+fn used(root: &Yaml<'_>) -> Vec<String> {
     let jobs = get(root, "jobs").and_then(Yaml::as_mapping).into_iter().flatten();
-    jobs.filter_map(|(_, job)| call_of(job)).collect()
+    let mut all: Vec<String> = Vec::new();
+    for (_, job) in jobs {
+        all.extend(use_of(job));
+        all.extend(steps_of(job).iter().filter_map(use_of));
+    }
+    let own = get(root, "runs").map(steps_of).unwrap_or_default();
+    all.extend(own.iter().filter_map(use_of));
+    all
 }
 
-fn call_of(job: &Yaml<'_>) -> Option<String> {
-    let uses = get(job, "uses").and_then(text)?;
-    uses.strip_prefix("./").map(str::to_owned)
+fn use_of(of: &Yaml<'_>) -> Option<String> {
+    let uses = get(of, "uses").and_then(text)?;
+    let path = uses.strip_prefix("./")?.trim_end_matches('/');
+    (!path.is_empty()).then(|| path.to_owned())
+}
+
+fn steps_of<'a, 'i>(of: &'a Yaml<'i>) -> &'a [Yaml<'i>] {
+    get(of, "steps").and_then(Yaml::as_sequence).map_or(&[], Vec::as_slice)
+}
+
+/// The steps of a job or of an action, with their lists and the composite actions among them.
+fn steps<'a>(
+    of: &'a Yaml<'a>,
+    depth: usize,
+    called: &'a BTreeMap<String, Yaml<'static>>,
+    tree: &Tree<'_>,
+    all: &mut Vec<(String, Selects)>,
+) -> Steps<'a> {
+    let mut found = Steps { list: steps_of(of), ..Steps::default() };
+    for (place, step) in found.list.iter().enumerate() {
+        if lists::is_step(step) {
+            let step = lists::read(step, tree.read, tree.has_file);
+            let start = all.len();
+            all.extend(step.lists.iter().cloned());
+            found.lists.insert(place, (step, start));
+        } else if let Some(path) = use_of(step).filter(|_| depth < 4)
+            && let Some(yaml) = called.get(&path)
+            && let Some(runs) = get(yaml, "runs")
+            && get(runs, "using").and_then(text).as_deref() == Some("composite")
+        {
+            let steps = steps(runs, depth + 1, called, tree, all);
+            found.actions.insert(place, Action { path, yaml, steps });
+        }
+    }
+    found
 }
 
 /// The jobs of a workflow and of those it calls, with their lists.
@@ -93,14 +112,7 @@ fn collect<'a>(
     for (id, yaml) in own {
         let Some(id) = text(id) else { continue };
         let key = caller.map_or_else(|| id.clone(), |caller| format!("{}/{id}", jobs[caller].key));
-        let mut list_steps = BTreeMap::new();
-        let steps = get(yaml, "steps").and_then(Yaml::as_sequence).into_iter().flatten();
-        for (place, step) in steps.enumerate().filter(|(_, step)| lists::is_step(step)) {
-            let step = lists::read(step, tree.read, tree.has_file);
-            let start = all.len();
-            all.extend(step.lists.iter().cloned());
-            list_steps.insert(place, (step, start));
-        }
+        let steps = steps(yaml, 0, called, tree, all);
         jobs.push(Job {
             key,
             yaml,
@@ -108,7 +120,7 @@ fn collect<'a>(
             needs: Vec::new(),
             called: Vec::new(),
             called_outputs: Vec::new(),
-            list_steps,
+            steps,
             inputs: BTreeMap::new(),
         });
     }
@@ -121,7 +133,7 @@ fn collect<'a>(
     }
     for at in first..last {
         let Some(other) =
-            call_of(jobs[at].yaml).and_then(|path| called.get(&path)).filter(|_| depth < 4)
+            use_of(jobs[at].yaml).and_then(|path| called.get(&path)).filter(|_| depth < 4)
         else {
             continue;
         };

@@ -12,10 +12,11 @@ use std::{
 use saphyr::Yaml;
 
 use super::{
+    contexts::{In, InAction, InCalled},
     evaluate::{Context, Unknown, Value, evaluate, unknown},
     expression::{self, Expression},
     filter::Selects,
-    formula::Formula,
+    formula::{Atom, Formula},
     lists,
     yaml::{get, pairs, text, texts},
 };
@@ -34,10 +35,28 @@ pub(super) struct Job<'a> {
     pub(super) called: Vec<usize>,
     /// Outputs of the workflow that it calls, as written there.
     pub(super) called_outputs: Vec<(String, String)>,
-    /// Its steps that hold lists: by place, with the step's first list.
-    pub(super) list_steps: BTreeMap<usize, (lists::Step, usize)>,
+    /// What it does; nothing, where it calls a workflow.
+    pub(super) steps: Steps<'a>,
     /// What the called workflow says of its inputs: name and default.
     pub(super) inputs: BTreeMap<String, Option<String>>,
+}
+
+/// The steps of a job or of a composite action.
+#[derive(Default)]
+pub(super) struct Steps<'a> {
+    pub(super) list: &'a [Yaml<'a>],
+    /// Those that hold lists: by place, with the step's first list.
+    pub(super) lists: BTreeMap<usize, (lists::Step, usize)>,
+    /// Those that are composite actions of the tree, by place.
+    pub(super) actions: BTreeMap<usize, Action<'a>>,
+}
+
+/// A composite action of the tree, where a step uses it.
+pub(super) struct Action<'a> {
+    /// Its directory.
+    pub(super) path: String,
+    pub(super) yaml: &'a Yaml<'a>,
+    pub(super) steps: Steps<'a>,
 }
 
 /// Everything that conditions ask about.
@@ -80,7 +99,7 @@ impl<'a> Workflow<'a> {
             Some(caller) => self.runs(caller),
             None => Formula::Is(true),
         };
-        let context = In { workflow: self, job, step: false };
+        let context = In::condition(self, job);
         let Some(written) = get(self.jobs[job].yaml, "if").and_then(text) else {
             return of_caller.and(self.success(job));
         };
@@ -97,7 +116,7 @@ impl<'a> Workflow<'a> {
     }
 
     /// That everything before a job ran: one that is skipped skips what comes after it.
-    fn success(&self, job: usize) -> Formula {
+    pub(super) fn success(&self, job: usize) -> Formula {
         let mut all = BTreeSet::new();
         let mut open: Vec<usize> = self.jobs[job].needs.clone();
         while let Some(next) = open.pop() {
@@ -116,23 +135,36 @@ impl<'a> Workflow<'a> {
         })
     }
 
+    /// The axis of a job's matrix that holds the names of the lists that matched, and those lists.
+    pub(super) fn legs(&self, job: usize) -> Option<(String, Vec<(String, Atom)>)> {
+        let matrix = get(get(self.jobs[job].yaml, "strategy")?, "matrix")?.as_mapping()?;
+        let context = In::condition(self, job);
+        matrix.iter().find_map(|(axis, written)| {
+            let value = evaluate(&condition(written.as_str()?)?, &context);
+            Some((text(axis)?, value.names()?.to_vec()))
+        })
+    }
+
     /// What the condition of a step is worth once the steps before it have passed; nothing where it
     /// is no expression.
-    pub(super) fn step_condition(&self, job: usize, written: &str) -> Option<Formula> {
-        let context = In { workflow: self, job, step: true };
-        Some(evaluate(&condition(written)?, &context).truth())
+    pub(super) fn step_condition(&self, context: &dyn Context, written: &str) -> Option<Formula> {
+        Some(evaluate(&condition(written)?, context).truth())
+    }
+
+    /// What the steps of a job are evaluated in, and the leg of its matrix.
+    pub(super) fn in_steps<'w>(&'w self, job: usize, leg: &'w [(String, String)]) -> In<'w, 'a> {
+        In::steps(self, job, leg)
     }
 
     /// A text with expressions put in where they are known to every run.
-    pub(super) fn known_text(&self, job: usize, written: &str) -> String {
-        let context = In { workflow: self, job, step: true };
+    pub(super) fn known_text(&self, context: &dyn Context, written: &str) -> String {
         let mut out = String::new();
         for part in parts(written) {
             match part {
                 Part::Plain(text) => out.push_str(text),
                 Part::Expression(inside) => {
                     let value =
-                        expression::parse(inside).map(|it| evaluate(&it, &context).into_text());
+                        expression::parse(inside).map(|it| evaluate(&it, context).into_text());
                     match value {
                         Some(Value::Text(text)) => out.push_str(&text),
                         _ => out.extend(["${{", inside, "}}"]),
@@ -143,7 +175,7 @@ impl<'a> Workflow<'a> {
         out
     }
 
-    fn output(&self, job: usize, name: &str) -> Value {
+    pub(super) fn output(&self, job: usize, name: &str) -> Value {
         let of = &self.jobs[job];
         let find = |list: &[(String, String)]| {
             list.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
@@ -157,15 +189,68 @@ impl<'a> Workflow<'a> {
                     Value::text("")
                 };
             };
-            self.template(&written, &In { workflow: self, job, step: true })
+            self.template(&written, &self.in_steps(job, &[]))
         } else {
             let Some(written) = find(&of.called_outputs) else { return Value::text("") };
-            self.template(&written, &InCalled { workflow: self, caller: job })
+            self.template(&written, &InCalled::new(self, job))
         };
         Value::choice(self.runs(job), value, Value::text(""))
     }
 
-    fn template(&self, written: &str, context: &dyn Context) -> Value {
+    /// What a step of some steps gives, evaluated in what these are evaluated in.
+    pub(super) fn step_output(
+        &self,
+        steps: &Steps<'_>,
+        context: &dyn Context,
+        id: &str,
+        name: &str,
+    ) -> Value {
+        let why = || unknown(format!("`steps.{id}.outputs.{name}`"));
+        let own = |step: &Yaml<'_>| get(step, "id").and_then(text).as_deref() == Some(id);
+        let Some(place) = steps.list.iter().position(own) else { return Value::text("") };
+        let written = get(&steps.list[place], "if").and_then(text);
+        // A step that does not run writes no output.
+        let runs = match written {
+            None => Formula::Is(true),
+            Some(written) => self
+                .step_condition(context, &written)
+                .unwrap_or_else(|| Formula::Maybe(format!("`{}`", written.trim()))),
+        };
+        if let Some(action) = steps.actions.get(&place) {
+            let outputs = get(action.yaml, "outputs").and_then(|all| get(all, name));
+            let value = outputs.and_then(|output| get(output, "value")).and_then(text);
+            let inside = InAction::new(self, action, &steps.list[place], context);
+            let value = value.map_or(Value::text(""), |value| self.template(&value, &inside));
+            return Value::choice(runs, value, Value::text(""));
+        }
+        let Some((step, first)) = steps.lists.get(&place) else { return why() };
+        let at = |name: &str| step.lists.iter().position(|(known, _)| known == name);
+        let list = |at: usize| Formula::List(first + at);
+        let never = |words: &[&str]| {
+            let never = words.iter().map(|&word| word.to_owned()).collect();
+            Value::Unknown(Unknown { why: format!("`steps.{id}.outputs.{name}`"), never })
+        };
+        let value = if step.trouble.is_some() {
+            why()
+        } else if let Some(at) = at(name) {
+            Value::choice(list(at), Value::text("true"), Value::text("false"))
+        } else if name == "changes" {
+            let names = step.lists.iter().enumerate();
+            Value::Names(names.map(|(at, (name, _))| (name.clone(), first + at)).collect())
+        } else if let Some(at) = name.strip_suffix("_count").and_then(at) {
+            Value::choice(list(at), never(&["", "0"]), Value::text("0"))
+        } else if let Some(at) = name.strip_suffix("_files").and_then(at) {
+            match step.no_files {
+                None => Value::text(""),
+                Some(none) => Value::choice(list(at), never(&["", "[]"]), Value::text(none)),
+            }
+        } else {
+            Value::text("")
+        };
+        Value::choice(runs, value, Value::text(""))
+    }
+
+    pub(super) fn template(&self, written: &str, context: &dyn Context) -> Value {
         let parts = parts(written);
         let part = |part: &Part<'_>| match part {
             Part::Plain(text) => Value::text(text),
@@ -224,145 +309,9 @@ pub(super) fn condition(written: &str) -> Option<Expression> {
     expression::parse(inside)
 }
 
-/// The contexts of a job.
-struct In<'w, 'a> {
-    workflow: &'w Workflow<'a>,
-    job: usize,
-    /// Of its steps, which come after all needs; else of the job's own `if`.
-    step: bool,
-}
-
-impl In<'_, '_> {
-    fn need(&self, name: &str) -> Option<usize> {
-        let jobs = &self.workflow.jobs;
-        let own = |&&need: &&usize| jobs[need].key.rsplit('/').next() == Some(name);
-        jobs[self.job].needs.iter().find(own).copied()
-    }
-
-    /// How a need ended, if it ran. When a node runs here, nothing that it waits for has failed.
-    fn result(&self, need: Option<usize>, why: String) -> Value {
-        let never: &[&str] = if self.step { &["failure", "cancelled"] } else { &[] };
-        let mut never: Vec<String> = never.iter().map(|&word| word.to_owned()).collect();
-        let Some(need) = need else { return Value::Unknown(Unknown { why, never }) };
-        let runs = self.workflow.runs(need);
-        if self.step {
-            return Value::choice(runs, Value::text("success"), Value::text("skipped"));
-        }
-        never.push("skipped".to_owned());
-        Value::choice(runs, Value::Unknown(Unknown { why, never }), Value::text("skipped"))
-    }
-
-    fn step_output(&self, id: &str, name: &str) -> Value {
-        let why = || unknown(format!("`steps.{id}.outputs.{name}`"));
-        let job = &self.workflow.jobs[self.job];
-        let steps = get(job.yaml, "steps").and_then(Yaml::as_sequence);
-        let place = steps.and_then(|steps| {
-            steps.iter().position(|step| get(step, "id").and_then(text).as_deref() == Some(id))
-        });
-        let Some(place) = place else { return Value::text("") };
-        let Some((step, first)) = job.list_steps.get(&place) else { return why() };
-        let written = steps.and_then(|steps| get(&steps[place], "if")).and_then(text);
-        // A step that does not run writes no output.
-        let runs = match written {
-            None => Formula::Is(true),
-            Some(written) => self
-                .workflow
-                .step_condition(self.job, &written)
-                .unwrap_or_else(|| Formula::Maybe(format!("`{}`", written.trim()))),
-        };
-        let at = |name: &str| step.lists.iter().position(|(known, _)| known == name);
-        let list = |at: usize| Formula::List(first + at);
-        let never = |words: &[&str]| {
-            let never = words.iter().map(|&word| word.to_owned()).collect();
-            Value::Unknown(Unknown { why: format!("`steps.{id}.outputs.{name}`"), never })
-        };
-        let value = if step.trouble.is_some() {
-            why()
-        } else if let Some(at) = at(name) {
-            Value::choice(list(at), Value::text("true"), Value::text("false"))
-        } else if name == "changes" {
-            let names = step.lists.iter().enumerate();
-            Value::Names(names.map(|(at, (name, _))| (name.clone(), first + at)).collect())
-        } else if let Some(at) = name.strip_suffix("_count").and_then(at) {
-            Value::choice(list(at), never(&["", "0"]), Value::text("0"))
-        } else if let Some(at) = name.strip_suffix("_files").and_then(at) {
-            match step.no_files {
-                None => Value::text(""),
-                Some(none) => Value::choice(list(at), never(&["", "[]"]), Value::text(none)),
-            }
-        } else {
-            Value::text("")
-        };
-        Value::choice(runs, value, Value::text(""))
-    }
-}
-
-impl Context for In<'_, '_> {
-    fn at(&self, keys: &[String]) -> Value {
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let why = || unknown(format!("`{}`", keys.join(".")));
-        match keys.as_slice() {
-            ["needs", name, "outputs", output] => match self.need(name) {
-                Some(need) => self.workflow.output(need, output),
-                None => Value::text(""),
-            },
-            ["needs", "*", "result"] => self.result(None, format!("`{}`", keys.join("."))),
-            ["needs", name, "result"] => match self.need(name) {
-                Some(need) => self.result(Some(need), format!("`{}`", keys.join("."))),
-                None => Value::text(""),
-            },
-            ["steps", id, "outputs", name] => self.step_output(id, name),
-            ["steps", _, "outcome" | "conclusion"] if self.step => {
-                let never = ["cancelled"].map(str::to_owned).to_vec();
-                Value::Unknown(Unknown { why: format!("`{}`", keys.join(".")), never })
-            }
-            ["github", "event_name"] => match self.workflow.events.as_slice() {
-                [one] => Value::text(one),
-                events => {
-                    // Events that do not start the workflow are ruled out.
-                    let known = [
-                        "push",
-                        "pull_request",
-                        "pull_request_target",
-                        "merge_group",
-                        "schedule",
-                        "workflow_dispatch",
-                        "workflow_call",
-                        "release",
-                        "issue_comment",
-                    ];
-                    let never = known.iter().filter(|known| !events.iter().any(|it| it == *known));
-                    let never = never.map(|&word| word.to_owned()).collect();
-                    Value::Unknown(Unknown { why: "`github.event_name`".to_owned(), never })
-                }
-            },
-            ["inputs", name] => match self.workflow.jobs[self.job].caller {
-                Some(caller) => self.workflow.input(caller, name),
-                None => why(),
-            },
-            _ => why(),
-        }
-    }
-
-    fn status(&self, function: &str) -> Value {
-        match function {
-            "always" => Value::Bool(true),
-            // Nothing is planned for a run that was cancelled.
-            "cancelled" => Value::Bool(false),
-            "success" if self.step => Value::Bool(true),
-            "failure" if self.step => Value::Bool(false),
-            "success" => {
-                let all = self.workflow.success(self.job);
-                Value::choice(all, Value::Bool(true), Value::Bool(false))
-            }
-            _ => unknown("`failure()`"),
-        }
-    }
-}
-
 impl Workflow<'_> {
     /// An input of a called workflow: what the caller gives, else its default.
-    fn input(&self, caller: usize, name: &str) -> Value {
+    pub(super) fn input(&self, caller: usize, name: &str) -> Value {
         let job = &self.jobs[caller];
         let given = get(job.yaml, "with").and_then(|with| get(with, name));
         let plain = |text: &str| match text {
@@ -372,8 +321,7 @@ impl Workflow<'_> {
         };
         match (given.and_then(text), job.inputs.get(name)) {
             (Some(written), _) => {
-                let value =
-                    self.template(&written, &In { workflow: self, job: caller, step: false });
+                let value = self.template(&written, &In::condition(self, caller));
                 // A boolean input takes the text of one.
                 value.map(&|leaf| match leaf {
                     Value::Text(text) => plain(&text),
@@ -384,32 +332,6 @@ impl Workflow<'_> {
             (None, Some(None)) => Value::text(""),
             (None, None) => unknown(format!("`inputs.{name}`")),
         }
-    }
-}
-
-/// The contexts of the outputs of a called workflow.
-struct InCalled<'w, 'a> {
-    workflow: &'w Workflow<'a>,
-    caller: usize,
-}
-
-impl Context for InCalled<'_, '_> {
-    fn at(&self, keys: &[String]) -> Value {
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        match keys.as_slice() {
-            ["jobs", name, "outputs", output] => {
-                let workflow = self.workflow;
-                let own = |&&job: &&usize| workflow.jobs[job].key.rsplit('/').next() == Some(*name);
-                let job = workflow.jobs[self.caller].called.iter().find(own);
-                job.map_or(Value::text(""), |&job| workflow.output(job, output))
-            }
-            ["inputs", name] => self.workflow.input(self.caller, name),
-            _ => unknown(format!("`{}`", keys.join("."))),
-        }
-    }
-
-    fn status(&self, function: &str) -> Value {
-        unknown(format!("`{function}()`"))
     }
 }
 

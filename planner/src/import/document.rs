@@ -1,7 +1,7 @@
 //! YAML and JSON documents of other engines as one kind of value, in their order: anchors and merge
 //! keys (`<<`) resolved, a tagged node as `{"!tag": value}`.
 
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use saphyr::{Scalar, Yaml};
 use serde_json::{Map, Number, Value};
 
 use super::{ImportError, Tree};
@@ -12,8 +12,7 @@ use super::{ImportError, Tree};
 ///
 /// What the reader says.
 pub(super) fn read(text: &str) -> Result<Vec<Value>, String> {
-    let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
-    Ok(documents.iter().map(value).collect())
+    Ok(super::yaml::load(text)?.iter().map(value).collect())
 }
 
 /// Reads the last document of a file's text; null where there is none.

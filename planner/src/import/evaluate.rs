@@ -63,6 +63,15 @@ impl Value {
         }
     }
 
+    /// The names of lists, if that is what it is where it is anything.
+    pub(super) fn names(&self) -> Option<&[(String, Atom)]> {
+        match self {
+            Self::Names(names) => Some(names),
+            Self::Choice(_, yes, no) => yes.names().or_else(|| no.names()),
+            _ => None,
+        }
+    }
+
     fn leaves(&self) -> usize {
         match self {
             Self::Choice(_, yes, no) => yes.leaves() + no.leaves(),

@@ -3,21 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use saphyr::{LoadableYamlNode as _, Yaml};
+use saphyr::Yaml;
 
 use super::{
     ImportError, Tree,
     calls::{called, model},
-    conditions::{Job, Workflow},
+    conditions::{Steps, Workflow},
     dialect::github,
     draft_of,
     filter::Selects,
     formula::{Atom, Formula},
-    lists,
     pipeline::{self, Entry, Pipeline},
     script,
     selection::selection,
-    yaml::{get, pairs, text, texts},
+    yaml::{get, load, pairs, text, texts},
 };
 use crate::init::draft::Draft;
 
@@ -25,7 +24,7 @@ use crate::init::draft::Draft;
 ///
 /// # Errors
 ///
-/// [`ImportError`] for the first file that is no workflow.
+/// [`ImportError`] for the first file if none is a workflow.
 pub fn import(files: &[(String, String)]) -> Result<Draft, ImportError> {
     import_from(files, &Tree { paths: &[], read: &|_| None, has_file: &|_| false })
 }
@@ -34,20 +33,36 @@ pub fn import(files: &[(String, String)]) -> Result<Draft, ImportError> {
 ///
 /// # Errors
 ///
-/// [`ImportError`] for the first file that is no workflow.
+/// [`ImportError`] for the first file if none is a workflow.
 pub fn import_from(files: &[(String, String)], tree: &Tree<'_>) -> Result<Draft, ImportError> {
     let mut draft = draft_of(
         "GitHub workflows",
         &["GitHub's default timeout of 6 hours is one hour here (see the base)."],
     );
+    let mut refused = Vec::new();
     for (file, text) in files {
         let error = |detail: String| ImportError { file: file.clone(), detail };
-        let documents = Yaml::load_from_str(text).map_err(|found| error(found.to_string()))?;
-        let root = documents.first().ok_or_else(|| error("it is empty".to_owned()))?;
-        if get(root, "jobs").and_then(Yaml::as_mapping).is_none() {
-            return Err(error("it has no `jobs`".to_owned()));
+        let read = load(text).map_err(error).and_then(|documents| {
+            let root = documents.into_iter().next();
+            let root = root.ok_or_else(|| error("it is empty".to_owned()))?;
+            match get(&root, "jobs").and_then(Yaml::as_mapping) {
+                Some(_) => Ok(root),
+                None => Err(error("it has no `jobs`".to_owned())),
+            }
+        });
+        match read {
+            Ok(root) => workflow(file, &root, tree, &mut draft),
+            Err(error) => refused.push(error),
         }
-        workflow(file, root, tree, &mut draft);
+    }
+    // One bad file is no reason to have nothing of the others.
+    let all = refused.len() == files.len();
+    for error in refused {
+        if all {
+            return Err(error);
+        }
+        draft.closing.push(format!("{error}; it is left out."));
+        draft.left_out.push(error.to_string());
     }
     Ok(draft)
 }
@@ -85,76 +100,94 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
     let workflow = model(root, &called, tree);
     let env = pairs(get(root, "env"));
     let mut entries: Vec<Entry> = Vec::new();
-    let mut place: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut place: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let own = match &starts {
         Starts::For(selects) => Some(selects),
         _ => None,
     };
     for (at, job) in workflow.jobs.iter().enumerate() {
-        if !job.called.is_empty() || only_lists(job) {
+        if !job.called.is_empty() || only_lists(&job.steps) {
             continue;
         }
-        let runs = if by_change { workflow.runs(at) } else { Formula::Is(true) };
-        let clauses = runs.clauses();
-        if clauses.is_empty() {
-            draft
-                .closing
-                .push(format!("{file}: the job `{}` never runs and is left out.", job.key));
-            continue;
-        }
-        let needs = job.needs.iter().flat_map(|&need| workflow.runs(need).clauses());
-        let inherited: BTreeSet<Atom> = needs.flat_map(|clause| clause.matched).collect();
-        let (when, words, notes) = selection(&workflow.lists, own, &clauses, &inherited);
-        let mut notes_of_job = Vec::new();
-        let open: BTreeSet<&String> = clauses.iter().flat_map(|clause| &clause.open).collect();
-        let condition = get(job.yaml, "if").and_then(text);
-        if let Some(condition) = &condition
-            && (!open.is_empty() || !by_change || clauses.iter().any(|it| it.matched.len() > 1))
-        {
-            let open: Vec<&str> = open.iter().map(|it| it.as_str()).collect();
-            let part = if open.is_empty() {
-                String::new()
-            } else {
-                format!(" Not decided: {}.", open.join(", "))
-            };
-            notes_of_job.push(format!(
-                "Ran only if `{}`; here it runs with its lane.{part}",
-                condition.trim()
-            ));
-        }
-        let always = workflow.jobs[at].needs.iter().copied().filter(|&need| {
-            by_change && !workflow.needs_success(at) && !implied(&workflow, need, &runs)
-        });
-        let after: Vec<usize> = always.collect();
-        let mut lane_notes = notes;
-        if !open.is_empty() {
-            let open: Vec<&str> = open.iter().map(|it| it.as_str()).collect();
-            lane_notes.push(format!("Not decided for the job `{}`: {}.", job.key, open.join(", ")));
-        }
-        let gate = !after.is_empty();
-        let (mut draft_of, placeholder) = script::job(&workflow, at, &env, gate);
-        draft_of.comment = [notes_of_job, draft_of.comment].concat();
-        place.insert(at, entries.len());
-        entries.push(Entry {
-            when,
-            words,
-            notes: lane_notes,
-            placeholder,
-            nightly: !by_change,
-            needs: workflow.jobs[at]
-                .needs
-                .iter()
-                .copied()
-                .filter(|it| !after.contains(it))
+        let whole = if by_change { workflow.runs(at) } else { Formula::Is(true) };
+        // A matrix of the lists that matched is a job for each list.
+        let legs: Vec<(Vec<(String, String)>, Formula)> = match workflow.legs(at) {
+            Some((axis, names)) if by_change => names
+                .into_iter()
+                .map(|(name, list)| {
+                    (vec![(axis.clone(), name)], whole.clone().and(Formula::List(list)))
+                })
                 .collect(),
-            after,
-            ..Entry::new(job.key.clone(), draft_of)
-        });
+            _ => vec![(Vec::new(), whole)],
+        };
+        for (leg, runs) in legs {
+            let clauses = runs.clauses();
+            if clauses.is_empty() {
+                draft
+                    .closing
+                    .push(format!("{file}: the job `{}` never runs and is left out.", job.key));
+                continue;
+            }
+            let needs = job.needs.iter().flat_map(|&need| workflow.runs(need).clauses());
+            let inherited: BTreeSet<Atom> = needs.flat_map(|clause| clause.matched).collect();
+            let (when, words, notes) = selection(&workflow.lists, own, &clauses, &inherited);
+            let mut notes_of_job = Vec::new();
+            let open: BTreeSet<&String> = clauses.iter().flat_map(|clause| &clause.open).collect();
+            let condition = get(job.yaml, "if").and_then(text);
+            if let Some(condition) = &condition
+                && (!open.is_empty() || !by_change || clauses.iter().any(|it| it.matched.len() > 1))
+            {
+                let open: Vec<&str> = open.iter().map(|it| it.as_str()).collect();
+                let part = if open.is_empty() {
+                    String::new()
+                } else {
+                    format!(" Not decided: {}.", open.join(", "))
+                };
+                notes_of_job.push(format!(
+                    "Ran only if `{}`; here it runs with its lane.{part}",
+                    condition.trim()
+                ));
+            }
+            let always = workflow.jobs[at].needs.iter().copied().filter(|&need| {
+                let reports = !workflow.needs_success(at) && !implied(&workflow, need, &runs);
+                by_change && (reports || workflow.legs(need).is_some())
+            });
+            let after: Vec<usize> = always.collect();
+            let mut lane_notes = notes;
+            if !open.is_empty() {
+                let open: Vec<&str> = open.iter().map(|it| it.as_str()).collect();
+                lane_notes.push(format!(
+                    "Not decided for the job `{}`: {}.",
+                    job.key,
+                    open.join(", ")
+                ));
+            }
+            let gate = !after.is_empty();
+            let (mut draft_of, placeholder) = script::job(&workflow, at, &env, &leg, gate);
+            let key = leg.iter().fold(job.key.clone(), |key, (_, value)| format!("{key} {value}"));
+            draft_of.comment = [notes_of_job, draft_of.comment].concat();
+            place.entry(at).or_default().push(entries.len());
+            entries.push(Entry {
+                when,
+                words,
+                notes: lane_notes,
+                placeholder,
+                nightly: !by_change,
+                needs: workflow.jobs[at]
+                    .needs
+                    .iter()
+                    .copied()
+                    .filter(|it| !after.contains(it))
+                    .collect(),
+                after,
+                ..Entry::new(key, draft_of)
+            });
+        }
     }
     // So far by place in the workflow, calls among them; from here by place among the entries.
     let mapped = |list: &[usize]| {
         let all = list.iter().flat_map(|&need| with_called(&workflow, need));
-        all.filter_map(|job| place.get(&job).copied()).collect::<Vec<usize>>()
+        all.filter_map(|job| place.get(&job).cloned()).flatten().collect::<Vec<usize>>()
     };
     for entry in &mut entries {
         entry.gate = !entry.after.is_empty();
@@ -198,14 +231,17 @@ fn implied(workflow: &Workflow<'_>, need: usize, runs: &Formula) -> bool {
     certain == Formula::Is(true) || certain == *runs
 }
 
-/// Whether a job does nothing but look for lists.
-fn only_lists(job: &Job<'_>) -> bool {
-    let steps = get(job.yaml, "steps").and_then(Yaml::as_sequence);
+/// Whether some steps do nothing but look for lists.
+fn only_lists(steps: &Steps<'_>) -> bool {
     let checkout = |step: &Yaml<'_>| {
         get(step, "uses").and_then(text).is_some_and(|uses| uses.starts_with("actions/checkout"))
     };
-    !job.list_steps.is_empty()
-        && steps.into_iter().flatten().all(|step| lists::is_step(step) || checkout(step))
+    (!steps.lists.is_empty() || !steps.actions.is_empty())
+        && steps.list.iter().enumerate().all(|(place, step)| {
+            steps.lists.contains_key(&place)
+                || steps.actions.get(&place).is_some_and(|action| only_lists(&action.steps))
+                || checkout(step)
+        })
 }
 
 /// The times at which a workflow starts, as cron writes them.

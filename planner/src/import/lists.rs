@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use saphyr::{LoadableYamlNode as _, Yaml};
+use saphyr::Yaml;
 
 use super::{
     dialect::picomatch,
     filter::{Filter, HasFile, Selects, intersection, merged},
-    yaml::{get, text, texts},
+    yaml::{get, load, text, texts},
 };
 
 /// One step with its lists.
@@ -61,7 +61,7 @@ pub(super) fn read(
     } else {
         written
     };
-    let Ok(documents) = Yaml::load_from_str(&lists) else {
+    let Ok(documents) = load(&lists) else {
         found.trouble = Some("its lists are no YAML".to_owned());
         return found;
     };

@@ -8,6 +8,7 @@ pub mod buildkite;
 mod calls;
 pub mod circleci;
 mod conditions;
+mod contexts;
 mod dialect;
 mod document;
 mod evaluate;

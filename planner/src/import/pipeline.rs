@@ -205,13 +205,16 @@ fn job_ids(pipeline: &Pipeline<'_>, groups: &[Vec<usize>], draft: &Draft) -> Vec
 /// A lane's id must be no job's, or the two would read alike in a plan.
 fn lane_id(draft: &Draft, wanted: &str, jobs: &[String]) -> String {
     let fresh = draft.fresh_id(wanted);
-    let taken = |id: &String| jobs.contains(id);
-    if !taken(&fresh) {
+    let taken = |id: &String| jobs.contains(id) || draft.fresh_id(id) != *id;
+    if !jobs.contains(&fresh) {
         return fresh;
     }
-    let more = (2..).map(|number| draft.fresh_id(&format!("{wanted}-lane-{number}")));
-    let plain = draft.fresh_id(&format!("{wanted}-lane"));
-    std::iter::once(plain.clone()).chain(more).find(|id| !taken(id)).unwrap_or(plain)
+    // The word goes behind what is left of a long name, or it would be cut off with the rest.
+    let plain = plain_id(wanted);
+    let room = |word: &str| plain[..plain.len().min(48 - word.len())].to_owned() + word;
+    let numbered = (2..).map(|number| room(&format!("-lane-{number}")));
+    let mut names = std::iter::once(room("-lane")).chain(numbered);
+    names.find(|id| !taken(id)).unwrap_or(fresh)
 }
 
 /// A lane called after its first job.

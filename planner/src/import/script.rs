@@ -5,24 +5,26 @@ use std::collections::BTreeMap;
 use saphyr::Yaml;
 
 use super::{
-    conditions::Workflow,
+    conditions::{Steps, Workflow},
+    contexts::InAction,
+    evaluate::Context,
     formula::Formula,
-    lists,
     yaml::{get, pairs, text, texts},
 };
 use crate::init::draft::{CommandDraft, JobDraft};
 
 /// What a matrix ran a job for, in words.
-fn matrix(job: &Yaml<'_>) -> Option<String> {
+fn matrix(job: &Yaml<'_>, leg: &[(String, String)]) -> Option<String> {
     let matrix = get(get(job, "strategy")?, "matrix")?;
     let Some(axes) = matrix.as_mapping() else { return text(matrix) };
     let axis = |(name, values): (&Yaml<'_>, &Yaml<'_>)| {
-        let name = text(name)?;
+        let name = text(name).filter(|name| leg.iter().all(|(known, _)| known != name))?;
         let values = texts(Some(values));
         let list = values.join(", ");
         Some(if values.is_empty() { name } else { format!("{name}: {list}") })
     };
-    Some(axes.iter().filter_map(axis).collect::<Vec<_>>().join("; "))
+    let axes = axes.iter().filter_map(axis).collect::<Vec<_>>().join("; ");
+    (!axes.is_empty() || leg.is_empty()).then_some(axes)
 }
 
 /// A job: what runs, and where it stands beside others is the caller's.
@@ -30,21 +32,24 @@ pub(super) fn job(
     workflow: &Workflow<'_>,
     at: usize,
     env: &[(String, String)],
+    leg: &[(String, String)],
     reports: bool,
 ) -> (JobDraft, bool) {
     let of = &workflow.jobs[at];
     let job = of.yaml;
+    let context = workflow.in_steps(at, leg);
     let name = get(job, "name").and_then(text).unwrap_or_else(|| of.key.clone());
+    let name = if leg.is_empty() { name } else { workflow.known_text(&context, &name) };
     let mut comment = Vec::new();
     let machine = texts(get(job, "runs-on"));
     if !machine.is_empty() && !machine.iter().all(|it| it.starts_with("ubuntu")) {
         comment.push(format!("Ran on {}: give it a base with that placement.", machine.join(", ")));
     }
-    if let Some(matrix) = matrix(job) {
+    if let Some(matrix) = matrix(job, leg) {
         comment.push(format!(
             "Ran once for each of `{matrix}`; here it runs once: write a job for each, or a loop."
         ));
-    } else if get(job, "strategy").is_some() {
+    } else if leg.is_empty() && get(job, "strategy").is_some() {
         comment.push("Not carried over: `strategy`.".to_owned());
     }
     for key in ["container", "services", "environment", "permissions", "concurrency"] {
@@ -57,9 +62,8 @@ pub(super) fn job(
     }
     let mut script = String::new();
     let mut clone = false;
-    for step in get(job, "steps").and_then(Yaml::as_sequence).into_iter().flatten() {
-        clone |= self::step(workflow, at, step, &mut script, &mut comment);
-    }
+    let mut out = Written { workflow, script: &mut script, comment: &mut comment };
+    clone |= out.steps(&of.steps, &context);
     if script.contains("${{") {
         comment.push("`${{ … }}` in the script is GitHub's; put the values there.".to_owned());
     }
@@ -111,76 +115,98 @@ pub(super) fn job(
     (draft, placeholder)
 }
 
-/// Adds a step to the script; returns whether it is the checkout.
-fn step(
-    workflow: &Workflow<'_>,
-    job: usize,
-    step: &Yaml<'_>,
-    script: &mut String,
-    comment: &mut Vec<String>,
-) -> bool {
-    let condition = get(step, "if").and_then(text);
-    let runs = condition.as_ref().map(|written| workflow.step_condition(job, written));
-    if let Some(action) = get(step, "uses").and_then(text) {
-        if action.starts_with("actions/checkout") {
-            return true;
+/// A script as it is written.
+struct Written<'w, 'a> {
+    workflow: &'w Workflow<'a>,
+    script: &'w mut String,
+    comment: &'w mut Vec<String>,
+}
+
+impl<'a> Written<'_, 'a> {
+    /// Adds steps; returns whether the checkout is among them.
+    fn steps(&mut self, steps: &Steps<'a>, context: &dyn Context) -> bool {
+        let mut checkout = false;
+        for (place, step) in steps.list.iter().enumerate() {
+            let uses = get(step, "uses").and_then(text);
+            if uses.as_ref().is_some_and(|uses| uses.starts_with("actions/checkout")) {
+                checkout = true;
+            } else if let Some(action) = steps.actions.get(&place) {
+                if self.runs(context, step, None) {
+                    let inside = InAction::new(self.workflow, action, step, context);
+                    checkout |= self.steps(&action.steps, &inside);
+                }
+            } else if let Some(action) = uses {
+                if !steps.lists.contains_key(&place) {
+                    self.comment.push(format!("Not carried over: the action `{action}`."));
+                }
+            } else if let Some(run) = get(step, "run").and_then(text) {
+                self.run(context, step, &run);
+            }
         }
-        if !lists::is_step(step) {
-            comment.push(format!("Not carried over: the action `{action}`."));
-        }
-        return false;
+        checkout
     }
-    let Some(run) = get(step, "run").and_then(text) else { return false };
-    let run = workflow.known_text(job, &run);
-    if let Some(condition) = &condition {
+
+    /// Whether a step is written down; says what its condition was.
+    fn runs(&mut self, context: &dyn Context, step: &Yaml<'_>, run: Option<&str>) -> bool {
+        let Some(condition) = get(step, "if").and_then(text) else { return true };
+        let runs = self.workflow.step_condition(context, &condition);
         let condition = condition.trim();
-        match runs.flatten() {
-            Some(Formula::Is(true)) => {}
-            Some(Formula::Is(false)) => {
-                comment.push(format!(
+        let (note, written) = match runs {
+            Some(Formula::Is(true)) => return true,
+            Some(Formula::Is(false)) => (
+                format!(
                     "A step ran only if `{condition}`, and when this job runs here that is false: what it \
                      waits for has passed, or the job does not run and its lane fails."
-                ));
-                return false;
-            }
-            _ if only_fails(&run) => {
-                comment.push(format!(
+                ),
+                false,
+            ),
+            _ if run.is_some_and(only_fails) => (
+                format!(
                     "A step failed the job if `{condition}`, which is not decided here; it is left out."
-                ));
-                return false;
+                ),
+                false,
+            ),
+            _ => (format!("A step ran only if `{condition}`; here it always runs."), true),
+        };
+        self.comment.push(note);
+        written
+    }
+
+    fn run(&mut self, context: &dyn Context, step: &Yaml<'_>, run: &str) {
+        let run = self.workflow.known_text(context, run);
+        if !self.runs(context, step, Some(&run)) {
+            return;
+        }
+        if let Some(name) = get(step, "name").and_then(text) {
+            self.script.extend(["# ", &name.replace('\n', " "), "\n"]);
+        }
+        if let Some(shell) = get(step, "shell").and_then(text) {
+            self.comment.push(format!("A step ran in `{shell}`; here every step runs in /bin/sh."));
+        }
+        let known = |written: &str| self.workflow.known_text(context, written);
+        let dir = get(step, "working-directory").and_then(text).map(|dir| known(&dir));
+        let env = pairs(get(step, "env")).into_iter().map(|(name, value)| (name, known(&value)));
+        let (known, other): (Vec<_>, Vec<_>) = env.partition(|(_, value)| !value.contains("${{"));
+        for (name, _) in other {
+            self.comment.push(format!("Not carried over: the variable `{name}` of a step."));
+        }
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+        let script = &mut self.script;
+        if dir.is_none() && known.is_empty() {
+            script.push_str(run.trim_end());
+        } else {
+            script.push_str("(\n");
+            if let Some(dir) = dir {
+                script.extend(["cd ", &quoted(&dir), "\n"]);
             }
-            _ => comment.push(format!("A step ran only if `{condition}`; here it always runs.")),
+            for (name, value) in known {
+                script.extend(["export ", &name, "=", &quoted(&value), "\n"]);
+            }
+            script.push_str(run.trim_end());
+            script.push_str("\n)");
         }
+        script.push('\n');
     }
-    let name = get(step, "name").and_then(text);
-    if let Some(name) = &name {
-        script.extend(["# ", &name.replace('\n', " "), "\n"]);
-    }
-    if let Some(shell) = get(step, "shell").and_then(text) {
-        comment.push(format!("A step ran in `{shell}`; here every step runs in /bin/sh."));
-    }
-    let dir = get(step, "working-directory").and_then(text);
-    let (known, other): (Vec<_>, Vec<_>) =
-        pairs(get(step, "env")).into_iter().partition(|(_, value)| !value.contains("${{"));
-    for (name, _) in other {
-        comment.push(format!("Not carried over: the variable `{name}` of a step."));
-    }
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
-    if dir.is_none() && known.is_empty() {
-        script.push_str(run.trim_end());
-    } else {
-        script.push_str("(\n");
-        if let Some(dir) = dir {
-            script.extend(["cd ", &quoted(&dir), "\n"]);
-        }
-        for (name, value) in known {
-            script.extend(["export ", &name, "=", &quoted(&value), "\n"]);
-        }
-        script.push_str(run.trim_end());
-        script.push_str("\n)");
-    }
-    script.push('\n');
-    false
 }
 
 /// Whether a script does nothing but say something and fail.

@@ -3,6 +3,7 @@ use lanes::{Catalog, FileError, Files, glob::Glob};
 use super::github;
 
 mod engines;
+mod github_tree;
 
 struct Drafted {
     manifest: String,

@@ -25,6 +25,8 @@ pub struct Draft {
     pub closing: Vec<String>,
     /// Jobs that stand for work that could not be carried over, and fail.
     pub placeholders: usize,
+    /// What was there and could not be read.
+    pub left_out: Vec<String>,
     /// What a changed path selects that nothing covers; a comment says why.
     pub unmatched_runs_all: bool,
 }

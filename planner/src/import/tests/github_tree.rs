@@ -1,0 +1,154 @@
+//! Workflows that use other files of the tree: composite actions with lists; matrices of lists; files that
+//! cannot be read; names that are too long.
+
+use crate::import::{Tree, github};
+
+use super::loaded;
+
+fn lanes(files: &[(&str, &str)]) -> (Vec<String>, String, String) {
+    let read = |path: &str| {
+        let known = files.iter().find(|(name, _)| *name == path);
+        known.map(|(_, text)| (*text).to_owned())
+    };
+    let tree = Tree { paths: &[], read: &read, has_file: &|_| false };
+    let workflows: Vec<(String, String)> = files
+        .iter()
+        .filter(|(name, _)| name.starts_with(".github/workflows/"))
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect();
+    loaded(&github::import_from(&workflows, &tree).expect("workflows"))
+}
+
+#[test]
+fn a_composite_action_of_the_tree_gives_its_lists_and_its_steps() {
+    let action = r#"
+name: changed files
+inputs:
+  more: { default: docs }
+outputs:
+  code: { value: "${{ steps.f.outputs.code == 'true' || inputs.more == 'all' }}" }
+  docs: { value: "${{ steps.f.outputs.docs }}" }
+runs:
+  using: composite
+  steps:
+    - uses: dorny/paths-filter@v3
+      id: f
+      with: { filters: "{ code: ['src/**'], docs: ['docs/**'] }" }
+"#;
+    let setup = r#"
+inputs: { kind: { default: debug }, path: {} }
+runs:
+  using: composite
+  steps:
+    - run: echo ${{ inputs.kind }} ${{ inputs.path }}
+      shell: bash
+    - if: inputs.kind == 'release'
+      run: strip it
+      shell: bash
+    - uses: ./.github/actions/nested/
+"#;
+    let nested = "runs: { using: composite, steps: [{ run: 'echo nested', shell: sh }] }\n";
+    let workflow = r#"
+on: pull_request
+jobs:
+  changes:
+    outputs: { code: "${{ steps.c.outputs.code }}", docs: "${{ steps.c.outputs.docs }}" }
+    steps:
+      - uses: actions/checkout@v4
+      - { uses: ./.github/actions/changes, id: c }
+  unit:
+    needs: changes
+    if: needs.changes.outputs.code == 'true'
+    steps:
+      - { uses: ./.github/actions/setup, with: { path: a b } }
+      - run: make unit
+  book:
+    needs: changes
+    if: needs.changes.outputs.docs != 'false'
+    steps: [{ run: make book }]
+  inside:
+    steps:
+      - { uses: ./.github/actions/changes, id: c, with: { more: all } }
+      - { if: "steps.c.outputs.code == 'true'", run: make inside }
+"#;
+    let files = [
+        (".github/workflows/ci.yml", workflow),
+        (".github/actions/changes/action.yml", action),
+        (".github/actions/setup/action.yaml", setup),
+        (".github/actions/nested/action.yml", nested),
+    ];
+    let (shown, manifest, catalog) = lanes(&files);
+    assert_eq!(
+        shown,
+        [
+            "ci-code Some({\"src/**\"}) -{} ci-unit",
+            "ci-docs Some({\"docs/**\"}) -{} ci-book",
+            "ci None -{} ci-inside"
+        ],
+        "{manifest}"
+    );
+    for line in ["echo debug a b\n", "echo nested\n", "make unit\n", "make inside\n"] {
+        assert!(catalog.contains(line), "{line}: {catalog}");
+    }
+    assert!(!catalog.contains("strip it\n"), "{catalog}");
+    assert!(!catalog.contains("Not carried over: the action `./"), "{catalog}");
+}
+
+#[test]
+fn a_matrix_of_the_lists_that_matched_is_a_job_for_each_list() {
+    let workflow = r#"
+on: pull_request
+jobs:
+  changes:
+    outputs: { packages: "${{ steps.f.outputs.changes }}" }
+    steps:
+      - { uses: dorny/paths-filter@v3, id: f, with: { filters: "{ api: ['api/**'], web: ['web/**', 'shared/**'] }" } }
+  build:
+    name: build ${{ matrix.package }}
+    needs: changes
+    if: needs.changes.outputs.packages != '[]'
+    strategy: { matrix: { package: "${{ fromJSON(needs.changes.outputs.packages) }}" } }
+    steps: [{ run: "make -C ${{ matrix.package }}" }]
+  publish:
+    needs: build
+    steps: [{ run: make publish }]
+"#;
+    let (shown, manifest, catalog) = lanes(&[(".github/workflows/ci.yml", workflow)]);
+    assert_eq!(
+        shown,
+        [
+            "ci-api Some({\"api/**\"}) -{} ci-build-api",
+            "ci-web Some({\"shared/**\", \"web/**\"}) -{} ci-build-web",
+            "ci-publish-lane Some({\"api/**\", \"shared/**\", \"web/**\"}) -{} ci-publish",
+        ],
+        "{manifest}"
+    );
+    assert!(manifest.contains("after = [\"ci-api\", \"ci-web\"]"), "{manifest}");
+    assert!(catalog.contains("make -C api\n") && catalog.contains("make -C web\n"), "{catalog}");
+    assert!(catalog.contains("description = \"build web\""), "{catalog}");
+}
+
+#[test]
+fn names_that_are_cut_short_stay_apart() {
+    let stem = "a-workflow-with-a-name-of-more-than-forty-eight-letters";
+    let file = format!(".github/workflows/{stem}.yml");
+    let text = "on: push\njobs: { one: { steps: [{ run: x }] }, two: { steps: [{ run: y }] } }\n";
+    let other = format!(".github/workflows/{stem}-too.yml");
+    let (shown, ..) = lanes(&[(&file, text), (&other, text)]);
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    let ids: std::collections::BTreeSet<&str> =
+        shown.iter().flat_map(|lane| lane.split([' ', ','])).filter(|it| it.len() > 20).collect();
+    assert_eq!(ids.len(), 6, "{shown:?}");
+    assert!(ids.iter().all(|id| id.len() <= 64), "{shown:?}");
+}
+
+#[test]
+fn a_workflow_that_cannot_be_read_is_said_and_the_others_are_there() {
+    let files = [
+        (".github/workflows/a.yml", "on: push\njobs: { one: { steps: [{ run: x }] } }\n"),
+        (".github/workflows/b.yml", "on: push\njobs: [\n"),
+    ];
+    let (shown, manifest, _) = lanes(&files);
+    assert_eq!(shown, ["a None -{} a-one"]);
+    assert!(manifest.contains("# `.github/workflows/b.yml` cannot be imported: "), "{manifest}");
+}
