@@ -1,6 +1,9 @@
 //! A job's output, whole and in order, whatever the job does with it; and what of it must not show.
 
-use crate::harness::{SmallDisk, World, sh};
+use crate::{
+    harness::{SmallDisk, World, sh},
+    remote::Far,
+};
 
 /// Runs one node and returns its outcome and its log.
 fn ran(world: &World, script: &str, secret: Option<&str>) -> (String, String) {
@@ -72,6 +75,35 @@ fn output_that_never_stops_moves_no_timeout() {
     let ended = command.output().expect("it runs");
     assert_eq!(ended.status.code(), Some(1), "{}", String::from_utf8_lossy(&ended.stderr));
     assert_eq!(world.record()["nodes"][0]["outcome"], "timed_out");
+}
+
+#[test]
+fn a_long_secret_without_end_moves_no_timeout_of_a_host() {
+    let Some(far) = Far::new("") else { return };
+    let mut state = 1_u64;
+    let secret: String = (0..60_000)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"[(state >> 59) as usize])
+        })
+        .collect();
+    let script = "yes \"$TOKEN$TOKEN\" & yes \"$TOKEN\" & yes \"$TOKEN\"";
+    let mut node = far.node("execute-a", script, &[]);
+    node.spec.timeout_secs = 2;
+    node.spec.grace_secs = Some(1);
+    node.spec.secrets.insert(plans::EnvName::new("TOKEN").expect("a name"));
+    let plan = far.world.plan(vec![node]);
+    let mut command = far.command(&["apply", &plan]);
+    command.env("TOKEN", &secret);
+    let ended = command.output().expect("it runs");
+    assert_eq!(ended.status.code(), Some(1), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(far.world.record()["nodes"][0]["outcome"], "timed_out");
+    let log = far.log("execute-a");
+    // Three write at once and tear each other's lines apart; a part that is longer than a needle never shows.
+    for part in log.split("***").filter(|part| part.len() > 260) {
+        assert!(!secret.contains(&part[130..260]), "{part}");
+    }
+    assert!(log.contains("***"), "{log}");
 }
 
 #[test]

@@ -3,18 +3,24 @@
 # redact/reading.rs reads it, which says why. No single quote may be in here.
 my (%sought, $covered, $masked);
 my $held = "";
-# For each reading: without what it changes nothing; what it takes for something else, for what (nothing: it is left out),
-# and how the beginning of such a thing looks at the end of a piece.
+# For each reading: without what it changes nothing; what it takes for something else, for what (nothing: it is left out);
+# how the beginning of such a thing looks at the end of a piece; and all of a text at once, of which only that is wanted.
+my $escape = qr/\\{1,64}(?:u[dD][89abAB][0-9a-fA-F]{2}\\{1,64}u[dD][c-fC-F][0-9a-fA-F]{2}|u\{[0-9a-fA-F]{1,6}\}
+    |u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|C-.|[0-3][0-7]{2}|E)/xs;
+my $entity = qr/&(?:amp|lt|gt|quot|apos|#[0-9]{1,9}|#[xX][0-9a-fA-F]{1,8});/;
 my %readings = (
-    L => [qr/[\n\r\\]/, qr/[\r\n][ \t]*|\\[nr]/, sub { "" }, qr/\\\z/],
-    P => [qr/[%+]/, qr/%[0-9a-fA-F]{2}|\+/, sub { $_[0] =~ /^(?:\+|%2[bB])/ ? " " : chr hex substr $_[0], 1 }, qr/%[0-9a-fA-F]?\z/],
-    E => [qr/&/, qr/&(?:amp|lt|gt|quot|apos|#[0-9]{1,9}|#[xX][0-9a-fA-F]{1,8});/, \&entity, qr/&[#a-zA-Z0-9]{0,10}\z/],
+    L => [qr/[\n\r\\]/, qr/[\r\n][ \t]*|\\[nr]/, sub { "" }, qr/\\\z/, \&unfolded],
+    P => [
+        qr/[%+]/, qr/%[0-9a-fA-F]{2}|\+/, sub { $_[0] =~ /^(?:\+|%2[bB])/ ? " " : chr hex substr $_[0], 1 }, qr/%[0-9a-fA-F]?\z/,
+        sub { $_[0] =~ s/%([0-9a-fA-F]{2})/chr hex $1/ger =~ tr:+: :r },
+    ],
+    E => [qr/&/, $entity, \&entity, qr/&[#a-zA-Z0-9]{0,10}\z/, sub { $_[0] =~ s/($entity)/entity($1)/ger }],
     Q => [
         qr/[\x27"\\\$]/,
-        qr/\\{1,64}(?:u[dD][89abAB][0-9a-fA-F]{2}\\{1,64}u[dD][c-fC-F][0-9a-fA-F]{2}|u\{[0-9a-fA-F]{1,6}\}
-            |u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|C-.|[0-3][0-7]{2}|E)?|[\x27"\$\n\t\r\x07\x08\x0b\x0c\x1b]/xs,
+        qr/$escape|\\{1,64}.?|[\x27"\$\n\t\r\x07\x08\x0b\x0c\x1b]/s,
         \&unquoted,
         qr/\\{1,64}(?:[uU]\{?[0-9a-fA-F]{0,7}(?:\\{1,64}u?[0-9a-fA-F]{0,3})?|x[0-9a-fA-F]?|C-?|[0-3][0-7]?)?\z/,
+        sub { plain($_[0] =~ s/($escape)/unquoted($1)/ger) },
     ],
 );
 # The bytes of a character; nothing where there is no such one.
@@ -42,12 +48,22 @@ sub unquoted {
             : $c =~ /^([0-3]..)/ ? chr oct $1 : undef;
         $c = $to if defined $to;
     }
-    $c =~ tr/\x27"\\$//d;
-    $c =~ tr/\n\t\r\x07\x08\x0b\x0c\x1b/ntrabvfe/;
-    $c;
+    plain($c);
 }
+# Without line breaks and what is behind them: at least all that the reading leaves out.
+sub unfolded {
+    my $t = $_[0];
+    $t =~ s/\\[nr]//g if index($t, "\\") >= 0;
+    $t =~ s/[\r\n][ \t]+//g;
+    $t =~ tr/\r\n//d;
+    $t;
+}
+# Without what quotes, and control characters as the letters that stand for them.
+sub plain { $_[0] =~ tr/\x27"\\$//dr =~ tr/\n\t\r\x07\x08\x0b\x0c\x1b/ntrabvfe/r }
 sub needles {
     my %all;
+    # However many there are, the time that a look at the output takes is no more than that.
+    ${^RE_TRIE_MAXBUF} = 1 << 26;
     for (split /,/, $_[0]) {
         my $reading = s/^([A-Z])// ? $1 : "";
         my $needle = pack "H*", $_;
@@ -56,11 +72,12 @@ sub needles {
     for my $reading (keys %all) {
         my @sorted = sort @{$all{$reading}};
         my %first = map { substr($_, 0, 1), 1 } @sorted;
-        # The longest of those with one beginning stand last. (A variable b that is no part of a sort is in system.pl.)
-        my $any = join "|", map { quotemeta } reverse @sorted;
-        my $longest = 0;
-        for (@sorted) { $longest = length if length > $longest }
-        $sought{$reading} = {sorted => \@sorted, first => \%first, any => qr/$any/, longest => $longest};
+        my ($longest, $head, %heads) = (0, 8);
+        for (map { length } @sorted) { $longest = $_ if $_ > $longest; $head = $_ if $_ < $head }
+        # The longest of those with one beginning come first.
+        push @{$heads{substr $_, 0, $head}}, $_ for reverse @sorted;
+        my $any = join "|", map { quotemeta } sort keys %heads;
+        $sought{$reading} = {sorted => \@sorted, first => \%first, heads => \%heads, head => $head, any => qr/$any/, longest => $longest};
     }
     $covered = 0;
 }
@@ -117,10 +134,42 @@ sub boundary {
     my ($view, $s, $e) = @{$from->[$l - 1]};
     defined $e && $e > $at ? $s : $at;
 }
+# The needle that a text has at a place, if it has one there; the longest.
+sub needle_at {
+    my ($needles, $text, $at) = @_;
+    for my $needle (@{$needles->{heads}{substr $$text, $at, $needles->{head}}}) {
+        return length $needle if substr($$text, $at, length $needle) eq $needle;
+    }
+    0;
+}
+# Takes away what is held but its end, if there is no secret in it in any reading: most output, at a fraction of the cost.
+sub clear_part {
+    my $at = length($held) - 4096;
+    # No escape goes over a blank, unless it stands behind one of these.
+    do { $at = rindex $held, " ", $at - 1 } until $at < 4096 || substr($held, $at - 1, 1) !~ /[\\-]/;
+    return "" if $covered || $at < 4096;
+    my $head = substr $held, 0, $at;
+    for my $reading (keys %sought) {
+        my ($needles, $view) = ($sought{$reading}, $head);
+        if ($reading ne "") {
+            if ($head =~ $readings{$reading}[0]) { $view = $readings{$reading}[4]->($head) } elsif ($reading ne "L") { next }
+        }
+        return "" if undecided($needles, $view) < length $view;
+        my $any = $needles->{any};
+        while ($view =~ /$any/g) {
+            return "" if needle_at($needles, \$view, $-[0]);
+            pos($view) = $-[0] + 1;
+        }
+    }
+    substr $held, 0, $at, "";
+    $masked = 0;
+    $head;
+}
 sub redact {
     my ($bytes, $last) = @_;
     return $bytes if !%sought;
     $held .= $bytes;
+    my $out = clear_part();
     my $end = length $held;
     my (@views, @all) = ();
     push @all, [0, $covered] if $covered;
@@ -131,11 +180,19 @@ sub redact {
             # Lines that are not folded are read as they are.
             if (@read) { ($view, $from, $stop) = @read; push @views, [$from, $stop] } elsif ($reading ne "L") { next }
         }
+        my $any = $needles->{any};
         pos($view) = 0;
-        while ($view =~ /$needles->{any}/g) {
-            my ($s, $e) = ($-[0], $+[0]);
-            push @all, [(place($from, $s))[0], (place($from, $e - 1))[1]];
+        while ($view =~ /$any/g) {
+            my $s = $-[0];
             pos($view) = $s + 1;
+            my $length = needle_at($needles, \$view, $s) or next;
+            my ($begin, $stop) = ((place($from, $s))[0], (place($from, $s + $length - 1))[1]);
+            # The same run, so far.
+            if (@all && $all[-1][0] <= $begin && $begin <= $all[-1][1]) {
+                $all[-1][1] = $stop if $stop > $all[-1][1];
+            } else {
+                push @all, [$begin, $stop];
+            }
         }
         next if $last;
         my $open = undecided($needles, $view);
@@ -147,12 +204,12 @@ sub redact {
         $whole = $end;
         $end = boundary(@$_, $end) for @views;
     }
-    return "" if !$end;
+    return $out if !$end;
     my @found;
     for (sort { $::a->[0] <=> $::b->[0] } @all) {
         if (@found && $_->[0] <= $found[-1][1]) { $found[-1][1] = $_->[1] if $_->[1] > $found[-1][1] } else { push @found, $_ }
     }
-    my ($at, $out) = (0, "");
+    my $at = 0;
     $covered = 0;
     for (@found) {
         my ($s, $e) = @$_;
