@@ -121,14 +121,19 @@ Examples:
         json: bool,
         /// Say at which commits each lane passed, and where it ran and has not passed, as JSON for
         /// `planner plan --passed`.
-        #[arg(long)]
+        #[arg(long, group = "document")]
         passed: bool,
-        /// With `--passed`: add what other machines or earlier runs wrote.
-        #[arg(long, value_name = "FILE", num_args = 1.., requires = "passed")]
+        /// Say how long each file of tests took, from the JUnit reports among the artifacts of the newest
+        /// runs, as JSON for shards.
+        #[arg(long, group = "document", conflicts_with = "json")]
+        durations: bool,
+        /// With `--passed`: add what other machines or earlier runs wrote. With `--durations`: keep what a
+        /// file says of those that were not measured and are still there.
+        #[arg(long, value_name = "FILE", num_args = 1.., requires = "document")]
         merge: Vec<PathBuf>,
-        /// With `--passed`: write to FILE, whole or not at all, instead of standard output; it may
-        /// be one of those that are merged.
-        #[arg(short, long, value_name = "FILE", requires = "passed")]
+        /// With `--passed` or `--durations`: write to FILE, whole or not at all, instead of standard output;
+        /// it may be one of those that are merged.
+        #[arg(short, long, value_name = "FILE", requires = "document")]
         output: Option<PathBuf>,
     },
     /// Write a run down for people: a page, a summary, a trace.
@@ -298,7 +303,8 @@ Examples:
   executor history --json > durations.json
   executor history --passed -o passed.json        for `planner plan --passed passed.json`
   executor history --passed --merge passed.json -o passed.json    what it said before, and more
-  executor history --passed --merge */passed.json -o passed.json  of several machines";
+  executor history --passed --merge */passed.json -o passed.json  of several machines
+  executor history --durations -o ci/durations.json    by which shards are divided";
 
 const REPORT_EXAMPLES: &str = "\
 Examples:

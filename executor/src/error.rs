@@ -2,7 +2,7 @@
 //!
 //! A job that fails is no error but an outcome. Everything here ends the program with one message.
 
-use plans::{PassedReadError, PlanReadError};
+use plans::{FileDurationsError, PassedReadError, PlanReadError};
 
 use crate::{
     config::ConfigError, exit_code::Exit, fault::Fault, journal::JournalError, ledger::LedgerError,
@@ -31,6 +31,15 @@ pub enum Error {
         /// What is wrong with it.
         #[source]
         error: PassedReadError,
+    },
+    /// A file of durations is none.
+    #[error("`{path}`: {error}")]
+    FileDurations {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        error: FileDurationsError,
     },
     /// What is to be said of the program's own steps is no filter.
     #[error("`FORGE_LANES_LOG`: {0}")]
@@ -210,6 +219,7 @@ impl Error {
             Self::Passed { error, .. } if error.is_refusal() => Exit::Refused,
             Self::File { .. }
             | Self::Passed { .. }
+            | Self::FileDurations { .. }
             | Self::NoPlan
             | Self::Filter(_)
             | Self::Plan(_)
@@ -253,6 +263,9 @@ impl Error {
         let help = match self {
             Self::Plan(error) => return Some(error.help()),
             Self::Passed { error, .. } => return Some(error.help()),
+            Self::FileDurations { .. } => {
+                "mend it, or write it anew with `executor history --durations -o FILE`"
+            }
             Self::Repository(error) => return error.help(),
             Self::Machine(fault) => return fault.advice.clone(),
             Self::Directory { what, mend, .. } => {

@@ -24,6 +24,7 @@ mod causes;
 mod command;
 mod document;
 mod failure;
+mod file_durations;
 mod flow;
 pub mod glob;
 mod graph;
@@ -47,6 +48,7 @@ pub use causes::causes;
 pub use command::{Command, InvalidCommand};
 pub use document::{PlanReadError, PlanText, digest_of, plan_schema};
 pub use failure::{AllowFailure, AllowedCodes, ExitCodes, FailedOutcome, Failure, RetryOn, True};
+pub use file_durations::{FileDurations, FileDurationsError};
 pub use flow::{FilesFrom, InvalidOutputName, OutputName, OutputRef, Taken};
 pub use graph::{Graph, GraphError};
 pub use ids::{

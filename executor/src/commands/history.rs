@@ -1,8 +1,11 @@
 //! `executor history`: how long each node took and how it ended, over the runs that are kept and
-//! those that `gc` removed; with `--passed` ([`passed`]), which lanes passed where.
+//! those that `gc` removed; with `--passed` ([`passed`]), which lanes passed where; with `--durations`
+//! ([`durations`]), how long files of tests took.
 //!
 //! The JSON form is what `planner show --durations` reads.
 
+pub(super) mod durations;
+mod junit;
 mod kept;
 pub(super) mod passed;
 mod usual;

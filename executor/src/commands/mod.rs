@@ -95,6 +95,10 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
             let asked = history::passed::Asked { merge: &merge, output: output.as_deref() };
             history::passed::run(&place, &asked)
         }
+        Command::History { durations: true, last, merge, output, .. } => {
+            let (merge, output) = (&*merge, output.as_deref());
+            history::durations::run(&place, &history::durations::Asked { last, merge, output })
+        }
         Command::History { last, json, .. } => history::run(&place, last, json),
         Command::Report(report) => report::run(&place, &report),
         Command::Schema { what } => {

@@ -189,6 +189,20 @@ fn entry(line: &[u8]) -> Result<Entry, Fault> {
     Ok(Entry { path: path.as_bytes().into(), kind, object: object.into() })
 }
 
+/// Returns the paths of a tree, sorted.
+///
+/// # Errors
+///
+/// When git cannot list it.
+pub(crate) fn paths_of(
+    repository: &Path,
+    tree: &ObjectId,
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<Box<[u8]>>, Fault> {
+    let entries = Git { repository, environment }.list(tree)?;
+    Ok(entries.into_iter().map(|entry| entry.path).collect())
+}
+
 /// Returns the repository's own directory, where objects and shallow marks are.
 pub(super) fn common_dir(git: Git<'_>) -> Result<PathBuf, Fault> {
     let said = git.ask(["rev-parse", "--path-format=absolute", "--git-common-dir"])?;

@@ -10,6 +10,7 @@ mod chaos;
 mod clocks;
 mod contract;
 mod cut_short;
+mod durations;
 mod environment;
 mod errors;
 mod files_between_jobs;
