@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Phase;
-use crate::fault::{FailureKind, Fault};
+use crate::{
+    fault::{FailureKind, Fault},
+    text,
+};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +104,16 @@ pub struct TakenFiles {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+impl TakenFiles {
+    /// Returns it for people: `2 files (8 B) of execute-build, at vendor/dist`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let Self { node, at, files, bytes } = self;
+        let files = text::count(usize::try_from(*files).unwrap_or(usize::MAX), "file");
+        format!("{files} ({}) of {node}, at {at}", text::bytes(*bytes))
+    }
 }
 
 /// What the record holds beside the verdict.

@@ -145,6 +145,12 @@ fn for_people(record: &Record, dir: &RunDir) -> String {
             push!(shown, "  {part}");
         }
         shown.push('\n');
+        for (name, value) in &node.outputs {
+            push!(shown, "{:>14}left {name} = {}\n", "", text::neutral(value));
+        }
+        for given in &node.files_from {
+            push!(shown, "{:>14}given {}\n", "", text::neutral(&given.in_words()));
+        }
     }
     if !record.lanes.is_empty() {
         shown.push('\n');

@@ -9,7 +9,6 @@ use std::{
 use crate::{
     attempt::{AttemptOutcome, AttemptRequest, AttemptResult, TakenFiles},
     placements::Machine,
-    text,
 };
 
 /// The log of one attempt.
@@ -62,10 +61,8 @@ impl HostLog {
         let kind = result.failure_kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
         let message = result.message.as_ref().map(|message| format!(": {message}"));
         let mut lines = vec![format!("{} {outcome}{kind}{}", now(), message.unwrap_or_default())];
-        lines.extend(result.files_from.iter().map(|TakenFiles { node, at, files, bytes }| {
-            let files = text::count(usize::try_from(*files).unwrap_or(usize::MAX), "file");
-            format!("  given: {files} ({}) of {node}, at {at}", text::bytes(*bytes))
-        }));
+        let given = result.files_from.iter().map(TakenFiles::in_words);
+        lines.extend(given.map(|given| format!("  given: {given}")));
         lines.extend(result.advice.iter().map(|advice| format!("  {advice}")));
         if result.killed_processes > 0 {
             lines.push(format!("  {} processes had to be killed", result.killed_processes));

@@ -190,6 +190,12 @@ fn node_data<'a>(
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         fact("Earlier", Some(format!("attempt {}: {}", earlier.attempt, parts.join(" · "))));
     }
+    for given in &node.files_from {
+        fact("Files given", Some(given.in_words()));
+    }
+    for (name, value) in &node.outputs {
+        fact("Output", Some(format!("{name} = {value}")));
+    }
     fact("Files kept", (node.artifacts > 0).then(|| node.artifacts.to_string()));
     fact(
         "Processes killed",

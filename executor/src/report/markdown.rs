@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{Report, last_written, needs_a_look, phases, state, why};
+use super::{Report, at_most, last_written, needs_a_look, phases, state, why};
 use crate::{
     outcome::Outcome,
     record::NodeRecord,
@@ -18,6 +18,10 @@ const RESERVED_BYTES: usize = 64 * 1024;
 
 /// How many lines of its log a failed node shows.
 const LOG_LINES: usize = 30;
+
+/// How many values that nodes left are listed, and how much of each.
+const OUTPUTS: usize = 100;
+const OUTPUT_BYTES: usize = 200;
 
 /// How many of the nodes that took longest are listed.
 const SLOWEST: usize = 10;
@@ -51,6 +55,7 @@ pub(super) fn summary(report: &Report) -> String {
     }
     lanes(&mut out, report);
     failures(&mut out, report);
+    outputs(&mut out, report);
     slowest(&mut out, report);
     push!(out, "Plan {} · started {}\n", inline(&record.plan_digest), inline(&record.started_at));
     debug_assert!(out.len() <= MOST_BYTES, "every part is bounded");
@@ -136,6 +141,26 @@ fn failure(report: &Report, node: &NodeRecord) -> String {
         );
     }
     out
+}
+
+fn outputs(out: &mut String, report: &Report) {
+    let nodes = report.record.nodes.iter();
+    let all: Vec<_> = nodes
+        .flat_map(|node| node.outputs.iter().map(move |(name, value)| (&node.id, name, value)))
+        .collect();
+    if all.is_empty() {
+        return;
+    }
+    push!(out, "<details><summary>What nodes left for others</summary>\n\n");
+    push!(out, "| Node | Output | Value |\n| --- | --- | --- |\n");
+    for (node, name, value) in all.iter().take(OUTPUTS) {
+        let value = at_most(value, OUTPUT_BYTES);
+        push!(out, "| {} | {} | {} |\n", inline(node), inline(name), inline(&value));
+    }
+    if all.len() > OUTPUTS {
+        push!(out, "\n{} more are not listed.\n", all.len() - OUTPUTS);
+    }
+    push!(out, "\n</details>\n\n");
 }
 
 fn slowest(out: &mut String, report: &Report) {

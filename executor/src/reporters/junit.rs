@@ -113,6 +113,12 @@ fn case(node: &NodeRecord, log: impl Fn(&str) -> Vec<String>) -> TestCase {
     });
     // Some readers want one everywhere: what did not run took none.
     case.set_time(Duration::from_millis(node.duration_ms.unwrap_or(0)));
+    for (name, value) in &node.outputs {
+        case.add_property((format!("output.{name}"), xml(value)));
+    }
+    for given in &node.files_from {
+        case.add_property(("files_from", xml(&given.in_words()).as_str()));
+    }
     if matches!(node.outcome, Outcome::Failed | Outcome::TimedOut | Outcome::InfraFailed) {
         let lines = log(&node.id);
         if !lines.is_empty() {

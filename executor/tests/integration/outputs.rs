@@ -200,3 +200,36 @@ fn a_node_that_is_asked_for_alone_brings_the_nodes_it_takes_from() {
     assert_eq!((ran("execute-build"), ran("execute-test")), (json!("passed"), json!("passed")));
     drop(ended);
 }
+
+#[test]
+fn what_jobs_left_and_were_given_stands_where_people_look() {
+    let world = World::new();
+    let script = "echo 'version=1.2 <3>' >>$FORGE_LANES_OUTPUT; echo x >$ARTIFACTS_DIR/app";
+    let mut build = leaves(sh("execute-build", script, &[]), &["version"]);
+    build.spec.artifacts = vec!["app".to_owned()];
+    let mut test = takes(sh("execute-test", "cat in/app", &[]), "execute-build", &["version"]);
+    test.takes.files = vec![plans::FilesFrom {
+        node: node_id("execute-build"),
+        files: vec!["app".to_owned()],
+        at: plans::WorkspacePath::new("in").expect("well formed"),
+    }];
+    let plan = world.plan(vec![build, test]);
+    let junit = world.path().join("junit.xml");
+    let junit = junit.to_str().expect("UTF-8");
+    world.run(&["apply", &plan, "--junit", junit]).code(0);
+    let given = "1 file (2 B) of execute-build, at in";
+    let status = world.run(&["status"]).code(0).out;
+    assert!(status.contains("left version = 1.2 <3>\n"), "{status}");
+    assert!(status.contains(&format!("given {given}\n")), "{status}");
+    let junit = std::fs::read_to_string(junit).expect("written");
+    assert!(junit.contains(r#"name="output.version" value="1.2 &lt;3&gt;""#), "{junit}");
+    assert!(junit.contains(&format!(r#"name="files_from" value="{given}""#)), "{junit}");
+    let markdown = world.run(&["report", "--markdown", "-"]).code(0).out;
+    assert!(markdown.contains("| execute-build | version | 1.2 &#60;3&#62; |"), "{markdown}");
+    let page = world.path().join("run.html");
+    let page = page.to_str().expect("UTF-8");
+    world.run(&["report", "--html", page]).code(0);
+    let page = std::fs::read_to_string(page).expect("written");
+    assert!(page.contains("version = 1.2 "), "no output on the page");
+    assert!(page.contains(&format!("[\"Files given\",\"{given}\"]")), "no files on the page");
+}
