@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::{
     harness::{Ended, World, kill, node_id, outcomes, sh, until},
+    resume::passes_a_file_on,
     sshd::Sshd,
 };
 
@@ -296,8 +297,9 @@ fn a_run_killed_at_any_journal_record_is_finished_by_resume() {
     let ids = ["execute-a", "execute-b"];
     for at in 1.. {
         far.world = World::new();
-        let plan =
-            far.world.plan(vec![counted(&far, ids[0], &[]), counted(&far, ids[1], &[ids[0]])]);
+        let mut nodes = vec![counted(&far, ids[0], &[]), counted(&far, ids[1], &[ids[0]])];
+        nodes.iter_mut().for_each(passes_a_file_on);
+        let plan = far.world.plan(nodes);
         let mut executor = far.start(&["apply", &plan, "--jobs", "2"]);
         let ended = loop {
             let run = far.world.runs().pop();

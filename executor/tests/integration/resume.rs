@@ -17,6 +17,20 @@ fn counted(world: &World, id: &str, seconds: &str, depends_on: &[&str]) -> plans
     sh(id, &script, depends_on)
 }
 
+/// Lets a node leave a file with its id, and take that of each node it waits for.
+pub(crate) fn passes_a_file_on(node: &mut plans::Node) {
+    let plans::Command::Shell { script, .. } = &mut node.spec.command else { return };
+    let mut all = format!("echo {} >\"$ARTIFACTS_DIR/left\"\n", node.id);
+    for of in node.depends_on.iter().cloned() {
+        let at = plans::WorkspacePath::new(format!("given/{of}")).expect("well formed");
+        all = format!("{all}[ \"$(cat {at}/left)\" = {of} ] || exit 9\n");
+        let files = vec!["left".to_owned()];
+        node.takes.files.push(plans::FilesFrom { node: of, files, at });
+    }
+    *script = all + script;
+    node.spec.artifacts = vec!["left".to_owned()];
+}
+
 fn lines(world: &World) -> Vec<String> {
     let text = std::fs::read_to_string(world.path().join("count")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
@@ -84,9 +98,13 @@ fn processes_of(world: &World) -> Vec<String> {
 const IDS: [&str; 6] =
     ["execute-a", "execute-b", "execute-c", "execute-d", "execute-e", "execute-f"];
 
-/// Three layers of two.
+/// Three layers of two; each leaves a file that those behind it take.
 fn layers(world: &World) -> String {
-    let node = |id: &str, on: &[&str]| counted(world, id, "0.03", on);
+    let node = |id: &str, on: &[&str]| {
+        let mut node = counted(world, id, "0.03", on);
+        passes_a_file_on(&mut node);
+        node
+    };
     world.plan(vec![
         node("execute-a", &[]),
         node("execute-b", &[]),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plans::{AbsolutePath, EnvName, Mount, Node, Output, Workspace, WorkspacePath};
+use plans::{AbsolutePath, EnvName, FilesFrom, Mount, Node, Output, Workspace, WorkspacePath};
 
 use super::{check::Expected, faults::Kind};
 use crate::{
@@ -316,9 +316,9 @@ fn nodes(site: &Site, marks: &Path, name: &str, flavour: Flavour) -> Vec<Node> {
     let mut nodes = vec![
         made,
         uses,
-        node("execute-l1", 12, "true", &[]),
+        leaves(node("execute-l1", 12, "true", &[])),
         secret(node("execute-l2", 3, &format!("{MUCH}; echo \"token: $TOKEN\""), &[])),
-        node("execute-l3", 4, "true", &["execute-l1"]),
+        takes(node("execute-l3", 4, "cat given/given", &[]), "execute-l1"),
         node("execute-l4", 1, "true", &["execute-l3"]),
     ];
     // It fails, after its last mark; what depends on it is skipped.
@@ -334,20 +334,18 @@ fn nodes(site: &Site, marks: &Path, name: &str, flavour: Flavour) -> Vec<Node> {
     let mut keeps = far(node(
         "execute-s3",
         3,
-        "echo new >>file.txt; cat file.txt >\"$ARTIFACTS_DIR/kept\"",
+        "echo new >>file.txt; cat file.txt >\"$ARTIFACTS_DIR/kept\"; echo far >\"$ARTIFACTS_DIR/given\"",
         &[],
     ));
     keeps.spec.workspace = Workspace::Writable;
-    keeps.spec.artifacts = vec!["kept".to_owned(), "file.txt".to_owned()];
+    keeps.spec.artifacts = vec!["kept".to_owned(), "file.txt".to_owned(), "given".to_owned()];
     let mut broken = far(node("execute-s4", 2, "true", &["execute-s1"]));
     fails(&mut broken);
     nodes.extend([
         far(node("execute-s1", 15, "true", &[])),
-        far(secret(node(
-            "execute-s2",
-            3,
-            &format!("{MUCH}; echo \"token: $TOKEN\""),
-            &["execute-s3"],
+        far(secret(takes(
+            node("execute-s2", 3, &format!("{MUCH}; cat given/given; echo \"token: $TOKEN\""), &[]),
+            "execute-s3",
         ))),
         keeps,
         broken,
@@ -363,14 +361,32 @@ fn nodes(site: &Site, marks: &Path, name: &str, flavour: Flavour) -> Vec<Node> {
         node
     };
     let mut keeps =
-        within("execute-i2", 2, "cat file.txt >\"$ARTIFACTS_DIR/kept\"", &["execute-i1"]);
+        within("execute-i2", 2, "cat file.txt given/given >\"$ARTIFACTS_DIR/kept\"", &[]);
+    keeps = takes(keeps, "execute-i1");
     keeps.spec.artifacts = vec!["kept".to_owned()];
     nodes.extend([
-        within("execute-i1", 10, "true", &[]),
+        leaves(within("execute-i1", 10, "true", &[])),
         keeps,
         far(within("execute-r1", 6, MUCH, &["execute-s1"])),
     ]);
     nodes
+}
+
+/// Leaves a file for others.
+fn leaves(mut node: Node) -> Node {
+    if let plans::Command::Shell { script, .. } = &mut node.spec.command {
+        script.insert_str(0, "echo near >\"$ARTIFACTS_DIR/given\"\n");
+    }
+    node.spec.artifacts = vec!["given".to_owned()];
+    node
+}
+
+/// Takes the file that another left.
+fn takes(mut node: Node, of: &str) -> Node {
+    node.depends_on.insert(node_id(of));
+    let at = WorkspacePath::new("given").expect("a path");
+    node.takes.files = vec![FilesFrom { node: node_id(of), files: vec!["given".to_owned()], at }];
+    node
 }
 
 fn fails(node: &mut Node) {
