@@ -20,7 +20,18 @@ has perl || { has awk && has od && has tr; } || echo "missing perl (or awk, od a
 has flock || has perl || echo "missing flock (or perl)"
 [ "$(printf 'b\0a\0' | sort -z 2>/dev/null | tr '\0' ' ')" = 'a b ' ] || echo "missing sort -z"
 echo "clock $(date +%s)"
-umask 077; mkdir -p "$work" 2>/dev/null && d=$(mktemp -d "$work/.look-XXXXXX" 2>/dev/null) && rmdir "$d" || echo "unwritable"
+lock() {
+    if has flock; then
+        (flock -n 9 && ! flock -n "$1" true) 9>"$1"
+    elif has perl; then
+        perl -e 'open(A, ">", $ARGV[0]); open(B, ">", $ARGV[0]); exit !(flock(A, 6) && !flock(B, 6))' "$1"
+    fi
+}
+umask 077; mkdir -p "$work" 2>/dev/null && d=$(mktemp -d "$work/.look-XXXXXX" 2>/dev/null) && {
+    lock "$d/lock" 2>/dev/null || echo "lockless"
+    rm -f "$d/lock"
+    rmdir "$d"
+} || echo "unwritable"
 df -Pk "$work" 2>/dev/null | tail -n 1 | { read -r a b c free e; echo "free $free"; }
 "#;
 
@@ -77,6 +88,11 @@ fn judge(text: &str, work_dir: &str, now: u64) -> Vec<Check> {
                 let advice = "make it there for this user, or set another `work_dir`".to_owned();
                 say(false, format!("`{work_dir}` cannot be written to"), Some(advice));
             }
+            _ if line == "lockless" => {
+                complete = false;
+                let message = format!("on the file system of `{work_dir}` no lock (flock) holds");
+                say(false, message, Some("set another `work_dir`".to_owned()));
+            }
             _ => {}
         }
     }
@@ -92,9 +108,9 @@ mod tests {
 
     #[test]
     fn whatever_is_amiss_is_told_with_advice() {
-        let text = "missing tar\nclock 1000\nunwritable\nfree 1024\n";
+        let text = "missing tar\nclock 1000\nlockless\nunwritable\nfree 1024\n";
         let checks = judge(text, "/w", 5000);
-        assert_eq!(checks.len(), 4);
+        assert_eq!(checks.len(), 5);
         assert!(checks.iter().all(|check| !check.ok && check.advice.is_some()), "{checks:?}");
     }
 
