@@ -14,6 +14,9 @@ use crate::{
     supervise::{JobLimits, JobRef, JobStatus, Keep},
 };
 
+/// Finds what a job was shown as its workspace.
+pub type ShownWorkspace<'a> = dyn Fn() -> Result<String, Fault> + 'a;
+
 /// A machine that nodes run on: this one, or one reached over ssh.
 ///
 /// Every call has a deadline or takes a [`Control`]; none waits for ever. Every call that changes
@@ -183,7 +186,8 @@ pub trait Jobs {
     /// When the machine does not answer.
     fn cancel(&self, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault>;
 
-    /// Brings back what a finished job was to keep, into a directory of this machine.
+    /// Brings back what a finished job was to keep, into a directory of this machine. `shown` says what a job was
+    /// shown as its workspace that could only read it; none: it had a copy of its own.
     ///
     /// # Errors
     ///
@@ -193,6 +197,7 @@ pub trait Jobs {
         &self,
         job: &JobRef,
         keep: &Keep,
+        shown: Option<&ShownWorkspace<'_>>,
         secrets: &[&str],
         into: &Path,
     ) -> Result<Collected, Fault>;

@@ -17,6 +17,8 @@ pub mod ssh;
 pub use command::{Answer, ControlCommand, Flow};
 pub use job::{Job, WorkspaceSource};
 pub use leftover::{Leftover, LeftoverKind};
-pub use machine::{Check, Commands, Jobs, Leftovers, Machine, MachineFacts, PlacedFiles};
+pub use machine::{
+    Check, Commands, Jobs, Leftovers, Machine, MachineFacts, PlacedFiles, ShownWorkspace,
+};
 pub use registry::{Machines, MachinesConfig};
 pub use secret::Secret;

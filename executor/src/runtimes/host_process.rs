@@ -11,7 +11,7 @@ use crate::{
     attempt::{AttemptRequest, Context, Phase},
     fault::Fault,
     intent::{Intent, SupervisedIntent},
-    placements::{Job, Secret, WorkspaceSource},
+    placements::{Job, Secret, ShownWorkspace, WorkspaceSource},
     supervise::JobStatus,
 };
 
@@ -75,8 +75,11 @@ impl Runtime for HostProcess {
 
     fn collect(&mut self, context: &Context<'_>) -> Result<Collected, Fault> {
         let Context { request, machine, .. } = context;
-        let keep = Work::of(request, machine.name())?.keep;
-        machine.collect(&request.job(), &keep, &context.secret_values(), &request.artifacts)
+        let work = Work::of(request, machine.name())?;
+        let placed: &ShownWorkspace<'_> = &|| workspace::placed(context, &work);
+        let shown = (!work.writable).then_some(placed);
+        let secrets = context.secret_values();
+        machine.collect(&request.job(), &work.keep, shown, &secrets, &request.artifacts)
     }
 
     fn cleanup(&mut self, context: &Context<'_>) -> Result<(), Fault> {

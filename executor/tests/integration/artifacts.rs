@@ -17,12 +17,22 @@ in_all_pairs! {
     every_kind_of_file_is_kept_or_left_out_with_a_reason => super::kinds;
     what_no_glob_names_is_told => super::unnamed;
     a_link_in_the_place_of_a_directory_leads_nowhere => super::replaced;
+    files_of_a_workspace_that_is_only_read_are_kept => super::only_read;
 }
 
-/// Runs one node and returns its record.
+/// Runs one node that may write to its workspace, and returns its record.
 fn run(pair: &Pair, script: &str, globs: &[&str]) -> (Value, Ended) {
+    run_in(plans::Workspace::Writable, pair, script, globs)
+}
+
+fn run_in(
+    workspace: plans::Workspace,
+    pair: &Pair,
+    script: &str,
+    globs: &[&str],
+) -> (Value, Ended) {
     let mut node = pair.node("execute-a", script);
-    node.spec.workspace = plans::Workspace::Writable;
+    node.spec.workspace = workspace;
     node.spec.artifacts = globs.iter().map(|&glob| glob.to_owned()).collect();
     let plan = pair.world().plan(vec![node]);
     let ended = Ended::of(pair.command(&["apply", &plan]).output().expect("it starts")).code(0);
@@ -125,6 +135,13 @@ fn unnamed(pair: &Pair) {
     assert_eq!(left_out(pair), ["ok: no glob of `artifacts` names it"]);
     assert_eq!((&node["artifacts_left_out"], &node["artifacts"]), (&1.into(), &Value::Null));
     assert!(ended.err.contains("1 file left out of the artifacts"), "{}", ended.err);
+}
+
+fn only_read(pair: &Pair) {
+    let (node, _) = run_in(plans::Workspace::ReadOnly, pair, "true", &["file.txt"]);
+    assert_eq!((&node["artifacts"], &node["warnings"]), (&1.into(), &Value::Null), "{node}");
+    let kept = pair.world().runs().pop().expect("a run").join("nodes/execute-a/artifacts/file.txt");
+    assert_eq!(std::fs::read_to_string(kept).expect("kept"), "content\n");
 }
 
 fn replaced(pair: &Pair) {

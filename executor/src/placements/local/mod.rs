@@ -18,7 +18,7 @@ use plans::PlacementKind;
 use self::supervisors::Supervisors;
 use super::{
     Answer, Check, Commands, ControlCommand, Flow, Job, Jobs, Leftover, Leftovers, Machine,
-    MachineFacts, MachinesConfig, PlacedFiles,
+    MachineFacts, MachinesConfig, PlacedFiles, ShownWorkspace,
 };
 use crate::{
     artifacts::{Collected, Tree, kept::KeptFiles, local::LocalTree},
@@ -233,6 +233,7 @@ impl Jobs for Local {
         &self,
         job: &JobRef,
         _keep: &Keep,
+        _shown: Option<&ShownWorkspace<'_>>,
         _secrets: &[&str],
         _into: &Path,
     ) -> Result<Collected, Fault> {

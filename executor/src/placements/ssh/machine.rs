@@ -18,7 +18,7 @@ use crate::{
     locks::{HeldLocks, LockRequest},
     placements::{
         Answer, Check, Commands, ControlCommand, Flow, Job, Jobs, Leftover, Leftovers, Machine,
-        MachineFacts, PlacedFiles, Secret,
+        MachineFacts, PlacedFiles, Secret, ShownWorkspace,
     },
     source::{PlacedSource, SourceRequest},
     ssh::{self, Lookup, Manifest, Patience, SendError, SshOptions, fault},
@@ -270,12 +270,17 @@ impl Jobs for RemoteSsh {
         &self,
         job: &JobRef,
         keep: &Keep,
+        shown: Option<&ShownWorkspace<'_>>,
         secrets: &[&str],
         into: &Path,
     ) -> Result<Collected, Fault> {
         let paths = self.remote.paths(job);
         let own = self.tree(&format!("{}/artifacts", paths.state));
-        let workspace = self.tree(&paths.copy(keep.output == Some(Output::Workspace)));
+        let keeps_workspace = keep.output == Some(Output::Workspace);
+        let workspace = match shown {
+            Some(shown) if !keep.artifacts.is_empty() && !keeps_workspace => self.tree(&shown()?),
+            _ => self.tree(&paths.copy(keeps_workspace)),
+        };
         let mut collected =
             artifacts::keep(&*own, &*workspace, &keep.artifacts, (&keep.outputs, secrets), into)?;
         if let Some(output) = &keep.output {

@@ -19,7 +19,7 @@ use crate::{
     command_line::Script,
     fault::{FailureKind, Fault},
     placements::Answer,
-    runtimes::Work,
+    runtimes::{Work, workspace},
 };
 
 /// How long a guest may be silent over its files.
@@ -43,11 +43,22 @@ pub(super) fn collect(guest: &TartGuest<'_>, work: &Work) -> Result<Collected, F
     let machine = guest.host.machine;
     let job = request.job();
     let tree = |root: &'static str| GuestTree { guest, root };
-    let (own, workspace) = (tree(ARTIFACTS), tree(WORKSPACE));
+    let (own, copy) = (tree(ARTIFACTS), tree(WORKSPACE));
+    // A job that could only read its workspace was shown the machine's own tree.
+    let shown = match work.writable || work.keep.output.is_some() || work.keep.artifacts.is_empty()
+    {
+        true => None,
+        false => Some(machine.tree(&workspace::placed(guest.context, work)?)),
+    };
     let secrets = guest.context.secret_values();
     let outputs = (&work.keep.outputs, &*secrets);
-    let mut collected =
-        artifacts::keep(&own, &workspace, &work.keep.artifacts, outputs, &request.artifacts)?;
+    let mut collected = artifacts::keep(
+        &own,
+        shown.as_deref().unwrap_or(&copy),
+        &work.keep.artifacts,
+        outputs,
+        &request.artifacts,
+    )?;
     let (below, what) = match &work.keep.output {
         // The guest's own store goes with it.
         None | Some(Output::StorePath) => return Ok(collected),
