@@ -143,6 +143,25 @@ impl Repository {
     }
 }
 
+/// Returns where a tree has submodules, of which a source tree has empty directories; none where git cannot tell.
+pub(crate) fn submodules(repository: &Path, tree: &ObjectId) -> Vec<String> {
+    let list = |arguments: &[&str]| {
+        let arguments = [&["ls-tree", "-z", "--full-tree"], arguments].concat();
+        let arguments: Vec<&OsStr> = arguments.into_iter().map(OsStr::new).collect();
+        git(repository, &arguments, &[]).unwrap_or_default()
+    };
+    // Most trees have none, and a list of all that one holds takes a while.
+    if list(&[tree.as_str(), ".gitmodules"]).is_empty() {
+        return Vec::new();
+    }
+    let all = list(&["-r", tree.as_str()]);
+    let entries = all.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    entries
+        .filter(|entry| entry.starts_with("160000 "))
+        .filter_map(|entry| Some(entry.split_once('\t')?.1.to_owned()))
+        .collect()
+}
+
 /// Copies an index, with the time at which it was written.
 ///
 /// git believes what an index says of a file only when the file is older than the index: one that

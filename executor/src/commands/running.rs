@@ -23,10 +23,10 @@ use crate::{
     placements::{Machines, MachinesConfig},
     record::{self, Record, RunOutcome},
     reporters::{self, GitHub, Human, JUnit, Jsonl, Reporter, Reporters},
-    repository::Repository,
+    repository::{self, Repository},
     signals::{Asked, Listener},
     state::{RunId, RunLock, StateDir},
-    state_registry,
+    state_registry, text,
     trust::{self, Distrust},
 };
 
@@ -100,6 +100,9 @@ pub(super) fn go_on(
         resumed,
         directory: run.dir.path().display().to_string(),
     }));
+    if !resumed && let Some(message) = empty_submodules(run) {
+        reporters.event(&Event::Warning(event::Warning { node: None, message }));
+    }
     let journal = Arc::new(journal);
     // Only a collection asks for it, and one that does not know it makes a tree anew at worst.
     let _ = state_registry::note(machines.machine_dir(), state);
@@ -154,6 +157,23 @@ pub(super) fn go_on(
         return Err(Error::RecordNotWritten { run: run_id, error });
     }
     Ok(if outcome == RunOutcome::Cancelled { interrupted } else { Exit::of_run(outcome) })
+}
+
+/// What is said of submodules, which jobs see as empty directories: the first three, and how many there are.
+fn empty_submodules(run: &Run) -> Option<String> {
+    let paths = repository::submodules(&run.source.repository, &run.source.tree);
+    let mut named: Vec<_> =
+        paths.iter().take(3).map(|path| format!("`{}`", text::neutral(path))).collect();
+    if paths.len() > named.len() {
+        named.push(format!("{} more", paths.len() - named.len()));
+    }
+    (!paths.is_empty()).then(|| {
+        format!(
+            "submodules are empty directories to jobs, nothing is fetched: {}; a job that needs one runs `git clone` \
+             itself",
+            named.join(", ")
+        )
+    })
 }
 
 /// Tells a run that was over before.

@@ -1,6 +1,6 @@
 //! The main job: a plan becomes a run.
 
-use crate::harness::{World, lane, outcomes, sh};
+use crate::harness::{World, git, lane, outcomes, sh};
 
 #[test]
 fn a_plan_without_nodes_is_a_skipped_run() {
@@ -39,6 +39,21 @@ fn nodes_run_in_order_and_lanes_get_their_verdicts() {
     let run = &world.runs()[0];
     let log = std::fs::read_to_string(run.join("nodes/execute-good/guest.log")).expect("a log");
     assert_eq!(log, "content\ndone\n");
+}
+
+#[test]
+fn a_submodule_is_named_once_since_jobs_see_an_empty_directory() {
+    let mut world = World::new();
+    let commit = ["-C", "lib", "commit", "-q", "--allow-empty", "-m", "one"];
+    for words in [&["init", "-q", "lib"][..], &commit] {
+        git(world.path(), words);
+    }
+    world.commit(&[(".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ../lib\n")]);
+    let look = "test -z \"$(ls -A lib)\"";
+    let path = world.plan(vec![sh("execute-a", look, &[]), sh("execute-b", look, &[])]);
+    let ended = world.run(&["apply", &path]).code(0);
+    let said = "submodules are empty directories to jobs, nothing is fetched: `lib`;";
+    assert_eq!(ended.err.matches(said).count(), 1, "{}", ended.err);
 }
 
 #[test]

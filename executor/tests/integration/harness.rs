@@ -162,7 +162,7 @@ fn environment(root: &Path) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn git(root: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(root: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(arguments)
         .current_dir(root.join("repo"))
