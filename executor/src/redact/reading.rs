@@ -371,12 +371,35 @@ fn escape(text: &[u8], is_last: bool) -> Escape {
             Some(letter) => Escape::Byte(letter & 0x1f, 3),
             None => Escape::None,
         },
+        Some(b'M') => meta(text, is_last),
         Some(b'0'..=b'3') if torn(0, 3, 8) => Escape::Torn,
         Some(b'0'..=b'3') => match number(text.get(0..3), 8) {
             Some(code) => Escape::Byte(code as u8, 3),
             None => Escape::None,
         },
         Some(_) => Escape::None,
+    }
+}
+
+/// A byte beyond ASCII, as zsh writes it where its locale has none: `M-`, and how it would write the byte without its
+/// highest bit. A backslash is not quoted there.
+fn meta(text: &[u8], is_last: bool) -> Escape {
+    let Some(rest) = text.strip_prefix(b"M-") else {
+        return if text.len() < 2 && !is_last { Escape::Torn } else { Escape::None };
+    };
+    let slashes = rest.iter().take(MOST_BACKSLASHES).take_while(|&&byte| byte == b'\\').count();
+    let (at, high) = (2 + slashes, |low: u8, length| Escape::Byte(low | 0x80, length));
+    match &rest[slashes..] {
+        [] if !is_last => Escape::Torn,
+        [b' '..=b'~', ..] if slashes == 0 => high(rest[0], 3),
+        _ if slashes == 0 => Escape::None,
+        [b'C'] | [b'C', b'-'] if !is_last => Escape::Torn,
+        [b'C', b'-', b'?', ..] => high(0x7f, at + 3),
+        [b'C', b'-', letter, ..] => high(letter & 0x1f, at + 3),
+        [b't', ..] => high(b'\t', at + 1),
+        [b'n', ..] => high(b'\n', at + 1),
+        // Another escape may follow.
+        _ => high(b'\\', 2 + (slashes - 1).max(1)),
     }
 }
 

@@ -227,6 +227,11 @@ fn what_shells_print_of_a_secret_is_masked() {
         );
         hides(secret, &masks, &["busybox", "ash", "-c", "set -x; : \"$S\"; export -p; set"]);
         hides(secret, &masks, &["env", "printf", "%q\\n", secret]);
+        // Bytes beyond ASCII are no characters there.
+        let all = "set -x; : \"$S\"; typeset -p S; export -p; set; printf '%q\\n' \"$S\"";
+        for shell in [&["bash", "-c"], &["zsh", "-fc"]] {
+            hides(secret, &masks, &["env", "LC_ALL=C", shell[0], shell[1], all]);
+        }
     }
 }
 

@@ -6,7 +6,8 @@ my $held = "";
 # For each reading: without what it changes nothing; what it takes for something else, for what (nothing: it is left out);
 # how the beginning of such a thing looks at the end of a piece; and all of a text at once, of which only that is wanted.
 my $escape = qr/\\{1,64}(?:u[dD][89abAB][0-9a-fA-F]{2}\\{1,64}u[dD][c-fC-F][0-9a-fA-F]{2}|u\{[0-9a-fA-F]{1,6}\}
-    |u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|C-.|[0-3][0-7]{2}|E)/xs;
+    |u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|C-.|[0-3][0-7]{2}|E
+    |M-(?:\\{1,64}(?:C-.|[tn])|\\{1,63}(?=\\)|[\x20-\x7e]))/xs;
 my $entity = qr/&(?:amp|lt|gt|quot|apos|#[0-9]{1,9}|#[xX][0-9a-fA-F]{1,8});/;
 my %readings = (
     L => [qr/[\n\r\\]/, qr/[\r\n][ \t]*|\\[nr]/, sub { "" }, qr/\\\z/, \&unfolded],
@@ -19,7 +20,7 @@ my %readings = (
         qr/[\x27"\\\$]/,
         qr/$escape|\\{1,64}.?|[\x27"\$\n\t\r\x07\x08\x0b\x0c\x1b]/s,
         \&unquoted,
-        qr/\\{1,64}(?:[uU]\{?[0-9a-fA-F]{0,7}(?:\\{1,64}u?[0-9a-fA-F]{0,3})?|x[0-9a-fA-F]?|C-?|[0-3][0-7]?)?\z/,
+        qr/\\{1,64}(?:[uU]\{?[0-9a-fA-F]{0,7}(?:\\{1,64}u?[0-9a-fA-F]{0,3})?|x[0-9a-fA-F]?|C-?|M(?:-(?:\\{1,64}(?:C-?)?)?)?|[0-3][0-7]?)?\z/,
         sub { plain($_[0] =~ s/($escape)/unquoted($1)/ger) },
     ],
 );
@@ -45,6 +46,9 @@ sub unquoted {
             : $c =~ /^u\{(.*)\}/ || $c =~ /^u(....)/i && length $c < 6 || $c =~ /^U(.*)/ ? character(hex $1)
             : $c =~ /^x(..)/ ? chr hex $1
             : $c =~ /^C-(.)/s ? ($1 eq "?" ? "\x7f" : chr(ord($1) & 31))
+            : $c =~ /^M-\\+C-(.)/s ? chr($1 eq "?" ? 255 : ord($1) & 31 | 128)
+            : $c =~ /^M-\\+([tn])/ ? ($1 eq "t" ? "\x89" : "\x8a")
+            : $c =~ /^M-(.)/s ? chr(ord($1) | 128)
             : $c =~ /^([0-3]..)/ ? chr oct $1 : undef;
         $c = $to if defined $to;
     }
