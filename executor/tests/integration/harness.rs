@@ -249,10 +249,16 @@ pub(crate) fn outcomes(record: &Value) -> BTreeMap<String, String> {
 
 /// Waits until something is so; bounded, so that a defect is a failure and not a wait.
 #[track_caller]
-pub(crate) fn until(mut so: impl FnMut() -> bool) {
+pub(crate) fn until(so: impl FnMut() -> bool) {
+    within(120, so);
+}
+
+/// Waits for at most so many seconds until something is so.
+#[track_caller]
+pub(crate) fn within(seconds: u64, mut so: impl FnMut() -> bool) {
     let began = std::time::Instant::now();
     while !so() {
-        assert!(began.elapsed().as_secs() < 120, "it did not happen");
+        assert!(began.elapsed().as_secs() < seconds, "it did not happen");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }

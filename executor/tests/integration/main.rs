@@ -16,6 +16,7 @@ mod errors;
 mod files_between_jobs;
 mod full_disk;
 mod harness;
+mod hold;
 mod hostile;
 mod incus;
 mod incus_faults;
