@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
-use super::{Place, resume, running};
+use super::{CliContext, resume, running};
 use crate::{
     cli::{Output, Running},
     error::Error,
@@ -15,9 +15,9 @@ use crate::{
     state::{RunDir, RunHolder, StateDir, host_name},
 };
 
-pub(super) fn run(place: &Place, run: &str, reason: Option<&str>) -> Result<Exit, Error> {
-    let config = place.config()?;
-    let state = place.state(&config)?;
+pub(super) fn run(context: &CliContext, run: &str, reason: Option<&str>) -> Result<Exit, Error> {
+    let config = context.config()?;
+    let state = context.state(&config)?;
     let dir = state.find(Some(run))?;
     let reason = match reason {
         Some(reason) => format!("cancelled: {reason}"),
@@ -25,7 +25,7 @@ pub(super) fn run(place: &Place, run: &str, reason: Option<&str>) -> Result<Exit
     };
     match dir.holder() {
         Some(holder) => ask(&dir, &holder, &reason),
-        None => end_abandoned(place, &state, dir, reason),
+        None => end_abandoned(context, &state, dir, reason),
     }
 }
 
@@ -88,7 +88,7 @@ fn interrupt(_dir: &RunDir, _holder: &RunHolder, pid: Pid) -> std::io::Result<()
 
 /// Nobody is at it: what still runs is ended here.
 fn end_abandoned(
-    place: &Place,
+    context: &CliContext,
     state: &StateDir,
     dir: RunDir,
     reason: String,
@@ -97,7 +97,7 @@ fn end_abandoned(
         return say(&dir);
     }
     let quiet = Running { jobs: None, output: Output::Human, junit: None };
-    match resume::take_up(place, state, dir, &quiet, Vec::new(), Some(reason))? {
+    match resume::take_up(context, state, dir, &quiet, Vec::new(), Some(reason))? {
         Exit::Interrupted => Ok(Exit::Done),
         other => Ok(other),
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 use plans::{HostName, Plan, SshDestination};
 use serde::Serialize;
 
-use super::{Place, prepare, running};
+use super::{CliContext, prepare, running};
 use crate::{
     error::Error, exit_code::Exit, placements::Machines, policy, reporters, runtimes, secrets, text,
 };
@@ -27,14 +27,14 @@ struct Finding {
 }
 
 pub(super) fn run(
-    place: &Place,
+    context: &CliContext,
     path: &Path,
     hosts: Vec<(HostName, SshDestination)>,
     json: bool,
 ) -> Result<Exit, Error> {
     let bytes = prepare::read_plan(path)?;
     let (plan, _) = Plan::from_json(&bytes)?;
-    let config = place.config()?;
+    let config = context.config()?;
     let mut findings = Vec::new();
     let mut add = |about: &str, ok: bool, message: String, advice: Option<String>| {
         findings.push(Finding { about: about.to_owned(), ok, message, advice });
@@ -63,7 +63,7 @@ pub(super) fn run(
         }
     }
     let flags: BTreeMap<_, _> = hosts.into_iter().collect();
-    let state = place.state(&config)?;
+    let state = context.state(&config)?;
     if let Some(distrust) = running::distrusted_state(&state) {
         let advice = running::mend_state(&distrust);
         add("state directory", false, distrust.to_string(), Some(advice));

@@ -14,7 +14,7 @@ use std::{
 
 use plans::{Placement, Plan, Runtime};
 
-use super::{Place, history, prepare, running};
+use super::{CliContext, history, prepare, running};
 use crate::{
     cli::Gc,
     error::Error,
@@ -57,9 +57,9 @@ impl Collection {
     }
 }
 
-pub(super) fn run(place: &Place, gc: &Gc) -> Result<Exit, Error> {
-    let config = place.config()?;
-    let state = place.state(&config)?;
+pub(super) fn run(context: &CliContext, gc: &Gc) -> Result<Exit, Error> {
+    let config = context.config()?;
+    let state = context.state(&config)?;
     let mut collection =
         Collection { dry_run: gc.dry_run, removed: 0, stays: Vec::new(), out: reporters::stdout() };
     for path in state.staging()? {

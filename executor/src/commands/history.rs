@@ -16,7 +16,7 @@ use serde::Serialize;
 
 pub(super) use usual::usual;
 
-use super::{Place, running};
+use super::{CliContext, running};
 use crate::{
     error::Error,
     exit_code::Exit,
@@ -65,8 +65,8 @@ struct Node {
 /// One run of a node: the plan it was part of, and what is known of it.
 type Observed<'a> = (&'a str, &'a kept::Node);
 
-pub(super) fn run(place: &Place, last: Option<usize>, json: bool) -> Result<Exit, Error> {
-    let state = place.state(&place.config()?)?;
+pub(super) fn run(context: &CliContext, last: Option<usize>, json: bool) -> Result<Exit, Error> {
+    let state = context.state(&context.config()?)?;
     let most = last.unwrap_or(usize::MAX);
     let dirs = state.runs()?;
     // A damaged run says nothing here; `list` shows it.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Place, running};
+use super::{CliContext, running};
 use crate::{
     error::Error,
     exit_code::Exit,
@@ -58,12 +58,12 @@ impl Listed {
     }
 }
 
-pub(super) fn list(place: &Place, json: bool) -> Result<Exit, Error> {
+pub(super) fn list(context: &CliContext, json: bool) -> Result<Exit, Error> {
     #[derive(Serialize)]
     struct List {
         runs: Vec<Listed>,
     }
-    let state = place.state(&place.config()?)?;
+    let state = context.state(&context.config()?)?;
     let runs: Vec<Listed> = state.runs()?.iter().map(Listed::of).collect();
     let mut out = reporters::stdout();
     if json {
@@ -88,8 +88,8 @@ pub(super) fn list(place: &Place, json: bool) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-pub(super) fn status(place: &Place, run: Option<&str>, json: bool) -> Result<Exit, Error> {
-    let state = place.state(&place.config()?)?;
+pub(super) fn status(context: &CliContext, run: Option<&str>, json: bool) -> Result<Exit, Error> {
+    let state = context.state(&context.config()?)?;
     let dir = state.find(run)?;
     let record = running::read_record(&dir)?;
     let text = if json { record.to_json() } else { for_people(&record, &dir) };

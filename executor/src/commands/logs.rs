@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Place, running};
+use super::{CliContext, running};
 use crate::{
     cli::{LogKind, Logs},
     error::Error,
@@ -65,8 +65,8 @@ impl Stream {
     }
 }
 
-pub(super) fn run(place: &Place, logs: &Logs) -> Result<Exit, Error> {
-    let state = place.state(&place.config()?)?;
+pub(super) fn run(context: &CliContext, logs: &Logs) -> Result<Exit, Error> {
+    let state = context.state(&context.config()?)?;
     let dir = state.find(logs.run.as_deref())?;
     let mut streams = streams(&dir, logs)?;
     for stream in &mut streams {

@@ -32,12 +32,12 @@ use crate::{
 };
 
 /// Where a command works.
-struct Place {
+struct CliContext {
     state_dir: Option<PathBuf>,
     config: Option<PathBuf>,
 }
 
-impl Place {
+impl CliContext {
     fn config(&self) -> Result<Config, Error> {
         Ok(Lookup::from_env(self.config.clone()).read()?)
     }
@@ -80,27 +80,27 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
             error,
         })?;
     }
-    let place = Place { state_dir, config };
+    let context = CliContext { state_dir, config };
     match command {
-        Command::Apply(apply) => apply::run(&place, &apply),
-        Command::List { json } => list::list(&place, json),
-        Command::Status { run, json } => list::status(&place, run.as_deref(), json),
-        Command::Logs(logs) => logs::run(&place, &logs),
-        Command::Rerun(rerun) => rerun::run(&place, &rerun),
-        Command::Resume(resume) => resume::run(&place, &resume),
-        Command::Cancel { run, reason } => cancel::run(&place, &run, reason.as_deref()),
-        Command::Gc(gc) => gc::run(&place, &gc),
-        Command::Doctor { plan, hosts, json } => doctor::run(&place, &plan, hosts, json),
+        Command::Apply(apply) => apply::run(&context, &apply),
+        Command::List { json } => list::list(&context, json),
+        Command::Status { run, json } => list::status(&context, run.as_deref(), json),
+        Command::Logs(logs) => logs::run(&context, &logs),
+        Command::Rerun(rerun) => rerun::run(&context, &rerun),
+        Command::Resume(resume) => resume::run(&context, &resume),
+        Command::Cancel { run, reason } => cancel::run(&context, &run, reason.as_deref()),
+        Command::Gc(gc) => gc::run(&context, &gc),
+        Command::Doctor { plan, hosts, json } => doctor::run(&context, &plan, hosts, json),
         Command::History { passed: true, merge, output, .. } => {
             let asked = history::passed::Asked { merge: &merge, output: output.as_deref() };
-            history::passed::run(&place, &asked)
+            history::passed::run(&context, &asked)
         }
         Command::History { durations: true, last, merge, output, .. } => {
             let (merge, output) = (&*merge, output.as_deref());
-            history::durations::run(&place, &history::durations::Asked { last, merge, output })
+            history::durations::run(&context, &history::durations::Asked { last, merge, output })
         }
-        Command::History { last, json, .. } => history::run(&place, last, json),
-        Command::Report(report) => report::run(&place, &report),
+        Command::History { last, json, .. } => history::run(&context, last, json),
+        Command::Report(report) => report::run(&context, &report),
         Command::Schema { what } => {
             reporters::stdout().text(&schema::text(what));
             Ok(Exit::Done)

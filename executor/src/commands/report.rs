@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Place, running};
+use super::{CliContext, running};
 use crate::{cli, error::Error, exit_code::Exit, files, report::Report, reporters, state::RunDir};
 
-pub(super) fn run(place: &Place, wanted: &cli::Report) -> Result<Exit, Error> {
-    let state = place.state(&place.config()?)?;
+pub(super) fn run(context: &CliContext, wanted: &cli::Report) -> Result<Exit, Error> {
+    let state = context.state(&context.config()?)?;
     let dir = state.find(wanted.run.as_deref())?;
     let report = gather(&dir)?;
     if let Some(file) = &wanted.html {

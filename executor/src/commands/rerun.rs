@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Place,
+    CliContext,
     prepare::{self, Wanted},
     running::{self, Repeats},
 };
 use crate::{cli::Rerun, error::Error, exit_code::Exit};
 
-pub(super) fn run(place: &Place, rerun: &Rerun) -> Result<Exit, Error> {
-    let config = place.config()?;
-    let state = place.state(&config)?;
+pub(super) fn run(context: &CliContext, rerun: &Rerun) -> Result<Exit, Error> {
+    let config = context.config()?;
+    let state = context.state(&config)?;
     let dir = state.find(Some(&rerun.run))?;
     let bytes = prepare::read_plan(&dir.plan())?;
     let (plan, _) = plans::Plan::from_json(&bytes)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::info;
 
 use super::{
-    Place, history,
+    CliContext, history,
     prepare::{self, Wanted},
     running,
 };
@@ -21,16 +21,16 @@ use crate::{
     state::{RunDir, StateDir},
 };
 
-pub(super) fn run(place: &Place, resume: &Resume) -> Result<Exit, Error> {
-    let config = place.config()?;
-    let state = place.state(&config)?;
+pub(super) fn run(context: &CliContext, resume: &Resume) -> Result<Exit, Error> {
+    let config = context.config()?;
+    let state = context.state(&config)?;
     let dir = state.find(Some(&resume.run))?;
-    take_up(place, &state, dir, &resume.running, resume.hosts.clone(), None)
+    take_up(context, &state, dir, &resume.running, resume.hosts.clone(), None)
 }
 
 /// Goes on with a run; with `stop`, ends it instead.
 pub(super) fn take_up(
-    place: &Place,
+    context: &CliContext,
     state: &StateDir,
     dir: RunDir,
     running: &Running,
@@ -65,7 +65,7 @@ pub(super) fn take_up(
     let jobs = running.jobs.or_else(|| std::num::NonZeroUsize::new(started.jobs));
     let wanted =
         Wanted { jobs, fail_fast: started.fail_fast, only: started.only, hosts, allow_stale: true };
-    let ready = prepare::check(plan, digest, selected, source, place.config()?, wanted)?;
+    let ready = prepare::check(plan, digest, selected, source, context.config()?, wanted)?;
     let machines = Arc::new(Machines::new(running::machines_config(state)?));
     let journal = Journal::open(&dir.journal(), length)?;
     let mut note = |entry: Entry| -> Result<(), Error> {

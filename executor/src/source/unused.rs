@@ -1,4 +1,4 @@
-//! Trees that nobody needs any more: which they are, how much room they take, and removing them
+//! Trees that are no longer needed: which they are, how much room they take, and removing them
 //! while others may be about to use one.
 //!
 //! A tree is removed only under the lock its makers take and the lock its users share, and leaves

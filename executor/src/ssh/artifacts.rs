@@ -61,8 +61,8 @@ pub enum FetchError {
     Archive(#[source] io::Error),
 }
 
-/// Brings `paths`, relative to `directory` over there, into `destination`, which is made for them.
-/// `scratch` is a directory over there with room for the archive.
+/// Brings `paths`, relative to `directory` on the host, into `destination`, which is made for them.
+/// `scratch` is a directory on the host with room for the archive.
 ///
 /// # Errors
 ///

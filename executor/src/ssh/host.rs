@@ -30,7 +30,7 @@ pub struct Patience<'a> {
     pub each: Duration,
     /// All tries, for a host that was reached before.
     pub budget: Duration,
-    /// Asked between tries: whether nobody wants it any more.
+    /// Asked between tries: whether it is no longer wanted.
     pub give_up: &'a (dyn Fn() -> bool + Sync),
 }
 

@@ -1,6 +1,6 @@
 //! One connection to a host, owned by this process and by nobody else.
 //!
-//! The client runs `cat` over there and stays in the foreground: each line that comes back proves the
+//! The client runs `cat` on the host and stays in the foreground: each line that comes back proves the
 //! whole path, and when this process dies, however it dies, its end of the pipe closes, `cat` ends, and
 //! the client leaves with its last session. No connection outlives its executor.
 
@@ -153,7 +153,7 @@ impl Drop for Master {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(watch) = self.watch.take() {
-            // A panic over there was reported over there.
+            // The thread reported its panic itself.
             let _ = watch.join();
         }
     }
@@ -167,7 +167,7 @@ fn beat(wire: &mut Wire, until: Instant) -> Result<(), WireError> {
     Ok(())
 }
 
-/// Keeps proving the path until it breaks or nobody needs it any more.
+/// Keeps proving the path until it breaks or is no longer needed.
 fn watch(shared: &Shared, mut wire: Wire, every: Duration, silence: Duration) {
     let error = loop {
         match wire.more(0, Instant::now() + every) {

@@ -101,7 +101,7 @@ pub(crate) struct To<'a> {
 }
 
 impl To<'_> {
-    /// Returns the directory of all trees over there.
+    /// Returns the directory of all trees on the host.
     fn trees(&self) -> PathBuf {
         self.work_dir.join("trees")
     }
@@ -236,7 +236,7 @@ struct Base<'a> {
     sweep: bool,
 }
 
-/// A copy of a tree over there, of which one is to become the next.
+/// A copy of a tree on the host, of which one is to become the next.
 struct Prepared {
     base: String,
     name: String,
@@ -553,7 +553,7 @@ fn store(id: &str, cache: &Path, manifest: &Manifest) {
         .and_then(|()| fs::rename(&temporary, cache.join(format!("{id}.manifest"))));
 }
 
-/// Returns the newest trees over there that are known here.
+/// Returns the newest trees on the host that are known here.
 fn bases(names: &[String], cache: &Path) -> Vec<(String, Manifest)> {
     let plain = |name: &&String| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -562,7 +562,7 @@ fn bases(names: &[String], cache: &Path) -> Vec<(String, Manifest)> {
     names.filter_map(|name| Some((name.clone(), cached(name, cache)?))).take(4).collect()
 }
 
-/// Returns the tree over there from which the least is to do, if it saves more than half.
+/// Returns the tree on the host from which the least is to do, if it saves more than half.
 fn nearest(manifest: &Manifest, bases: Vec<(String, Manifest)>) -> Option<(String, Manifest)> {
     let (cost, name, base) = bases
         .into_iter()

@@ -534,7 +534,7 @@ fn reopened(make: Make<'_>) {
 }
 
 fn full(make: Make<'_>) {
-    // Who does not mind the closed pipe has a log that is not whole all the same.
+    // A job that ignores the closed pipe has a log that is not whole all the same.
     for code in [9, 0] {
         let Some(mut supervisor) = make() else { return };
         let Some(_disk) = SmallDisk::at(&supervisor.directory(), 1500) else { return };

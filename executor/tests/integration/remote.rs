@@ -491,7 +491,7 @@ fn places_and_groups_of_a_host_hold_over_executors() {
 #[test]
 fn a_secret_reaches_the_job_and_nothing_else() {
     let far = far!();
-    // While it runs, no file over there holds it, nor does any process say it, not even when it was printed.
+    // While it runs, no file of the host holds it, nor does any process say it, not even when it was printed.
     let nowhere = format!("! grep -rqF \"$TOKEN\" '{}'", far.work_dir().display());
     let says = format!(
         "echo \"value: $TOKEN\"; printf %s \"$TOKEN\"; printf %s \"$TOKEN\" | base64

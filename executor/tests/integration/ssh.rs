@@ -550,13 +550,14 @@ fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
     let sshd = sshd!("");
     let machine = std::sync::Arc::new(machine(&sshd));
     let elsewhere = std::sync::Arc::clone(&machine);
-    let turn = LockRequest { holder: None, max_jobs: Some(1), groups: Vec::new(), in_guest: false };
+    let wanted =
+        LockRequest { holder: None, max_jobs: Some(1), groups: Vec::new(), in_guest: false };
     let control = Control::new().expect("a control");
-    let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
+    let held = machine.acquire(&wanted, &control, &|| ()).expect("an answer").expect("it is free");
     drop(held);
     machine.close();
-    let turns = std::fs::read_dir(sshd.root().join("work/turns")).expect("turns");
-    let left: Vec<_> = turns.flatten().map(|entry| entry.file_name()).collect();
+    let locks = std::fs::read_dir(sshd.root().join("work/turns")).expect("turns");
+    let left: Vec<_> = locks.flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, [".lock"]);
     drop(elsewhere);
 }
@@ -569,13 +570,13 @@ fn a_lost_lock_starts_nothing_and_the_next_attempt_has_its_own() {
     let mut job = job(&sshd, "n", &["touch", "ran"], Way::Copied);
     let ran = sshd.root().join("ran");
     job.argv = vec!["touch".to_owned(), ran.display().to_string()];
-    let turn = LockRequest {
+    let wanted = LockRequest {
         holder: Some((job.job.clone(), machine.attempt_dir(&job.job))),
         max_jobs: Some(1),
         groups: vec!["g".to_owned()],
         in_guest: false,
     };
-    let take = || machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("a lock");
+    let take = || machine.acquire(&wanted, &control, &|| ()).expect("an answer").expect("a lock");
     for file in ["place.0", "group.g"] {
         let held = take();
         // Another executor has it since, and gives it back.
@@ -601,13 +602,13 @@ fn a_lost_lock_is_seen_before_a_guest_starts() {
     let machine = machine(&sshd);
     let control = Control::new().expect("a control");
     let job = job(&sshd, "n", &["true"], Way::Copied);
-    let turn = LockRequest {
+    let wanted = LockRequest {
         holder: Some((job.job.clone(), machine.attempt_dir(&job.job))),
         max_jobs: Some(1),
         groups: vec!["g".to_owned()],
         in_guest: true,
     };
-    let take = || machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("a lock");
+    let take = || machine.acquire(&wanted, &control, &|| ()).expect("an answer").expect("a lock");
     for file in ["place.0", "group.g"] {
         let held = take();
         held.check().expect("nobody has them");
@@ -627,14 +628,15 @@ fn a_lost_lock_is_seen_before_a_guest_starts() {
 #[test]
 fn turns_that_a_full_disk_takes_are_no_misunderstanding() {
     let sshd = sshd!("");
-    let turns = sshd.root().join("work/turns");
-    let Some(_disk) = SmallDisk::at(&turns, 64) else { return };
-    let filler = turns.join("filler");
+    let locks = sshd.root().join("work/turns");
+    let Some(_disk) = SmallDisk::at(&locks, 64) else { return };
+    let filler = locks.join("filler");
     assert!(fs::write(&filler, vec![1; 1 << 20]).is_err(), "it is full");
     let machine = machine(&sshd);
-    let turn = LockRequest { holder: None, max_jobs: Some(9), groups: Vec::new(), in_guest: false };
+    let wanted =
+        LockRequest { holder: None, max_jobs: Some(9), groups: Vec::new(), in_guest: false };
     let control = Control::new().expect("a control");
-    let take = || machine.acquire(&turn, &control, &|| ());
+    let take = || machine.acquire(&wanted, &control, &|| ());
     let fault = std::thread::scope(|scope| {
         // Together, in as few exchanges as they may take.
         let all: Vec<_> = (0..6).map(|_| scope.spawn(|| take().err().expect("no room"))).collect();

@@ -182,7 +182,7 @@ fn check_turn(mac: &Mac) {
     let mut next = mac.start(&["apply", &plan, "--state-dir", "other"]);
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(mac.guests(), held, "the next one has to wait for the guest");
-    // Who takes the run up again has its turn, and lets go of it.
+    // An executor that resumes the run has its lock, and releases it.
     let mut resumed = mac.start(&["resume", "latest"]);
     std::thread::sleep(Duration::from_secs(1));
     interrupt(&resumed);

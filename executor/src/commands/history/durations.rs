@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::{answered, junit};
 use crate::{
     artifacts::{FileKind, Tree as _, local::LocalTree},
-    commands::{Place, prepare, running},
+    commands::{CliContext, prepare, running},
     error::Error,
     exit_code::Exit,
     files,
@@ -44,8 +44,8 @@ pub(in crate::commands) struct Asked<'a> {
     pub(in crate::commands) output: Option<&'a Path>,
 }
 
-pub(in crate::commands) fn run(place: &Place, asked: &Asked<'_>) -> Result<Exit, Error> {
-    let state = place.state(&place.config()?)?;
+pub(in crate::commands) fn run(context: &CliContext, asked: &Asked<'_>) -> Result<Exit, Error> {
+    let state = context.state(&context.config()?)?;
     let mut durations = FileDurations::default();
     for file in asked.merge {
         let path = file.display().to_string();

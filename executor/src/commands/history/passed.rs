@@ -13,7 +13,7 @@ use plans::{LaneId, LaneRun, ObjectId, Passed, Plan, lane_runs};
 
 use super::kept;
 use crate::{
-    commands::{Place, current_dir, prepare, running},
+    commands::{CliContext, current_dir, prepare, running},
     error::Error,
     exit_code::Exit,
     files, reporters,
@@ -29,9 +29,9 @@ pub(in crate::commands) struct Asked<'a> {
     pub(in crate::commands) output: Option<&'a Path>,
 }
 
-pub(in crate::commands) fn run(place: &Place, asked: &Asked<'_>) -> Result<Exit, Error> {
+pub(in crate::commands) fn run(context: &CliContext, asked: &Asked<'_>) -> Result<Exit, Error> {
     // Files may be merged where no repository is.
-    let state = match place.state(&place.config()?) {
+    let state = match context.state(&context.config()?) {
         Ok(state) => Some(state),
         Err(Error::Repository(_)) if !asked.merge.is_empty() => None,
         Err(error) => return Err(error),

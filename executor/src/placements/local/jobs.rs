@@ -24,8 +24,8 @@ use crate::{
     supervise::{
         JobLimits, JobRef, JobStatus,
         native::{
-            JobReport, Place, Reply, Start, SupervisorRecord, View, abandoned, clear_abandoned,
-            job_of_cookie, kill_cookie, processes_with_cookie,
+            AttemptFiles, JobReport, Reply, Start, SupervisorRecord, View, abandoned,
+            clear_abandoned, job_of_cookie, kill_cookie, processes_with_cookie,
         },
     },
 };
@@ -142,7 +142,7 @@ pub(super) fn attach(
     Ok(status)
 }
 
-fn judge(place: &Place, report: &JobReport) -> Result<JobStatus, Fault> {
+fn judge(place: &AttemptFiles, report: &JobReport) -> Result<JobStatus, Fault> {
     match (&report.ended, &report.fault) {
         (Some(ended), _) => Ok(JobStatus::Exited(ended.clone())),
         (None, Some(fault)) => Err(fault.clone().into()),
@@ -152,7 +152,7 @@ fn judge(place: &Place, report: &JobReport) -> Result<JobStatus, Fault> {
 
 /// Watches a job whose supervisor belongs to a process that is gone.
 fn follow_by_files(
-    place: &Place,
+    place: &AttemptFiles,
     limits: &JobLimits,
     control: &Control,
 ) -> Result<JobStatus, Fault> {
@@ -189,7 +189,7 @@ fn follow_by_files(
 }
 
 /// Returns a handle on the living supervisor of a job.
-fn supervisor_of(place: &Place) -> Result<Option<OwnedFd>, Fault> {
+fn supervisor_of(place: &AttemptFiles) -> Result<Option<OwnedFd>, Fault> {
     let failed = |error: &io::Error| Fault::io(FailureKind::Io, "looking for a supervisor", error);
     let Some(record) = SupervisorRecord::read(place).map_err(|error| failed(&error))? else {
         return Ok(None);
@@ -201,11 +201,11 @@ fn supervisor_of(place: &Place) -> Result<Option<OwnedFd>, Fault> {
     Ok(lives.then_some(handle))
 }
 
-fn ask_to_cancel(place: &Place, grace: Duration) -> Result<(), Fault> {
+fn ask_to_cancel(place: &AttemptFiles, grace: Duration) -> Result<(), Fault> {
     touch(place, &place.cancel(), &grace.as_millis().to_string())
 }
 
-fn touch(place: &Place, path: &Path, content: &str) -> Result<(), Fault> {
+fn touch(place: &AttemptFiles, path: &Path, content: &str) -> Result<(), Fault> {
     let new = place.dir.join(format!(".touch.{}", place.attempt));
     let written = fs::write(&new, content).and_then(|()| fs::rename(&new, path));
     match written {
@@ -216,14 +216,18 @@ fn touch(place: &Place, path: &Path, content: &str) -> Result<(), Fault> {
 }
 
 /// Returns how the job of a directory stands.
-pub(super) fn status(place: &Place) -> Result<JobStatus, Fault> {
+pub(super) fn status(place: &AttemptFiles) -> Result<JobStatus, Fault> {
     SupervisorRecord::status(place).map_err(|error| {
         Fault::io(FailureKind::Io, format!("reading {}", place.job().display()), &error)
     })
 }
 
 /// Ends a job that nobody is attached to.
-pub(super) fn cancel(place: &Place, job: &JobRef, grace: Duration) -> Result<JobStatus, Fault> {
+pub(super) fn cancel(
+    place: &AttemptFiles,
+    job: &JobRef,
+    grace: Duration,
+) -> Result<JobStatus, Fault> {
     let until = Instant::now() + grace + Duration::from_secs(20);
     while let Some(supervisor) = supervisor_of(place)? {
         let record = SupervisorRecord::read(place).ok().flatten();
@@ -255,14 +259,14 @@ pub(super) fn cancel(place: &Place, job: &JobRef, grace: Duration) -> Result<Job
 }
 
 /// Ends what a killed supervisor left running.
-fn end_orphans(place: &Place, job: &JobRef) -> Result<(), Fault> {
+fn end_orphans(place: &AttemptFiles, job: &JobRef) -> Result<(), Fault> {
     match cookie_of(place, job) {
         Some(cookie) => end_cookie(&cookie),
         None => Ok(()),
     }
 }
 
-fn cookie_of(place: &Place, job: &JobRef) -> Option<String> {
+fn cookie_of(place: &AttemptFiles, job: &JobRef) -> Option<String> {
     Some(SupervisorRecord::read(place).ok()??.owner.cookie(job))
 }
 

@@ -29,7 +29,7 @@ use crate::{
     source::{self, PlacedSource, SourceRequest},
     supervise::{
         JobLimits, JobRef, JobStatus, Keep,
-        native::{self, Place},
+        native::{self, AttemptFiles},
     },
 };
 
@@ -62,8 +62,8 @@ impl Local {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).remove(job)
     }
 
-    fn place(&self, job: &JobRef) -> Place {
-        Place { dir: self.node_dir(job), attempt: job.attempt }
+    fn place(&self, job: &JobRef) -> AttemptFiles {
+        AttemptFiles { dir: self.node_dir(job), attempt: job.attempt }
     }
 
     fn slots(&self) -> PathBuf {
@@ -126,7 +126,7 @@ impl Machine for Local {
         // Named as it always was: executors of other versions must find each other's locks.
         let directory = self.config.machine_dir.join("turns");
         locks::local::acquire(&directory, wanted, control, waits, |attempt| {
-            let status = Place::of_attempt_dir(attempt).map(|place| jobs::status(&place));
+            let status = AttemptFiles::of_attempt_dir(attempt).map(|place| jobs::status(&place));
             matches!(status, Some(Ok(JobStatus::Running))) || lives_in_guest(attempt)
         })
     }

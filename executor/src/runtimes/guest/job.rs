@@ -50,7 +50,7 @@ pub(in crate::runtimes) trait GuestTransport {
         log: &mut Log,
     ) -> Result<Option<JobStatus>, Fault>;
 
-    /// Renews the guest's own lease with its engine; failing is no matter.
+    /// Renews the guest's own lease with its engine; a failure is ignored.
     fn renew(&self) {}
 
     /// Returns the fault of a supervisor that had no room to start in.

@@ -67,7 +67,7 @@ pub(super) struct Disks {
 pub(super) struct Labels<'a> {
     pub(super) owner: &'a str,
     pub(super) job: &'a JobRef,
-    /// Seconds since the epoch after which nobody can want it any more.
+    /// Seconds since the epoch at which its lease expires.
     pub(super) until: u64,
 }
 

@@ -23,7 +23,7 @@ pub struct LeftInstance {
 }
 
 /// Lists instances of ours in every project that this user may see. One of this state directory is in
-/// use while `is_wanted` says so of its run; one of another, until nobody can want it any more.
+/// use while `is_wanted` says so of its run; one of another, until its lease has expired.
 ///
 /// # Errors
 ///

@@ -25,7 +25,7 @@ use super::{
     memory::OomKills,
     mounts::Mounts,
     protocol::{JobReport, Request, Start, receive},
-    record::{Claim, Place},
+    record::{AttemptFiles, Claim},
     slot::Slot,
     tree::{descendants, reap, signal},
     view::MountedView,
@@ -234,7 +234,7 @@ struct Ending {
 struct Watch<'a> {
     start: &'a Start,
     deadline: Instant,
-    /// When nobody is thought to care any more; absent while an executor is connected.
+    /// When its lease expires; absent while an executor is connected.
     lease_until: Option<Instant>,
     ending: Option<Ending>,
     /// The processes that had to be killed.
@@ -381,7 +381,12 @@ impl Launched {
     }
 
     /// Sleeps until something happens or it is time.
-    fn wait(&self, channels: &mut Channels, until: Instant, place: &Place) -> SupervisorEvent {
+    fn wait(
+        &self,
+        channels: &mut Channels,
+        until: Instant,
+        place: &AttemptFiles,
+    ) -> SupervisorEvent {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).ok();
         let mut heard = [false; 3];
@@ -487,7 +492,7 @@ fn watch_files(dir: &Path) -> Option<OwnedFd> {
 }
 
 /// The grace that somebody asked for by a file.
-fn read_cancel(place: &Place) -> Option<Duration> {
+fn read_cancel(place: &AttemptFiles) -> Option<Duration> {
     let text = std::fs::read_to_string(place.cancel()).ok()?;
     text.trim().parse().ok().map(Duration::from_millis)
 }

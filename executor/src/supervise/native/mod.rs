@@ -24,7 +24,7 @@ mod view;
 mod worker;
 
 pub(crate) use protocol::{JobReport, Reply, Request, Start, View, receive, send};
-pub(crate) use record::{Place, SupervisorRecord, job_of_cookie};
+pub(crate) use record::{AttemptFiles, SupervisorRecord, job_of_cookie};
 pub(crate) use slot::{abandoned, clear_abandoned};
 pub(crate) use tree::{boot_id, kill, kill_cookie, processes_with_cookie};
 

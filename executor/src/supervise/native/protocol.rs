@@ -15,7 +15,7 @@ use crate::{
     supervise::{BindMount, Ended, JobRef, Keep},
 };
 
-use super::record::Place;
+use super::record::AttemptFiles;
 
 /// No frame is longer: a wrong length is noise, not a reason to allocate.
 const LONGEST: usize = 64 << 20;
@@ -34,7 +34,7 @@ pub(crate) enum Request {
 pub(crate) struct Start {
     pub(crate) job: JobRef,
     /// Where its record is.
-    pub(crate) place: Place,
+    pub(crate) place: AttemptFiles,
     /// Where the machine's slots are.
     pub(crate) slots: PathBuf,
     /// Where an output that outlives the attempt goes.

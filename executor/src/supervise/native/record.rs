@@ -20,14 +20,14 @@ use crate::supervise::{Ended, JobRef, JobStatus};
 /// attempt's number in their names. The job file stays with the run; the others go when the attempt
 /// is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct AttemptFiles {
     /// The node's directory.
     pub(crate) dir: PathBuf,
     /// Which try of it.
     pub(crate) attempt: u32,
 }
 
-impl Place {
+impl AttemptFiles {
     /// Returns the place that belongs to an attempt's directory, `NODE/attempt-N`.
     pub(crate) fn of_attempt_dir(dir: &Path) -> Option<Self> {
         let attempt = dir.file_name()?.to_str()?.strip_prefix("attempt-")?.parse().ok()?;
@@ -102,7 +102,7 @@ pub(super) struct Claim {
 
 impl Claim {
     /// Makes the job file; `None` when it is there already, which is somebody else's claim.
-    pub(super) fn make(place: &Place) -> io::Result<Option<Self>> {
+    pub(super) fn make(place: &AttemptFiles) -> io::Result<Option<Self>> {
         let owner = Owner::this()?;
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place.job());
         let file = match opened {
@@ -161,7 +161,7 @@ pub(crate) struct SupervisorRecord {
 
 impl SupervisorRecord {
     /// Reads a job file; `None`: no such job was ever started.
-    pub(crate) fn read(place: &Place) -> io::Result<Option<Self>> {
+    pub(crate) fn read(place: &AttemptFiles) -> io::Result<Option<Self>> {
         let text = match std::fs::read_to_string(place.job()) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -187,7 +187,7 @@ impl SupervisorRecord {
     }
 
     /// Returns how the job stands, from the record and from who is alive.
-    pub(crate) fn status(place: &Place) -> io::Result<JobStatus> {
+    pub(crate) fn status(place: &AttemptFiles) -> io::Result<JobStatus> {
         let Some(record) = Self::read(place)? else { return Ok(JobStatus::Unknown) };
         if let Some(ended) = record.ended {
             return Ok(JobStatus::Exited(ended));
@@ -206,14 +206,14 @@ impl SupervisorRecord {
 }
 
 /// Writes the report beside the record, whole or not at all.
-pub(super) fn write_report(place: &Place, report: &JobReport) -> io::Result<()> {
+pub(super) fn write_report(place: &AttemptFiles, report: &JobReport) -> io::Result<()> {
     let new = place.dir.join(format!(".report.{}", place.attempt));
     let mut file = File::create(&new)?;
     file.write_all(&serde_json::to_vec(report)?)?;
     std::fs::rename(new, place.report())
 }
 
-impl Place {
+impl AttemptFiles {
     /// Reads the report, if there is one.
     pub(crate) fn read_report(&self) -> Option<JobReport> {
         serde_json::from_slice(&std::fs::read(self.report()).ok()?).ok()

@@ -107,7 +107,7 @@ nap() {
 }
 
 # Overwrites the line that file $1, of lines of fixed size, begins with, with $3 in format $2. Allocates nothing,
-# so a full disk is no matter.
+# so it works on a full disk.
 in_place() {
     printf "$2" "$3" 1<>"$1"
 }

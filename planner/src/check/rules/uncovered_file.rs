@@ -29,7 +29,7 @@ struct Cover {
     unless: BTreeSet<usize>,
 }
 
-/// Who covers files: lanes by what they name, and some lists of globs besides.
+/// What covers files: lanes by what they name, and some lists of globs besides.
 pub(super) struct Covers<'v> {
     globs: Vec<Cover>,
     exclusions: Vec<&'v [GlobId]>,
