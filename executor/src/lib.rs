@@ -13,50 +13,41 @@
 //! somewhere: [`attempt`] (what is asked and answered), [`drive`], [`placements`], [`runtimes`],
 //! [`supervise`], [`source`]; what they write of a job's output goes through `redact`.
 //!
+//! [`site`] is what the caller and the machine say; [`files`] what is true of files here.
+//!
 //! Knows no lane, glob, target or base commit: whatever it needs is in the plan.
 
 pub mod artifacts;
 pub mod attempt;
 mod batch;
 pub mod cli;
-pub mod clock;
 pub mod command_line;
 pub mod commands;
-pub mod config;
 pub mod control;
-pub mod directory;
-pub mod dispatch;
 pub mod drive;
 pub mod error;
-pub mod event;
 pub mod exit_code;
 pub mod fault;
 pub mod files;
 pub mod guest_command;
-pub mod inherited;
 pub mod intent;
-pub mod journal;
-pub mod ledger;
 pub mod locks;
-pub mod outcome;
 pub mod placements;
-pub mod policy;
-pub mod record;
 mod redact;
 pub mod report;
 pub mod reporters;
-pub mod repository;
+pub mod run;
 pub mod runtimes;
-pub mod schedule;
-pub mod secrets;
-pub mod signals;
+pub mod site;
 pub mod source;
 pub mod ssh;
-pub mod state;
-pub mod state_registry;
 pub mod supervise;
 pub mod text;
-pub mod trust;
-pub mod verbosity;
 pub mod word_limits;
-pub mod workers;
+
+pub use files::{directory, repository, trust};
+pub use run::{
+    clock, dispatch, event, journal, ledger, outcome, record, schedule, state, state_registry,
+    workers,
+};
+pub use site::{config, inherited, policy, secrets, signals, verbosity};

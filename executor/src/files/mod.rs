@@ -1,5 +1,9 @@
-//! Writing files so that a crash leaves the old content or the new, never half of it; removing
-//! directories whatever a job did to them.
+//! Files of this machine: writing them so that a crash leaves the old content or the new, never half of it. Directories
+//! whatever a job did to them, whom a path may be trusted from, and the repository are modules of their own.
+
+pub mod directory;
+pub mod repository;
+pub mod trust;
 
 use std::{
     ffi::{OsStr, OsString},

@@ -17,7 +17,7 @@ struct Shape {
 
 macro_rules! shapes {
     ($($name:literal),* $(,)?) => {
-        vec![$(Shape::read($name, include_str!(concat!("../../tests/shapes/", $name, ".txt")))),*]
+        vec![$(Shape::read($name, include_str!(concat!("../../../tests/shapes/", $name, ".txt")))),*]
     };
 }
 
