@@ -93,6 +93,20 @@ pub enum Error {
         /// What its globs make of the tree.
         found: String,
     },
+    /// A node's key is not that of its result.
+    #[error(
+        "the key of `{node}` is {planned} in the plan, and what decides its result has {}: a plan \
+         cannot claim the result of another job",
+        found.as_deref().unwrap_or("none")
+    )]
+    OtherKey {
+        /// The node.
+        node: String,
+        /// What the plan says.
+        planned: String,
+        /// What decides its result has.
+        found: Option<String>,
+    },
     /// The work tree is not what was planned.
     #[error("the work tree has changed since it was planned: planned was {planned}, it is {now}")]
     Stale {
@@ -243,6 +257,7 @@ impl Error {
             | Self::NoTree
             | Self::TreeMissing { .. }
             | Self::OtherInputs { .. }
+            | Self::OtherKey { .. }
             | Self::Stale { .. }
             | Self::Untrusted(_)
             | Self::Refused(_) => Exit::Refused,
@@ -289,7 +304,9 @@ impl Error {
             Self::TreeMissing { .. } => {
                 "fetch the commit it was planned from, or name its repository with `-C`"
             }
-            Self::OtherInputs { .. } => "make the plan anew with `planner plan`",
+            Self::OtherInputs { .. } | Self::OtherKey { .. } => {
+                "make the plan anew with `planner plan`"
+            }
             Self::Stale { .. } => {
                 "plan again, or run the work tree as it is now with `--allow-stale`"
             }

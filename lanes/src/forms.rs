@@ -83,6 +83,23 @@ patterns! {
     Something "\\S";
 }
 
+/// A program and its arguments.
+pub(crate) struct Words;
+
+impl JsonSchema for Words {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Words".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })
+    }
+}
+
 /// A glob, or `@` and the name of a path set.
 pub(crate) struct Glob;
 

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plans::{Checkout, FailedOutcome};
+use plans::{Checkout, FailedOutcome, Reuse};
 
 use crate::{
     catalog::{Catalog, Job, JobIndex, Work},
@@ -269,6 +269,22 @@ fn of_target(file: &TargetFile, catalog: &Catalog, found: &mut Found) {
 /// Keys of a job, in its own table, that change nothing.
 fn of_job(settings: &Settings, command: Option<&At<CommandFile>>, job: &Job, found: &mut Found) {
     of_settings(settings, found);
+    if let Some(at) = settings.reuse
+        && job.spec.reuse != Reuse::Never
+        && !job.spec.secrets.is_empty()
+        && !job.spec.reuse_with_secrets
+    {
+        let message = format!("`reuse` keeps no result of `{}`: it has secrets", job.id);
+        let help = "add `reuse_with_secrets = true` if no artifact or output can hold one, or take \
+                    the key out";
+        found.add(at.span, message, help);
+    }
+    if let Some(first) = settings.key_commands.as_ref().and_then(|list| list.first())
+        && job.spec.reuse == Reuse::Never
+    {
+        let message = format!("`key_commands` decide nothing: `{}` has no `reuse`", job.id);
+        found.add(first.span, message, "add `reuse = \"passed\"`, or take the key out");
+    }
     if let Some(profile) = &settings.snapshot_profile
         && job.spec.checkout == Checkout::Clone
         && job.prepares.is_empty()

@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, num::NonZeroU8};
 
-use plans::{Checkout, FailedOutcome, RunIf};
+use plans::{Checkout, FailedOutcome, Reuse, RunIf};
 
 use crate::{
     bounds::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
@@ -82,6 +82,14 @@ shared_keys! {
         /// failed and tolerated, the lane passes and dependants run. Absent: none; `false` takes
         /// the base's away.
         pub allow_failure: At<AllowFailureFile>,
+        /// Which earlier results of the same key stand for it: `"never"`, `"passed"` (at the first
+        /// attempt) or `"passed_with_retries"`. Absent: `"never"`.
+        pub reuse: At<ReuseWord>,
+        /// Whether a result is kept although the job has secrets. Absent: it is not.
+        pub reuse_with_secrets: At<bool>,
+        /// Commands whose output is part of what decides the result: `[["rustc", "-Vv"]]`.
+        #[schemars(with = "Option<Vec<forms::Words>>")]
+        pub key_commands: Vec<At<Vec<At<String>>>>,
         /// After which ends of its `needs` it runs: `"passed"`, `"failed"` (one of them failed or was
         /// skipped because of a failure) or `"always"` (also when somebody ends the run). Absent:
         /// `"passed"`.
@@ -453,6 +461,26 @@ impl schemars::JsonSchema for RunIfWord {
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         RunIf::json_schema(generator)
+    }
+}
+
+/// The word for a [`Reuse`].
+#[derive(Debug, Clone, Copy)]
+pub struct ReuseWord(pub Reuse);
+
+impl Decode for ReuseWord {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        word(value, reader, &Reuse::ALL.map(|it| (it.as_str(), it))).map(Self)
+    }
+}
+
+impl schemars::JsonSchema for ReuseWord {
+    fn schema_name() -> Cow<'static, str> {
+        Reuse::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Reuse::json_schema(generator)
     }
 }
 

@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use plans::{FileMode, JobInputs, Node, ObjectHash, SnapshotProfile, TreeFilter, TreeId};
+use plans::{
+    Checkout, FileMode, JobInputs, Node, ObjectHash, Seen, SnapshotProfile, TreeFilter, TreeId,
+};
 
 use crate::{
     git::{FileKind, GitError, ObjectId, Repository},
@@ -17,7 +19,7 @@ use crate::{
 pub(crate) struct InputTrees<'a> {
     repository: &'a Repository,
     tree: ObjectId,
-    known: HashMap<(JobInputs, Option<SnapshotProfile>), plans::ObjectId>,
+    known: HashMap<(Option<JobInputs>, Option<SnapshotProfile>), plans::ObjectId>,
 }
 
 impl<'a> InputTrees<'a> {
@@ -32,28 +34,57 @@ impl<'a> InputTrees<'a> {
     /// [`TreeError`] when a tree cannot be read.
     pub(crate) fn name(&mut self, nodes: &mut [Node]) -> Result<(), TreeError> {
         for node in nodes {
-            let Some(inputs) = &node.spec.inputs else { continue };
-            let profile = node.spec.snapshot_profile.as_ref();
-            let key = (inputs.clone(), profile.cloned());
-            let id = match self.known.get(&key) {
-                Some(id) => id.clone(),
-                None => {
-                    let id = self.of(inputs, profile)?;
-                    self.known.insert(key, id.clone());
-                    id
-                }
-            };
-            node.inputs_tree = Some(id);
+            if node.spec.inputs.is_some() {
+                node.inputs_tree = Some(self.of(node)?);
+            }
         }
         Ok(())
     }
 
-    fn of(
+    /// Returns the id of the tree of exactly the files that a node sees.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] when a tree cannot be read.
+    pub(crate) fn of(&mut self, node: &Node) -> Result<plans::ObjectId, TreeError> {
+        let inputs = node.spec.inputs.as_ref();
+        // A clone is whole.
+        let profile =
+            node.spec.snapshot_profile.as_ref().filter(|profile| {
+                !profile.exclude.is_empty() && node.spec.checkout == Checkout::Tree
+            });
+        if inputs.is_none() && profile.is_none() {
+            return Ok(self.tree.into());
+        }
+        let key = (inputs.cloned(), profile.cloned());
+        if let Some(id) = self.known.get(&key) {
+            return Ok(id.clone());
+        }
+        let id = self.filtered(inputs, profile)?;
+        self.known.insert(key, id.clone());
+        Ok(id)
+    }
+
+    /// Returns what a node sees of the planned tree; `head` is what a clone stands on.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] when a tree cannot be read.
+    pub(crate) fn seen(
+        &mut self,
+        node: &Node,
+        head: Option<&plans::ObjectId>,
+    ) -> Result<Seen, TreeError> {
+        let commit = head.filter(|_| node.spec.checkout == Checkout::Clone);
+        Ok(Seen { tree: self.of(node)?, commit: commit.cloned() })
+    }
+
+    fn filtered(
         &self,
-        inputs: &JobInputs,
+        inputs: Option<&JobInputs>,
         profile: Option<&SnapshotProfile>,
     ) -> Result<plans::ObjectId, TreeError> {
-        let filter = TreeFilter::new(Some(inputs), profile).map_err(|problem| {
+        let filter = TreeFilter::new(inputs, profile).map_err(|problem| {
             TreeError::Git(GitError::Other {
                 doing: "reading the globs of a job's inputs".to_owned(),
                 detail: problem.to_string(),

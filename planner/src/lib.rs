@@ -195,6 +195,15 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
     let lowered = lowered(&catalog, &selected, trees.as_mut())?;
     let plan =
         assemble(&catalog, lowered, inputs.ids, changed, &comparisons, &question, &selected)?;
+    // 8. What decides each node's result.
+    let head = match plan.source() {
+        Source::Change(change) => change.head.clone(),
+        Source::Scenario(_) => None,
+    };
+    let plan = plan.with_keys(|node| match &mut trees {
+        Some(trees) => trees.seen(node, head.as_ref()).map(Some),
+        None => Ok(None),
+    })?;
     Ok(Planned { plan, notes })
 }
 

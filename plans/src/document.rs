@@ -17,10 +17,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     AbsolutePath, AllowFailure, Change, ChangeSource, Checkout, Command, EnvName, FilesFrom,
-    GroupName, JobId, JobInputs, JobSpec, Member, Mount, Node, NodeId, NodeKind, ObjectId, Output,
-    OutputName, OutputRef, Placement, Plan, PlanError, PlanLane, PlanParts, RepoPath, RetryOn,
-    RunIf, Runtime, ScenarioName, SchemaVersion, Selection, Shard, SnapshotProfile, Source, Taken,
-    Workspace, WorkspacePath,
+    GroupName, JobId, JobInputs, JobSpec, Key, Member, Mount, Node, NodeId, NodeKind, ObjectId,
+    Output, OutputName, OutputRef, Placement, Plan, PlanError, PlanLane, PlanParts, RepoPath,
+    RetryOn, Reuse, RunIf, Runtime, ScenarioName, SchemaVersion, Selection, Shard, SnapshotProfile,
+    Source, Taken, Workspace, WorkspacePath,
 };
 
 /// Why a text is not a plan this program runs. In the order in which they are checked.
@@ -223,6 +223,10 @@ struct NodeWire<'a> {
     id: Cow<'a, NodeId>,
     /// Whether it makes something ready or runs a job.
     kind: NodeKind,
+    /// The digest of everything that may decide its result and that the plan knows; absent in a plan
+    /// without a tree. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Cow<'a, Key>>,
     /// The job that it is one of several of; absent: the job is one node. Since 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<Cow<'a, JobId>>,
@@ -305,9 +309,22 @@ struct NodeWire<'a> {
     /// Which failures do not count: `true`, or exit codes; absent: none. Since 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allow_failure: Option<Cow<'a, AllowFailure>>,
+    /// Which earlier results of the same key stand for it; absent: `never`. Since 1.1.
+    #[serde(default, skip_serializing_if = "Reuse::is_never")]
+    reuse: Reuse,
+    /// Whether a result is kept although it has secrets. Since 1.1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    reuse_with_secrets: bool,
+    /// Commands whose output is part of what decides its result. Since 1.1.
+    #[serde(default, skip_serializing_if = "no_commands")]
+    key_commands: Cow<'a, [Vec<String>]>,
     /// Prepare nodes: what they leave for their dependents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<Cow<'a, Output>>,
+}
+
+fn no_commands(commands: &[Vec<String>]) -> bool {
+    commands.is_empty()
 }
 
 fn no_values(matrix: &BTreeMap<String, String>) -> bool {
@@ -362,6 +379,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
         let Node {
             id,
             kind,
+            key,
             member: Member { group, matrix, shard },
             depends_on,
             run_if,
@@ -394,10 +412,14 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             retries,
             retry_on,
             allow_failure,
+            reuse,
+            reuse_with_secrets,
+            key_commands,
         } = spec;
         Self {
             id: Cow::Borrowed(id),
             kind: *kind,
+            key: key.as_ref().map(Cow::Borrowed),
             group: group.as_ref().map(Cow::Borrowed),
             matrix: Cow::Borrowed(matrix),
             shard: *shard,
@@ -430,6 +452,9 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             retries: *retries,
             retry_on: retry_on.as_ref().map(Cow::Borrowed),
             allow_failure: allow_failure.as_ref().map(Cow::Borrowed),
+            reuse: *reuse,
+            reuse_with_secrets: *reuse_with_secrets,
+            key_commands: Cow::Borrowed(key_commands),
             output: output.as_ref().map(Cow::Borrowed),
         }
     }
@@ -440,6 +465,7 @@ impl From<NodeWire<'static>> for Node {
         Self {
             id: wire.id.into_owned(),
             kind: wire.kind,
+            key: wire.key.map(Cow::into_owned),
             member: Member {
                 group: wire.group.map(Cow::into_owned),
                 matrix: wire.matrix.into_owned(),
@@ -484,6 +510,9 @@ impl From<NodeWire<'static>> for Node {
                 retries: wire.retries,
                 retry_on: wire.retry_on.map(Cow::into_owned),
                 allow_failure: wire.allow_failure.map(Cow::into_owned),
+                reuse: wire.reuse,
+                reuse_with_secrets: wire.reuse_with_secrets,
+                key_commands: wire.key_commands.into_owned(),
             },
         }
     }

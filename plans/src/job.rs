@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AbsolutePath, AllowFailure, Command, EnvName, Failure, JobInputs, OutputName, Placement,
-    ProfileName, RetryOn, Runtime, WorkspacePath,
+    ProfileName, RetryOn, Reuse, Runtime, WorkspacePath,
 };
 
 /// The definition of one job: one command, run once, in one execution environment.
@@ -56,6 +56,12 @@ pub struct JobSpec {
     pub retry_on: Option<RetryOn>,
     /// Which failures do not count; absent: none.
     pub allow_failure: Option<AllowFailure>,
+    /// Which earlier results stand for it.
+    pub reuse: Reuse,
+    /// Whether a result is kept although the job has secrets.
+    pub reuse_with_secrets: bool,
+    /// Commands whose output is part of what decides the result, such as `rustc -Vv`.
+    pub key_commands: Vec<Vec<String>>,
 }
 
 impl JobSpec {
@@ -136,6 +142,24 @@ impl JobSpec {
             found.push(InvalidCombination {
                 key: "allow_failure",
                 why: "it names no exit code; name some, or write `true` for every failure",
+            });
+        }
+        if self.reuse == Reuse::Never && self.reuse_with_secrets {
+            found.push(InvalidCombination {
+                key: "reuse_with_secrets",
+                why: "no result is kept without `reuse`; set it, or remove the key",
+            });
+        }
+        if self.key_commands.iter().any(|words| words.first().is_none_or(String::is_empty)) {
+            found.push(InvalidCombination {
+                key: "key_commands",
+                why: "a command without a program says nothing; name one, or remove the entry",
+            });
+        }
+        if self.key_commands.iter().flatten().any(|word| word.contains('\0')) {
+            found.push(InvalidCombination {
+                key: "key_commands",
+                why: "a word of a command cannot hold a NUL byte",
             });
         }
         for name in &self.secrets {

@@ -31,6 +31,7 @@ mod graph;
 pub mod ids;
 mod inputs;
 mod job;
+mod key;
 mod member;
 mod node;
 mod passed;
@@ -38,6 +39,7 @@ mod path;
 mod placement;
 mod plan;
 mod reason;
+mod reuse;
 mod run_if;
 mod runtime;
 mod tree_id;
@@ -57,6 +59,7 @@ pub use ids::{
 };
 pub use inputs::{JobInputs, TreeFilter, TreeWalk};
 pub use job::{Checkout, InvalidCombination, JobSpec, SnapshotProfile, Workspace};
+pub use key::{InvalidKey, Key, KeyParts, Seen};
 pub use member::{Member, Shard};
 pub use node::{Mount, Node, NodeKind, Output};
 pub use passed::{
@@ -75,6 +78,7 @@ pub use reason::{
     ChangedEntry, DefinitionChanged, MATCHED_LIMIT, Nearest, NeededBy, NoMatch, Owed, PathsReason,
     Reason, RunAll, Since, Unmatched,
 };
+pub use reuse::Reuse;
 pub use run_if::RunIf;
 pub use runtime::{EngineName, Incus, IncusCluster, Runtime, RuntimeKind, Tart};
 pub use tree_id::{FileMode, ObjectHash, TreeId};

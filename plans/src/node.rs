@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsolutePath, GroupName, JobSpec, Member, NodeId, ObjectId, RunIf, Taken, WorkspacePath,
+    AbsolutePath, GroupName, JobSpec, Key, Member, NodeId, ObjectId, RunIf, Taken, WorkspacePath,
 };
 
 /// A vertex of the plan's graph.
@@ -15,6 +15,8 @@ pub struct Node {
     pub id: NodeId,
     /// Whether it makes something ready or runs a job.
     pub kind: NodeKind,
+    /// The digest of what decides its result; absent in a plan without a tree, and before 1.1.
+    pub key: Option<Key>,
     /// Of which job it is one of several, and which.
     pub member: Member,
     /// The nodes that must have ended before it starts; `run_if` says how.

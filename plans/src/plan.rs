@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BaseFrom, Change, EnvName, FilesFrom, Graph, GraphError, InvalidCombination, LaneId, Member,
-    Node, NodeId, NodeKind, Output, OutputRef, Reason, RepoPath, RunIf, ScenarioName,
-    SchemaVersion, TargetId, WorkspacePath,
+    BaseFrom, Change, EnvName, FilesFrom, Graph, GraphError, InvalidCombination, Key, LaneId,
+    Member, Node, NodeId, NodeKind, Output, OutputRef, Reason, RepoPath, Reuse, RunIf,
+    ScenarioName, SchemaVersion, TargetId, WorkspacePath,
     glob::{self, GlobProblem},
 };
 
@@ -175,6 +175,16 @@ impl Plan {
         Ok(Self { version, source, selection, inputs, changes, uncovered, lanes, nodes, graph })
     }
 
+    pub(crate) fn set_keys(mut self, keys: Vec<Option<Key>>) -> Self {
+        if keys.iter().any(Option::is_some) {
+            self.version = self.version.max(WITH_KEYS);
+        }
+        for (node, key) in self.nodes.iter_mut().zip(keys) {
+            node.key = key;
+        }
+        self
+    }
+
     /// Returns the version of the format the plan was written in.
     #[must_use]
     pub fn version(&self) -> SchemaVersion {
@@ -236,6 +246,9 @@ impl Plan {
     }
 }
 
+/// The oldest version of the format in which nodes have keys.
+const WITH_KEYS: SchemaVersion = SchemaVersion { major: 1, minor: 1 };
+
 /// The oldest version of the format that has every key the parts need.
 fn oldest_version(parts: &PlanParts) -> SchemaVersion {
     let source = matches!(&parts.source, Source::Change(source)
@@ -253,6 +266,10 @@ fn oldest_version(parts: &PlanParts) -> SchemaVersion {
             || node.spec.retry_on.is_some()
             || node.spec.allow_failure.is_some()
             || node.member != Member::default()
+            || node.key.is_some()
+            || node.spec.reuse != Reuse::Never
+            || node.spec.reuse_with_secrets
+            || !node.spec.key_commands.is_empty()
     };
     let jobs = parts.nodes.iter().any(rules);
     SchemaVersion { major: 1, minor: u32::from(source || newer || jobs) }

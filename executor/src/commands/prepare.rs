@@ -19,7 +19,7 @@ use crate::{
     policy,
     repository::Repository,
     secrets,
-    source::{OtherTree, SourceSpec, other_tree},
+    source::{NotAsPlanned, SourceSpec, not_as_planned},
     state::RunDir,
 };
 
@@ -237,7 +237,7 @@ pub(super) fn source(plan: &Plan, allow_stale: bool) -> Result<SourceSpec, Error
     }
     let repository = repository.root().to_owned();
     let source = SourceSpec { repository, head: change.head.clone(), tree, stale };
-    must_have_inputs(plan, &source)?;
+    must_be_as_planned(plan, &source)?;
     Ok(source)
 }
 
@@ -256,21 +256,26 @@ pub(super) fn source_of_run(
     must_have(&Repository::discover(&repository)?, &tree)?;
     let stale = planned.is_some_and(|planned| planned != tree);
     let source = SourceSpec { repository, head, tree, stale };
-    must_have_inputs(plan, &source)?;
+    must_be_as_planned(plan, &source)?;
     Ok(source)
 }
 
-/// Refuses a plan whose nodes see other files than it says.
-fn must_have_inputs(plan: &Plan, source: &SourceSpec) -> Result<(), Error> {
+/// Refuses a plan whose nodes see other files than it says, or claim the result of another.
+fn must_be_as_planned(plan: &Plan, source: &SourceSpec) -> Result<(), Error> {
     if source.stale {
         return Ok(());
     }
-    match other_tree(source, plan.nodes(), &environment()).map_err(Error::Machine)? {
+    match not_as_planned(source, plan, &environment()).map_err(Error::Machine)? {
         None => Ok(()),
-        Some(OtherTree { node, planned, found }) => Err(Error::OtherInputs {
+        Some(NotAsPlanned::Tree { node, planned, found }) => Err(Error::OtherInputs {
             node: node.to_string(),
             planned: planned.to_string(),
             found: found.to_string(),
+        }),
+        Some(NotAsPlanned::Key { node, planned, found }) => Err(Error::OtherKey {
+            node: node.to_string(),
+            planned: planned.to_string(),
+            found: found.map(|key| key.to_string()),
         }),
     }
 }

@@ -78,6 +78,10 @@ impl Work {
             retries: _,
             retry_on: _,
             allow_failure: _,
+            // Whether it runs at all was decided before.
+            reuse: _,
+            reuse_with_secrets: _,
+            key_commands: _,
         } = &node.spec;
         let mut all: BTreeMap<String, String> =
             env.iter().map(|(name, value)| (name.as_str().to_owned(), value.clone())).collect();

@@ -1,11 +1,14 @@
-//! Whether the trees that a plan's nodes are to see are what their inputs make of the source.
+//! Whether the trees that a plan's nodes are to see, and the keys of their results, are what their
+//! inputs make of the source.
 //!
-//! A plan says both, the globs and the tree; a node never sees a tree that was not planned.
+//! A plan says both, the globs and the tree; a node never sees a tree that was not planned, and never
+//! has the key of another's result.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry as Slot};
+use std::collections::{BTreeMap, HashMap};
 
 use plans::{
-    FileMode, JobInputs, Node, NodeId, ObjectHash, ObjectId, SnapshotProfile, TreeFilter, TreeId,
+    Checkout, FileMode, JobInputs, Key, Node, NodeId, ObjectHash, ObjectId, Plan, Seen,
+    SnapshotProfile, TreeFilter, TreeId,
 };
 
 use super::{Entry, SourceSpec, git::Git};
@@ -14,60 +17,103 @@ use crate::{
     text::unhex,
 };
 
-/// A node whose inputs are another tree than the plan says.
+/// A node of which the plan says something that its source does not make true.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OtherTree {
-    /// The node.
-    pub(crate) node: NodeId,
-    /// What the plan says.
-    pub(crate) planned: ObjectId,
-    /// What its globs make of the source.
-    pub(crate) found: ObjectId,
+pub(crate) enum NotAsPlanned {
+    /// Its inputs are another tree.
+    Tree {
+        /// The node.
+        node: NodeId,
+        /// What the plan says.
+        planned: ObjectId,
+        /// What its globs make of the source.
+        found: ObjectId,
+    },
+    /// Its key is another one.
+    Key {
+        /// The node.
+        node: NodeId,
+        /// What the plan says.
+        planned: Key,
+        /// What decides its result has this one; absent: a node that it uses has none.
+        found: Option<Key>,
+    },
 }
 
-/// Finds the first node whose inputs are another tree than the plan says. The source is listed once,
-/// and only where a node has inputs.
+/// Finds the first node whose inputs or whose key are not what the plan says. The source is listed
+/// once, and only where a node sees a part of it.
 ///
 /// # Errors
 ///
 /// When git cannot list the source.
-pub(crate) fn other_tree(
+pub(crate) fn not_as_planned(
     source: &SourceSpec,
-    nodes: &[Node],
+    plan: &Plan,
     environment: &BTreeMap<String, String>,
-) -> Result<Option<OtherTree>, Fault> {
+) -> Result<Option<NotAsPlanned>, Fault> {
     let git = Git { repository: &source.repository, environment };
-    let mut listed: Option<Vec<Entry>> = None;
-    let mut known: HashMap<(&JobInputs, Option<&SnapshotProfile>), ObjectId> = HashMap::new();
-    for node in nodes {
-        let (Some(inputs), Some(planned)) = (&node.spec.inputs, &node.inputs_tree) else {
-            continue;
-        };
-        let key = (inputs, node.spec.snapshot_profile.as_ref());
-        let found = match known.entry(key) {
-            Slot::Occupied(known) => known.into_mut(),
-            Slot::Vacant(new) => {
-                let entries = match &mut listed {
-                    Some(entries) => entries,
-                    None => listed.insert(git.list(&source.tree)?),
-                };
-                new.insert(tree_of(entries, key, ObjectHash::of(&source.tree))?)
-            }
-        };
-        if found != planned {
-            let (node, planned, found) = (node.id.clone(), planned.clone(), found.clone());
-            return Ok(Some(OtherTree { node, planned, found }));
+    let mut trees = Trees { git, source, listed: None, known: HashMap::new() };
+    for node in plan.nodes() {
+        let Some(planned) = &node.inputs_tree else { continue };
+        let found = trees.of(node)?;
+        if found != *planned {
+            let (node, planned) = (node.id.clone(), planned.clone());
+            return Ok(Some(NotAsPlanned::Tree { node, planned, found }));
         }
     }
-    Ok(None)
+    if plan.nodes().iter().all(|node| node.key.is_none()) {
+        return Ok(None);
+    }
+    let keys = plan.keys(|node| -> Result<_, Fault> {
+        let commit = source.head.as_ref().filter(|_| node.spec.checkout == Checkout::Clone);
+        Ok(Some(Seen { tree: trees.of(node)?, commit: commit.cloned() }))
+    })?;
+    let mut both = plan.nodes().iter().zip(keys);
+    Ok(both.find_map(|(node, found)| {
+        let planned = node.key.as_ref().filter(|planned| Some(*planned) != found.as_ref())?;
+        let (node, planned) = (node.id.clone(), planned.clone());
+        Some(NotAsPlanned::Key { node, planned, found })
+    }))
+}
+
+/// The trees that nodes see of one source.
+struct Trees<'a> {
+    git: Git<'a>,
+    source: &'a SourceSpec,
+    listed: Option<Vec<Entry>>,
+    known: HashMap<(Option<&'a JobInputs>, Option<&'a SnapshotProfile>), ObjectId>,
+}
+
+impl<'a> Trees<'a> {
+    fn of(&mut self, node: &'a Node) -> Result<ObjectId, Fault> {
+        let inputs = node.spec.inputs.as_ref();
+        // A clone is whole.
+        let profile =
+            node.spec.snapshot_profile.as_ref().filter(|profile| {
+                !profile.exclude.is_empty() && node.spec.checkout == Checkout::Tree
+            });
+        if inputs.is_none() && profile.is_none() {
+            return Ok(self.source.tree.clone());
+        }
+        if let Some(known) = self.known.get(&(inputs, profile)) {
+            return Ok(known.clone());
+        }
+        let entries = match &mut self.listed {
+            Some(entries) => entries,
+            None => self.listed.insert(self.git.list(&self.source.tree)?),
+        };
+        let tree = tree_of(entries, (inputs, profile), ObjectHash::of(&self.source.tree))?;
+        self.known.insert((inputs, profile), tree.clone());
+        Ok(tree)
+    }
 }
 
 fn tree_of(
     entries: &[Entry],
-    (inputs, profile): (&JobInputs, Option<&SnapshotProfile>),
+    (inputs, profile): (Option<&JobInputs>, Option<&SnapshotProfile>),
     hash: ObjectHash,
 ) -> Result<ObjectId, Fault> {
-    let filter = TreeFilter::new(Some(inputs), profile).map_err(|problem| {
+    let filter = TreeFilter::new(inputs, profile).map_err(|problem| {
         Fault::new(FailureKind::SourceMissing, format!("the globs of a node's inputs: {problem}"))
     })?;
     let mut tree = TreeId::new(hash);

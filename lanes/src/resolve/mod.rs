@@ -14,8 +14,8 @@ use std::{
 
 use plans::{
     AbsolutePath, AllowFailure, AllowedCodes, Checkout, Command, EnvName, ExitCodes, JobInputs,
-    JobSpec, OutputName, Placement, ProfileName, RetryOn, RunIf, Runtime, SnapshotProfile, SshHost,
-    Workspace, WorkspacePath,
+    JobSpec, OutputName, Placement, ProfileName, RetryOn, Reuse, RunIf, Runtime, SnapshotProfile,
+    SshHost, Workspace, WorkspacePath,
 };
 
 use self::{
@@ -249,6 +249,15 @@ pub(crate) fn job_spec<'a>(
         })),
     });
 
+    let reuse = layers.pick(|settings| settings.reuse.as_ref()).map(|at| at.value.0);
+    let with_secrets = layers.pick(|settings| settings.reuse_with_secrets.as_ref());
+    // A job that takes its base's reuse away has no use for the rule, either.
+    let with_secrets = with_secrets.filter(|_| {
+        reuse.is_some_and(|reuse| reuse != Reuse::Never) || layers.own.reuse_with_secrets.is_some()
+    });
+    let key_commands = layers.pick(|settings| settings.key_commands.as_ref());
+    let words = |at: &At<Vec<At<String>>>| at.value.iter().map(|word| word.value.clone()).collect();
+
     // Everything above is told before the first thing missing ends this job.
     let spec = JobSpec {
         description: job.description.clone(),
@@ -271,6 +280,9 @@ pub(crate) fn job_spec<'a>(
         retries,
         retry_on,
         allow_failure,
+        reuse: reuse.unwrap_or_default(),
+        reuse_with_secrets: with_secrets.is_some_and(|at| at.value),
+        key_commands: key_commands.into_iter().flatten().map(words).collect(),
     };
     for combination in spec.invalid_combinations() {
         let place = match combination.key {
@@ -334,6 +346,9 @@ pub(crate) fn prepare_spec(
         retries: 0,
         retry_on: None,
         allow_failure: None,
+        reuse: Reuse::Never,
+        reuse_with_secrets: false,
+        key_commands: Vec::new(),
     }
 }
 

@@ -453,6 +453,24 @@ const ROWS: &[Row] = &[
     ("JobFile.matrix_include", &[("#job#", "matrix_include = [{ a = \"x\" }]")], Means),
     ("JobFile.shards", &[("#job#", "shards = 2")], Means),
     ("JobFile.shards", &[("#job#", "shards = 0")], Refused("bad_value")),
+    ("JobFile.reuse", &[("#job#", "reuse = \"passed_with_retries\"")], Means),
+    ("JobFile.reuse", &[("#job#", "reuse = \"always\"")], Refused("bad_value")),
+    (
+        "JobFile.reuse",
+        &[("#job#", "reuse = \"passed\"\nsecrets = [\"TOKEN\"]")],
+        Idle("keeps no result"),
+    ),
+    (
+        "JobFile.reuse_with_secrets",
+        &[("#job#", "reuse_with_secrets = true")],
+        Refused("invalid_combination"),
+    ),
+    ("JobFile.key_commands", &[("#job#", "key_commands = [[\"cc\"]]")], Idle("decide nothing")),
+    (
+        "JobFile.key_commands",
+        &[("#job#", "reuse = \"passed\"\nkey_commands = [[]]")],
+        Refused("invalid_combination"),
+    ),
     (
         "JobFile.retry_on",
         &[("#job#", "retry_on = { exit_codes = [75] }")],
@@ -759,6 +777,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("retry_on", "{ exit_codes = [75] }"),
     ("allow_failure", "true"),
     ("run_if", "\"always\""),
+    ("reuse", "\"passed\""),
+    ("reuse_with_secrets", "true"),
+    ("key_commands", "[[\"rustc\", \"-Vv\"]]"),
     ("inputs", "[\"@rust\"]"),
     ("outputs", "[\"version\"]"),
     ("inputs_exclude", "[\"docs/**\"]"),
@@ -849,6 +870,7 @@ fn keys_that_bases_jobs_and_lanes_share_mean_the_same_in_all_of_them() {
         // What these mean, they mean together with others.
         let beside = match *key {
             "retry_on" => "\nretries = 1",
+            "reuse_with_secrets" | "key_commands" => "\nreuse = \"passed\"",
             "mount_host_xcode" => "\nruntime = { tart = { image = \"x\" } }",
             "mount_host_rust_toolchain" => "\nruntime = { incus = { image = \"x\" } }",
             _ => "",

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their own fixtures")]
 
 mod graph;
+mod key;
 mod old_documents;
 mod passed;
 mod round_trip;

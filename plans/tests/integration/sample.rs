@@ -34,6 +34,9 @@ pub(crate) fn spec() -> JobSpec {
         retries: 0,
         retry_on: None,
         allow_failure: None,
+        reuse: plans::Reuse::Never,
+        reuse_with_secrets: false,
+        key_commands: Vec::new(),
     }
 }
 
@@ -45,6 +48,7 @@ pub(crate) fn node(id: &str, depends_on: &[&str]) -> Node {
         depends_on: depends_on.iter().map(|id| node_id(id)).collect(),
         concurrency_groups: BTreeSet::new(),
         spec: spec(),
+        key: None,
         inputs_tree: None,
         mounts: Vec::new(),
         member: plans::Member::default(),

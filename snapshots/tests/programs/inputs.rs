@@ -72,6 +72,18 @@ fn node<'a>(plan: &'a Value, id: &str) -> &'a Value {
     nodes.iter().find(|node| node["id"] == id).expect("the node")
 }
 
+/// Writes `plan.json` with other nodes, and a digest that is right, to `forged.json`.
+fn forge(shell: &Shell, change: impl FnOnce(&mut Vec<Value>)) {
+    let mut plan = read(shell, "plan.json");
+    plan.as_object_mut().expect("an object").shift_remove("digest");
+    change(plan["nodes"].as_array_mut().expect("nodes"));
+    let mut body = serde_json::to_string_pretty(&plan).expect("JSON");
+    body.push('\n');
+    let digest = plans::digest_of(body.as_bytes());
+    plan.as_object_mut().expect("an object").insert("digest".to_owned(), digest.into());
+    std::fs::write(shell.beside("forged.json"), plan.to_string()).expect("written");
+}
+
 #[test]
 fn a_job_sees_its_inputs_and_nothing_else() {
     let shell = shell();
@@ -127,19 +139,56 @@ fn the_work_tree_as_it_is_has_the_same_inputs_for_both_programs() {
 fn a_plan_with_another_tree_than_its_globs_make_is_refused() {
     let shell = shell();
     shell.does("planner plan --all -o ../plan.json");
-    let mut plan = read(&shell, "plan.json");
-    plan.as_object_mut().expect("an object").shift_remove("digest");
-    let nodes = plan["nodes"].as_array_mut().expect("nodes");
-    let pages = nodes.iter_mut().find(|node| node["id"] == "execute-pages").expect("the node");
-    pages["inputs"] = serde_json::json!(["src/**"]);
-    let mut body = serde_json::to_string_pretty(&plan).expect("JSON");
-    body.push('\n');
-    let digest = plans::digest_of(body.as_bytes());
-    plan.as_object_mut().expect("an object").insert("digest".to_owned(), digest.into());
-    std::fs::write(shell.beside("forged.json"), plan.to_string()).expect("written");
+    forge(&shell, |nodes| {
+        let pages = nodes.iter_mut().find(|node| node["id"] == "execute-pages").expect("the node");
+        pages["inputs"] = serde_json::json!(["src/**"]);
+    });
     let ran = shell.run("executor apply ../forged.json");
     assert_eq!(ran.code, Some(4), "{}", ran.shown);
     assert!(ran.shown.contains("the inputs of `execute-pages` are the tree"), "{}", ran.shown);
+}
+
+#[test]
+fn a_plan_that_claims_the_key_of_another_result_is_refused() {
+    let shell = shell();
+    shell.does("planner plan --all -o ../plan.json");
+    forge(&shell, |nodes| {
+        let of_unit = nodes.iter().find(|node| node["id"] == "execute-unit").expect("the node");
+        let key = of_unit["key"].clone();
+        let pages = nodes.iter_mut().find(|node| node["id"] == "execute-pages").expect("the node");
+        pages["key"] = key;
+    });
+    let ran = shell.run("executor apply ../forged.json");
+    assert_eq!(ran.code, Some(4), "{}", ran.shown);
+    assert!(ran.shown.contains("`execute-pages`"), "{}", ran.shown);
+    let ran = shell.run("executor apply ../forged.json --only execute-unit");
+    assert_eq!(ran.code, Some(4), "{}", ran.shown);
+}
+
+#[test]
+fn the_same_work_on_the_same_files_has_the_same_key_wherever_it_is_planned() {
+    let shell = shell();
+    let keys = |plan: &Value| -> Vec<(String, String)> {
+        let nodes = plan["nodes"].as_array().expect("nodes").iter();
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        nodes.map(|node| (text(&node["id"]), text(&node["key"]))).collect()
+    };
+    shell.does("planner plan --all -o ../plan.json");
+    let here = keys(&read(&shell, "plan.json"));
+    shell.does("git clone -q . ../elsewhere && cd ../elsewhere");
+    shell.does("planner plan --all -o ../plan.json");
+    assert_eq!(keys(&read(&shell, "plan.json")), here);
+    shell.does("planner plan --all --worktree -o ../plan.json");
+    assert_eq!(keys(&read(&shell, "plan.json")), here);
+
+    // Only who sees the change has another key; titles, limits and lanes are in none.
+    shell.does("echo new >docs/page; git add -A; git commit -qm second");
+    shell.does("sed -i 's/timeout_secs = 60/timeout_secs = 90\\nretries = 1/' ci/catalog.toml");
+    shell.does("git commit -qam third; planner plan --all -o ../plan.json");
+    let changed: Vec<(String, String)> =
+        keys(&read(&shell, "plan.json")).into_iter().filter(|key| !here.contains(key)).collect();
+    assert_eq!(changed.len(), 1, "{changed:?}");
+    assert_eq!(changed[0].0, "execute-pages");
 }
 
 #[test]
