@@ -5,10 +5,17 @@ use super::{Before, Engine, Event, EventKind, plain_branch, variable};
 pub(super) const AZURE: Engine = Engine {
     word: "azure",
     name: "Azure Pipelines",
-    documented: &["https://learn.microsoft.com/en-us/azure/devops/pipelines/build/variables"],
+    documented: &[
+        "https://learn.microsoft.com/en-us/azure/devops/pipelines/build/variables",
+        // The text of that page: names, reasons, and an example of each value.
+        "https://github.com/MicrosoftDocs/azure-devops-docs/blob/main/docs/pipelines/build/variables.md",
+    ],
     variables: &[
         variable("TF_BUILD", "`True`"),
-        variable("BUILD_REASON", "`IndividualCI`, `BatchedCI`, `PullRequest`, `Schedule`, …"),
+        variable(
+            "BUILD_REASON",
+            "`IndividualCI`, `BatchedCI`, `PullRequest`, `Schedule`, `ScheduleForced`, …",
+        ),
         variable("BUILD_SOURCEBRANCH", "the branch, tag or request, as a reference"),
         variable("SYSTEM_PULLREQUEST_TARGETBRANCH", "the branch the request goes to"),
         variable("SYSTEM_PULLREQUEST_SOURCECOMMITID", "the request's head"),
@@ -24,13 +31,14 @@ pub(super) const AZURE: Engine = Engine {
         let kind = if environment.has("SYSTEM_PULLREQUEST_TARGETBRANCH") {
             let branch = environment.branch("SYSTEM_PULLREQUEST_TARGETBRANCH");
             EventKind::Request { branch, base: None, merge_base: None }
-        } else if reason == Some("Schedule") {
+        } else if matches!(reason, Some("Schedule" | "ScheduleForced")) {
             EventKind::Schedule
         } else if tag.is_some() {
             EventKind::Tag { name: tag }
         } else if matches!(reason, Some("IndividualCI" | "BatchedCI")) {
             EventKind::Push { branch, before: Before::Unsaid }
         } else {
+            // Also a request whose target is not told, as where no branch policy asks for the build.
             EventKind::Manual { branch }
         };
         let head = environment.claim("SYSTEM_PULLREQUEST_SOURCECOMMITID");

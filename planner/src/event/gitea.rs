@@ -24,7 +24,12 @@ pub(super) const GITEA: Engine = Engine {
 pub(super) const FORGEJO: Engine = Engine {
     word: "forgejo",
     name: "Forgejo Actions",
-    documented: &["https://forgejo.org/docs/latest/user/actions/reference/"],
+    documented: &[
+        "https://forgejo.org/docs/latest/user/actions/reference/",
+        // Each `GITHUB_*` variable is there beside `FORGEJO_*`; runners before 7.0 set
+        // `GITEA_ACTIONS` alone.
+        "https://code.forgejo.org/forgejo/runner/src/branch/main/internal/app/run/runner.go",
+    ],
     variables: github::VARIABLES,
     read: |environment| {
         environment.get("FORGEJO_ACTIONS").filter(|it| *it == "true")?;

@@ -1,11 +1,19 @@
 //! Travis CI: the range of commits says where a branch was; it is empty for a new branch.
+//!
+//! For a push the range is cut out of the forge's address of the comparison, whose commits are
+//! shortened, and the first is `COMMIT^` when the branch is new and has several: no claim then.
 
 use super::{Before, Engine, Event, EventKind, variable};
 
 pub(super) const TRAVIS: Engine = Engine {
     word: "travis",
     name: "Travis CI",
-    documented: &["https://docs.travis-ci.com/user/environment-variables/"],
+    documented: &[
+        "https://docs.travis-ci.com/user/environment-variables/",
+        // Which variables there are, and how the range is made.
+        "https://github.com/travis-ci/travis-build/blob/master/lib/travis/build/env/builtin.rb",
+        "https://github.com/travis-ci/travis-scheduler/blob/master/lib/travis/scheduler/serialize/worker/commit.rb",
+    ],
     variables: &[
         variable("TRAVIS", "`true`"),
         variable("TRAVIS_EVENT_TYPE", "`push`, `pull_request`, `api` or `cron`"),

@@ -539,12 +539,13 @@ fn tags(tag: &str, built: &str) -> Vec<Run> {
 
 fn schedules() -> Vec<Run> {
     let mut runs = actions(Says::Base, &[("GITHUB_EVENT_NAME", "schedule")], "{}", "{}");
-    let others: [(&'static str, &[(&str, &str)]); 7] = [
+    let others: [(&'static str, &[(&str, &str)]); 8] = [
         ("gitlab", &[("CI_PIPELINE_SOURCE", "schedule"), ("CI_COMMIT_BRANCH", "main")]),
         ("buildkite", &[("BUILDKITE", "true"), ("BUILDKITE_SOURCE", "schedule")]),
         ("woodpecker", &[("CI_PIPELINE_EVENT", "cron"), ("CI_COMMIT_BRANCH", "main")]),
         ("drone", &[("DRONE_BUILD_EVENT", "cron"), ("DRONE_BRANCH", "main")]),
         ("azure", &[("BUILD_REASON", "Schedule"), ("BUILD_SOURCEBRANCH", "refs/heads/main")]),
+        ("azure", &[("BUILD_REASON", "ScheduleForced"), ("BUILD_SOURCEBRANCH", "refs/heads/main")]),
         ("travis", &[("TRAVIS_EVENT_TYPE", "cron"), ("TRAVIS_BRANCH", "main")]),
         ("prow", &[("JOB_TYPE", "periodic"), ("PROW_JOB_ID", "1")]),
     ];
