@@ -14,7 +14,7 @@ use plans::RepoPath;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    git::{FileKind, GitError, ObjectId, Repository},
+    git::{BlobReader, FileKind, GitError, ObjectId, Repository},
     packages::PackageProblem,
 };
 
@@ -117,6 +117,14 @@ impl PlannedTree<'_> {
                 Ok(Some(Content { bytes, id }))
             }
         }
+    }
+
+    /// Returns what reads a regular file on any thread, where git has it; else [`Self::content`] is
+    /// the way.
+    pub(crate) fn reader(&self, path: &str) -> Option<BlobReader<'_>> {
+        let Self::Git { repository, tree } = self else { return None };
+        let file = repository.file(*tree, &RepoPath::new(path.as_bytes()).ok()?).ok()??;
+        matches!(file.kind, FileKind::File { .. }).then(|| repository.blob_reader(file.id))?
     }
 
     /// Returns every file, sorted by path; without git no directory is a submodule.

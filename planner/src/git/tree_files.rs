@@ -10,7 +10,7 @@ use plans::{RepoPath, TreeFilter, TreeWalk};
 
 use super::{
     GitError, ObjectId, Repository,
-    objects::{Entries, EntryKind, Objects, ReadError},
+    objects::{Bytes, Entries, EntryKind, Objects, ReadError},
 };
 
 /// What kind of file a tree tracks under a path.
@@ -49,6 +49,29 @@ pub struct Met {
 
 /// A name in a directory, and what it is; nothing for a directory.
 pub type Named = (Vec<u8>, Option<FileKind>);
+
+/// One blob, to be read where there is time for it.
+pub(crate) struct BlobReader<'repo> {
+    objects: Objects<'repo>,
+    blob: Oid,
+}
+
+impl BlobReader<'_> {
+    /// Returns the content; nothing where it cannot be read, and [`Repository::read`] says why.
+    pub(crate) fn read(&self) -> Option<Blob<'_>> {
+        self.objects.blob(self.blob).ok().map(Blob)
+    }
+}
+
+/// The content of a blob, where git put it: a large one is not copied.
+pub(crate) struct Blob<'a>(Bytes<'a>);
+
+impl Blob<'_> {
+    /// Returns the text; nothing where it is none.
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.0.as_slice()).ok()
+    }
+}
 
 impl Repository {
     /// Returns what a path meets first: a file, link or submodule on the way, or what is at its
@@ -132,6 +155,14 @@ impl Repository {
                 Err(self.unreadable(error, || format!("git cat-file blob {blob} >/dev/null")))
             }
         }
+    }
+
+    /// Returns what reads blobs on any thread; nothing for one that is not in the database, or
+    /// where the database cannot be opened.
+    pub(crate) fn blob_reader(&self, blob: ObjectId) -> Option<BlobReader<'_>> {
+        let in_work_tree = self.overlay.files.contains_key(&blob.0);
+        let objects = self.objects().ok().filter(|_| !in_work_tree)?;
+        Some(BlobReader { objects, blob: blob.0 })
     }
 
     /// Lists every file of a tree, sorted by path.

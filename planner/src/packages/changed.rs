@@ -4,19 +4,24 @@
 //! read with the definitions. Where one of the two cannot be read or is not known, every lane that
 //! has to do with the file counts as changed, with the reason.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::{OnceLock, mpsc},
+};
 
 use lanes::{Catalog, Derived, LaneIndex, LockUse, PackageKind, SharedEntry};
 use plans::{Change, ChangedEntry};
 
 use super::{
-    kind_of,
+    Kind, kind_of,
     lock::{Affected, Comparison, Lock},
     tree::{Manifests, Text},
 };
 use crate::{
     PlanningError,
     definition_changes::DefinitionChanges,
+    git::{Blob, BlobReader},
     planned_tree::{PlannedTree, TreeError},
 };
 
@@ -71,28 +76,19 @@ pub(crate) fn locks(
     }
     let ignored = &catalog.rules().ignore_manifests;
     for ((path, kind), uses) in touched {
-        let texts = [text(before, ignored, path)?, text(after, ignored, path)?];
-        let mut locks = Vec::new();
-        let mut because = None;
-        for (at, lock) in ["at the base ", ""].into_iter().zip(both(&texts, path, kind)) {
-            match lock {
-                Ok(lock) => locks.push(lock),
-                Err(why) => because = Some(format!("`{path}` {at}{why}")),
-            }
-        }
-        let comparison = match &locks[..] {
-            [before, after] => Some(Comparison::of(before, after)),
-            _ => None,
-        };
-        let mut known: BTreeMap<&str, Option<Affected>> = BTreeMap::new();
+        let sides = [Side::of(before, ignored, path)?, Side::of(after, ignored, path)?];
+        let keys: BTreeSet<&str> = uses.iter().map(|(_, used)| used.key.as_str()).collect();
+        let known = compare(&sides, path, kind, &keys)?;
         let mut entries: BTreeMap<LaneIndex, Vec<ChangedEntry>> = BTreeMap::new();
         for (lane, used) in uses {
-            let Some(comparison) = &comparison else {
-                found.unknown(lane, because.as_deref().unwrap_or("a lock file cannot be read"));
-                continue;
+            let known = match &known {
+                Ok(known) => known,
+                Err(because) => {
+                    found.unknown(lane, because);
+                    continue;
+                }
             };
-            let affected = known.entry(&used.key).or_insert_with(|| comparison.affects(&used.key));
-            match affected {
+            match known.get(used.key.as_str()).and_then(Option::as_ref) {
                 None => {}
                 Some(Affected::Unknown(why)) => found.unknown(lane, &format!("`{path}`: {why}")),
                 Some(Affected::By(differences)) => {
@@ -117,43 +113,132 @@ pub(crate) fn locks(
 }
 
 /// The text of a lock file; one that is not there is an answer as well, and no text.
-fn text(
-    tree: &PlannedTree<'_>,
-    ignored: &[lanes::glob::Glob],
-    path: &str,
-) -> Result<Result<String, String>, TreeError> {
-    Ok(match Manifests::new(tree, ignored, &[]).text(path)? {
-        Text::Absent => Err("is not there".to_owned()),
-        Text::Unreadable(detail) => Err(format!("cannot be read: {detail}")),
-        Text::Read(text) => Ok(text),
-    })
+type LockText = Result<String, String>;
+
+/// A lock file in one of the two trees.
+struct Side<'a> {
+    manifests: Manifests<'a>,
+    path: &'a str,
+    /// What reads it on any thread, where it is in git's database.
+    reader: Option<BlobReader<'a>>,
 }
 
-/// Reads the texts of two lock files, both at the same time: nothing of a plan takes longer than
-/// a large one.
-fn both<'t>(
-    [before, after]: &'t [Result<String, String>; 2],
+impl<'a> Side<'a> {
+    fn of(
+        tree: &'a PlannedTree<'_>,
+        ignored: &'a [lanes::glob::Glob],
+        path: &'a str,
+    ) -> Result<Self, TreeError> {
+        let manifests = Manifests::new(tree, ignored, &[]);
+        let file = manifests.file(path)?;
+        let reader = file.and_then(|file| tree.reader(&file));
+        Ok(Self { manifests, path, reader })
+    }
+
+    fn source(&self) -> Result<Source<'_>, TreeError> {
+        Ok(match &self.reader {
+            Some(reader) => Source::Blob(reader),
+            None => Source::Text(self.text()?),
+        })
+    }
+
+    /// The text, in whatever way it can be had.
+    fn text(&self) -> Result<LockText, TreeError> {
+        Ok(match self.manifests.text(self.path)? {
+            Text::Absent => Err("is not there".to_owned()),
+            Text::Unreadable(detail) => Err(format!("cannot be read: {detail}")),
+            Text::Read(text) => Ok(text),
+        })
+    }
+}
+
+/// Where a lock file's text comes from.
+enum Source<'a> {
+    Blob(&'a BlobReader<'a>),
+    Text(LockText),
+}
+
+impl Source<'_> {
+    /// The text, which stays in `blob` where it is read now; nothing where that cannot be done.
+    fn text<'s: 't, 't>(
+        &'s self,
+        blob: &'t OnceCell<Blob<'s>>,
+    ) -> Option<Result<&'t str, &'t String>> {
+        match self {
+            Self::Text(text) => Some(text.as_deref()),
+            Self::Blob(reader) => {
+                if blob.get().is_none() {
+                    blob.set(reader.read()?).ok()?;
+                }
+                blob.get()?.text().map(Ok)
+            }
+        }
+    }
+}
+
+/// What packages have to do with the difference of two lock files, by key; else why that is not known.
+type Known<'k> = Result<BTreeMap<&'k str, Option<Affected>>, String>;
+
+/// Compares two lock files. They are read at the same time, and each stays where git put it: nothing
+/// of a plan takes longer than two large ones.
+fn compare<'k>(
+    sides: &[Side<'_>; 2],
     path: &str,
     kind: PackageKind,
-) -> [Result<Lock<'t>, String>; 2] {
+    keys: &BTreeSet<&'k str>,
+) -> Result<Known<'k>, TreeError> {
     /// As much as the program's first thread has.
     const STACK: usize = 8 << 20;
     let kind = kind_of(kind);
-    let read = |text: &'t Result<String, String>| {
-        let text = text.as_deref().map_err(ToOwned::to_owned)?;
-        (kind.lock)(path, text).map_err(|detail| format!("cannot be read: {detail}"))
-    };
-    std::thread::scope(|scope| {
+    let [before, after] = [sides[0].source()?, sides[1].source()?];
+    // What is read here must outlive the other thread, which compares.
+    let blob = OnceCell::new();
+    let lock = OnceLock::new();
+    let known = std::thread::scope(|scope| {
+        let (is_there, wait) = mpsc::channel::<()>();
+        let (lock, before) = (&lock, &before);
         let beside = std::thread::Builder::new().stack_size(STACK);
-        let beside = beside.spawn_scoped(scope, || read(before));
-        let after = read(after);
-        let before = match beside {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // No thread to be had: one after the other.
-            Err(_) => read(before),
-        };
-        [before, after]
-    })
+        let beside = beside.spawn_scoped(scope, move || {
+            let blob = OnceCell::new();
+            let before = understood(kind, path, before.text(&blob)?);
+            // The other one is there, or will not be.
+            let _ = wait.recv();
+            Some(differences([&before, lock.get()?], path, keys))
+        });
+        if let Some(text) = after.text(&blob) {
+            lock.get_or_init(|| understood(kind, path, text));
+        }
+        drop(is_there);
+        // No thread is to be had: the way below needs none.
+        let compared = beside.ok()?.join();
+        compared.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    // What is wrong with one of them is to be said.
+    let texts = [sides[0].text()?, sides[1].text()?];
+    let locks = texts.each_ref().map(|text| understood(kind, path, text.as_deref()));
+    Ok(differences(locks.each_ref(), path, keys))
+}
+
+/// A lock file, or why it cannot be read.
+type Understood<'t> = Result<Lock<'t>, String>;
+
+fn understood<'t>(kind: &Kind, path: &str, text: Result<&'t str, &String>) -> Understood<'t> {
+    (kind.lock)(path, text.map_err(Clone::clone)?)
+        .map_err(|detail| format!("cannot be read: {detail}"))
+}
+
+fn differences<'k>(
+    [before, after]: [&Understood<'_>; 2],
+    path: &str,
+    keys: &BTreeSet<&'k str>,
+) -> Known<'k> {
+    let before = before.as_ref().map_err(|why| format!("`{path}` at the base {why}"));
+    let after = after.as_ref().map_err(|why| format!("`{path}` {why}"))?;
+    let comparison = Comparison::of(before?, after);
+    Ok(keys.iter().map(|&key| (key, comparison.affects(key))).collect())
 }
 
 /// Returns the entries of shared manifests that differ between what a lane took and takes of them.

@@ -14,6 +14,7 @@ use super::document::Node;
 
 /// One resolved package.
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct Entry<'t> {
     /// What tells it from the others of the file, best made of name, version and source, so that
     /// another version is another entry.
@@ -39,6 +40,7 @@ pub(crate) enum Need<'t> {
 
 /// A lock file, read.
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct Lock<'t> {
     /// Sorted by id.
     entries: Vec<Entry<'t>>,

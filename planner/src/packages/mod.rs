@@ -64,19 +64,21 @@ mod mounted;
 pub(crate) mod npm;
 mod places;
 #[cfg(test)]
+mod readers;
+#[cfg(test)]
 pub(crate) mod tests;
 pub mod tree;
 pub(crate) mod uv;
 
 use lanes::{PackageKind, codes::Code};
 
-pub(crate) use self::derive::derive;
 pub use self::{
     derive::PackageProblem,
     graph::{Dependency, LockAt, Package, Packages, Problem, Reached, To, glob_of, literal},
     tree::{ManifestTree, TreeEntry},
 };
 pub(crate) use self::{
+    derive::derive,
     lock::Lock,
     tree::{End, Manifests, Text, directory_of, file_in, join},
 };

@@ -249,17 +249,22 @@ impl<'a> Manifests<'a> {
         self.ignored.iter().any(|glob| glob.is_match(path.as_bytes()))
     }
 
-    /// Returns the text of a file, links followed. What `ignore_manifests` names is absent.
-    pub(crate) fn text(&self, path: &str) -> Result<Text, TreeError> {
+    /// Returns where the file is that a path leads to. What `ignore_manifests` names is absent.
+    pub(crate) fn file(&self, path: &str) -> Result<Option<String>, TreeError> {
         if self.is_ignored(path) {
-            return Ok(Text::Absent);
+            return Ok(None);
         }
         let place = match self.tree.meet(path).map_err(only_tree)? {
             Some((met, TreeEntry::File)) if met == path => End::File(met),
-            None => return Ok(Text::Absent),
+            None => return Ok(None),
             Some(_) => self.locate(path)?.end,
         };
-        let End::File(path) = place else { return Ok(Text::Absent) };
+        Ok(if let End::File(path) = place { Some(path) } else { None })
+    }
+
+    /// Returns the text of a file, links followed. What `ignore_manifests` names is absent.
+    pub(crate) fn text(&self, path: &str) -> Result<Text, TreeError> {
+        let Some(path) = self.file(path)? else { return Ok(Text::Absent) };
         match self.tree.text(&path) {
             Ok(Some(text)) => Ok(Text::Read(text)),
             Ok(None) => Ok(Text::Absent),

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use crate::packages::{
-    document::{self, Node, Table},
+    document::{self, Collect, Node, Table},
     lock::{Entry, Lock, Need},
 };
 
@@ -54,18 +54,33 @@ impl<'t> Locked<'t> {
     }
 }
 
+#[derive(Default)]
+struct LockedPackages<'t>(Vec<Locked<'t>>);
+
+impl<'t> Collect<'t> for LockedPackages<'t> {
+    fn wants(&self, of: &str) -> bool {
+        of == "package"
+    }
+
+    fn take(
+        &mut self,
+        _: &str,
+        _: &Cow<'t, str>,
+        value: Node<'t>,
+    ) -> Result<Option<Node<'t>>, String> {
+        self.0.push(Locked::new(value.into_table())?);
+        Ok(None)
+    }
+}
+
 /// Reads a lock file.
 pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
-    let mut packages = Vec::new();
     let mut checksums: HashMap<String, Cow<'_, str>> = HashMap::new();
     let mut rest = Vec::new();
-    for (key, value) in document::toml(text)? {
+    let (file, LockedPackages(packages)) = document::toml(text)?;
+    for (key, value) in file {
         match (key.as_ref(), value) {
-            ("package", Node::List(list)) => {
-                for package in list {
-                    packages.push(Locked::new(package.into_table())?);
-                }
-            }
+            ("package", Node::List(_)) => {}
             ("package", _) => return Err("`package` is no list".to_owned()),
             ("metadata", Node::Table(table)) => {
                 for (key, value) in table {

@@ -10,13 +10,19 @@ use serde::{
 use super::{Node, Table, are_distinct};
 
 /// Which keys of a table are passed over while the text is read, and how what is below is read.
-pub(crate) trait Keys: Copy {
+pub(crate) trait Keys<'t>: Copy {
     /// How the value of a key is read; nothing: it is passed over.
     fn below(self, key: &str) -> Option<Self>;
+
+    /// Takes an entry of the table out of the document, so that its values are there for no longer
+    /// than that takes; what comes back stays.
+    fn take(self, key: Cow<'t, str>, value: Node<'t>) -> Option<(Cow<'t, str>, Node<'t>)> {
+        Some((key, value))
+    }
 }
 
 /// Reads everything.
-impl Keys for () {
+impl Keys<'_> for () {
     fn below(self, _: &str) -> Option<Self> {
         Some(())
     }
@@ -26,7 +32,7 @@ impl Keys for () {
 #[derive(Clone, Copy)]
 pub(crate) struct Borrowed<K>(pub(crate) K);
 
-impl<'t, K: Keys> DeserializeSeed<'t> for Borrowed<K> {
+impl<'t, K: Keys<'t>> DeserializeSeed<'t> for Borrowed<K> {
     type Value = Node<'t>;
 
     fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<Node<'t>, D::Error> {
@@ -34,7 +40,7 @@ impl<'t, K: Keys> DeserializeSeed<'t> for Borrowed<K> {
     }
 }
 
-impl<'t, K: Keys> Visitor<'t> for Borrowed<K> {
+impl<'t, K: Keys<'t>> Visitor<'t> for Borrowed<K> {
     type Value = Node<'t>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,7 +87,10 @@ impl<'t, K: Keys> Visitor<'t> for Borrowed<K> {
         let mut table = Table::new();
         while let Some(key) = map.next_key_seed(Key)? {
             match self.0.below(&key) {
-                Some(below) => table.push((key, map.next_value_seed(Self(below))?)),
+                Some(below) => {
+                    let value = map.next_value_seed(Self(below))?;
+                    table.extend(self.0.take(key, value));
+                }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }

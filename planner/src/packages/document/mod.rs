@@ -17,8 +17,92 @@ use serde_json::Value;
 pub(crate) use self::{
     json::{Borrowed, Keys},
     toml::read as toml,
-    yaml::read as yaml,
+    yaml::{collect as yaml_collected, read as yaml},
 };
+
+/// What is made of the entries of a large list or table while the document is read, so that the
+/// values of an entry are there for no longer than that takes.
+pub(crate) trait Collect<'t>: Default {
+    /// Whether the entries below a key of the document are taken; below `""`, those of the document
+    /// itself.
+    fn wants(&self, of: &str) -> bool;
+
+    /// Takes an entry with its key, which in a list is empty; what comes back stays in the document,
+    /// and comes back when it is offered again.
+    fn take(
+        &mut self,
+        of: &str,
+        key: &Cow<'t, str>,
+        value: Node<'t>,
+    ) -> Result<Option<Node<'t>>, String>;
+}
+
+/// Takes nothing.
+impl<'t> Collect<'t> for () {
+    fn wants(&self, _: &str) -> bool {
+        false
+    }
+
+    fn take(
+        &mut self,
+        _: &str,
+        _: &Cow<'t, str>,
+        value: Node<'t>,
+    ) -> Result<Option<Node<'t>>, String> {
+        Ok(Some(value))
+    }
+}
+
+/// Takes what is wanted out of a document that has been read whole: entries of lists, or of tables.
+fn collect_from<'t, C: Collect<'t>>(
+    document: Table<'t>,
+    of_lists: bool,
+) -> Result<(Table<'t>, C), String> {
+    let mut collected = C::default();
+    let left = collect_into(&mut collected, document, of_lists)?;
+    Ok((left, collected))
+}
+
+/// Takes what is wanted out of what is left of a document.
+fn collect_into<'t>(
+    collected: &mut impl Collect<'t>,
+    document: Table<'t>,
+    of_lists: bool,
+) -> Result<Table<'t>, String> {
+    let mut kept = Table::new();
+    let nameless = Cow::Borrowed("");
+    for (of, mut value) in document {
+        if collected.wants(&of) {
+            match &mut value {
+                Node::List(items) if of_lists => {
+                    let mut left = Vec::new();
+                    for item in std::mem::take(items) {
+                        left.extend(collected.take(&of, &nameless, item)?);
+                    }
+                    *items = left;
+                }
+                Node::Table(table) if !of_lists => {
+                    let mut left = Table::new();
+                    for (key, value) in std::mem::take(table) {
+                        if let Some(value) = collected.take(&of, &key, value)? {
+                            left.push((key, value));
+                        }
+                    }
+                    *table = left;
+                }
+                _ => {}
+            }
+        }
+        if !of_lists && collected.wants("") {
+            match collected.take("", &of, value)? {
+                Some(left) => value = left,
+                None => continue,
+            }
+        }
+        kept.push((of, value));
+    }
+    Ok(kept)
+}
 
 /// A table, in the order of the text; each key is there once.
 pub(crate) type Table<'t> = Vec<(Cow<'t, str>, Node<'t>)>;
@@ -172,12 +256,65 @@ fn is_plain(text: &str) -> bool {
 
 /// Whether no key of a table is there twice.
 fn are_distinct(table: &Table<'_>) -> bool {
+    differ(table, |(key, _)| key)
+}
+
+/// Whether no two of some things have one key.
+fn differ<T>(list: &[T], key: impl Fn(&T) -> &str) -> bool {
     /// Up to here, comparing each with each is the shorter way.
     const FEW: usize = 12;
-    if table.len() > FEW {
-        let keys: HashSet<&str> = table.iter().map(|(key, _)| key.as_ref()).collect();
-        return keys.len() == table.len();
+    if list.len() > FEW {
+        let keys: HashSet<&str> = list.iter().map(key).collect();
+        return keys.len() == list.len();
     }
-    let mut keys = table.iter().enumerate();
-    keys.all(|(at, (key, _))| table[..at].iter().all(|(before, _)| before != key))
+    let mut keys = list.iter().enumerate();
+    keys.all(|(at, it)| list[..at].iter().all(|before| key(before) != key(it)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Collect, Cow, Node, Table};
+
+    /// Takes what is below `a` and `packages`, and of the document what begins with `b`, but numbers.
+    #[derive(Debug, Default, PartialEq)]
+    pub(super) struct Taken<'t>(Vec<(String, Cow<'t, str>, Node<'t>)>);
+
+    impl<'t> Collect<'t> for Taken<'t> {
+        fn wants(&self, of: &str) -> bool {
+            ["a", "packages", "package", ""].contains(&of)
+        }
+
+        fn take(
+            &mut self,
+            of: &str,
+            key: &Cow<'t, str>,
+            value: Node<'t>,
+        ) -> Result<Option<Node<'t>>, String> {
+            let stays = matches!(value, Node::Number(_));
+            if stays || key.starts_with('x') || (of.is_empty() && !key.starts_with('b')) {
+                return Ok(Some(value));
+            }
+            self.0.push((of.to_owned(), key.clone(), value));
+            Ok(None)
+        }
+    }
+
+    /// The quick reader takes what the other one takes, and leaves the same.
+    #[track_caller]
+    pub(super) fn assert_takes_the_same(
+        plain: Option<(Table<'_>, Taken<'_>)>,
+        whole: Result<(Table<'_>, Taken<'_>), String>,
+    ) {
+        let sorted = |(left, Taken(taken)): (Table<'_>, Taken<'_>)| {
+            let owned = |(of, key, value): (String, Cow<'_, str>, Node<'_>)| {
+                (of, key.into_owned(), value.sorted().into_owned())
+            };
+            let mut taken: Vec<_> = taken.into_iter().map(owned).collect();
+            // The order in which entries of a table are taken is the text's.
+            taken.sort();
+            (Node::Table(left).sorted().into_owned(), taken)
+        };
+        let whole = whole.map(sorted);
+        assert_eq!(plain.map(sorted).ok_or("it takes nothing".to_owned()), whole);
+    }
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr3};
 use toml::Value;
 
-use super::{Node, Table, are_distinct, is_plain};
+use super::{Collect, Node, Table, are_distinct, collect_from, collect_into, is_plain};
 
 /// How deep values may be in each other.
 const DEEPEST: usize = 16;
@@ -21,10 +21,10 @@ const DEEPEST: usize = 16;
 /// # Errors
 ///
 /// What is wrong with it, for people.
-pub(crate) fn read(text: &str) -> Result<Table<'_>, String> {
+pub(crate) fn read<'t, C: Collect<'t>>(text: &'t str) -> Result<(Table<'t>, C), String> {
     match plain(text) {
-        Some(table) => Ok(table),
-        None => whole(text),
+        Some(read) => Ok(read),
+        None => collect_from(whole(text)?, true),
     }
 }
 
@@ -66,19 +66,21 @@ impl<'t> Open<'t> {
     }
 }
 
-fn plain(text: &str) -> Option<Table<'_>> {
+/// Nothing: it is more than is understood here, or wrong.
+fn plain<'t, C: Collect<'t>>(text: &'t str) -> Option<(Table<'t>, C)> {
     if !is_plain(text) {
         return None;
     }
     let mut rest = Rest { text };
     // The document itself, then each table below the one before.
     let mut open = vec![Open::new("", false)];
+    let mut collected = C::default();
     loop {
         rest.blank_lines();
         match rest.text.as_bytes().first() {
             None => break,
             Some(b'#') => rest.skip_line(),
-            Some(b'[') => rest.header(&mut open)?,
+            Some(b'[') => rest.header(&mut open, &mut collected)?,
             Some(_) => {
                 let key = rest.key()?;
                 rest.blanks();
@@ -90,15 +92,31 @@ fn plain(text: &str) -> Option<Table<'_>> {
             }
         }
     }
-    close(&mut open, 0)?;
-    open.pop().map(|document| document.table).filter(are_distinct)
+    close(&mut open, 0, &mut collected)?;
+    let document = open.pop().map(|document| document.table).filter(are_distinct)?;
+    // A list that is written as a value.
+    let document = collect_into(&mut collected, document, true).ok()?;
+    Some((document, collected))
 }
 
 /// Puts tables that are open into the ones they are below, down to one.
-fn close(open: &mut Vec<Open<'_>>, down_to: usize) -> Option<()> {
+fn close<'t>(
+    open: &mut Vec<Open<'t>>,
+    down_to: usize,
+    collected: &mut impl Collect<'t>,
+) -> Option<()> {
     while open.len() > down_to + 1 {
         let Open { key, listed, table, .. } = open.pop().filter(|it| are_distinct(&it.table))?;
+        let at_top = open.len() == 1;
         let above = &mut open.last_mut()?.table;
+        if listed && at_top && collected.wants(key) {
+            let left = collected.take(key, &Cow::Borrowed(""), Node::Table(table)).ok()?;
+            match above.last_mut() {
+                Some((_, Node::List(items))) => items.extend(left),
+                _ => return None,
+            }
+            continue;
+        }
         // A list of tables is written one after the other.
         match above.last_mut() {
             Some((_, Node::List(items))) if listed => items.push(Node::Table(table)),
@@ -166,7 +184,7 @@ impl<'t> Rest<'t> {
     }
 
     /// `[a.b]` or `[[a]]`.
-    fn header(&mut self, open: &mut Vec<Open<'t>>) -> Option<()> {
+    fn header(&mut self, open: &mut Vec<Open<'t>>, collected: &mut impl Collect<'t>) -> Option<()> {
         self.take('[')?;
         let listed = self.take('[').is_some();
         let mut depth = 0;
@@ -186,7 +204,7 @@ impl<'t> Rest<'t> {
             self.take(']')?;
         }
         self.end_of_line()?;
-        close(open, depth)?;
+        close(open, depth, collected)?;
         let above = open.last_mut()?;
         if listed {
             let goes_on =
@@ -284,7 +302,17 @@ impl<'t> Rest<'t> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Node, plain, whole};
+    use super::{
+        super::tests::{Taken, assert_takes_the_same},
+        Node, Table, collect_from, whole,
+    };
+
+    fn plain(text: &str) -> Option<Table<'_>> {
+        let (table, ()) = super::plain(text)?;
+        let taken: Option<(Table<'_>, Taken<'_>)> = super::plain(text);
+        assert_takes_the_same(taken, whole(text).and_then(|table| collect_from(table, true)));
+        Some(table)
+    }
 
     /// As Cargo and uv write them.
     const FILES: [&str; 3] = [

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr_iter};
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 
-use super::{Node, Table, are_distinct, is_plain};
+use super::{Collect, Node, Table, are_distinct, collect_from, collect_into, differ, is_plain};
 
 /// Reads a document.
 ///
@@ -19,8 +19,20 @@ use super::{Node, Table, are_distinct, is_plain};
 /// What is wrong with it, for people.
 pub(crate) fn read(text: &str) -> Result<Node<'_>, String> {
     match plain_document(text) {
-        Some(value) => Ok(value),
+        Some((value, ())) => Ok(value),
         None => whole(text),
+    }
+}
+
+/// Reads a document; one that holds no table is as one that holds nothing.
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub(crate) fn collect<'t, C: Collect<'t>>(text: &'t str) -> Result<(Table<'t>, C), String> {
+    match plain_document(text) {
+        Some((value, collected)) => Ok((value.into_table(), collected)),
+        None => collect_from(whole(text)?.into_table(), false),
     }
 }
 
@@ -71,19 +83,20 @@ fn of_scalar(scalar: Scalar<'_>) -> Node<'_> {
 }
 
 /// Nothing: it is more than is understood here, or no YAML at all.
-fn plain_document(text: &str) -> Option<Node<'_>> {
+fn plain_document<'t, C: Collect<'t>>(text: &'t str) -> Option<(Node<'t>, C)> {
     // Anything else may be a line break, or no character of YAML.
     if !is_plain(text) {
         return None;
     }
     let mut lines = Lines { rest: text, next: None };
     lines.advance()?;
+    let mut collected = C::default();
     let value = match lines.next {
         None => Node::Null,
-        Some(Line { indent: 0, .. }) => Node::Table(table(&mut lines, 0)?),
+        Some(Line { indent: 0, .. }) => Node::Table(top(&mut lines, &mut collected)?),
         Some(_) => return None,
     };
-    lines.next.is_none().then_some(value)
+    lines.next.is_none().then_some((value, collected))
 }
 
 /// A line that says something.
@@ -125,19 +138,87 @@ impl Lines<'_> {
     }
 }
 
+/// The table that the document is.
+fn top<'t>(lines: &mut Lines<'t>, collected: &mut impl Collect<'t>) -> Option<Table<'t>> {
+    let mut document = Table::new();
+    let mut keys = Vec::new();
+    entries(lines, 0, |lines, of, rest| {
+        let mut value = match lines.next {
+            Some(line)
+                if rest.is_empty()
+                    && line.indent > 0
+                    && !line.text.starts_with("- ")
+                    && collected.wants(&of) =>
+            {
+                Node::Table(taken(lines, line.indent, &of, collected)?)
+            }
+            _ => value(lines, rest, 0)?,
+        };
+        keys.push(of.clone());
+        if collected.wants("") {
+            match collected.take("", &of, value).ok()? {
+                Some(left) => value = left,
+                None => return Some(()),
+            }
+        }
+        document.push((of, value));
+        Some(())
+    })?;
+    // A table that is written on its key's line.
+    let document = collect_into(collected, document, false).ok()?;
+    differ(&keys, |key| key).then_some(document)
+}
+
+/// A table of which the entries are taken; what is left of it.
+fn taken<'t>(
+    lines: &mut Lines<'t>,
+    indent: usize,
+    of: &str,
+    collected: &mut impl Collect<'t>,
+) -> Option<Table<'t>> {
+    let mut left = Table::new();
+    let mut keys = Vec::new();
+    entries(lines, indent, |lines, key, rest| {
+        let value = value(lines, rest, indent)?;
+        keys.push(key.clone());
+        if let Some(value) = collected.take(of, &key, value).ok()? {
+            left.push((key, value));
+        }
+        Some(())
+    })?;
+    differ(&keys, |key| key).then_some(left)
+}
+
 fn table<'t>(lines: &mut Lines<'t>, indent: usize) -> Option<Table<'t>> {
     let mut values = Table::new();
+    entries(lines, indent, |lines, key, rest| {
+        values.push((key, value(lines, rest, indent)?));
+        Some(())
+    })?;
+    // A key that is there twice is for the other reader to judge.
+    are_distinct(&values).then_some(values)
+}
+
+/// Goes over the entries of a table: each key, and what follows its colon.
+fn entries<'t>(
+    lines: &mut Lines<'t>,
+    indent: usize,
+    mut entry: impl FnMut(&mut Lines<'t>, Cow<'t, str>, &'t str) -> Option<()>,
+) -> Option<()> {
     while let Some(line) = lines.next.filter(|line| line.indent >= indent) {
         if line.indent > indent {
             return None;
         }
         let (key, rest) = key(line.text)?;
         lines.advance()?;
-        let value = if rest.is_empty() { below(lines, indent)? } else { inline(rest)? };
-        values.push((key, value));
+        entry(lines, key, rest)?;
     }
-    // A key that is there twice is for the other reader to judge.
-    are_distinct(&values).then_some(values)
+    Some(())
+}
+
+/// The value that belongs to a key: what follows its colon, or what stands below.
+fn value<'t>(lines: &mut Lines<'t>, rest: &'t str, indent: usize) -> Option<Node<'t>> {
+    if rest.is_empty() { below(lines, indent) } else { inline(rest) }
 }
 
 /// What stands below a key.
@@ -244,6 +325,10 @@ fn plain(text: &str) -> Node<'_> {
     if first.is_ascii_alphabetic() && !b"nNtTfF".contains(first) {
         return Node::Text(Cow::Borrowed(text));
     }
+    // No number has two points: most of the others are versions.
+    if first.is_ascii_digit() && memchr_iter(b'.', text.as_bytes()).nth(1).is_some() {
+        return Node::Text(Cow::Borrowed(text));
+    }
     of_scalar(Scalar::parse_from_cow(Cow::Borrowed(text)))
 }
 
@@ -340,7 +425,19 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::{Node, plain_document as plain, whole};
+    use super::{
+        super::tests::{Taken, assert_takes_the_same},
+        Node, collect_from, plain_document, whole,
+    };
+
+    fn plain(text: &str) -> Option<Node<'_>> {
+        let (value, ()) = plain_document(text)?;
+        let taken =
+            plain_document(text).map(|(value, taken): (_, Taken<'_>)| (value.into_table(), taken));
+        let expected = whole(text).and_then(|value| collect_from(value.into_table(), false));
+        assert_takes_the_same(taken, expected);
+        Some(value)
+    }
     use crate::packages::npm::LOCK_FILES as FILES;
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use super::normal;
 use crate::packages::{
-    document::{self, Node, Table},
+    document::{self, Collect, Node, Table},
     lock::{Entry, Lock, Need},
 };
 
@@ -83,29 +83,43 @@ fn checksum(file: Node<'_>) -> Option<Node<'_>> {
     text("hash").or_else(|| text("url")).or_else(|| text("path"))
 }
 
+#[derive(Default)]
+struct LockedPackages<'t>(Vec<Locked<'t>>);
+
+impl<'t> Collect<'t> for LockedPackages<'t> {
+    fn wants(&self, of: &str) -> bool {
+        of == "package"
+    }
+
+    fn take(
+        &mut self,
+        _: &str,
+        _: &Cow<'t, str>,
+        value: Node<'t>,
+    ) -> Result<Option<Node<'t>>, String> {
+        if let Node::Table(table) = value {
+            self.0.push(Locked::new(table)?);
+        }
+        Ok(None)
+    }
+}
+
 /// Reads a `uv.lock`.
 ///
 /// # Errors
 ///
 /// What is wrong with it, for people.
 pub(super) fn read<'t>(_path: &str, text: &'t str) -> Result<Lock<'t>, String> {
-    let file = document::toml(text)?;
+    let (file, LockedPackages(packages)) = document::toml(text)?;
     let version = file.iter().find(|(key, _)| key == "version").map(|(_, version)| version);
     if version != Some(&Node::Number("1".into())) {
         return Err("it is not version 1 of the format".to_owned());
     }
-    let mut packages = Vec::new();
     let mut rest = Vec::new();
     for (key, value) in file {
         match key.as_ref() {
-            "package" => {
-                let tables = value.into_list().into_iter();
-                for table in tables.filter(|it| matches!(it, Node::Table(_))) {
-                    packages.push(Locked::new(table.into_table())?);
-                }
-            }
             // `revision` counts additions that decide nothing.
-            "version" | "revision" => {}
+            "package" | "version" | "revision" => {}
             "manifest" => {
                 // A further member changes nothing for the others.
                 let table = value.into_table().into_iter().filter(|(key, _)| key != "members");

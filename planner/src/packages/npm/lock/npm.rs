@@ -4,7 +4,11 @@
 //! repeats it for older readers. What a name means at a place is found as node finds it: in the
 //! nearest `node_modules` on the way up.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
 
 use serde::de::DeserializeSeed as _;
 
@@ -69,32 +73,32 @@ fn is_installed(at: &str) -> bool {
 
 pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
     let mut document = serde_json::Deserializer::from_str(text);
-    let file = Borrowed(Part::File).deserialize(&mut document).and_then(|file| {
+    let taken = RefCell::default();
+    let file = Borrowed(Part::File(&taken)).deserialize(&mut document).and_then(|file| {
         document.end()?;
         Ok(file)
     });
     let Node::Table(file) = file.map_err(|error| error.to_string())? else {
         return Err("it is no table".to_owned());
     };
-    let mut packages = None;
+    let mut has_packages = false;
     let mut version = Node::Null;
     let mut rest = Table::new();
     for (key, value) in file {
         match (key.as_ref(), value) {
-            ("packages", Node::Table(table)) => packages = Some(table),
+            ("packages", Node::Table(_)) => has_packages = true,
             ("lockfileVersion", value) => version = value,
             ("name" | "version" | "packages", _) => {}
             (_, value) => rest.push((key, value)),
         }
     }
-    let Some(packages) = packages else {
+    if !has_packages {
         return Err(match &version {
             Node::Number(version) if version != "1" => "it has no `packages`".to_owned(),
             _ => "version 1 does not say what its packages depend on".to_owned(),
         });
-    };
-    let places: Vec<Place<'_>> =
-        packages.into_iter().map(|(at, value)| Place::new(at, value.into_table())).collect();
+    }
+    let places = last_of_each(taken.into_inner());
     let number: HashMap<&str, usize> =
         places.iter().map(|place| place.at.as_ref()).zip(0..).collect();
     // A link stands for the directory that it leads to.
@@ -169,6 +173,18 @@ pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
     Ok(lock)
 }
 
+/// Of a place that is there twice the last counts, as of every key.
+fn last_of_each(mut places: Vec<Place<'_>>) -> Vec<Place<'_>> {
+    let distinct: HashSet<&str> = places.iter().map(|place| place.at.as_ref()).collect();
+    if distinct.len() < places.len() {
+        let mut seen = HashSet::new();
+        places.reverse();
+        places.retain(|place| seen.insert(place.at.clone()));
+        places.reverse();
+    }
+    places
+}
+
 /// The end of a text.
 fn cut<'t>(text: &Cow<'t, str>, from: usize) -> Cow<'t, str> {
     match text {
@@ -179,22 +195,33 @@ fn cut<'t>(text: &Cow<'t, str>, from: usize) -> Cow<'t, str> {
 
 /// A table of the file. What is looked at nowhere is passed over while the text is read.
 #[derive(Clone, Copy)]
-enum Part {
-    File,
-    Packages,
+enum Part<'c, 't> {
+    File(&'c RefCell<Vec<Place<'t>>>),
+    /// Its entries become places.
+    Packages(&'c RefCell<Vec<Place<'t>>>),
     Package,
     Below,
 }
 
-impl Keys for Part {
+impl<'t> Keys<'t> for Part<'_, 't> {
+    fn take(self, key: Cow<'t, str>, value: Node<'t>) -> Option<(Cow<'t, str>, Node<'t>)> {
+        let Self::Packages(places) = self else { return Some((key, value)) };
+        places.borrow_mut().push(Place::new(key, value.into_table()));
+        None
+    }
+
     fn below(self, key: &str) -> Option<Self> {
         match self {
-            Self::File => match key {
+            Self::File(places) => match key {
                 "dependencies" | "requires" => None,
-                "packages" => Some(Self::Packages),
+                "packages" => {
+                    // The last one counts.
+                    places.borrow_mut().clear();
+                    Some(Self::Packages(places))
+                }
                 _ => Some(Self::Below),
             },
-            Self::Packages => Some(Self::Package),
+            Self::Packages(_) => Some(Self::Package),
             Self::Package => {
                 let passed_over = [
                     "dev",

@@ -8,27 +8,71 @@ use std::{borrow::Cow, collections::HashMap};
 
 use super::ROOT_TOOLS;
 use crate::packages::{
-    document::{self, Node, Table},
+    document::{self, Collect, Node, Table},
     join,
     lock::{Entry, Lock, Need},
 };
 
 const KINDS: [&str; 3] = ["dependencies", "devDependencies", "optionalDependencies"];
 
+/// What is installed, and what each asks for: names and what they are resolved to.
+struct Snapshot<'t> {
+    id: Cow<'t, str>,
+    asks: Vec<(Cow<'t, str>, Cow<'t, str>)>,
+}
+
+#[derive(Default)]
+struct Installed<'t> {
+    snapshots: Vec<Snapshot<'t>>,
+    /// What decides what is installed, by id.
+    packages: HashMap<Cow<'t, str>, Fields<'t>>,
+}
+
+type Fields<'t> = Vec<(&'static str, Node<'t>)>;
+
+impl<'t> Collect<'t> for Installed<'t> {
+    fn wants(&self, of: &str) -> bool {
+        of == "packages" || of == "snapshots"
+    }
+
+    fn take(
+        &mut self,
+        of: &str,
+        key: &Cow<'t, str>,
+        value: Node<'t>,
+    ) -> Result<Option<Node<'t>>, String> {
+        if of == "packages" {
+            self.packages.insert(key.clone(), fields(value));
+            return Ok(None);
+        }
+        let mut of_kind = KINDS.map(|_| Table::new());
+        for (key, value) in value.into_table() {
+            if let Some(kind) = KINDS.iter().position(|kind| *kind == key) {
+                of_kind[kind] = value.into_table();
+            }
+        }
+        let asks = of_kind.into_iter().flatten();
+        let asks = asks.map(|(name, version)| (name, version.into_text())).collect();
+        self.snapshots.push(Snapshot { id: key.clone(), asks });
+        Ok(None)
+    }
+}
+
 pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
     let mut version = Node::Null;
-    let (mut importers, mut packages, mut snapshots) = (Table::new(), Node::Null, Table::new());
+    let mut importers = Table::new();
     let mut rest = Table::new();
-    for (key, value) in document::yaml(text)?.into_table() {
+    let (file, Installed { snapshots, packages }) = document::yaml_collected(text)?;
+    for (key, value) in file {
         match key.as_ref() {
             "lockfileVersion" => {
                 version = value.clone();
                 rest.push((key, value));
             }
             "importers" => importers = value.into_table(),
-            "packages" => packages = value,
-            "snapshots" => snapshots = value.into_table(),
-            "overrides"
+            "packages"
+            | "snapshots"
+            | "overrides"
             | "catalogs"
             | "patchedDependencies"
             | "time"
@@ -45,12 +89,10 @@ pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
         let found = if version.is_empty() { "no version".to_owned() } else { version };
         return Err(format!("it has {found} where version 9 is read"));
     }
-    let packages: HashMap<&str, &Node<'_>> =
-        packages.entries().iter().map(|(id, package)| (id.as_ref(), package)).collect();
     let dirs: HashMap<&str, usize> =
         importers.iter().map(|(dir, _)| dir.as_ref()).zip(0..).collect();
     let known: HashMap<&str, usize> =
-        snapshots.iter().map(|(id, _)| id.as_ref()).zip(importers.len()..).collect();
+        snapshots.iter().map(|it| it.id.as_ref()).zip(importers.len()..).collect();
     let mut id = String::new();
     // What a name and the version that it is resolved to mean: `1.0.0(peer@2)`, `real@1.0.0`.
     let mut target = |name: &str, version: &str| {
@@ -93,13 +135,11 @@ pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
             needs,
         });
     }
-    for (id, snapshot) in &snapshots {
+    for Snapshot { id, asks } in &snapshots {
         let plain = id.split_once('(').map_or(id.as_ref(), |(plain, _)| plain);
         let from = packages.get(plain).or_else(|| packages.get(id.as_ref()));
-        let mut needs = Vec::new();
-        let asks = KINDS.iter().filter_map(|kind| snapshot.get(kind)).flat_map(Node::entries);
+        let mut needs = Vec::with_capacity(asks.len());
         for (name, version) in asks {
-            let version = version.as_text().unwrap_or_default();
             needs.push(match version.strip_prefix("link:") {
                 Some(dir) => importer(dir),
                 None => target(name, version),
@@ -114,7 +154,7 @@ pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
             id: id.clone(),
             name: part(id, name),
             version,
-            fields: from.map(|from| fields(from)).unwrap_or_default(),
+            fields: from.cloned().unwrap_or_default(),
             needs,
         });
     }
@@ -126,20 +166,20 @@ pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
 }
 
 /// What decides what is installed, from `packages`.
-fn fields<'t>(from: &Node<'t>) -> Vec<(&'static str, Node<'t>)> {
+fn fields(from: Node<'_>) -> Fields<'_> {
     let (mut integrity, mut source, mut settings) = (Node::Null, Table::new(), Table::new());
-    for (key, value) in from.entries() {
+    for (key, value) in from.into_table() {
         match key.as_ref() {
             "resolution" => {
-                for (key, value) in value.entries() {
+                for (key, value) in value.into_table() {
                     match key.as_ref() {
-                        "integrity" => integrity = value.clone(),
-                        _ => source.push((key.clone(), value.clone())),
+                        "integrity" => integrity = value,
+                        _ => source.push((key, value)),
                     }
                 }
             }
             "engines" | "deprecated" => {}
-            _ => settings.push((key.clone(), value.clone())),
+            _ => settings.push((key, value)),
         }
     }
     vec![

@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use super::ROOT_TOOLS;
 use crate::packages::{
-    document::{self, Node, Table},
+    document::{self, Collect, Node, Table},
     lock::{Entry, Lock, Need},
 };
 
@@ -53,19 +53,34 @@ impl<'t> Locked<'t> {
     }
 }
 
-pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
-    let Node::Table(file) = document::yaml(text)? else {
-        return Err("it holds no entries".to_owned());
-    };
-    let mut all: Vec<Locked<'_>> = Vec::with_capacity(file.len());
-    let mut metadata = Node::Null;
-    for (key, value) in file {
-        if key == "__metadata" {
-            metadata = value;
-        } else {
-            all.push(Locked::new(key, value.into_table())?);
-        }
+#[derive(Default)]
+struct LockedEntries<'t>(Vec<Locked<'t>>);
+
+impl<'t> Collect<'t> for LockedEntries<'t> {
+    fn wants(&self, of: &str) -> bool {
+        of.is_empty()
     }
+
+    fn take(
+        &mut self,
+        _: &str,
+        key: &Cow<'t, str>,
+        value: Node<'t>,
+    ) -> Result<Option<Node<'t>>, String> {
+        if key == "__metadata" {
+            return Ok(Some(value));
+        }
+        self.0.push(Locked::new(key.clone(), value.into_table())?);
+        Ok(None)
+    }
+}
+
+pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
+    let (file, LockedEntries(all)) = document::yaml_collected(text)?;
+    if file.is_empty() && all.is_empty() {
+        return Err("it holds no entries".to_owned());
+    }
+    let metadata = file.into_iter().next().map_or(Node::Null, |(_, metadata)| metadata);
     let mut answers: HashMap<&str, usize> = HashMap::with_capacity(all.len());
     let mut of_name: HashMap<&str, Vec<usize>> = HashMap::with_capacity(all.len());
     // Patched entries stand beside the ones they patch, under requests of their own.
