@@ -19,6 +19,9 @@ use crate::{
     scenario::Scenario,
 };
 
+/// What to do where there is nothing yet.
+const NO_SCENARIO: &str = "`planner golden init` writes one for each lane";
+
 pub(super) fn run(console: &Console, command: GoldenCommand) -> Answer {
     match command {
         GoldenCommand::Check(args) => check(console, &args),
@@ -50,7 +53,12 @@ impl Goldens {
         for &name in &names {
             if !scenarios.contains_key(name) && !kept.contains_key(name) {
                 let message = format!("there is no scenario `{name}` in `{}`", args.scenarios);
-                return Err(Failure::bad_input(message, "`planner golden check` lists all"));
+                let help = if scenarios.is_empty() && kept.is_empty() {
+                    NO_SCENARIO
+                } else {
+                    "`planner golden check` lists all"
+                };
+                return Err(Failure::bad_input(message, help));
             }
         }
         let wanted = |name: &String| names.is_empty() || names.contains(name);
@@ -89,7 +97,7 @@ fn check(console: &Console, args: &GoldenArgs) -> Answer {
     if goldens.now.is_empty() && goldens.kept.is_empty() {
         return Err(Failure::bad_input(
             format!("there is no scenario in `{}`", args.scenarios),
-            "`planner golden init` writes one for each lane",
+            NO_SCENARIO,
         ));
     }
     let mut text = String::new();

@@ -18,6 +18,7 @@ const VALUE: usize = 2_000;
 #[must_use]
 pub fn markdown(diff: &Diff, from: &Side<'_>, to: &Side<'_>) -> String {
     let mut out = Lines::default();
+    let whole = crate::render::code(&format!("planner diff {} {}", from.name, to.name));
     let (from, to) = (crate::render::code(from.name), crate::render::code(to.name));
     out.line(format!("### Plan: {}", summary(diff)));
     out.gap();
@@ -41,8 +42,7 @@ pub fn markdown(diff: &Diff, from: &Side<'_>, to: &Side<'_>) -> String {
     if left_out > 0 {
         out.gap();
         out.line(format!(
-            "*Cut here: {left_out} more lines, a comment has room for no more. `planner diff` \
-             shows them.*"
+            "*Cut here: {left_out} more lines, a comment has room for no more. {whole} shows them.*"
         ));
     }
     out.finish()

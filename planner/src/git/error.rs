@@ -295,9 +295,7 @@ fn unknown_revision(revision: &str, shallow: bool, remotes: &[String]) -> String
         return if shallow {
             format!("fetch the rest of history: `{UNSHALLOW}`")
         } else {
-            let revision = format!("{revision}^{{commit}}");
-            let revision = quoted(Path::new(&revision));
-            format!("check it: `git rev-parse --verify {revision}`")
+            "`git branch --all` and `git tag` list the names there are".to_owned()
         };
     };
     if let Some((first, branch)) = revision.split_once('/')

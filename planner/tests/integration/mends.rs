@@ -124,6 +124,25 @@ fn a_shallow_clone_is_mended_by_the_command_that_the_refusal_names() {
 }
 
 #[test]
+fn a_name_that_nothing_has_is_answered_with_commands_that_list_the_names() {
+    let sandbox = Sandbox::new();
+    sandbox.write("ci/forge-lanes.toml", "version = 1\n");
+    sandbox.commit("first");
+    sandbox.git(&["tag", "v1"]);
+    for args in [&["--base", "nowhere"], &["--base-exact", "v2"], &["--head", "HEAD~7"]] {
+        let mut planner = sandbox.planner_command(&sandbox.root());
+        let output = planner.arg("plan").args(args).output().expect("planner runs");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let commands = commands(&said);
+        assert_eq!(commands, ["git branch --all", "git tag"], "{said}");
+        for command in &commands {
+            finish(shell(&sandbox, &sandbox.root(), command), &[]);
+        }
+    }
+}
+
+#[test]
 fn a_commit_that_the_event_names_is_fetched_by_the_command_that_the_refusal_names() {
     let forge = forge();
     let sandbox = &forge.sandbox;
