@@ -10,6 +10,7 @@
 
 mod cargo;
 mod go;
+mod gradle;
 mod js;
 mod locks;
 mod maven;
