@@ -122,6 +122,7 @@ fn read(
     let mounted = Mounted::new(tree, is_ignored)?;
     let manifests = Manifests::new(&mounted, ignored, &names);
     let mut packages = (kind.read)(&manifests)?;
+    packages.depend_on_unreadable_roots();
     links::add(&manifests, &mut packages, &names)?;
     mounted.mark(&mut packages);
     submodules(&mounted, is_ignored, &mut packages);
@@ -260,7 +261,8 @@ pub(super) fn root_names(kind: &Kind) -> impl Iterator<Item = &'static str> + us
 }
 
 fn unknown(kind: &Kind, name: &str, span: Span, packages: &Packages) -> Diagnostic {
-    let known: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let names = packages.iter().map(|package| package.name.as_str());
+    let known: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
     let message = format!("no {} package is called `{}`", kind.kind.key(), name.escape_debug());
     let diagnostic = Diagnostic::error(&UNKNOWN_PACKAGE, span, message);
     let near = known
@@ -268,8 +270,13 @@ fn unknown(kind: &Kind, name: &str, span: Span, packages: &Packages) -> Diagnost
         .map(|known| (strsim::damerau_levenshtein(name, known), *known))
         .min()
         .filter(|(distance, known)| *distance <= 1 + known.len() / 3);
+    let broken: Vec<String> =
+        packages.problems().filter(|it| it.unreadable).map(|it| format!("`{}`", it.path)).collect();
     match near {
         Some((_, near)) => diagnostic.help(format!("did you mean `{near}`?")),
+        None if !broken.is_empty() && broken.len() <= 12 => {
+            diagnostic.help(format!("it may be in what cannot be read: {}", broken.join(", ")))
+        }
         None if known.is_empty() => {
             diagnostic.help(format!("the planned tree has no `{}`", kind.manifest))
         }

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::places::is_below;
+
 /// A thing of the tree that a package's result depends on. Paths are relative to the root; the
 /// root itself is `""`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -220,6 +222,25 @@ impl Packages {
     pub fn may_hold<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let holds = move |text: &Option<String>| text.as_ref().is_none_or(|it| it.contains(name));
         self.unreadable.iter().filter(move |(_, text)| holds(text)).map(|(dir, _)| dir.as_str())
+    }
+
+    /// Returns whether the manifest of a directory cannot be read and may be that of a package which
+    /// `fits` looks for in what it holds; nobody knows that of a file whose text is not known.
+    pub fn may_be(&self, dir: &str, fits: impl FnOnce(&str) -> bool) -> bool {
+        self.unreadable.get(dir).is_some_and(|text| text.as_deref().is_none_or(fits))
+    }
+
+    /// Makes packages depend on the manifests above them that cannot be read: each may be the root
+    /// of a workspace, and say anything for all that is below it.
+    pub fn depend_on_unreadable_roots(&mut self) {
+        let broken: Vec<&Problem> = self.problems.iter().filter(|it| it.unreadable).collect();
+        for package in self.by_dir.values_mut() {
+            for Problem { path, dir, .. } in &broken {
+                if *dir != package.dir && is_below(&package.dir, dir) {
+                    package.uses(To::Package(dir.clone()), path);
+                }
+            }
+        }
     }
 
     /// Returns what a package's result depends on: its own directory first, then its dependencies,

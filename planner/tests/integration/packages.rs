@@ -140,6 +140,154 @@ fn a_manifest_that_cannot_be_read_makes_the_lanes_that_need_it_run_and_no_others
     }
 }
 
+/// Workspaces in which `app` needs `lib`: the manager, the lane's package, and the files.
+type Files = &'static [(&'static str, &'static str)];
+const APP_NEEDS_LIB: [(&str, &str, Files); 8] = [
+    (
+        "cargo",
+        "app",
+        &[
+            (
+                "Cargo.toml",
+                "[workspace]\nmembers = ['app', 'lib']\n[workspace.dependencies]\nlib = { path = 'lib' }\n",
+            ),
+            (
+                "app/Cargo.toml",
+                "[package]\nname = 'app'\n[dependencies]\nlib = { workspace = true }\n",
+            ),
+            ("lib/Cargo.toml", "[package]\nname = 'lib'\n"),
+        ],
+    ),
+    (
+        "npm",
+        "app",
+        &[
+            ("package.json", r#"{ "workspaces": ["app", "lib"] }"#),
+            ("app/package.json", r#"{ "name": "app", "dependencies": { "lib": "*" } }"#),
+            ("lib/package.json", r#"{ "name": "lib" }"#),
+        ],
+    ),
+    (
+        "npm",
+        "app",
+        &[
+            ("package.json", "{}"),
+            ("pnpm-workspace.yaml", "packages: [app, lib]\noverrides: { left: 'link:lib' }\n"),
+            ("app/package.json", r#"{ "name": "app", "dependencies": { "left": "^1" } }"#),
+            ("lib/package.json", r#"{ "name": "lib" }"#),
+        ],
+    ),
+    (
+        "go",
+        "example.org/app",
+        &[
+            ("go.work", "go 1.22\nuse ./app\nuse ./lib\n"),
+            ("app/go.mod", "module example.org/app\ngo 1.22\nrequire example.org/lib v1.0.0\n"),
+            ("lib/go.mod", "module example.org/lib\ngo 1.22\n"),
+        ],
+    ),
+    (
+        "uv",
+        "app",
+        &[
+            (
+                "pyproject.toml",
+                "[tool.uv.workspace]\nmembers = ['app', 'lib']\n[tool.uv.sources]\nlib = { workspace = true }\n",
+            ),
+            ("app/pyproject.toml", "[project]\nname = 'app'\ndependencies = ['lib']\n"),
+            ("lib/pyproject.toml", "[project]\nname = 'lib'\n"),
+        ],
+    ),
+    (
+        "maven",
+        "app",
+        &[
+            (
+                "pom.xml",
+                "<project><groupId>g</groupId><artifactId>all</artifactId><modules><module>app</module><module>lib</module></modules></project>",
+            ),
+            (
+                "app/pom.xml",
+                "<project><parent><groupId>g</groupId><artifactId>all</artifactId></parent><artifactId>app</artifactId><dependencies><dependency><groupId>g</groupId><artifactId>lib</artifactId></dependency></dependencies></project>",
+            ),
+            (
+                "lib/pom.xml",
+                "<project><parent><groupId>g</groupId><artifactId>all</artifactId></parent><artifactId>lib</artifactId></project>",
+            ),
+        ],
+    ),
+    (
+        "gradle",
+        ":app",
+        &[
+            ("settings.gradle", "include ':app', ':lib'\n"),
+            ("app/build.gradle", "dependencies { implementation project(':lib') }\n"),
+            ("lib/build.gradle", ""),
+        ],
+    ),
+    (
+        "dotnet",
+        "app",
+        &[
+            ("Directory.Build.props", "<Project/>"),
+            (
+                "app/app.csproj",
+                "<Project><ItemGroup><ProjectReference Include='../lib/lib.csproj'/></ItemGroup></Project>",
+            ),
+            ("lib/lib.csproj", "<Project/>"),
+        ],
+    ),
+];
+
+#[test]
+fn a_change_of_what_a_broken_manifest_may_lead_to_or_hold_runs_the_lane() {
+    for (key, package, files) in APP_NEEDS_LIB {
+        let sandbox = Sandbox::new();
+        let lane = "version = 1\n[[branch.lanes]]\nid = \"app\"\ncommand = [\"true\"]\n";
+        let inputs = format!("{lane}inputs = {{ {key} = [\"{package}\"] }}\n");
+        sandbox.write("ci/forge-lanes.toml", inputs);
+        for (path, text) in files {
+            sandbox.write(path, text);
+        }
+        sandbox.commit("whole");
+        assert_eq!(selected_after(&sandbox, "docs/a", b""), 0, "{key}: words");
+        // The package's own manifest may hold its name no longer, which is refused.
+        for (broken, whole) in files.iter().filter(|(path, _)| !path.starts_with("app/")) {
+            // A merge that went wrong, bytes that are no text, and nothing that can be understood.
+            let conflict = format!("{whole}\n<<<<<<< main\n");
+            for text in [conflict.as_bytes(), b"\xff\xfe", b"{ [( <no"] {
+                assert_eq!(selected_after(&sandbox, broken, text), 1, "{key}: {broken} {text:?}");
+                let content = [broken.as_bytes(), text].concat();
+                let needed = selected_after(&sandbox, "lib/a", &content);
+                assert_eq!(needed, 1, "{key}: what it needs, with {broken} {text:?}");
+                assert_eq!(selected_after(&sandbox, broken, whole.as_bytes()), 1, "{key}: mended");
+            }
+        }
+    }
+}
+
+/// How many lanes the change of one file selects; a plan that is refused leaves nothing out either.
+fn selected_after(sandbox: &Sandbox, path: &str, content: &[u8]) -> usize {
+    sandbox.write(path, content);
+    sandbox.commit(path);
+    match plan(&Request { dir: sandbox.root(), ..Request::default() }) {
+        Ok(planned) => planned.plan.lanes().iter().filter(|lane| lane.selected).count(),
+        Err(planner::PlanningError::Definitions(_)) => 1,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_package_that_may_be_in_a_manifest_that_cannot_be_read_is_told_with_that() {
+    let sandbox = workspace();
+    sandbox.write("crates/desktop/Cargo.toml", "[pack");
+    sandbox.commit("broken");
+    let (code, _, err) = crate::sandbox::planner(&sandbox, &["plan"]);
+    assert_eq!(code, 2, "{err}");
+    let help = "it may be in what cannot be read: `crates/desktop/Cargo.toml`";
+    assert!(err.contains("no cargo package is called `desktop`") && err.contains(help), "{err}");
+}
+
 #[test]
 fn a_base_whose_packages_cannot_be_read_makes_the_lanes_run_with_the_reason() {
     let sandbox = workspace();

@@ -172,7 +172,7 @@ impl Reader<'_> {
         let root = match self.workspace_root(at, manifest)? {
             Found::Root(root) => Some(root),
             Found::Broken(path) => {
-                package.uses(To::Anything, format!("{path} (cannot be read)"));
+                package.uses(To::Package(directory_of(&path).to_owned()), path);
                 None
             }
             Found::None => None,

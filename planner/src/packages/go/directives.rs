@@ -71,6 +71,10 @@ pub(super) fn directives(text: &str) -> Result<Directives, String> {
             ("module" | "use" | "require" | "replace", _) => {
                 return Err(format!("line {at}: `{verb}` is not complete"));
             }
+            // A directive that is not known says nothing here; a file of something else is no list.
+            _ if !verb.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+                return Err(format!("line {at}: `{verb}` is no directive"));
+            }
             _ => {}
         }
     }
@@ -143,6 +147,7 @@ mod tests {
             ("go 1.22\nreplace a b\n", "line 2: a `replace` without `=>`"),
             ("use (\n./a\n", "the block of `use` has no end"),
             ("module \"a\n", "line 1: a string without an end"),
+            ("go 1.22\n<<<<<<< main\n", "line 2: `<<<<<<<` is no directive"),
         ] {
             assert_eq!(directives(text), Err(problem.to_owned()));
         }

@@ -191,8 +191,14 @@ impl Reader<'_> {
             if at > 0 {
                 package.uses(To::File((*file).to_owned()), *file);
             }
-            for used in pom.uses.iter().flat_map(&named).filter(|used| used != path) {
-                package.needs(directory_of(&used).to_owned());
+            for uses in &pom.uses {
+                let found = named(uses);
+                if found.is_empty() {
+                    self.in_broken(package, uses);
+                }
+                for used in found.iter().filter(|used| used.as_str() != path) {
+                    package.needs(directory_of(used));
+                }
             }
             // A list of versions may import further ones.
             let mut boms: Vec<String> = pom.imports.iter().flat_map(&named).collect();
@@ -239,6 +245,18 @@ impl Reader<'_> {
             above = (!dir.is_empty()).then(|| directory_of(&dir).to_owned());
         }
         Ok(())
+    }
+
+    /// A module whose file cannot be read may be what coordinates mean, and any if it says none.
+    fn in_broken(&self, package: &mut Package, (_, artifact): &Coordinates) {
+        let may_be = |text: &str| {
+            artifact.contains("${") || text.contains(artifact) || !text.contains("artifactId")
+        };
+        for (path, _) in self.poms.iter().filter(|(_, pom)| pom.is_none()) {
+            if self.packages.may_be(directory_of(path), may_be) {
+                package.needs(directory_of(path));
+            }
+        }
     }
 
     /// The first parent on the line that is in the tree and cannot be read.

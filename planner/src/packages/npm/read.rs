@@ -375,9 +375,10 @@ impl Building<'_> {
     fn named(&mut self, name: &str, key: &str, by: Option<&str>) -> bool {
         let mut dirs: Vec<&str> = self.names.get(name).cloned().unwrap_or_default();
         if dirs.is_empty() {
-            // A member whose manifest cannot be read may have the name.
+            // A member whose manifest cannot be read may have the name, and any if it says none.
             let quoted = format!("\"{name}\"");
-            let broken = self.reader.broken.iter().filter(|(_, text)| text.contains(&quoted));
+            let may_be = |text: &str| text.contains(&quoted) || !text.contains("name");
+            let broken = self.reader.broken.iter().filter(|(_, text)| may_be(text));
             dirs.extend(broken.map(|(dir, _)| dir.as_str()));
         }
         for dir in &dirs {

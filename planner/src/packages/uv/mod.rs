@@ -179,6 +179,14 @@ impl Reader<'_> {
                     package.needs(member.clone());
                 }
             }
+            // A member whose manifest cannot be read may have the name, and any if it says none.
+            let unknown = workspace.iter().filter(|it| !it.members.contains_key(&key));
+            for member in unknown.flat_map(|it| it.members.get("")).flatten() {
+                let may_be = |text: &str| normal(text).contains(&key) || !text.contains("name");
+                if *member != dir && self.packages.may_be(member, may_be) {
+                    package.needs(member.clone());
+                }
+            }
             let own = source(table, &key).map(|it| (dir.as_str(), it));
             let inherited = || source(root_table, &key).map(|it| (root, it));
             if let Some((from, source)) = own.or_else(inherited) {
