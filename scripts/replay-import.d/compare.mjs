@@ -56,6 +56,12 @@ for (const path of [...tree].sort()) {
     if (found) workflows.push(found);
 }
 const { jobs, notes } = imported();
+// What is planned, a member of a matrix as the job that has the matrix: the longest id that it begins with.
+const written = (id) => {
+    if (jobs.has(id)) return id;
+    const known = [...jobs.keys()].filter((it) => id.startsWith(`${it}-`));
+    return known.sort((a, b) => b.length - a.length)[0] ?? id;
+};
 const ids = new Map();
 let ambiguous = 0;
 for (const flow of workflows) {
@@ -82,7 +88,7 @@ const shown = new Map();
 for (const commit of plans.commits) {
     const change = changes.get(commit.commit);
     if (!change?.length) continue;
-    const planned = new Set(commit.jobs);
+    const planned = new Set(commit.jobs.map(written));
     for (const flow of workflows) {
         const may = mayRun(flow, change, draws);
         for (const job of flow.jobs) {

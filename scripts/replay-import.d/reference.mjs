@@ -14,7 +14,14 @@ export async function reference(validators, read) {
     const picomatch = require("picomatch");
     const YAML = require("yaml");
 
-    const parse = (text) => YAML.parse(text, { merge: true, logLevel: "silent", maxAliasCount: -1 });
+    // A file that is no YAML, one key twice included, starts nothing.
+    const parse = (text) => {
+        try {
+            return YAML.parse(text, { merge: true, logLevel: "error", maxAliasCount: -1 });
+        } catch {
+            return undefined;
+        }
+    };
     const listed = (value) => (value === undefined || value === null ? [] : Array.isArray(value) ? value : [value]);
     const text = (value) => (value === undefined || value === null ? "" : String(value));
 
