@@ -8,6 +8,12 @@ use super::{
 };
 use saphyr::Yaml;
 
+/// That what a job waits for passes: what a plan goes on, and no part of a condition to speak of.
+pub(super) const SUCCESS: &str = "`success()`";
+
+/// That one of them fails.
+pub(super) const FAILURE: &str = "`failure()`";
+
 /// The contexts of a job.
 pub(super) struct In<'w, 'a> {
     workflow: &'w Workflow<'a>,
@@ -115,9 +121,9 @@ impl Context for In<'_, '_> {
             "failure" if self.step => Value::Bool(false),
             "success" => {
                 let all = self.workflow.success(self.job);
-                Value::choice(all, Value::Bool(true), Value::Bool(false))
+                Value::choice(all, unknown(SUCCESS), Value::Bool(false))
             }
-            _ => unknown("`failure()`"),
+            _ => unknown(FAILURE),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     ImportError, Tree,
     calls::{called, model},
     conditions::{Steps, Workflow},
+    contexts::{FAILURE, SUCCESS},
     dialect::github,
     draft_of,
     filter::Selects,
@@ -67,6 +68,9 @@ pub fn import_from(files: &[(String, String)], tree: &Tree<'_>) -> Result<Draft,
     Ok(draft)
 }
 
+/// The events that a change brings, the one that says most first.
+const CHANGES: [&str; 4] = ["pull_request", "pull_request_target", "merge_group", "push"];
+
 /// Which changes start a workflow.
 enum Starts {
     Never,
@@ -97,7 +101,13 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
         }
     }
     let called = called(root, tree);
-    let workflow = model(root, &called, tree);
+    let mut workflow = model(root, &called, tree);
+    let mut scheduled = model(root, &called, tree);
+    scheduled.events = vec!["schedule".to_owned()];
+    if by_change {
+        // What no change brings does not come with one.
+        workflow.events.retain(|event| CHANGES.contains(&event.as_str()));
+    }
     let env = pairs(get(root, "env"));
     let mut entries: Vec<Entry> = Vec::new();
     let mut place: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -109,10 +119,14 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
         if !job.called.is_empty() || only_lists(&job.steps) {
             continue;
         }
-        let whole = if by_change { workflow.runs(at) } else { Formula::Is(true) };
+        let by_schedule = !times.is_empty() && !scheduled.runs(at).clauses().is_empty();
+        let whole = if by_change { workflow.runs(at) } else { Formula::Is(by_schedule) };
+        // A schedule may start what no change does.
+        let only_then = by_change && by_schedule && whole.clauses().is_empty();
+        let whole = if only_then { Formula::Is(true) } else { whole };
         // A matrix of the lists that matched is a job for each list.
         let legs: Vec<(Vec<(String, String)>, Formula)> = match workflow.legs(at) {
-            Some((axis, names)) if by_change => names
+            Some((axis, names)) if by_change && !only_then => names
                 .into_iter()
                 .map(|(name, list)| {
                     (vec![(axis.clone(), name)], whole.clone().and(Formula::List(list)))
@@ -123,16 +137,27 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
         for (leg, runs) in legs {
             let clauses = runs.clauses();
             if clauses.is_empty() {
-                draft
-                    .closing
-                    .push(format!("{file}: the job `{}` never runs and is left out.", job.key));
+                draft.closing.push(format!(
+                    "{file}: no change starts the job `{}`; it is left out.",
+                    job.key
+                ));
                 continue;
             }
             let needs = job.needs.iter().flat_map(|&need| workflow.runs(need).clauses());
             let inherited: BTreeSet<Atom> = needs.flat_map(|clause| clause.matched).collect();
+            let own = own.filter(|_| !only_then);
             let (when, words, notes) = selection(&workflow.lists, own, &clauses, &inherited);
+            let always = workflow.jobs[at].needs.iter().copied().filter(|&need| {
+                let reports = !workflow.needs_success(at) && !implied(&workflow, need, &runs);
+                by_change && (reports || workflow.legs(need).is_some())
+            });
+            let after: Vec<usize> = always.collect();
+            let run_if = script::run_if(job.yaml).filter(|_| after.is_empty());
             let mut notes_of_job = Vec::new();
-            let open: BTreeSet<&String> = clauses.iter().flat_map(|clause| &clause.open).collect();
+            let open = clauses.iter().flat_map(|clause| &clause.open);
+            // `run_if` says how the jobs that it needs ended, where it is there.
+            let is_said = |it: &String| it == SUCCESS || run_if.is_some() && it == FAILURE;
+            let open: BTreeSet<&String> = open.filter(|it| !is_said(it)).collect();
             let condition = get(job.yaml, "if").and_then(text);
             if let Some(condition) = &condition
                 && (!open.is_empty() || !by_change || clauses.iter().any(|it| it.matched.len() > 1))
@@ -148,11 +173,6 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
                     condition.trim()
                 ));
             }
-            let always = workflow.jobs[at].needs.iter().copied().filter(|&need| {
-                let reports = !workflow.needs_success(at) && !implied(&workflow, need, &runs);
-                by_change && (reports || workflow.legs(need).is_some())
-            });
-            let after: Vec<usize> = always.collect();
             let mut lane_notes = notes;
             if !open.is_empty() {
                 let open: Vec<&str> = open.iter().map(|it| it.as_str()).collect();
@@ -164,6 +184,7 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
             }
             let gate = !after.is_empty();
             let (mut draft_of, placeholder) = script::job(&workflow, at, &env, &leg, gate);
+            draft_of.run_if = run_if;
             let key = leg.iter().fold(job.key.clone(), |key, (_, value)| format!("{key} {value}"));
             draft_of.comment = [notes_of_job, draft_of.comment].concat();
             place.entry(at).or_default().push(entries.len());
@@ -172,7 +193,7 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
                 words,
                 notes: lane_notes,
                 placeholder,
-                nightly: !by_change,
+                nightly: !by_change || only_then,
                 needs: workflow.jobs[at]
                     .needs
                     .iter()
@@ -198,6 +219,9 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
     let again = (by_change && !times.is_empty()).then_some(schedule);
     let named = |entries: &[&Entry]| {
         let words = entries[0].words.join("-");
+        if entries[0].nightly && by_change {
+            return (format!("{stem}-scheduled"), format!("{name} (scheduled)"));
+        }
         match (entries[0].gate, words.is_empty()) {
             (true, _) => {
                 let first = &entries[0].key;
@@ -281,8 +305,7 @@ fn starts(root: &Yaml<'_>, tree: &Tree<'_>, comment: &mut Vec<String>) -> Starts
     let names = on
         .as_mapping()
         .map_or_else(|| texts(Some(on)), |events| events.keys().filter_map(text).collect());
-    let events = ["pull_request", "pull_request_target", "merge_group", "push"];
-    let Some(event) = events.into_iter().find(|event| names.iter().any(|name| name == event))
+    let Some(event) = CHANGES.into_iter().find(|event| names.iter().any(|name| name == event))
     else {
         return Starts::Never;
     };

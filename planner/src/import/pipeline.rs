@@ -141,7 +141,7 @@ pub(super) fn draft(pipeline: Pipeline<'_>, draft: &mut Draft) {
             lane.exclude = first.exclude;
             lane.statuses = first.statuses;
         }
-        let again = pipeline.again.as_ref().map(|why| LaneDraft {
+        let again = pipeline.again.as_ref().filter(|_| !first.nightly).map(|why| LaneDraft {
             title: Some(format!("{title} (nightly)")),
             nightly: true,
             target_of: Some(id.clone()),

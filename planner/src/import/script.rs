@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use saphyr::Yaml;
 
 use super::{
-    conditions::{Steps, Workflow},
+    conditions::{self, Steps, Workflow},
     contexts::InAction,
     evaluate::Context,
+    expression::{self, Expression, Operator},
     formula::Formula,
     yaml::{get, pairs, text, texts},
 };
@@ -113,6 +114,41 @@ pub(super) fn job(
         ..JobDraft::default()
     };
     (draft, placeholder)
+}
+
+/// How what a job needs must have ended, where its `if` says that and no step asks how it did.
+pub(super) fn run_if(job: &Yaml<'_>) -> Option<&'static str> {
+    let written = get(job, "if").and_then(text)?;
+    let steps = get(job, "steps").and_then(Yaml::as_sequence)?;
+    let asks = |step: &Yaml<'_>| {
+        let mappings = ["env", "with"].iter().flat_map(|key| pairs(get(step, key)));
+        let mut texts = ["if", "run"]
+            .iter()
+            .filter_map(|key| get(step, key).and_then(text))
+            .chain(mappings.map(|(_, value)| value));
+        texts.any(|it| it.contains("needs.") && it.contains("result") || it.contains("(needs)"))
+    };
+    if steps.iter().any(asks) {
+        return None;
+    }
+    let parsed = conditions::condition(&written)?;
+    if !expression::asks_status(&parsed) || holds_only(&parsed, "success") {
+        None
+    } else if holds_only(&parsed, "failure") {
+        Some("failed")
+    } else {
+        Some("always")
+    }
+}
+
+/// Whether an expression is false where a function of the status is.
+fn holds_only(expression: &Expression, status: &str) -> bool {
+    match expression {
+        Expression::Call(name, _) => name == status,
+        Expression::Both(Operator::And, a, b) => holds_only(a, status) || holds_only(b, status),
+        Expression::Both(Operator::Or, a, b) => holds_only(a, status) && holds_only(b, status),
+        _ => false,
+    }
 }
 
 /// A script as it is written.

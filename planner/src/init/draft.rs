@@ -87,6 +87,8 @@ pub struct JobDraft {
     pub retry_on: Vec<i64>,
     /// Its failures do not count: those exit codes, or all when there are none.
     pub allow_failure: Option<Vec<i64>>,
+    /// How what it needs must have ended; nothing: passed.
+    pub run_if: Option<&'static str>,
     /// It calls git.
     pub clone: bool,
 }
@@ -307,6 +309,9 @@ impl JobDraft {
         }
         if !self.needs.is_empty() {
             out.list("needs", &self.needs);
+        }
+        if let Some(word) = self.run_if.filter(|_| !self.needs.is_empty()) {
+            out.pair("run_if", word);
         }
         if !self.env.is_empty() {
             let pairs: Vec<String> = self

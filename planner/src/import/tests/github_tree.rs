@@ -129,6 +129,66 @@ jobs:
 }
 
 #[test]
+fn what_only_a_schedule_or_a_person_starts_is_no_lane_of_a_change() {
+    let workflow = r#"
+on: { push: {}, schedule: [{ cron: "0 3 * * *" }], workflow_dispatch: {} }
+jobs:
+  unit: { steps: [{ run: make unit }] }
+  long: { if: "github.event_name == 'schedule'", steps: [{ run: make long }] }
+  hand: { if: "github.event_name == 'workflow_dispatch'", steps: [{ run: make hand }] }
+  both: { if: "github.event_name != 'schedule'", steps: [{ run: make both }] }
+"#;
+    let (shown, manifest, _) = lanes(&[(".github/workflows/ci.yml", workflow)]);
+    assert_eq!(
+        shown,
+        [
+            "ci None -{} ci-unit,ci-both",
+            "ci-nightly None -{} ci-unit,ci-both",
+            "ci-scheduled None -{} ci-long"
+        ],
+        "{manifest}"
+    );
+    assert!(manifest.contains("no change starts the job `hand`; it is left out."), "{manifest}");
+}
+
+#[test]
+fn a_job_that_reports_on_what_it_waits_for_runs_after_a_failure() {
+    let workflow = r#"
+on: push
+jobs:
+  unit: { steps: [{ run: make unit }] }
+  tell: { needs: unit, if: failure(), steps: [{ run: make tell }] }
+  clean: { needs: unit, if: "${{ always() }}", steps: [{ run: make clean }] }
+  some: { needs: unit, if: "github.actor == 'a' && failure()", steps: [{ run: make some }] }
+  either: { needs: unit, if: "github.actor == 'a' || vars.b && failure()", steps: [{ run: make either }] }
+  not: { needs: unit, if: "!success()", steps: [{ run: make not }] }
+  end: { needs: unit, if: "!cancelled()", steps: [{ run: make end }, { if: failure(), run: make sorry }] }
+  good: { needs: unit, if: "success()", steps: [{ run: make good }] }
+  told: { needs: unit, if: always(), steps: [{ run: "tell ${{ needs.unit.result }}" }] }
+"#;
+    let (_, _, catalog) = lanes(&[(".github/workflows/ci.yml", workflow)]);
+    for (job, word) in [
+        ("ci-tell", "failed"),
+        ("ci-clean", "always"),
+        ("ci-some", "failed"),
+        ("ci-either", "always"),
+        ("ci-not", "always"),
+        ("ci-end", "always"),
+        ("ci-good", ""),
+        ("ci-told", ""),
+    ] {
+        let at = catalog.find(&format!("id = \"{job}\"")).expect("the job");
+        let own = catalog[at..].split("\n\n").next().unwrap_or_default();
+        let said = own.lines().find_map(|line| line.strip_prefix("run_if = "));
+        assert_eq!(said.unwrap_or_default().trim_matches('"'), word, "{own}\n{catalog}");
+        let open = ["ci-some", "ci-either"].contains(&job);
+        let above = catalog[..at].rsplit("\n\n").next().unwrap_or_default();
+        let above = above.rsplit("[[targets.jobs]]\n").nth(1).unwrap_or_default();
+        assert_eq!(above.contains("Not decided"), open, "{above}\n{catalog}");
+    }
+}
+
+#[test]
 fn names_that_are_cut_short_stay_apart() {
     let stem = "a-workflow-with-a-name-of-more-than-forty-eight-letters";
     let file = format!(".github/workflows/{stem}.yml");
