@@ -15,9 +15,14 @@ use super::{
     draft_of,
     formula::Formula,
     listed::{self, Job, Lists},
+    matrix,
     pipeline::{self, Entry, Pipeline},
 };
 use crate::init::draft::Draft;
+
+/// The part that a job is, by the names of Buildkite.
+const PART: &str = "export BUILDKITE_PARALLEL_JOB=$((FORGE_LANES_SHARD - 1)) \
+                    BUILDKITE_PARALLEL_JOB_COUNT=\"$FORGE_LANES_SHARDS\"\n";
 
 /// Where the agent looks for a pipeline.
 const FILES: [&str; 6] = [
@@ -122,6 +127,9 @@ impl Steps<'_> {
 
     fn step(&mut self, step: &Value, root: &Value, runs: &Formula, group: Option<&str>) {
         let name = ["label", "name", "group", "key"].iter().find_map(|key| text(step, key));
+        let name =
+            name.map(|it| matrix::plain_part(&matrix::from_buildkite(&it)).trim().to_owned());
+        let name = name.filter(|it| !it.is_empty());
         let name = name.unwrap_or_else(|| format!("step {}", self.entries.len() + 1));
         let own = self.changes(&name, step);
         let mut runs = runs.clone().and(own);
@@ -236,13 +244,22 @@ impl Steps<'_> {
             let name = name.or_else(|| text_of(plugin)).unwrap_or_default();
             job.comment.push(format!("Not carried over: the plugin `{name}`."));
         }
-        if let Some(matrix) = step.get("matrix") {
-            job.comment.push(format!("Ran once for each of `{matrix}`; here it runs once."));
+        if let Some(written) = step.get("matrix") {
+            let found = matrix::of_buildkite(written);
+            if found.is_ok() {
+                let own = matrix::from_buildkite;
+                job.lines.iter_mut().for_each(|line| *line = own(line));
+                job.env.iter_mut().for_each(|(_, value)| *value = own(value));
+                job.title = job.title.as_deref().map(own);
+            }
+            job.matrix = Some((found, written.to_string()));
         }
-        job.left_out(
-            step,
-            &["agents", "artifact_paths", "parallelism", "image", "cache", "secrets", "notify"],
-        );
+        match step.get("parallelism").map(|it| (it, it.as_u64())) {
+            Some((_, Some(count))) if count > 1 => job.shards = Some((count, PART)),
+            Some((_, Some(_))) | None => {}
+            Some((it, None)) => job.comment.push(format!("Not carried over: `parallelism: {it}`.")),
+        }
+        job.left_out(step, &["agents", "artifact_paths", "image", "cache", "secrets", "notify"]);
         soft_fail(step, &mut job);
         retry(step, &mut job);
         job

@@ -102,7 +102,10 @@ fn configuration(
                 },
                 other => (text_of(other).unwrap_or_default(), Value::Null),
             };
-            let plain = text(&of, "name").unwrap_or_else(|| kind.clone());
+            // The jobs of a matrix are waited for by its alias.
+            let alias = of.get("matrix").and_then(|it| text(it, "alias"));
+            let own = || if of.get("matrix").is_some() { None } else { text(&of, "name") };
+            let plain = alias.or_else(own).unwrap_or_else(|| kind.clone());
             let key = if single { plain.clone() } else { format!("{name} {plain}") };
             if text(&of, "type").as_deref() == Some("approval") {
                 draft.closing.push(format!(

@@ -183,7 +183,8 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
                 ));
             }
             let gate = !after.is_empty();
-            let (mut draft_of, placeholder) = script::job(&workflow, at, &env, &leg, gate);
+            let id = pipeline::plain_id(&format!("{stem}-{}", job.key));
+            let (mut draft_of, placeholder) = script::job(&workflow, at, &id, &env, &leg, gate);
             draft_of.run_if = run_if;
             let key = leg.iter().fold(job.key.clone(), |key, (_, value)| format!("{key} {value}"));
             draft_of.comment = [notes_of_job, draft_of.comment].concat();

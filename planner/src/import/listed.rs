@@ -10,10 +10,10 @@ use super::{
     dialect::Translation,
     filter::{Filter, Selects},
     formula::Formula,
-    pipeline::Entry,
+    pipeline::{self, Entry},
     selection::selection,
 };
-use crate::init::draft::{CommandDraft, JobDraft};
+use crate::init::draft::{CommandDraft, JobDraft, MatrixDraft};
 
 /// The lists of a tree, as they are met.
 pub(super) struct Lists<'a> {
@@ -115,6 +115,10 @@ pub(super) struct Job {
     pub(super) retry_on: Vec<i64>,
     pub(super) allow_failure: Option<Vec<i64>>,
     pub(super) comment: Vec<String>,
+    /// The combinations it ran for, or why they are not known; and as the engine writes them.
+    pub(super) matrix: Option<(Result<MatrixDraft, String>, String)>,
+    /// Into how many parts its work was split; and the lines by which a script knows its part.
+    pub(super) shards: Option<(u64, &'static str)>,
 }
 
 impl Job {
@@ -127,19 +131,64 @@ impl Job {
         }
     }
 
-    fn draft(mut self, name: &str) -> (JobDraft, bool) {
+    /// The job with its matrix and parts, where it loads with them.
+    fn draft(self, name: &str) -> (JobDraft, bool) {
+        let (matrix, words) = match &self.matrix {
+            Some((matrix, words)) => (matrix.clone().map(Some), words.clone()),
+            None => (Ok(None), String::new()),
+        };
+        let reason = match matrix {
+            Ok(matrix) => {
+                let (mut draft, placeholder) = self.clone().alone(name, matrix.as_ref());
+                if matrix.is_none() && draft.shards == 0 {
+                    return (draft, placeholder);
+                }
+                draft.matrix = matrix;
+                draft.id = pipeline::plain_id(name);
+                match super::matrix::fit(&mut draft) {
+                    Ok(()) => return (draft, placeholder),
+                    Err(reason) => reason,
+                }
+            }
+            Err(reason) => reason,
+        };
+        let words = match &self.shards {
+            Some((count, _)) if words.is_empty() => format!("{count} parts"),
+            _ => words,
+        };
+        // Parts are left where the matrix alone cannot be said.
+        let shards = self.matrix.as_ref().and(self.shards);
+        let mut once = Self { matrix: None, shards, ..self };
+        if once.lines.iter().any(|line| line.contains("${{ matrix.")) {
+            once.comment.push(
+                "`${{ matrix.… }}` in the script stands for a value: put it there.".to_owned(),
+            );
+        }
+        let (mut draft, placeholder) = once.draft(name);
+        draft.comment.push(format!(
+            "Ran once for each of `{words}`; here it runs once ({reason}): write a job for each, or a loop."
+        ));
+        (draft, placeholder)
+    }
+
+    fn alone(mut self, name: &str, matrix: Option<&MatrixDraft>) -> (JobDraft, bool) {
+        let known = matrix.map(MatrixDraft::names).unwrap_or_default();
+        let filled = |value: &str| {
+            super::matrix::only_names(value, &known)
+                && !super::matrix::plain_part(value).contains('$')
+        };
         let plain = |name: &str| {
             name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
                 && !name.starts_with(|c: char| c.is_ascii_digit())
                 && !name.is_empty()
         };
         let before = self.env.len();
-        self.env.retain(|(name, value)| plain(name) && !value.contains('$'));
+        self.env.retain(|(name, value)| plain(name) && filled(value));
         if self.env.len() < before {
             self.comment.push("Variables that hold other variables are left out.".to_owned());
         }
         let env: std::collections::BTreeMap<String, String> = self.env.into_iter().collect();
-        let script = self.lines.join("\n");
+        let script = super::matrix::script(&self.lines.join("\n"), &known);
         let placeholder = script.trim().is_empty() && self.argv.is_empty();
         let command = if placeholder {
             self.comment.push(
@@ -149,11 +198,12 @@ impl Job {
         } else if script.trim().is_empty() {
             CommandDraft::Argv(self.argv)
         } else {
-            CommandDraft::Shell(format!("set -e\n{script}\n"))
+            let part = self.shards.map(|(_, lines)| lines).unwrap_or_default();
+            CommandDraft::Shell(format!("set -e\n{part}{script}\n"))
         };
         let draft = JobDraft {
             comment: super::filter::distinct(self.comment),
-            description: self.title.unwrap_or_else(|| name.to_owned()),
+            description: super::matrix::title(self.title.as_deref().unwrap_or(name), &known),
             command,
             working_dir: self.working_dir,
             env: env.into_iter().collect(),
@@ -161,6 +211,7 @@ impl Job {
             retries: self.retries.min(10),
             retry_on: self.retry_on,
             allow_failure: self.allow_failure,
+            shards: self.shards.map_or(0, |(count, _)| count),
             clone: true,
             ..JobDraft::default()
         };

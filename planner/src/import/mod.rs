@@ -19,6 +19,7 @@ pub mod github;
 pub mod gitlab;
 mod listed;
 mod lists;
+mod matrix;
 pub mod moon;
 pub mod nx;
 mod pipeline;

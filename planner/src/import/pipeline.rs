@@ -4,6 +4,8 @@
 //! Jobs with the same filters share a lane. What one list of `paths` and `exclude` cannot say is a
 //! further lane of the same target.
 
+use std::collections::BTreeSet;
+
 use super::{filter, selection::When};
 use crate::init::draft::{Draft, JobDraft, LaneDraft};
 
@@ -105,6 +107,7 @@ pub(super) fn draft(pipeline: Pipeline<'_>, draft: &mut Draft) {
         }
     }
     let ids = job_ids(&pipeline, &groups, draft);
+    let members = entries.iter().zip(&ids).flat_map(|(entry, id)| entry.job.ids(id)).collect();
     let mut lane_of: Vec<String> = vec![String::new(); entries.len()];
     let mut waiting: Vec<(usize, Vec<usize>)> = Vec::new();
     for group in groups {
@@ -112,7 +115,7 @@ pub(super) fn draft(pipeline: Pipeline<'_>, draft: &mut Draft) {
         let first = own[0];
         let (wanted, title) = (pipeline.lane)(&own);
         let notes = own.iter().flat_map(|entry| entry.notes.clone()).collect();
-        let id = lane_id(draft, &wanted, &ids);
+        let id = lane_id(draft, &wanted, &members);
         let mut lane = LaneDraft {
             title: Some(title.clone()),
             description: pipeline.name.clone(),
@@ -193,17 +196,24 @@ fn wait(draft: &mut Draft, waiting: &[(usize, Vec<usize>)], lane_of: &[String]) 
 /// The ids of the jobs, in the order of their lanes.
 fn job_ids(pipeline: &Pipeline<'_>, groups: &[Vec<usize>], draft: &Draft) -> Vec<String> {
     let mut ids = vec![String::new(); pipeline.entries.len()];
-    for &at in groups.iter().flatten() {
-        let plain = draft.fresh_id(&(pipeline.job_id)(&pipeline.entries[at].key));
+    let mut taken = draft.taken();
+    // What a matrix makes gives way to what is written.
+    let (each, plain): (Vec<usize>, Vec<usize>) =
+        groups.iter().flatten().partition(|&&at| !pipeline.entries[at].job.members.is_empty());
+    for at in plain.into_iter().chain(each) {
+        let entry = &pipeline.entries[at];
+        let plain = plain_id(&(pipeline.job_id)(&entry.key));
         let fresh = (2..).map(|n| format!("{plain}-{n}"));
-        let ours = std::iter::once(plain.clone()).chain(fresh).find(|id| !ids.contains(id));
+        let is_free = |id: &String| entry.job.ids(id).iter().all(|id| !taken.contains(id));
+        let ours = std::iter::once(plain.clone()).chain(fresh).find(is_free);
         ids[at] = ours.unwrap_or(plain);
+        taken.extend(entry.job.ids(&ids[at]));
     }
     ids
 }
 
 /// A lane's id must be no job's, or the two would read alike in a plan.
-fn lane_id(draft: &Draft, wanted: &str, jobs: &[String]) -> String {
+fn lane_id(draft: &Draft, wanted: &str, jobs: &BTreeSet<String>) -> String {
     let fresh = draft.fresh_id(wanted);
     let taken = |id: &String| jobs.contains(id) || draft.fresh_id(id) != *id;
     if !jobs.contains(&fresh) {

@@ -10,12 +10,13 @@ use super::{
     evaluate::Context,
     expression::{self, Expression, Operator},
     formula::Formula,
+    matrix,
     yaml::{get, pairs, text, texts},
 };
-use crate::init::draft::{CommandDraft, JobDraft};
+use crate::init::draft::{CommandDraft, JobDraft, MatrixDraft};
 
 /// What a matrix ran a job for, in words.
-fn matrix(job: &Yaml<'_>, leg: &[(String, String)]) -> Option<String> {
+fn axes(job: &Yaml<'_>, leg: &[(String, String)]) -> Option<String> {
     let matrix = get(get(job, "strategy")?, "matrix")?;
     let Some(axes) = matrix.as_mapping() else { return text(matrix) };
     let axis = |(name, values): (&Yaml<'_>, &Yaml<'_>)| {
@@ -28,30 +29,68 @@ fn matrix(job: &Yaml<'_>, leg: &[(String, String)]) -> Option<String> {
     (!axes.is_empty() || leg.is_empty()).then_some(axes)
 }
 
-/// A job: what runs, and where it stands beside others is the caller's.
+/// A job: what runs, and where it stands beside others is the caller's. Its id is `id`, or longer.
 pub(super) fn job(
+    workflow: &Workflow<'_>,
+    at: usize,
+    id: &str,
+    env: &[(String, String)],
+    leg: &[(String, String)],
+    reports: bool,
+) -> (JobDraft, bool) {
+    let job = workflow.jobs[at].yaml;
+    let once = |reason: Option<&str>| {
+        let mut drafted = with_matrix(workflow, at, env, leg, reports, None);
+        if let Some(axes) = axes(job, leg) {
+            let reason = reason.map(|it| format!(" ({it})")).unwrap_or_default();
+            drafted.0.comment.push(format!(
+                "Ran once for each of `{axes}`; here it runs once{reason}: write a job for each, or a loop."
+            ));
+        } else if leg.is_empty() && get(job, "strategy").is_some() {
+            drafted.0.comment.push("Not carried over: `strategy`.".to_owned());
+        }
+        drafted
+    };
+    match matrix::of_github(job).filter(|_| leg.is_empty()) {
+        None => once(None),
+        Some(Err(reason)) => once(Some(&reason)),
+        Some(Ok(found)) => {
+            let (mut draft, placeholder) =
+                with_matrix(workflow, at, env, leg, reports, Some(&found));
+            if placeholder {
+                return once(None);
+            }
+            draft.id = id.to_owned();
+            draft.matrix = Some(found);
+            if let Err(reason) = matrix::fit(&mut draft) {
+                return once(Some(&reason));
+            }
+            if get(job, "strategy").is_some_and(|it| get(it, "max-parallel").is_some()) {
+                draft.comment.push("Not carried over: `max-parallel`.".to_owned());
+            }
+            (draft, false)
+        }
+    }
+}
+
+fn with_matrix(
     workflow: &Workflow<'_>,
     at: usize,
     env: &[(String, String)],
     leg: &[(String, String)],
     reports: bool,
+    found: Option<&MatrixDraft>,
 ) -> (JobDraft, bool) {
     let of = &workflow.jobs[at];
     let job = of.yaml;
+    let known = found.map(MatrixDraft::names).unwrap_or_default();
     let context = workflow.in_steps(at, leg);
     let name = get(job, "name").and_then(text).unwrap_or_else(|| of.key.clone());
-    let name = if leg.is_empty() { name } else { workflow.known_text(&context, &name) };
+    let name = matrix::title(&workflow.known_text(&context, &name), &known);
     let mut comment = Vec::new();
     let machine = texts(get(job, "runs-on"));
     if !machine.is_empty() && !machine.iter().all(|it| it.starts_with("ubuntu")) {
         comment.push(format!("Ran on {}: give it a base with that placement.", machine.join(", ")));
-    }
-    if let Some(matrix) = matrix(job, leg) {
-        comment.push(format!(
-            "Ran once for each of `{matrix}`; here it runs once: write a job for each, or a loop."
-        ));
-    } else if leg.is_empty() && get(job, "strategy").is_some() {
-        comment.push("Not carried over: `strategy`.".to_owned());
     }
     for key in ["container", "services", "environment", "permissions", "concurrency"] {
         if get(job, key).is_some() {
@@ -62,9 +101,9 @@ pub(super) fn job(
         comment.push(format!("Not carried over: the reusable workflow `{other}`."));
     }
     let mut script = String::new();
-    let mut clone = false;
-    let mut out = Written { workflow, script: &mut script, comment: &mut comment };
-    clone |= out.steps(&of.steps, &context);
+    let mut out = Written { workflow, known: &known, script: &mut script, comment: &mut comment };
+    let clone = out.steps(&of.steps, &context);
+    let script = matrix::script(&script, &known);
     if script.contains("${{") {
         comment.push("`${{ … }}` in the script is GitHub's; put the values there.".to_owned());
     }
@@ -83,12 +122,12 @@ pub(super) fn job(
         CommandDraft::Shell(format!("set -eu\n{script}"))
     };
     let mut env: Vec<(String, String)> = [env, &pairs(get(job, "env"))].concat();
-    let secret = env.iter().any(|(_, value)| value.contains("${{"));
-    if secret {
+    let is_known = |value: &str| matrix::only_names(value, &known);
+    if env.iter().any(|(_, value)| !is_known(value)) {
         comment.push(
             "Variables with `${{ … }}` are left out; a secret goes into `secrets`.".to_owned(),
         );
-        env.retain(|(_, value)| !value.contains("${{"));
+        env.retain(|(_, value)| is_known(value));
     }
     let tolerated = get(job, "continue-on-error").and_then(text);
     let allow_failure = match tolerated.as_deref().map(str::trim) {
@@ -154,6 +193,8 @@ fn holds_only(expression: &Expression, status: &str) -> bool {
 /// A script as it is written.
 struct Written<'w, 'a> {
     workflow: &'w Workflow<'a>,
+    /// The names of the matrix.
+    known: &'w [String],
     script: &'w mut String,
     comment: &'w mut Vec<String>,
 }
@@ -222,7 +263,8 @@ impl<'a> Written<'_, 'a> {
         let known = |written: &str| self.workflow.known_text(context, written);
         let dir = get(step, "working-directory").and_then(text).map(|dir| known(&dir));
         let env = pairs(get(step, "env")).into_iter().map(|(name, value)| (name, known(&value)));
-        let (known, other): (Vec<_>, Vec<_>) = env.partition(|(_, value)| !value.contains("${{"));
+        let (known, other): (Vec<_>, Vec<_>) =
+            env.partition(|(_, value)| matrix::only_names(value, self.known));
         for (name, _) in other {
             self.comment.push(format!("Not carried over: the variable `{name}` of a step."));
         }

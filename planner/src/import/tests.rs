@@ -227,13 +227,18 @@ fn what_every_pattern_must_match_and_what_none_may() {
              steps: [{{ run: make }}]\n"
         );
         let (catalog, drafted) = imported(&[("ci.yml", &workflow)]);
-        assert!(drafted.catalog.contains("Ran once for each of `os: a, b`"), "{}", drafted.catalog);
+        assert!(
+            drafted.catalog.contains("matrix = { os = [\"a\", \"b\"] }"),
+            "{}",
+            drafted.catalog
+        );
         let wide = drafted.manifest.contains("`**` is wider");
         (shown(&catalog).remove(0), wide)
     };
     let every = "predicate-quantifier: every";
-    let lane =
-        |paths: &str, exclude: &str| format!("ci-it Some({{{paths}}}) -{{{exclude}}} ci-unit");
+    let lane = |paths: &str, exclude: &str| {
+        format!("ci-it Some({{{paths}}}) -{{{exclude}}} ci-unit-a,ci-unit-b")
+    };
     assert_eq!(
         list(every, "'src/**', '!**/*.md', '!src/gen/**'"),
         (lane("\"src/**\"", "\"**/*.md\", \"src/gen/**\""), false)

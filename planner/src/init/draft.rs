@@ -87,10 +87,27 @@ pub struct JobDraft {
     pub retry_on: Vec<i64>,
     /// Its failures do not count: those exit codes, or all when there are none.
     pub allow_failure: Option<Vec<i64>>,
+    /// The combinations it runs for; nothing: once.
+    pub matrix: Option<MatrixDraft>,
+    /// What stands behind its id in those of the jobs that its matrix and its parts make of it.
+    pub members: Vec<String>,
+    /// Into how many parts its work is split; 0: none.
+    pub shards: u64,
     /// How what it needs must have ended; nothing: passed.
     pub run_if: Option<&'static str>,
     /// It calls git.
     pub clone: bool,
+}
+
+/// The combinations that a job runs for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MatrixDraft {
+    /// Names with their values, in order.
+    pub axes: Vec<(String, Vec<String>)>,
+    /// `matrix_exclude`.
+    pub exclude: Vec<Vec<(String, String)>>,
+    /// `matrix_include`.
+    pub include: Vec<Vec<(String, String)>>,
 }
 
 /// What a job runs.
@@ -132,16 +149,19 @@ impl Draft {
     #[must_use]
     pub fn fresh_id(&self, name: &str) -> String {
         let plain = plain_id(name);
-        let lanes = self.lanes.iter().map(|lane| lane.id.as_str());
-        let jobs = self.lanes.iter().flat_map(|lane| &lane.jobs).map(|job| job.id.as_str());
-        let taken: BTreeSet<&str> = lanes.chain(jobs).collect();
-        if !taken.contains(plain.as_str()) {
+        let taken = self.taken();
+        if !taken.contains(&plain) {
             return plain;
         }
-        (2..)
-            .map(|n| format!("{plain}-{n}"))
-            .find(|id| !taken.contains(id.as_str()))
-            .unwrap_or(plain)
+        (2..).map(|n| format!("{plain}-{n}")).find(|id| !taken.contains(id)).unwrap_or(plain)
+    }
+
+    /// Returns the ids of all lanes and jobs, and of the jobs that matrices make.
+    #[must_use]
+    pub fn taken(&self) -> BTreeSet<String> {
+        let lanes = self.lanes.iter().map(|lane| lane.id.clone());
+        let jobs = self.lanes.iter().flat_map(|lane| &lane.jobs);
+        lanes.chain(jobs.flat_map(|job| job.ids(&job.id))).collect()
     }
 
     /// Returns a name of a set that no set of the draft has.
@@ -289,6 +309,12 @@ impl Draft {
 }
 
 impl JobDraft {
+    /// Returns the ids that a job called `id` has, with those of its members.
+    pub fn ids(&self, id: &str) -> Vec<String> {
+        let members = self.members.iter().map(|member| format!("{id}{member}"));
+        std::iter::once(id.to_owned()).chain(members).collect()
+    }
+
     fn write(&self, out: &mut Lines) {
         out.comment(&self.comment);
         out.line("[[targets.jobs]]");
@@ -313,13 +339,14 @@ impl JobDraft {
         if let Some(word) = self.run_if.filter(|_| !self.needs.is_empty()) {
             out.pair("run_if", word);
         }
+        if let Some(matrix) = &self.matrix {
+            matrix.write(out);
+        }
+        if self.shards > 0 {
+            out.line(&format!("shards = {}", self.shards));
+        }
         if !self.env.is_empty() {
-            let pairs: Vec<String> = self
-                .env
-                .iter()
-                .map(|(name, value)| format!("{} = {}", key(name), quoted(value)))
-                .collect();
-            out.line(&format!("env = {{ {} }}", pairs.join(", ")));
+            out.line(&format!("env = {}", table(&self.env)));
         }
         if let Some(secs) = self.timeout_secs {
             out.line(&format!("timeout_secs = {secs}"));
@@ -339,6 +366,36 @@ impl JobDraft {
             out.line("checkout = \"clone\"");
         }
     }
+}
+
+impl MatrixDraft {
+    fn write(&self, out: &mut Lines) {
+        let list = |values: &[String]| {
+            let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+            format!("[{}]", values.join(", "))
+        };
+        if !self.axes.is_empty() {
+            let axes: Vec<String> = self
+                .axes
+                .iter()
+                .map(|(name, values)| format!("{} = {}", key(name), list(values)))
+                .collect();
+            out.line(&format!("matrix = {{ {} }}", axes.join(", ")));
+        }
+        for (name, rows) in [("matrix_exclude", &self.exclude), ("matrix_include", &self.include)] {
+            if !rows.is_empty() {
+                let rows: Vec<String> = rows.iter().map(|row| table(row)).collect();
+                out.line(&format!("{name} = [{}]", rows.join(", ")));
+            }
+        }
+    }
+}
+
+/// Pairs as an inline table.
+fn table(pairs: &[(String, String)]) -> String {
+    let pairs: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(value))).collect();
+    format!("{{ {} }}", pairs.join(", "))
 }
 
 /// An id made of a name, short enough for what is put behind it.

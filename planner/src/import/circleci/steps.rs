@@ -5,7 +5,12 @@ use serde_json::Value;
 use crate::import::{
     document::{text, text_of},
     listed::Job,
+    matrix,
 };
+
+/// The part that a job is, by the names of CircleCI.
+const PART: &str = "export CIRCLE_NODE_INDEX=$((FORGE_LANES_SHARD - 1)) \
+                    CIRCLE_NODE_TOTAL=\"$FORGE_LANES_SHARDS\"\n";
 
 /// A job of a workflow: which one, and what the workflow says of it.
 pub(super) fn job(kind: &str, of: &Value, root: &Value) -> Job {
@@ -16,8 +21,22 @@ pub(super) fn job(kind: &str, of: &Value, root: &Value) -> Job {
     };
     let mut parameters = defaults(body);
     set(&mut parameters, of);
+    if let Some(matrix) = of.get("matrix") {
+        let found = matrix::of_circleci(matrix);
+        for (name, _) in found.iter().flat_map(|found| &found.axes) {
+            parameters.retain(|(known, _)| known != name);
+            parameters.push((name.clone(), format!("${{{{ matrix.{name} }}}}")));
+        }
+        let legs = matrix.get("parameters").unwrap_or(matrix);
+        job.matrix = Some((found, legs.to_string()));
+    }
     steps(body.get("steps"), root, &parameters, &mut job, 0);
-    for key in ["docker", "machine", "macos", "executor", "resource_class", "parallelism"] {
+    match body.get("parallelism").map(|it| (it, it.as_u64())) {
+        Some((_, Some(count))) if count > 1 => job.shards = Some((count, PART)),
+        Some((_, Some(_))) | None => {}
+        Some((it, None)) => job.comment.push(format!("Not carried over: `parallelism: {it}`.")),
+    }
+    for key in ["docker", "machine", "macos", "executor", "resource_class"] {
         if let Some(value) = body.get(key) {
             let image = value.get(0).and_then(|it| text(it, "image"));
             job.comment.push(match image {
@@ -25,10 +44,6 @@ pub(super) fn job(kind: &str, of: &Value, root: &Value) -> Job {
                 None => format!("Not carried over: `{key}`."),
             });
         }
-    }
-    if let Some(matrix) = of.get("matrix") {
-        let legs = matrix.get("parameters").unwrap_or(matrix);
-        job.comment.push(format!("Ran once for each of `{legs}`; here it runs once."));
     }
     job.left_out(of, &["context", "pre-steps", "post-steps"]);
     let env = body.get("environment").and_then(Value::as_object).into_iter().flatten();

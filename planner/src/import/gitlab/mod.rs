@@ -20,10 +20,11 @@ use super::{
     document::{text, text_of, texts},
     draft_of,
     formula::Formula,
+    matrix,
     pipeline::{self, Entry, Pipeline},
     selection::selection,
 };
-use crate::init::draft::{CommandDraft, Draft, JobDraft};
+use crate::init::draft::{CommandDraft, Draft, JobDraft, MatrixDraft};
 
 /// The file that GitLab reads.
 pub const FILE: &str = ".gitlab-ci.yml";
@@ -224,18 +225,62 @@ fn order(jobs: &[(String, Value)], ranks: &[(usize, bool)], entries: &mut [Entry
     }
 }
 
-/// What a job runs.
+/// What a job runs, once or for each of its combinations.
 fn job(name: &str, job: &Value, root: &Value) -> (JobDraft, bool) {
-    let mut comment = Vec::new();
-    if let Some(parallel) = job.get("parallel") {
-        let words = match parallel.get("matrix") {
-            Some(matrix) => matrix_words(matrix),
-            None => format!("parallel: {}", text_of(parallel).unwrap_or_default()),
-        };
-        comment.push(format!(
-            "Ran once for each of `{words}`; here it runs once: write a job for each, or a loop."
+    let once = |words: String, reason: String| {
+        let (mut draft, placeholder) = self::one_job(name, job, root, "");
+        draft.comment.push(format!(
+            "Ran once for each of `{words}`; here it runs once ({reason}): write a job for each, or a loop."
         ));
+        (draft, placeholder)
+    };
+    let Some(parallel) = job.get("parallel") else { return one_job(name, job, root, "") };
+    let (found, shards, words) = match parallel.get("matrix") {
+        Some(rows) => (matrix::of_gitlab(rows).map(Some), 0, matrix_words(rows)),
+        None => {
+            let words = format!("parallel: {}", text_of(parallel).unwrap_or_default());
+            match parallel.as_u64() {
+                Some(count) => (Ok(None), count, words),
+                None => (Err("that is no number".to_owned()), 0, words),
+            }
+        }
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(reason) => return once(words, reason),
+    };
+    let one_row = found.as_ref().is_some_and(|found| found.include.is_empty());
+    let mut lines = String::new();
+    for name in found.iter().flat_map(MatrixDraft::names) {
+        let from = matrix::variable(&name);
+        let export = ["export ", &name, "=\"${", &from, "}\""].concat();
+        if one_row {
+            lines.extend([&export, "\n"]);
+        } else {
+            // A row may leave out what another one has.
+            lines.extend(["if [ -n \"${", &from, "-}\" ]; then ", &export, "; fi\n"]);
+        }
     }
+    if shards > 0 {
+        lines.push_str(PART);
+    }
+    let (mut draft, placeholder) = one_job(name, job, root, &lines);
+    draft.id = pipeline::plain_id(name);
+    draft.matrix = found;
+    draft.shards = shards;
+    match matrix::fit(&mut draft) {
+        Ok(()) => (draft, placeholder),
+        Err(reason) => once(words, reason),
+    }
+}
+
+/// The part that a job is, by the names of GitLab.
+const PART: &str =
+    "export CI_NODE_INDEX=\"$FORGE_LANES_SHARD\" CI_NODE_TOTAL=\"$FORGE_LANES_SHARDS\"\n";
+
+/// What a job runs; `first` are lines before its own.
+fn one_job(name: &str, job: &Value, root: &Value, first: &str) -> (JobDraft, bool) {
+    let mut comment = Vec::new();
     for key in [
         "image",
         "services",
@@ -278,7 +323,7 @@ fn job(name: &str, job: &Value, root: &Value) -> (JobDraft, bool) {
         if lines.iter().any(|line| line.contains("$CI_") || line.contains("${CI_")) {
             comment.push("`$CI_…` in the script is GitLab's; put the values there.".to_owned());
         }
-        CommandDraft::Shell(format!("set -e\n{}\n", lines.join("\n")))
+        CommandDraft::Shell(format!("set -e\n{first}{}\n", lines.join("\n")))
     };
     let mut env: std::collections::BTreeMap<String, String> = variables(root).into_iter().collect();
     env.extend(variables(job));

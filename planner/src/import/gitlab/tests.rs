@@ -95,14 +95,14 @@ fn stages_needs_and_groups_order_jobs() {
         [
             r#"build-lane Some({"src/**/*"}) -{} build"#,
             r#"lint-lane Some({"src/**/*"}) -{} lint,unit"#,
-            "deploy-lane None -{} deploy",
+            "deploy-lane None -{} deploy-x,deploy-y",
         ],
         "{manifest}"
     );
     assert!(manifest.contains("after = [\"build-lane\", \"lint-lane\"]"), "{manifest}");
     assert!(manifest.contains("concurrency_group = \"prod\""), "{manifest}");
     assert!(catalog.contains("needs = [\"build\"]"), "{catalog}");
-    assert!(catalog.contains("Ran once for each of `A: x, y`"), "{catalog}");
+    assert!(catalog.contains("matrix = { A = [\"x\", \"y\"] }"), "{catalog}");
 }
 
 #[test]
@@ -169,4 +169,33 @@ fn a_merge_request_and_a_branch_both_count() {
               { if: $CI_COMMIT_BRANCH == \"main\" }] }\n",
         &["a-lane None -{} a", r#"b-lane Some({"b/*"}) -{} b"#],
     );
+}
+
+#[test]
+fn combinations_and_parts_are_jobs_of_ours() {
+    let (lanes, _, catalog) = imported(
+        "one: { script: 'make $OS', parallel: { matrix: [{ OS: [linux, mac], ARCH: arm }] } }\n\
+         rows: { script: 'make $OS', parallel: { matrix: [{ OS: [linux, mac], ARCH: arm }, { OS: plan9 }] } }\n\
+         parts: { script: make, parallel: 2 }\n\
+         odd: { script: make, parallel: { matrix: [{ OS: [{ a: b }] }] } }\n\
+         one-linux: { script: x }\n\
+         last: { script: x, needs: [one] }\n",
+        &[],
+    );
+    assert_eq!(
+        lanes.join("\n"),
+        "one-lane None -{} one-linux-arm,one-mac-arm,rows-linux-arm,rows-mac-arm,rows-plan9,parts-1,parts-2,odd,one-linux\n\
+         last-lane None -{} last",
+        "{catalog}"
+    );
+    for line in [
+        "matrix = { OS = [\"linux\", \"mac\"], ARCH = [\"arm\"] }\n",
+        "export OS=\"${MATRIX_OS}\"\n",
+        "needs = [\"one\"]\n",
+        "if [ -n \"${MATRIX_ARCH-}\" ]; then export ARCH=\"${MATRIX_ARCH}\"; fi\n",
+        "export CI_NODE_INDEX=\"$FORGE_LANES_SHARD\" CI_NODE_TOTAL=\"$FORGE_LANES_SHARDS\"\n",
+        "(`OS` holds more than texts)",
+    ] {
+        assert!(catalog.contains(line), "{line}\n{catalog}");
+    }
 }

@@ -86,6 +86,58 @@ fn buildkites_steps_are_lanes_by_what_they_are_for() {
 }
 
 #[test]
+fn matrices_and_parts_of_each_engine_are_ours() {
+    let (_, catalog) = lanes(
+        buildkite::import,
+        &[(
+            ".buildkite/pipeline.yml",
+            "steps:\n\
+             - { label: 'unit {{matrix}}', key: unit, command: 'make {{ matrix }}', matrix: [a, 'b c'], env: { V: 'v{{matrix}}' } }\n\
+             - label: both\n  command: \"make '{{matrix.os}}' {{matrix.arch}} $$X\"\n  matrix:\n    \
+             setup: { os: [linux, mac], arch: [arm, x86] }\n    adjustments:\n    \
+             - { with: { os: mac, arch: x86 }, skip: true }\n    - { with: { os: plan9, arch: arm } }\n\
+             - { label: soft, command: 'make {{matrix}}', matrix: { setup: [a], adjustments: [{ with: a, soft_fail: true }] } }\n\
+             - { label: parts, command: make parts, parallelism: 3 }\n\
+             - { label: after, command: make after, depends_on: unit }\n",
+        )],
+        &[
+            "unit-lane None -{} unit-a,unit-b-c,both-linux-arm,both-linux-x86,both-mac-arm,both-plan9-arm,soft,parts-1,parts-2,parts-3,after",
+        ],
+    );
+    for line in [
+        "matrix = { value = [\"a\", \"b c\"] }\n",
+        "description = \"unit ${{ matrix.value }}\"\n",
+        "env = { V = \"v${{ matrix.value }}\" }\n",
+        "make ${MATRIX_VALUE}\n",
+        "make ''\"${MATRIX_OS}\"'' ${MATRIX_ARCH} $X\n",
+        "(`soft_fail` of one combination)",
+        "shards = 3\n",
+        "export BUILDKITE_PARALLEL_JOB=$((FORGE_LANES_SHARD - 1)) BUILDKITE_PARALLEL_JOB_COUNT=\"$FORGE_LANES_SHARDS\"\n",
+    ] {
+        assert!(catalog.contains(line), "{line}\n{catalog}");
+    }
+    let (_, catalog) = lanes(
+        circleci::import,
+        &[(
+            ".circleci/config.yml",
+            "jobs:\n  test:\n    parameters: { v: { type: string }, os: { type: string, default: a } }\n    \
+             parallelism: 2\n    steps: [checkout, { run: 'test << parameters.v >> << parameters.os >>' }]\n  \
+             last: { steps: [{ run: last }] }\n\
+             workflows:\n  all:\n    jobs:\n    \
+             - test: { matrix: { alias: tests, parameters: { v: ['1', '2'], os: [a, b] }, exclude: [{ v: '2', os: b }] } }\n    \
+             - test: { name: odd, matrix: { parameters: { v: [<< pipeline.parameters.v >>] } } }\n    \
+             - last: { requires: [tests] }\n",
+        )],
+        &[
+            "tests-lane None -{} tests-1-a-1,tests-1-a-2,tests-1-b-1,tests-1-b-2,tests-2-a-1,tests-2-a-2,test-1,test-2,last",
+        ],
+    );
+    for line in ["test ${MATRIX_V} ${MATRIX_OS}\n", "(`v` holds more than texts)"] {
+        assert!(catalog.contains(line), "{line}\n{catalog}");
+    }
+}
+
+#[test]
 fn woodpeckers_workflows_are_lanes_by_what_they_are_for() {
     let (manifest, catalog) = lanes(
         woodpecker::import,

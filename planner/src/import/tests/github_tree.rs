@@ -129,6 +129,80 @@ jobs:
 }
 
 #[test]
+fn a_static_matrix_is_ours_and_another_is_said() {
+    let workflow = r#"
+on: push
+jobs:
+  unit:
+    name: unit ${{ matrix.os }} ${{ github.ref }}
+    env: { VERSION: "v${{ matrix.version }}", TOKEN: "${{ secrets.TOKEN }}" }
+    strategy:
+      max-parallel: 2
+      matrix:
+        os: [linux, mac]
+        version: [1, 2.5]
+        exclude: [{ os: mac, version: 1 }, { os: windows }]
+        include: [{ os: linux, extra: yes }, { os: windows, version: 3 }]
+    steps:
+      - { run: "make ${{ matrix.os }} '${{ matrix.extra }}'", env: { OS: "${{ matrix.os }}" } }
+  nested:
+    name: nested ${{ matrix.test.name }}
+    strategy: { matrix: { test: [{ name: a }, { name: b }] } }
+    steps: [{ run: "make ${{ matrix.test.name }}" }]
+  made:
+    strategy: { matrix: "${{ fromJSON(needs.unit.outputs.x) }}" }
+    steps: [{ run: make }]
+  after:
+    needs: unit
+    steps: [{ run: make after }]
+"#;
+    let (shown, manifest, catalog) = lanes(&[(".github/workflows/ci.yml", workflow)]);
+    assert_eq!(
+        shown,
+        [
+            "ci None -{} ci-unit-linux-1,ci-unit-linux-2.5,ci-unit-mac-2.5,ci-unit-windows-3,ci-nested,ci-made,ci-after"
+        ],
+        "{manifest}"
+    );
+    for line in [
+        "matrix = { os = [\"linux\", \"mac\"], version = [\"1\", \"2.5\"] }\n",
+        "matrix_exclude = [{ os = \"mac\", version = \"1\" }]\n",
+        "matrix_include = [{ os = \"linux\", extra = \"yes\" }, { os = \"windows\", version = \"3\" }]\n",
+        "env = { VERSION = \"v${{ matrix.version }}\" }\n",
+        "export OS=''\"${MATRIX_OS}\"''\n",
+        "make ${MATRIX_OS} ''\"${MATRIX_EXTRA}\"''\n",
+        "description = \"unit ${{ matrix.os }} (github.ref)\"\n",
+        "# Not carried over: `max-parallel`.\n",
+        "here it runs once (`test` holds more than texts): write a job for each",
+        "here it runs once (it is made while the workflow runs): write a job for each",
+        "needs = [\"ci-unit\"]\n",
+    ] {
+        assert!(catalog.contains(line), "{line}\n{catalog}");
+    }
+}
+
+#[test]
+fn what_a_matrix_makes_is_called_like_nothing_else() {
+    let matrix = "strategy: { matrix: { os: [linux, mac] } }, steps: [{ run: x }]";
+    let text = format!(
+        "on: push\njobs: {{ unit: {{ {matrix} }}, unit-linux: {{ steps: [{{ run: y }}] }} }}\n"
+    );
+    let other = format!("on: push\njobs: {{ mac: {{ {matrix} }} }}\n");
+    let files = [
+        (".github/workflows/ci.yml", text.as_str()),
+        (".github/workflows/ci-unit.yml", other.as_str()),
+    ];
+    let (shown, ..) = lanes(&files);
+    assert_eq!(
+        shown,
+        [
+            "ci None -{} ci-unit-2-linux,ci-unit-2-mac,ci-unit-linux",
+            "ci-unit None -{} ci-unit-mac-linux,ci-unit-mac-mac"
+        ]
+    );
+}
+
+#[test]
 fn what_only_a_schedule_or_a_person_starts_is_no_lane_of_a_change() {
     let workflow = r#"
 on: { push: {}, schedule: [{ cron: "0 3 * * *" }], workflow_dispatch: {} }
