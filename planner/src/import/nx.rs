@@ -256,7 +256,7 @@ fn outside(
             continue;
         }
         if let Some(pattern) = written.strip_prefix("{workspaceRoot}") {
-            let found = workspaces::translate(pattern.trim_start_matches('/'));
+            let found = workspaces::included(pattern.trim_start_matches('/'));
             paths.extend(found.include().iter().cloned());
             paths.extend(found.itself.iter().filter(|glob| (tree.has_file)(glob)).cloned());
             notes.extend(found.wider.map(|(_, reason)| reason));

@@ -41,7 +41,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
             comment.push(format!("Not excluded from `globalDependencies`: `{rest}`."));
             continue;
         }
-        let found = workspaces::translate(pattern.trim_start_matches("$TURBO_ROOT$/"));
+        let found = workspaces::included(pattern.trim_start_matches("$TURBO_ROOT$/"));
         shared.extend(found.include().iter().cloned());
         shared.extend(found.itself.iter().filter(|glob| (tree.has_file)(glob)).cloned());
         comment.extend(found.wider.map(|(_, reason)| reason));

@@ -129,18 +129,26 @@ fn compare(
     answers.iter().filter(|answer| **answer).count()
 }
 
-fn ask(picomatch: &Path, pairs: &[(String, String)]) -> Vec<bool> {
+/// What `answer` is in Node, an expression of `pattern`, `path` and what `of` gives, `match`.
+fn ask_node(of: &str, answer: &str, pairs: &[(String, String)]) -> Vec<bool> {
     let program = format!(
-        "const match = require({:?}), known = new Map();\
+        "const match = {of};\
          const pairs = JSON.parse(require('fs').readFileSync(0, 'utf8'));\
-         console.log(JSON.stringify(pairs.map(([pattern, path]) => {{\
-         if (!known.has(pattern)) known.set(pattern, match(pattern, {{ dot: true }}));\
-         return known.get(pattern)(path) }})))",
-        picomatch.display().to_string()
+         console.log(JSON.stringify(pairs.map(([pattern, path]) => {answer})))"
     );
     let mut command = Command::new("node");
     command.args(["-e", &program]);
-    piped(command, pairs, "node: run scripts/bootstrap validators").expect("it came with picomatch")
+    piped(command, pairs, "node: run scripts/bootstrap validators")
+        .expect("it came with what is asked")
+}
+
+fn ask(picomatch: &Path, pairs: &[(String, String)]) -> Vec<bool> {
+    let of = format!(
+        "(known => (pattern) => {{ if (!known.has(pattern)) known.set(pattern, require({:?})(pattern, {{ dot: true }}));\
+         return known.get(pattern) }})(new Map())",
+        picomatch.display().to_string()
+    );
+    ask_node(&of, "match(pattern)(path)", pairs)
 }
 
 #[test]

@@ -10,6 +10,14 @@ use super::{
     text::{Item, read, translation},
 };
 
+/// Translates one pattern that only ever includes: to turbo, `docs/**` is also a file `docs`.
+pub(in crate::import) fn included(pattern: &str) -> Translation {
+    let found = translate(pattern);
+    let directories = found.include().iter().filter_map(|glob| glob.strip_suffix("/**"));
+    let itself = directories.map(str::to_owned).chain(found.itself.clone()).collect();
+    Translation { itself, ..found }
+}
+
 /// Translates one pattern, from the root; a `!` in front is the caller's.
 pub(in crate::import) fn translate(pattern: &str) -> Translation {
     let plain = pattern.trim_start_matches("./").trim_end_matches('/');
@@ -23,6 +31,10 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
         return Translation::cannot(pattern, certain);
     }
     let Some(texts) = spelled(&letters) else { return Translation::cannot(pattern, certain) };
+    // An alternative that is nothing may leave no name between two `/`: one of them, to some.
+    if texts.iter().any(|text| text.windows(2).any(|two| two == ['/', '/'])) {
+        return Translation::cannot(pattern, certain);
+    }
     let mut sequences: Vec<Vec<Item>> = Vec::new();
     for text in &texts {
         sequences.extend(items(text));
@@ -64,6 +76,10 @@ fn spelled(letters: &[char]) -> Option<Vec<Vec<char>>> {
             from = at + 1;
         }
         if depth == 0 {
+            // One alternative is itself to some, and its braces are letters to others.
+            if parts.len() == 1 {
+                return None;
+            }
             let mut all = Vec::new();
             for part in parts {
                 all.extend(spelled(&[&letters[..open], part, &letters[at + 1..]].concat())?);

@@ -1,11 +1,15 @@
 //! The dialects of engines that are not forges: Go's and Python's own matchers answer.
 
-use std::process::Command;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use super::{Translation, compare, pairs, pairs_from, piped};
+use super::{Translation, ask_node, compare, pairs, pairs_from, piped};
 use crate::{
     export::tests::validators::validators,
-    import::dialect::{azure, buildkite, doublestar, regex, taskgraph},
+    import::dialect::{azure, buildkite, doublestar, regex, taskgraph, workspaces},
 };
 
 /// What a Go program answers, which reads pairs and writes answers; nothing without Go, which
@@ -122,6 +126,137 @@ fn nothing_that_taskgraph_matches_is_missed() {
     let Some(answers) = ask_python(imports, answer, &pairs) else { return };
     let matched = compare(&pairs, &answers, taskgraph::translate);
     assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+/// Where `scripts/bootstrap monorepos` put the programs of workspaces.
+fn monorepos() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let there = home.join(".cache/forge-lanes/monorepos");
+    if there.join("complete").is_file() {
+        return Some(there.join("node_modules"));
+    }
+    assert!(std::env::var_os("CI").is_none(), "run scripts/bootstrap monorepos");
+    eprintln!("skipped, no programs of workspaces: run scripts/bootstrap monorepos");
+    None
+}
+
+/// What nx and turbo only ever include.
+fn included(pattern: &str) -> Translation {
+    let found = workspaces::included(pattern);
+    let globs = found.include().to_vec();
+    Translation { same: None, wider: Some((globs, String::new())), ..found }
+}
+
+/// Pieces of the globs of inputs.
+const INPUTS: [&str; 30] = [
+    "a",
+    "b",
+    "ab",
+    "1",
+    "/",
+    "/",
+    "/",
+    "*",
+    "**",
+    "**/",
+    "/**",
+    "?",
+    "[ab]",
+    "[!a]",
+    "{a,b}",
+    "{a,}",
+    "{a}",
+    "{a/b,c}",
+    "{1..3}",
+    "+",
+    ".",
+    "-",
+    "@",
+    "é",
+    "aa",
+    "*.a",
+    "/**/",
+    "./",
+    "{a,{b,ab}}",
+    "a/",
+];
+
+#[test]
+fn nothing_that_nxs_inputs_match_is_missed() {
+    let Some(there) = monorepos() else { return };
+    let pairs = pairs(&INPUTS, 100_000);
+    let answers = ask_node(
+        &format!("require({:?}).minimatch", there.join("minimatch").display().to_string()),
+        "match(path, pattern, { dot: true })",
+        &pairs,
+    );
+    let matched = compare(&pairs, &answers, included);
+    assert!(matched > 5_000, "only {matched} pairs match");
+}
+
+/// The files that turbo counts for some patterns of `globalDependencies`; nothing where it refuses one.
+fn ask_turbo(turbo: &Path, workspace: &Path, patterns: &[&str]) -> Option<BTreeSet<String>> {
+    let settings = serde_json::json!({ "globalDependencies": patterns, "tasks": { "t": {} } });
+    std::fs::write(workspace.join("turbo.json"), settings.to_string()).expect("writable");
+    let ran = Command::new(turbo)
+        .args(["run", "t", "--dry=json", "--no-daemon"])
+        .env("TURBO_TELEMETRY_DISABLED", "1")
+        .current_dir(workspace)
+        .output()
+        .expect("turbo starts");
+    let text = String::from_utf8_lossy(&ran.stdout);
+    let said: serde_json::Value = serde_json::from_str(&text[text.find('{')?..]).ok()?;
+    let files = said.pointer("/globalCacheInputs/files")?.as_object()?;
+    Some(files.keys().cloned().collect())
+}
+
+/// Several patterns, a line each: a program that takes its time is asked about them at once.
+fn any_included(patterns: &str) -> Translation {
+    let mut globs = Vec::new();
+    for pattern in patterns.lines() {
+        let found = included(pattern);
+        globs.extend([found.include(), &found.itself].concat());
+    }
+    Translation { wider: Some((globs, String::new())), ..Translation::default() }
+}
+
+#[test]
+fn nothing_that_turbos_global_dependencies_match_is_missed() {
+    let Some(there) = monorepos() else { return };
+    let workspace = tempfile::tempdir().expect("a directory");
+    let write = |path: &str, text: &str| {
+        let file = workspace.path().join(path);
+        std::fs::create_dir_all(file.parent().expect("a parent"))
+            .and_then(|()| std::fs::write(file, text))
+            .is_ok()
+    };
+    let root =
+        r#"{ "name": "root", "packageManager": "npm@11.0.0", "workspaces": ["packages/*"] }"#;
+    write("package.json", root);
+    write("packages/p/package.json", r#"{ "name": "p", "scripts": { "t": "true" } }"#);
+    let mut found: Vec<(String, String)> = pairs(&INPUTS, 12_000);
+    let mut patterns: Vec<String> = found.iter().map(|(pattern, _)| pattern.clone()).collect();
+    patterns.dedup();
+    found.retain(|(_, path)| !path.is_empty() && write(path, ""));
+    let paths: BTreeSet<String> = found.into_iter().map(|(_, path)| path).take(5_000).collect();
+    let mut asked: Vec<(String, String)> = Vec::new();
+    let mut answers: Vec<bool> = Vec::new();
+    for patterns in patterns.chunks(6) {
+        if asked.len() >= 100_000 {
+            break;
+        }
+        let list: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let Some(files) = ask_turbo(&there.join(".bin/turbo"), workspace.path(), &list) else {
+            continue;
+        };
+        for path in &paths {
+            answers.push(files.contains(path));
+            asked.push((list.join("\n"), path.clone()));
+        }
+    }
+    assert!(asked.len() >= 100_000, "only {} pairs", asked.len());
+    let matched = compare(&asked, &answers, any_included);
+    assert!(matched > 1_000, "only {matched} pairs match");
 }
 
 #[track_caller]
