@@ -176,20 +176,25 @@ pub(super) fn draft(pipeline: Pipeline<'_>, draft: &mut Draft) {
     wait(draft, &waiting, &lane_of);
 }
 
-/// Lets lanes wait for those of some jobs, and for all that run the same targets.
+/// Lets lanes wait for those of some jobs, and for all that run the same targets; a lane of changes and a
+/// nightly one are never in one plan.
 fn wait(draft: &mut Draft, waiting: &[(usize, Vec<usize>)], lane_of: &[String]) {
     for (lane, after) in waiting {
-        let mut lanes: Vec<String> = after.iter().map(|&job| lane_of[job].clone()).collect();
-        let own = draft.lanes[*lane].id.clone();
-        let mut more: Vec<String> = draft
-            .lanes
-            .iter()
-            .filter(|it| !it.nightly && it.target_of.as_ref().is_some_and(|of| lanes.contains(of)))
-            .map(|it| it.id.clone())
-            .collect();
-        lanes.append(&mut more);
-        draft.lanes[*lane].after =
-            filter::distinct(lanes).into_iter().filter(|id| *id != own).collect();
+        let lanes: Vec<&String> = after.iter().map(|&job| &lane_of[job]).collect();
+        let own = &draft.lanes[*lane];
+        let is_one = |it: &&LaneDraft| {
+            let runs = lanes.contains(&&it.id) || it.target_of.iter().any(|of| lanes.contains(&of));
+            runs && it.nightly == own.nightly && it.id != own.id
+        };
+        let found = draft.lanes.iter().filter(is_one);
+        // In the order in which they are waited for, others of the same targets behind.
+        let (first, more): (Vec<&LaneDraft>, Vec<&LaneDraft>) =
+            found.partition(|it| lanes.contains(&&it.id));
+        let place = |it: &&LaneDraft| lanes.iter().position(|id| **id == it.id);
+        let mut first = first;
+        first.sort_by_key(place);
+        let found: Vec<String> = first.into_iter().chain(more).map(|it| it.id.clone()).collect();
+        draft.lanes[*lane].after = found;
     }
 }
 

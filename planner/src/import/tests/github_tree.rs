@@ -226,6 +226,30 @@ jobs:
 }
 
 #[test]
+fn a_nightly_lane_waits_for_nightly_ones_alone() {
+    let workflow = r#"
+on: { pull_request: { paths: [fuzz/**] }, schedule: [{ cron: "0 3 * * *" }] }
+jobs:
+  fuzz: { if: "github.repository == 'a/b'", steps: [{ run: make fuzz }] }
+  tell:
+    needs: fuzz
+    if: "always() && github.event_name == 'schedule' && needs.fuzz.result != 'success'"
+    steps: [{ run: "make tell ${{ needs.fuzz.result }}" }]
+"#;
+    let (shown, manifest, _) = lanes(&[(".github/workflows/fuzz.yml", workflow)]);
+    assert_eq!(
+        shown,
+        [
+            "fuzz Some({\"fuzz/**\"}) -{} fuzz-fuzz",
+            "fuzz-nightly None -{} fuzz-fuzz",
+            "fuzz-scheduled None -{} fuzz-tell",
+        ],
+        "{manifest}"
+    );
+    assert!(manifest.contains("after = [\"fuzz-nightly\"]"), "{manifest}");
+}
+
+#[test]
 fn a_job_that_reports_on_what_it_waits_for_runs_after_a_failure() {
     let workflow = r#"
 on: push
