@@ -7,12 +7,13 @@ use saphyr::Yaml;
 
 use super::{
     ImportError, Tree,
+    artifacts::{self, Artifacts, Files, overlap},
     calls::{called, model},
     conditions::{Steps, Workflow},
     contexts::{FAILURE, SUCCESS},
     dialect::github,
     draft_of,
-    filter::Selects,
+    filter::{Selects, distinct},
     formula::{Atom, Formula},
     pipeline::{self, Entry, Pipeline},
     script,
@@ -110,6 +111,7 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
     }
     let env = pairs(get(root, "env"));
     let mut entries: Vec<Entry> = Vec::new();
+    let mut passed: Vec<Artifacts> = Vec::new();
     let mut place: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let own = match &starts {
         Starts::For(selects) => Some(selects),
@@ -186,9 +188,20 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
             let id = pipeline::plain_id(&format!("{stem}-{}", job.key));
             let (mut draft_of, placeholder) = script::job(&workflow, at, &id, &env, &leg, gate);
             draft_of.run_if = run_if;
+            let mut files = artifacts::of_steps(job.steps.list);
+            let spoken: Vec<String> = files
+                .actions
+                .iter()
+                .map(|action| format!("Not carried over: the action `{action}`."))
+                .collect();
+            draft_of.comment.retain(|line| !spoken.contains(line));
+            draft_of.comment.append(&mut files.comment);
+            draft_of.artifacts =
+                distinct(files.kept.iter().flat_map(|kept| kept.paths.clone()).collect());
             let key = leg.iter().fold(job.key.clone(), |key, (_, value)| format!("{key} {value}"));
             draft_of.comment = [notes_of_job, draft_of.comment].concat();
             place.entry(at).or_default().push(entries.len());
+            passed.push(files);
             entries.push(Entry {
                 when,
                 words,
@@ -216,6 +229,7 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
         entry.needs = mapped(&entry.needs);
         entry.after = mapped(&entry.after);
     }
+    take(&mut entries, &passed);
     let schedule = format!("The schedule of {name} ({file}).");
     let again = (by_change && !times.is_empty()).then_some(schedule);
     let named = |entries: &[&Entry]| {
@@ -238,6 +252,42 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
     let pipeline =
         Pipeline { name: name.clone(), comment, again, entries, lane: &named, job_id: &job_id };
     pipeline::draft(pipeline, draft);
+}
+
+/// Lets each job have the files that jobs which it needs keep for it.
+fn take(entries: &mut [Entry], passed: &[Artifacts]) {
+    for at in 0..entries.len() {
+        for taken in &passed[at].taken {
+            let to = taken.paths.concat();
+            let keeps = |&&need: &&usize| {
+                let named = |kept: &&Files| kept.name == taken.name;
+                passed[need].kept.iter().any(|kept| named(&kept))
+            };
+            let why = match entries[at].needs.iter().filter(keeps).collect::<Vec<_>>()[..] {
+                [] => "no job that it needs keeps one of that name".to_owned(),
+                [&need] if !entries[need].job.members.is_empty() => {
+                    "each combination keeps one".to_owned()
+                }
+                [&need] => {
+                    let kept = passed[need].kept.iter().filter(|kept| kept.name == taken.name);
+                    let globs = distinct(kept.flat_map(|kept| kept.paths.clone()).collect());
+                    let other = entries[at].takes.iter().find(|(.., it)| overlap(it, &to));
+                    match other {
+                        Some((.., it)) => format!("`{it}` has files of another one"),
+                        None => {
+                            entries[at].takes.push((need, globs, to));
+                            continue;
+                        }
+                    }
+                }
+                _ => "several jobs keep one of that name".to_owned(),
+            };
+            entries[at].job.comment.push(format!(
+                "Not carried over: the files of the artifact `{}`: {why}.",
+                taken.name
+            ));
+        }
+    }
 }
 
 /// A job, or the jobs that stand for the call it is.

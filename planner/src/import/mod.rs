@@ -3,6 +3,7 @@
 //! What can be carried over is; what cannot is said in a comment at the lane or job it concerns.
 //! Where the other engine's meaning has no exact counterpart, the draft runs more, never less.
 
+mod artifacts;
 pub mod azure;
 pub mod buildkite;
 mod calls;

@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) placeholder: bool,
     /// Jobs that run before it and are pulled in, by place.
     pub(super) needs: Vec<usize>,
+    /// Files of those: the job's place, globs over what it keeps, and where they are put.
+    pub(super) takes: Vec<(usize, Vec<String>, String)>,
     /// Jobs whose lanes its lane waits for, where they are selected.
     pub(super) after: Vec<usize>,
     /// It reports on others.
@@ -48,6 +50,7 @@ impl Entry {
             job,
             placeholder: false,
             needs: Vec::new(),
+            takes: Vec::new(),
             after: Vec::new(),
             gate: false,
             nightly: false,
@@ -131,7 +134,9 @@ pub(super) fn draft(pipeline: Pipeline<'_>, draft: &mut Draft) {
             draft.placeholders += usize::from(entry.placeholder);
             let needs = entry.needs.iter().map(|&need| ids[need].clone()).collect();
             let needs = filter::distinct(needs);
-            lane.jobs.push(JobDraft { id: ids[at].clone(), needs, ..entry.job.clone() });
+            let takes = entry.takes.iter().cloned();
+            let takes = takes.map(|(of, files, to)| (ids[of].clone(), files, to)).collect();
+            lane.jobs.push(JobDraft { id: ids[at].clone(), needs, takes, ..entry.job.clone() });
             lane_of[at].clone_from(&id);
         }
         let filters = match &first.when {

@@ -77,6 +77,10 @@ pub struct JobDraft {
     pub working_dir: Option<String>,
     /// Other jobs by id.
     pub needs: Vec<String>,
+    /// Files of other jobs: the job, the globs over what it keeps, and where they are put.
+    pub takes: Vec<(String, Vec<String>, String)>,
+    /// Globs of files kept after it.
+    pub artifacts: Vec<String>,
     /// Environment.
     pub env: Vec<(String, String)>,
     /// Nothing: the base's.
@@ -333,10 +337,21 @@ impl JobDraft {
         if let Some(dir) = &self.working_dir {
             out.pair("working_dir", dir);
         }
-        if !self.needs.is_empty() {
-            out.list("needs", &self.needs);
+        let takes = |(job, files, at): &(String, Vec<String>, String)| {
+            let files = list(files);
+            format!("{{ job = {}, files = {files}, at = {} }}", quoted(job), quoted(at))
+        };
+        let others =
+            self.needs.iter().filter(|need| self.takes.iter().all(|(job, ..)| job != *need));
+        let needs: Vec<String> =
+            others.map(|need| quoted(need)).chain(self.takes.iter().map(takes)).collect();
+        if !needs.is_empty() {
+            out.line(&format!("needs = [{}]", needs.join(", ")));
         }
-        if let Some(word) = self.run_if.filter(|_| !self.needs.is_empty()) {
+        if !self.artifacts.is_empty() {
+            out.line(&format!("artifacts = {}", list(&self.artifacts)));
+        }
+        if let Some(word) = self.run_if.filter(|_| !needs.is_empty()) {
             out.pair("run_if", word);
         }
         if let Some(matrix) = &self.matrix {
@@ -370,10 +385,6 @@ impl JobDraft {
 
 impl MatrixDraft {
     fn write(&self, out: &mut Lines) {
-        let list = |values: &[String]| {
-            let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
-            format!("[{}]", values.join(", "))
-        };
         if !self.axes.is_empty() {
             let axes: Vec<String> = self
                 .axes
@@ -389,6 +400,12 @@ impl MatrixDraft {
             }
         }
     }
+}
+
+/// Texts as a list in one line.
+fn list(values: &[String]) -> String {
+    let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+    format!("[{}]", values.join(", "))
 }
 
 /// Pairs as an inline table.

@@ -226,6 +226,49 @@ jobs:
 }
 
 #[test]
+fn files_that_one_job_keeps_for_another_are_taken_from_it() {
+    let workflow = r#"
+on: push
+jobs:
+  build:
+    steps:
+      - run: make
+      - { uses: actions/upload-artifact@v4, with: { name: app, path: dist/ } }
+      - { uses: actions/upload-artifact@v4, with: { name: report, path: "out/report.xml\nout/*" } }
+      - { uses: actions/upload-artifact@v4, with: { name: odd, path: target/release/app } }
+  each:
+    strategy: { matrix: { os: [a, b] } }
+    steps:
+      - run: make
+      - { uses: actions/upload-artifact@v4, with: { name: "app-${{ matrix.os }}", path: dist/ } }
+  test:
+    needs: [build, each]
+    steps:
+      - { uses: actions/download-artifact@v4, with: { name: app, path: ./vendor/dist } }
+      - { uses: actions/download-artifact@v4, with: { name: report, path: vendor } }
+      - { uses: actions/download-artifact@v4, with: { name: report } }
+      - { uses: actions/download-artifact@v4, with: { name: other, path: x } }
+      - { uses: actions/download-artifact@v4, with: { path: x } }
+      - run: make test
+"#;
+    let (_, _, catalog) = lanes(&[(".github/workflows/ci.yml", workflow)]);
+    for line in [
+        "artifacts = [\"dist/**\", \"out/report.xml\", \"out/**\"]\n",
+        "needs = [\"ci-each\", { job = \"ci-build\", files = [\"dist/**\"], at = \"vendor/dist\" }]\n",
+        "the artifact `odd` of `actions/upload-artifact@v4`: `target/release/app` may be a file or a directory",
+        "the artifact `app-${{ matrix.os }}` of `actions/upload-artifact@v4`: its name is made while it runs",
+        "the files of the artifact `report`: `vendor/dist` has files of another one",
+        "the artifact `report` of `actions/download-artifact@v4`: it is put into the root of the workspace",
+        "the files of the artifact `other`: no job that it needs keeps one of that name",
+        "of `actions/download-artifact@v4`: it takes all of them, or some by a pattern",
+    ] {
+        let flat = catalog.replace("\n# ", " ");
+        assert!(catalog.contains(line) || flat.contains(line), "{line}\n{catalog}");
+    }
+    assert!(!catalog.contains("the action `actions/"), "{catalog}");
+}
+
+#[test]
 fn a_nightly_lane_waits_for_nightly_ones_alone() {
     let workflow = r#"
 on: { pull_request: { paths: [fuzz/**] }, schedule: [{ cron: "0 3 * * *" }] }
