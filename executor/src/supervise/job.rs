@@ -33,3 +33,11 @@ pub struct Keep {
     /// A prepare node's output; store paths are kept by other means.
     pub output: Option<Output>,
 }
+
+impl Keep {
+    /// Returns whether nothing of what a job leaves is wanted.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let Self { artifacts, outputs, output } = self;
+        artifacts.is_empty() && outputs.is_empty() && output.is_none()
+    }
+}

@@ -403,3 +403,34 @@ fn a_slot_whose_supervisor_was_killed_after_the_verdict_is_collected() {
     assert_eq!(std::fs::read_to_string(&slot).expect("a slot"), "");
     assert_eq!(world.run(&["gc", "--dry-run"]).code(0).out, "");
 }
+
+#[test]
+fn a_supervisor_that_was_killed_before_it_kept_what_a_job_left_costs_an_attempt_and_no_file() {
+    let world = World::new();
+    let go = world.path().join("go");
+    let script = format!("until [ -e {} ]; do sleep 0.02; done; mkdir made", go.display());
+    let mut node = sh("prepare-a", &script, &[]);
+    node.kind = plans::NodeKind::Prepare;
+    node.spec.workspace = plans::Workspace::Writable;
+    node.output =
+        Some(plans::Output::Directory(plans::WorkspacePath::new("made").expect("well formed")));
+    let path = world.plan(vec![node]);
+    let mut child = world.start(&["apply", &path]);
+    until(|| {
+        let run = world.runs().pop();
+        run.is_some_and(|run| run.join("nodes/prepare-a/job.1").exists())
+    });
+    kill(&mut child);
+    std::fs::write(&go, "").expect("written");
+    let of_node = world.runs()[0].join("nodes/prepare-a");
+    let record = of_node.join("job.1");
+    let read = || std::fs::read_to_string(&record).expect("a record");
+    until(|| read().contains(" settled"));
+    // As it is between the two: it says how the job ended, and nothing of what was kept.
+    std::fs::write(&record, read().replace(" settled", "        ")).expect("written");
+    std::fs::remove_file(of_node.join("report.1")).expect("a report");
+    world.run(&["resume", "latest"]).code(0);
+    let node = &world.record()["nodes"][0];
+    assert_eq!((&node["outcome"], &node["attempts"]), (&"passed".into(), &2.into()), "{node}");
+    assert_eq!(node["retried"][0]["failure_kind"], "lost", "{node}");
+}

@@ -22,7 +22,7 @@ use crate::{
     fault::{FailureKind, Fault},
     placements::{Job, Leftover, LeftoverKind},
     supervise::{
-        JobLimits, JobRef, JobStatus,
+        JobLimits, JobRef, JobStatus, Keep,
         native::{
             AttemptFiles, JobReport, Reply, Start, SupervisorRecord, View, abandoned,
             clear_abandoned, job_of_cookie, kill_cookie, processes_with_cookie,
@@ -281,10 +281,21 @@ fn end_cookie(cookie: &str) -> Result<(), Fault> {
 }
 
 /// Returns what was kept of a job that is over.
-pub(super) fn collected(local: &Local, job: &JobRef) -> Result<Collected, Fault> {
-    let report = local.recall(job).or_else(|| local.place(job).read_report());
+pub(super) fn collected(local: &Local, job: &JobRef, keep: &Keep) -> Result<Collected, Fault> {
+    let place = local.place(job);
+    let report = local.recall(job).or_else(|| place.read_report());
     let Some(JobReport { fault, collected, notes, .. }) = report else {
-        return Ok(Collected::default());
+        // How the job ended is written down before anything of it is kept.
+        let record = SupervisorRecord::read(&place)
+            .map_err(|error| Fault::io(FailureKind::Io, "reading a job's record", &error))?;
+        let is_whole = keep.is_nothing() || record.is_none_or(|record| record.settled);
+        return match is_whole {
+            true => Ok(Collected::default()),
+            false => Err(Fault::new(
+                FailureKind::Lost,
+                "something killed the supervisor before it had kept what the job left",
+            )),
+        };
     };
     match fault {
         Some(fault) => Err(fault.into()),

@@ -232,13 +232,13 @@ impl Jobs for Local {
     fn collect(
         &self,
         job: &JobRef,
-        _keep: &Keep,
+        keep: &Keep,
         _shown: Option<&ShownWorkspace<'_>>,
         _secrets: &[&str],
         _into: &Path,
     ) -> Result<Collected, Fault> {
         // The supervisor kept everything before it said that the job is over.
-        jobs::collected(self, job)
+        jobs::collected(self, job, keep)
     }
 
     fn remove(&self, job: &JobRef) -> Result<(), Fault> {
