@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Child, time::Duration};
 
+use plans::{AllowFailure, AllowedCodes, ExitCodes, RetryOn, RunIf};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -146,6 +147,93 @@ fn a_run_killed_at_any_journal_record_is_finished_by_resume() {
         whole(&world, &IDS, &format!("killed at record {at}"));
     }
     assert!(killed >= 12, "only {killed} records were seen");
+}
+
+/// Nodes with a `run_if`, tolerated failures and failures that are worth another try, and how often each begins.
+const RULED: [(&str, &str, usize); 8] = [
+    ("execute-again", "passed", 2),
+    ("execute-always", "passed", 1),
+    ("execute-broken", "failed", 1),
+    ("execute-handles", "passed", 1),
+    ("execute-needless", "skipped", 0),
+    ("execute-skipped", "skipped", 0),
+    ("execute-tolerated", "failed", 1),
+    ("execute-works", "passed", 1),
+];
+
+fn codes(code: u8) -> ExitCodes {
+    std::num::NonZeroU8::new(code).into_iter().collect()
+}
+
+fn ruled(world: &World) -> String {
+    let node = |id: &str, exit: &str, on: &[&str], run_if: RunIf| {
+        let mut node = counted(world, id, "0.02", on);
+        let plans::Command::Shell { script, .. } = &mut node.spec.command else { return node };
+        script.push_str("; ");
+        script.push_str(exit);
+        node.run_if = run_if;
+        // One failure is worth another try, and no other.
+        node.spec.retry_on = Some(RetryOn { exit_codes: codes(75), outcomes: [].into() });
+        node.spec.retries = 2;
+        node
+    };
+    let again = "[ \"$(grep -c 'end execute-again' COUNT)\" -gt 1 ] || exit 75"
+        .replace("COUNT", &world.path().join("count").display().to_string());
+    let mut tolerated = node("execute-tolerated", "exit 77", &[], RunIf::Passed);
+    tolerated.spec.allow_failure = Some(AllowFailure::Some(AllowedCodes { exit_codes: codes(77) }));
+    world.plan(vec![
+        node("execute-again", &again, &[], RunIf::Passed),
+        tolerated,
+        node("execute-broken", "exit 1", &["execute-again"], RunIf::Passed),
+        node("execute-works", "true", &["execute-tolerated"], RunIf::Passed),
+        node("execute-needless", "true", &["execute-works"], RunIf::Failed),
+        node("execute-skipped", "true", &["execute-broken"], RunIf::Passed),
+        node("execute-handles", "true", &["execute-broken"], RunIf::Failed),
+        node("execute-always", "true", &["execute-skipped", "execute-works"], RunIf::Always),
+    ])
+}
+
+#[test]
+fn a_run_with_conditions_killed_at_any_journal_record_reaches_the_same_verdicts() {
+    let mut killed = 0;
+    for at in 1.. {
+        let world = World::new();
+        let plan = ruled(&world);
+        let mut child = world.start(&["apply", &plan, "--jobs", "2"]);
+        let ended = loop {
+            if journal_lines(&world) >= at {
+                break false;
+            }
+            if child.try_wait().expect("waited").is_some() {
+                break true;
+            }
+        };
+        kill(&mut child);
+        if !ended {
+            killed += 1;
+            world.run(&["resume", "latest", "--jobs", "2"]).code(1);
+        }
+        let record = world.record();
+        let (outcomes, began) = (outcomes(&record), lines(&world));
+        for (id, outcome, times) in RULED {
+            assert_eq!(outcomes[id], outcome, "{id}, killed at record {at}: {record:#}");
+            let begun = began.iter().filter(|line| **line == format!("begin {id}")).count();
+            assert_eq!(begun, times, "{id}, killed at record {at}: {began:?}");
+        }
+        let position = |line: &str| began.iter().position(|it| it == line);
+        for (first, then) in [
+            ("end execute-broken", "begin execute-handles"),
+            ("end execute-tolerated", "begin execute-works"),
+            ("end execute-works", "begin execute-always"),
+        ] {
+            assert!(position(first) < position(then), "killed at record {at}: {began:?}");
+        }
+        assert_eq!(processes_of(&world), Vec::<String>::new(), "killed at record {at}");
+        if ended {
+            break;
+        }
+    }
+    assert!(killed >= 16, "only {killed} records were seen");
 }
 
 #[test]
