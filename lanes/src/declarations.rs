@@ -160,6 +160,7 @@ impl<'a> Uses<'a> {
             for job in target.jobs.iter().flatten() {
                 self.globs(job.paths.as_deref());
                 self.globs(job.exclude.as_deref());
+                self.globs(job.shard_files.as_ref().map(|at| &*at.value));
                 self.bases.extend(job.base.as_ref().map(|name| name.as_str()));
                 self.settings(&job.settings);
             }

@@ -138,6 +138,7 @@ fn globs_of_catalog(file: &CatalogFile) -> Vec<Option<&[At<String>]>> {
         }
         for job in target.jobs.iter().flatten() {
             all.extend([job.paths.as_deref(), job.exclude.as_deref()]);
+            all.push(job.shard_files.as_ref().map(|at| &*at.value));
             all.extend(job.settings.input_globs());
         }
     }

@@ -138,6 +138,14 @@ tables! {
         /// `FORGE_LANES_SHARDS` of how many.
         #[schemars(range(min = 1, max = 256))]
         pub shards: Option<At<u32>>,
+        /// With `shards`: globs of files of the tree that are divided among the parts; the file
+        /// `$FORGE_LANES_SHARD_FILES` holds those of a part, a path on each line.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub shard_files: Option<At<Vec<At<String>>>>,
+        /// With `shard_files`: the file of the tree that says how long each of them takes, as
+        /// `executor history --durations` writes it. Absent: each takes as long as another.
+        #[schemars(with = "Option<forms::Below>")]
+        pub shard_durations: Option<At<String>>,
         /// Globs that narrow the lane's filter for this job. Absent: the target's.
         #[schemars(with = "Option<Vec<forms::Glob>>")]
         pub paths: Option<Vec<At<String>>>,

@@ -232,6 +232,7 @@ fn own_job<'a>(
         needs: Vec::new(),
         files: Vec::new(),
         needs_written: file.needs.as_deref().unwrap_or_default(),
+        shard_files: None,
         filter: None,
     });
     job

@@ -58,8 +58,8 @@ mod targets_of;
 pub use catalog::{
     Catalog, Definition, Derived, FilesNeeded, FilterText, GlobOwner, GlobUse, HostSetup,
     HostSetupIndex, InputUses, Inputs, Job, JobIndex, JobOwner, Lane, LaneIndex, LockUse,
-    PackageKind, PathFilter, Payload, Prepare, PrepareIndex, PrepareUse, Rules, SharedEntry,
-    StagedLinux, Target, TargetIndex, Via, Work,
+    PackageKind, PathFilter, Payload, Prepare, PrepareIndex, PrepareUse, Rules, ShardFiles,
+    SharedEntry, StagedLinux, Target, TargetIndex, Via, Work,
 };
 pub use declarations::{Declaration, DeclarationKind, Declarations};
 pub use decode::{Named, TableAt};

@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use plans::{AbsolutePath, JobId, Placement, ProfileName, RunIf, Shard, TargetId};
+use plans::{AbsolutePath, JobId, Placement, ProfileName, RunIf, Shard, TargetId, WorkspacePath};
 
 use crate::{
     catalog::{
-        FilesNeeded, Job, JobIndex, JobOwner, PathFilter, Payload, PrepareUse, StagedLinux, Target,
-        TargetIndex,
+        FilesNeeded, Job, JobIndex, JobOwner, PathFilter, Payload, PrepareUse, ShardFiles,
+        StagedLinux, Target, TargetIndex,
     },
     catalog_file::{CatalogFile, StagedLinuxFile, TargetFile},
     codes,
     context::Context,
     diagnostic::Diagnostic,
     groups::Groups,
-    job_file::NeedFile,
+    job_file::{JobFile, NeedFile},
     names::shorten,
     path_sets::filter,
     prepare::{Payloads, Prepares, mounts},
@@ -67,6 +67,7 @@ pub(crate) struct DescribedJob<'a> {
     pub(crate) needs: Vec<JobIndex>,
     pub(crate) files: Vec<FilesNeeded>,
     pub(crate) needs_written: &'a [NeedFile],
+    pub(crate) shard_files: Option<ShardFiles>,
     pub(crate) filter: Option<PathFilter>,
 }
 
@@ -139,6 +140,7 @@ fn target<'a>(
             needs: Vec::new(),
             files: Vec::new(),
             needs_written: job.needs.as_deref().unwrap_or_default(),
+            shard_files: shard_files(job, under, context),
             filter: filter(job.paths.as_deref(), job.exclude.as_deref(), under, context),
         });
     }
@@ -156,6 +158,21 @@ fn target<'a>(
         staged_linux,
         span: file.id.span,
     });
+}
+
+/// What the parts of a job's work are parts of.
+fn shard_files(
+    job: &JobFile,
+    under: Option<&str>,
+    context: &mut Context<'_>,
+) -> Option<ShardFiles> {
+    let files = job.shard_files.as_ref()?;
+    let durations = job.shard_durations.as_ref().and_then(|path| {
+        let value = context.checked(&codes::BAD_VALUE, path, WorkspacePath::new)?;
+        Some(At { value, span: path.span })
+    });
+    let globs = context.globs(&files.value, under);
+    Some(ShardFiles { globs, durations, span: files.span, part: None })
 }
 
 /// Adds the jobs a target takes from others, and checks that it has any.
@@ -374,6 +391,7 @@ pub(crate) fn resolve<'a>(
             group: member.and_then(|it| JobId::new(it.group.as_str()).ok()),
             matrix: member.map(|it| it.matrix.clone()).unwrap_or_default(),
             shard: member.and_then(|it| it.shard).map(|(index, count)| Shard { index, count }),
+            shard_files: described.shard_files.clone(),
             run_if: run_if.map_or(RunIf::Passed, |at| at.value),
             files: described.files.clone(),
             prepares: uses,

@@ -11,6 +11,7 @@
 //! | [`change_set`] | changed paths, also from a file |
 //! | [`planned_tree`] | where manifest and catalog are read from |
 //! | [`packages`] | what lanes derive from packages' manifests |
+//! | [`shards`] | which files each part of a job's work gets |
 //! | [`init`], [`import`] | the first definitions of a repository |
 //! | [`backtest`] | the commits of a branch, replayed |
 //! | [`passed`] | what each lane is compared with when it is known where lanes passed |
@@ -47,6 +48,7 @@ pub mod render;
 pub mod request;
 pub mod scenario;
 pub mod select;
+pub mod shards;
 mod situation;
 mod submodules;
 pub mod verbosity;
@@ -241,8 +243,10 @@ fn lowered(
 ) -> Result<Lowered, PlanningError> {
     // 6. Which nodes, with which edges, and which files they see.
     let mut lowered = lower(catalog, selected)?;
-    if let Some(trees) = trees {
-        trees.name(&mut lowered.nodes)?;
+    match trees {
+        Some(trees) => trees.name(&mut lowered.nodes)?,
+        // A reviewed plan would differ with every file that joins a tree it is not about.
+        None => lowered.nodes.iter_mut().for_each(|node| node.member.files = None),
     }
     info!(nodes = lowered.nodes.len(), "nodes made");
     Ok(lowered)

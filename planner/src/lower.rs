@@ -146,7 +146,12 @@ fn execute_node(
     Node {
         id: ids.executes[&index].clone(),
         kind: NodeKind::Execute,
-        member: Member { group: job.group.clone(), matrix: job.matrix.clone(), shard: job.shard },
+        member: Member {
+            group: job.group.clone(),
+            matrix: job.matrix.clone(),
+            shard: job.shard,
+            files: job.shard_files.as_ref().and_then(|files| files.part.clone()),
+        },
         depends_on,
         run_if: job.run_if,
         concurrency_groups,

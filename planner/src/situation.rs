@@ -16,6 +16,7 @@ use crate::{
     packages,
     planned_tree::{DefinitionFiles, Inputs, PlannedTree},
     select::Scope,
+    shards,
 };
 
 /// Why a request has no place to stand on.
@@ -348,6 +349,7 @@ pub(crate) fn read_definitions_with(
     let mut catalog = lanes::load(&files, &paths.manifest, &paths.catalog)
         .map_err(|found| PlanningError::Definitions(Box::new(found)))?;
     packages::derive(&mut catalog, &files)?;
+    shards::derive(&mut catalog, &files)?;
     Ok((catalog, files.into_inputs()))
 }
 

@@ -236,6 +236,9 @@ struct NodeWire<'a> {
     /// Which part of the job's work it is; absent: the job has no shards. Since 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shard: Option<Shard>,
+    /// The files of the tree that its part is made of, sorted; absent: no files are divided. Since 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shard_files: Option<Cow<'a, [RepoPath]>>,
     /// What it is for.
     description: Cow<'a, str>,
     /// Where it runs.
@@ -380,7 +383,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             id,
             kind,
             key,
-            member: Member { group, matrix, shard },
+            member: Member { group, matrix, shard, files: shard_files },
             depends_on,
             run_if,
             concurrency_groups,
@@ -423,6 +426,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             group: group.as_ref().map(Cow::Borrowed),
             matrix: Cow::Borrowed(matrix),
             shard: *shard,
+            shard_files: shard_files.as_ref().map(|files| Cow::Borrowed(&**files)),
             description: Cow::Borrowed(description),
             placement: Cow::Borrowed(placement),
             runtime: Cow::Borrowed(runtime),
@@ -470,6 +474,7 @@ impl From<NodeWire<'static>> for Node {
                 group: wire.group.map(Cow::into_owned),
                 matrix: wire.matrix.into_owned(),
                 shard: wire.shard,
+                files: wire.shard_files.map(Cow::into_owned),
             },
             depends_on: wire.depends_on.into_owned(),
             run_if: wire.run_if,

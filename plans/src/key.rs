@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     Checkout, Command, EnvName, Incus, JobSpec, Member, Mount, Node, NodeId, ObjectId, Output,
-    OutputName, OutputRef, Plan, Runtime, Shard, Taken, Tart, Workspace, digest_of,
+    OutputName, OutputRef, Plan, RepoPath, Runtime, Shard, Taken, Tart, Workspace, digest_of,
 };
 
 /// A digest over everything that may decide a node's result: `sha256:` and 64 lower-case
@@ -121,6 +121,8 @@ pub struct KeyParts<'a> {
     matrix: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shard: Option<Shard>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard_files: Option<&'a [RepoPath]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mounts: Vec<MountPart<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,7 +169,7 @@ impl<'a> KeyParts<'a> {
             id: _,
             kind: _,
             key: _,
-            member: Member { group: _, matrix, shard },
+            member: Member { group: _, matrix, shard, files: shard_files },
             depends_on: _,
             run_if: _,
             concurrency_groups: _,
@@ -237,6 +239,7 @@ impl<'a> KeyParts<'a> {
             key_commands,
             matrix,
             shard: *shard,
+            shard_files: shard_files.as_deref(),
             mounts: mounts.collect::<Option<_>>()?,
             workspace_from,
             files_from: files.collect::<Option<_>>()?,

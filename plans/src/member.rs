@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::JobId;
+use crate::{JobId, RepoPath};
 
 /// Of which job a node is one of several, and which.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +17,9 @@ pub struct Member {
     pub matrix: BTreeMap<String, String>,
     /// Which part it is.
     pub shard: Option<Shard>,
+    /// The files of the tree that its part is made of, sorted; nothing: no files are divided, or the plan
+    /// has no tree.
+    pub files: Option<Vec<RepoPath>>,
 }
 
 /// One part of a job's work.
@@ -44,12 +47,16 @@ pub struct Shard {
 }
 
 impl Member {
-    /// Returns what tells it from the others, for people: `features = std, part 1 of 4`.
+    /// Returns what tells it from the others, for people: `features = std, part 1 of 4, 12 files`.
     #[must_use]
     pub fn in_words(&self) -> Option<String> {
         let values = self.matrix.iter().map(|(name, value)| format!("{name} = {value}"));
         let part = self.shard.map(|it| format!("part {} of {}", it.index, it.count));
-        let words: Vec<String> = values.chain(part).collect();
+        let files = self.files.as_ref().map(|files| match files.len() {
+            1 => "1 file".to_owned(),
+            some => format!("{some} files"),
+        });
+        let words: Vec<String> = values.chain(part).chain(files).collect();
         (!words.is_empty()).then(|| words.join(", "))
     }
 }

@@ -82,6 +82,14 @@ pub enum PlanError {
         /// The variable.
         name: EnvName,
     },
+    /// Files are a part's, and the node is none.
+    #[error(
+        "node `{node}` has `shard_files` without `shard`, or one that no list of lines can name"
+    )]
+    ShardFiles {
+        /// The node.
+        node: NodeId,
+    },
     /// Files would appear in git's own directory.
     #[error("node `{node}` gets files at `{at}`, which is git's own")]
     FilesInGit {
@@ -309,6 +317,11 @@ fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanErro
     let named = node.spec.env.keys().chain(&node.spec.secrets);
     if let Some(twice) = named.into_iter().find(|name| node.takes.env.contains_key(*name)) {
         return Err(PlanError::VariableTwice { node: node.id.clone(), name: twice.clone() });
+    }
+    let listed = node.member.files.iter().flatten();
+    let lines = || listed.clone().any(|path| path.as_bytes().contains(&b'\n'));
+    if node.member.files.is_some() && (node.member.shard.is_none() || lines()) {
+        return Err(PlanError::ShardFiles { node: node.id.clone() });
     }
     let files = &node.takes.files;
     for (position, one) in files.iter().enumerate() {

@@ -213,6 +213,7 @@ scenarios! {
     a_lock_file_runs_everything: golden_everything("pika", "everything");
     the_nightly_lanes_need_no_change: golden("pika", "nightly");
     an_unknown_file_runs_nothing_and_is_listed: golden("pika", "nothing");
+    jobs_as_they_are: golden("jobs", "change");
     local_host_process: golden_document("pairs", "local-host-process");
     local_incus: golden_document("pairs", "local-incus");
     local_tart: golden_document("pairs", "local-tart");

@@ -131,6 +131,15 @@ impl KeptFiles {
         Ok(Self { artifacts, node: node.to_string(), list })
     }
 
+    /// Returns one file with that content, which is in a directory of its own here, made for a node.
+    pub(crate) fn of_one(dir: &Path, name: &str, content: &[u8], node: &str) -> Self {
+        let digest = Sha256::digest(content).into();
+        let what = What::File { executable: false, size: content.len() as u64, digest };
+        let entry = ManifestEntry { path: name.as_bytes().to_vec(), what };
+        let list = Manifest::from_entries(vec![entry]);
+        Self { artifacts: dir.to_owned(), node: node.to_owned(), list }
+    }
+
     /// Returns what names them: equal files at equal paths have an equal name.
     pub(crate) fn id(&self) -> String {
         let digest = Sha256::digest(self.list.encode());

@@ -52,6 +52,9 @@ fn shown(node: &Node) -> String {
     for mount in &node.mounts {
         text::push!(shown, "  sees    what {} left, at {}\n", mount.node, mount.path);
     }
+    if let Some(which) = node.member.in_words() {
+        text::push!(shown, "  part    {}\n", text::neutral(&which));
+    }
     for plans::FilesFrom { node, files, at } in &node.takes.files {
         text::push!(shown, "  given   {} of {node}, at {at}\n", files.join(", "));
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Runtime, Work, workspace};
+use super::{Runtime, Work, shard, workspace};
 use crate::{
     artifacts::Collected,
     attempt::{AttemptRequest, Context, Phase},
@@ -29,8 +29,9 @@ impl Runtime for HostProcess {
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         let Context { request, machine, .. } = context;
-        let work = Work::of(request, machine.name())?;
+        let mut work = Work::of(request, machine.name())?;
         let workspace = workspace::place(context, &work)?;
+        shard::give(context, &mut work)?;
         self.ready = Some((work, workspace));
         Ok(())
     }

@@ -8,6 +8,7 @@ mod guest;
 mod host_process;
 pub mod incus;
 mod runtime;
+mod shard;
 pub mod shown;
 mod table;
 pub mod tart;

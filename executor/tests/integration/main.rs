@@ -38,6 +38,7 @@ mod remote;
 mod report;
 mod resume;
 mod run_if;
+mod shards;
 mod shim;
 mod ssh;
 mod sshd;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plans::{AbsolutePath, ChangeStatus, JobId, JobSpec, NodeId, Output, RunIf, WorkspacePath};
 
-use super::{Catalog, GlobUse, LaneIndex, PathFilter};
+use super::{Catalog, GlobUse, LaneIndex, PathFilter, ShardFiles};
 
 impl Catalog {
     /// Returns the jobs that a lane runs, each with everything that defines it: two catalogs
@@ -23,6 +23,7 @@ impl Catalog {
                 spec: &job.spec,
                 run_if: job.run_if,
                 needs: job.needs.iter().map(|&needed| &self[needed].id).collect(),
+                shard_files: job.shard_files.as_ref().map(|it| self.shard_texts(it)),
                 files: job.files.iter().map(|it| (&self[it.job].id, &*it.files, &it.at)).collect(),
                 prepares: prepares.collect(),
                 host_setup: job.host_setup.map(|setup| &self[setup].spec),
@@ -32,6 +33,14 @@ impl Catalog {
             (&job.id, definition)
         })
         .collect()
+    }
+
+    fn shard_texts<'a>(
+        &'a self,
+        files: &'a ShardFiles,
+    ) -> (BTreeSet<&'a str>, Option<&'a WorkspacePath>) {
+        let globs = files.globs.iter().map(|used| self.globs.text(used.glob)).collect();
+        (globs, files.durations.as_ref().map(|at| &at.value))
     }
 
     /// Returns a filter as texts, independent of the order in which it is written.
@@ -53,6 +62,7 @@ pub struct Definition<'a> {
     spec: &'a JobSpec,
     run_if: RunIf,
     needs: BTreeSet<&'a JobId>,
+    shard_files: Option<(BTreeSet<&'a str>, Option<&'a WorkspacePath>)>,
     files: BTreeSet<(&'a JobId, &'a [String], &'a WorkspacePath)>,
     prepares: Vec<(&'a AbsolutePath, &'a NodeId, &'a JobSpec, &'a Output)>,
     host_setup: Option<&'a JobSpec>,

@@ -16,7 +16,7 @@ use std::{
 
 use plans::{
     AbsolutePath, ChangeStatus, GroupName, JobId, JobInputs, JobSpec, LaneId, NodeId, Output,
-    ProfileName, RunIf, Shard, TargetId, WorkspacePath,
+    ProfileName, RepoPath, RunIf, Shard, TargetId, WorkspacePath,
 };
 
 pub(crate) use self::owners::Owners;
@@ -32,7 +32,7 @@ use crate::{
     lane_trigger::LaneTrigger,
     manifest::UnmatchedPaths,
     read::Written,
-    source::{Sources, Span},
+    source::{At, Sources, Span},
 };
 
 macro_rules! indices {
@@ -190,6 +190,8 @@ pub struct Job {
     pub matrix: BTreeMap<String, String>,
     /// Which part of how many it is.
     pub shard: Option<Shard>,
+    /// The files that are divided among the parts; nothing: the job knows its part by its number.
+    pub shard_files: Option<ShardFiles>,
     /// What defines it.
     pub owner: JobOwner,
     /// Everything needed to run it.
@@ -212,6 +214,20 @@ pub struct Job {
     pub filter: Option<PathFilter>,
     /// The value of its `id` key.
     pub span: Span,
+}
+
+/// What the parts of a job's work are parts of.
+#[derive(Debug, Clone)]
+pub struct ShardFiles {
+    /// The globs, where they are written.
+    pub globs: Vec<GlobUse>,
+    /// The file of the tree that says how long each takes; nothing: all take the same time.
+    pub durations: Option<At<WorkspacePath>>,
+    /// The value of `shard_files`.
+    pub span: Span,
+    /// The files of this part, sorted; nothing until the planner has looked at the tree, see
+    /// [`Catalog::set_part`].
+    pub part: Option<Vec<RepoPath>>,
 }
 
 /// Artifacts of a needed job, in the workspace of the one that needs it.
@@ -434,6 +450,13 @@ impl Catalog {
     pub fn jobs_named(&self, id: &str) -> Option<Vec<JobIndex>> {
         let job = || self.job(id).map(|job| vec![job]);
         job().or_else(|| self.names.groups.get(id).cloned())
+    }
+
+    /// Says which files the part of a job's work is made of.
+    pub fn set_part(&mut self, job: JobIndex, part: Vec<RepoPath>) {
+        if let Some(files) = &mut self.jobs[job.position()].shard_files {
+            files.part = Some(part);
+        }
     }
 
     /// Returns every id that [`Self::jobs_named`] knows.

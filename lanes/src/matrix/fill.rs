@@ -71,6 +71,13 @@ pub(super) fn refuse_without_matrix(job: &JobFile, found: &mut Vec<Diagnostic>) 
     }
 }
 
+/// Refuses a variable of the job's own with a name that a member is told something by.
+fn taken(own: &At<String>) -> Diagnostic {
+    let message = format!("`{}` is what the matrix or the shard says", own.value);
+    Diagnostic::error(&codes::INVALID_COMBINATION, own.span, message)
+        .help("give the variable another name")
+}
+
 /// One member of a group in the making.
 pub(super) struct Filling<'a> {
     pub(super) job: &'a JobFile,
@@ -235,6 +242,8 @@ impl Filling<'_> {
             .chain(&settings.working_dir)
             .chain(&setup)
             .chain(&self.job.staged_command)
+            .chain(self.job.shard_files.iter().flat_map(|at| &at.value))
+            .chain(&self.job.shard_durations)
             .collect();
         for text in texts {
             self.no_place(text, "this key");
@@ -253,14 +262,16 @@ impl Filling<'_> {
             variables.push(("FORGE_LANES_SHARD".to_owned(), index.to_string()));
             variables.push(("FORGE_LANES_SHARDS".to_owned(), count.to_string()));
         }
+        if self.job.shard_files.is_some() {
+            let env = settings.env.iter().flat_map(|env| &env.0);
+            for (own, _) in env.filter(|(name, _)| name.value == "FORGE_LANES_SHARD_FILES") {
+                self.found.push(taken(own));
+            }
+        }
         let Named(env) = settings.env.get_or_insert_default();
         for (name, value) in variables {
             if let Some((own, _)) = env.iter().find(|(own, _)| own.value == name) {
-                let message = format!("`{name}` is what the matrix or the shard says");
-                self.found.push(
-                    Diagnostic::error(&codes::INVALID_COMBINATION, own.span, message)
-                        .help("give the variable another name"),
-                );
+                self.found.push(taken(own));
                 continue;
             }
             env.push((At { value: name, span }, At { value, span }));

@@ -92,6 +92,8 @@ pub(crate) fn expand(written: &mut Written, found: &mut Vec<Diagnostic>) {
 fn is_group(job: &JobFile) -> bool {
     job.matrix.is_some()
         || job.shards.is_some()
+        || job.shard_files.is_some()
+        || job.shard_durations.is_some()
         || job.matrix_include.is_some()
         || job.matrix_exclude.is_some()
 }
@@ -114,6 +116,7 @@ fn members(
         vec![combine::Row::default()]
     };
     let shards = shards(job, found);
+    shard_files(job, found);
     let count = rows.len().saturating_mul(shards.map_or(1, |count| count as usize));
     if found.len() == before && count > MOST_MEMBERS {
         let span = job.matrix.as_ref().map(|at| at.span).or(job.shards.map(|at| at.span));
@@ -124,6 +127,10 @@ fn members(
     }
     let known: BTreeSet<&str> =
         rows.iter().flat_map(|row| row.values.keys().map(String::as_str)).collect();
+    // Its matrix may be as long as it has members, each of which would have a copy of it.
+    let mut template = job.clone();
+    (template.matrix, template.shards) = (None, None);
+    (template.matrix_exclude, template.matrix_include) = (None, None);
     let mut taken: HashMap<String, String> = HashMap::new();
     let mut members = Vec::with_capacity(count.min(MOST_MEMBERS));
     for row in &rows {
@@ -143,14 +150,8 @@ fn members(
             let mut nothing = Vec::new();
             // What is wrong is wrong in each of them, and told once.
             let told = if members.is_empty() { &mut *found } else { &mut nothing };
-            let mut file = JobFile {
-                id: At { value: id, span: job.id.span },
-                matrix: None,
-                matrix_exclude: None,
-                matrix_include: None,
-                shards: None,
-                ..job.clone()
-            };
+            let id = At { value: id, span: job.id.span };
+            let mut file = JobFile { id, ..template.clone() };
             Filling { job, base, row: &row.values, known: &known, found: told }
                 .fill(&mut file, shard);
             let member = Member { group: job.id.value.clone(), matrix: row.values.clone(), shard };
@@ -176,6 +177,31 @@ fn shards(job: &JobFile, found: &mut Vec<Diagnostic>) -> Option<u32> {
         return None;
     }
     Some(shards.value)
+}
+
+/// What is divided among parts has parts, and is something.
+fn shard_files(job: &JobFile, found: &mut Vec<Diagnostic>) {
+    let mut refuse = |span: Span, message: &str, help: &str| {
+        found.push(Diagnostic::error(&codes::INVALID_COMBINATION, span, message).help(help));
+    };
+    if let Some(durations) = &job.shard_durations
+        && job.shard_files.is_none()
+    {
+        let help = "name the files with `shard_files`, or remove the key";
+        refuse(durations.span, "`shard_durations` is about the files of `shard_files`", help);
+    }
+    let Some(files) = &job.shard_files else { return };
+    if job.shards.is_none() {
+        let help = "say with `shards` how many parts there are, or remove the key";
+        refuse(files.span, "`shard_files` are divided among `shards`", help);
+    }
+    if files.value.is_empty() {
+        let message = "`shard_files` names no file that could be divided";
+        found.push(
+            Diagnostic::error(&codes::BAD_VALUE, files.span, message)
+                .help("write a glob of the files, such as `tests/**/*.rs`"),
+        );
+    }
 }
 
 fn too_many(job: &JobFile, count: usize, span: Span, found: &mut Vec<Diagnostic>) {

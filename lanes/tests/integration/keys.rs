@@ -471,6 +471,23 @@ const ROWS: &[Row] = &[
         &[("#job#", "reuse = \"passed\"\nkey_commands = [[]]")],
         Refused("invalid_combination"),
     ),
+    ("JobFile.shard_files", &[("#job#", "shards = 2\nshard_files = [\"tests/**\"]")], Means),
+    (
+        "JobFile.shard_files",
+        &[("#job#", "shard_files = [\"tests/**\"]")],
+        Refused("invalid_combination"),
+    ),
+    ("JobFile.shard_files", &[("#job#", "shards = 2\nshard_files = []")], Refused("bad_value")),
+    (
+        "JobFile.shard_durations",
+        &[("#job#", "shards = 2\nshard_files = [\"t/**\"]\nshard_durations = \"ci/d.json\"")],
+        Means,
+    ),
+    (
+        "JobFile.shard_durations",
+        &[("#job#", "shards = 2\nshard_durations = \"ci/d.json\"")],
+        Refused("invalid_combination"),
+    ),
     (
         "JobFile.retry_on",
         &[("#job#", "retry_on = { exit_codes = [75] }")],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lanes::{Catalog, JobIndex, JobOwner, LaneIndex, PathFilter, TargetIndex, Work};
-use plans::{RunIf, Shard};
+use plans::{RepoPath, RunIf, Shard};
 use serde::Serialize;
 
 use super::{Answer, Console, Failure};
@@ -227,6 +227,8 @@ struct JobLine<'a> {
     matrix: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shard: Option<Shard>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard_files: Option<&'a [RepoPath]>,
     description: &'a str,
     target: Option<&'a str>,
     lane: Option<&'a str>,
@@ -247,6 +249,7 @@ fn jobs(catalog: &Catalog) -> Vec<JobLine<'_>> {
             group: job.group.as_ref().map(plans::JobId::as_str),
             matrix: &job.matrix,
             shard: job.shard,
+            shard_files: job.shard_files.as_ref().and_then(|files| files.part.as_deref()),
             description: &job.spec.description,
             target: match job.owner {
                 JobOwner::Target(target) => Some(catalog[target].id.as_str()),

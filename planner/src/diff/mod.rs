@@ -120,8 +120,16 @@ pub enum Change {
 }
 
 /// Lists whose order means nothing, by the last word of their path.
-const SETS: [&str; 7] =
-    ["depends_on", "concurrency_groups", "secrets", "nodes", "changes", "uncovered", "reasons"];
+const SETS: [&str; 8] = [
+    "depends_on",
+    "concurrency_groups",
+    "secrets",
+    "nodes",
+    "changes",
+    "uncovered",
+    "reasons",
+    "shard_files",
+];
 
 /// Fields that hold one of several shapes, told apart by their first key.
 const ALTERNATIVES: [&str; 4] = ["placement", "runtime", "command", "output"];

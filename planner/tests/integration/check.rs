@@ -8,6 +8,7 @@ use planner::{
     check::{self, Findings, github::github, human, json::json, rules, sarif::sarif},
     packages::{self, ManifestTree, PackagesError},
     planned_tree::Tracked,
+    shards,
 };
 use plans::RepoPath;
 
@@ -92,12 +93,15 @@ fn fixture_text(code: &str) -> String {
 #[track_caller]
 fn fixture(code: &str) -> Findings {
     let tree = Tree::read(&fixture_text(code));
-    if OF_PACKAGES.contains(&code) { in_repository(&tree) } else { tree.check() }
+    if OF_A_TREE.contains(&code) { in_repository(&tree) } else { tree.check() }
 }
 
-/// Told while lanes' `inputs` are resolved, which takes a planned tree.
-const OF_PACKAGES: [&str; 4] = [
+/// Told while packages and shards are resolved, which takes a planned tree.
+const OF_A_TREE: [&str; 7] = [
     packages::UNKNOWN_PACKAGE.name,
+    shards::BAD_DURATIONS.name,
+    shards::MATCH_NOTHING.name,
+    shards::WITHOUT_FILES.name,
     "bad_package_manifest",
     "stray_manifest",
     "unfollowed_dependency",

@@ -2,9 +2,9 @@
 
 use crate::sample::{node, parts};
 use plans::{
-    AbsolutePath, AllowFailure, Checkout, Command, EnvName, GroupName, Incus, Key, Node, ObjectId,
-    Output, OutputName, Placement, Plan, Reuse, RunIf, Runtime, Seen, Shard, SshDestination,
-    SshHost, Tart, Workspace, WorkspacePath,
+    AbsolutePath, AllowFailure, Checkout, Command, EnvName, GroupName, Incus, Key, Member, Node,
+    ObjectId, Output, OutputName, Placement, Plan, RepoPath, Reuse, RunIf, Runtime, Seen, Shard,
+    SshDestination, SshHost, Tart, Workspace, WorkspacePath,
 };
 use std::convert::Infallible;
 
@@ -27,6 +27,12 @@ fn keys_of(plan: &Plan, seen: &Seen) -> Vec<Key> {
 
 fn key(change: impl FnOnce(&mut Node)) -> Key {
     keys_of(&plan(change), &seen("c", None)).pop().expect("the execute node is the last")
+}
+
+/// A part with one file.
+fn part(path: &str) -> Member {
+    let files = Some(vec![RepoPath::new(path.as_bytes()).expect("a path")]);
+    Member { shard: Some(Shard { index: 1, count: 2 }), files, ..Member::default() }
 }
 
 fn env(name: &str) -> EnvName {
@@ -98,6 +104,8 @@ fn whatever_may_change_a_result_changes_the_key() {
         ("the matrix", Box::new(|it| drop(it.member.matrix.insert("a".into(), "b".into())))),
         ("the shard", Box::new(|it| it.member.shard = Some(Shard { index: 1, count: 2 }))),
         ("another shard", Box::new(|it| it.member.shard = Some(Shard { index: 2, count: 2 }))),
+        ("the shard's files", Box::new(|it| it.member = part("a.rs"))),
+        ("other files", Box::new(|it| it.member = part("b.rs"))),
         ("no mount", Box::new(|it| it.mounts.clear())),
         (
             "its place",

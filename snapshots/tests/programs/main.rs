@@ -15,4 +15,5 @@ mod page;
 mod pages;
 mod passed;
 mod reference;
+mod shards;
 mod shell;

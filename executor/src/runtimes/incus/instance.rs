@@ -23,6 +23,8 @@ pub(super) const JOB: &str = "/forge-lanes/state/job";
 pub(super) const WORKSPACE: &str = "/workspace";
 /// Where it finds the same tree with a layer of its own over it.
 pub(super) const SCRATCH: &str = "/forge-lanes/scratch";
+/// Where the guest sees the list of its part's files.
+pub(super) const SHARD: &str = "/forge-lanes/shard";
 /// Where the guest sees the machine's Rust toolchain.
 pub(super) const TOOLCHAIN: &str = "/forge-lanes/toolchain";
 

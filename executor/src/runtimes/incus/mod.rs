@@ -26,9 +26,9 @@ use self::{
     delivery::Parcel,
     engine::{Engine, Instance, START_ADVICE},
     guest::IncusGuest,
-    instance::{Disks, Document, JOB, Labels, STATE, TOOLCHAIN, WORKSPACE},
+    instance::{Disks, Document, JOB, Labels, SHARD, STATE, TOOLCHAIN, WORKSPACE},
 };
-use super::{Runtime, Work, guest::GuestStart, workspace};
+use super::{Runtime, Work, guest::GuestStart, shard, workspace};
 use crate::{
     artifacts::{self, Collected},
     attempt::{AttemptRequest, Context, Details, Phase},
@@ -234,9 +234,10 @@ impl Runtime for Incus {
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         let Context { request, machine, control, .. } = context;
-        let work = Work::of(request, machine.name())?;
+        let mut work = Work::of(request, machine.name())?;
         let site = self.site(context)?;
         limits::can_be_obeyed(&self.engine(context), &self.spec)?;
+        shard::show(context, &mut work, SHARD)?;
         let limits = work.limits;
         let wanted = limits.timeout + limits.grace + limits.lease * 2 + Duration::from_secs(3600);
         let until = now() + wanted.as_secs();

@@ -22,7 +22,7 @@ use self::{
     host::{Clone, Probe, TartHost},
     setup::Shares,
 };
-use super::{Runtime, Work, guest::GuestStart, workspace};
+use super::{Runtime, Work, guest::GuestStart, shard, workspace};
 use crate::{
     artifacts::Collected,
     attempt::{AttemptRequest, Context, Details, Phase},
@@ -313,8 +313,9 @@ impl Runtime for Tart {
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         let Context { request, machine, control, .. } = context;
         let host = TartHost { machine: *machine };
-        let work = Work::of(request, machine.name())?;
+        let mut work = Work::of(request, machine.name())?;
         host.examine(self.spec.image.as_str())?;
+        shard::show(context, &mut work, setup::SHARD)?;
         let shares = Self::shares(context, &work)?;
         let arguments = shares.arguments()?;
         let owner = state::owner(&request.runs_dir);

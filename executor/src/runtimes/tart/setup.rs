@@ -23,6 +23,8 @@ pub(super) const JOB: &str = "/Users/Shared/forge-lanes/job";
 pub(super) const WORKSPACE: &str = "/Users/Shared/forge-lanes/ws";
 /// Where the job may leave artifacts.
 pub(super) const ARTIFACTS: &str = "/Users/Shared/forge-lanes/artifacts";
+/// Where the list of a part's files is.
+pub(super) const SHARD: &str = "/Users/Shared/forge-lanes/shard";
 /// Is there for as long as the guest is in the boot that it was made in.
 pub(super) const MARK: &str = "/tmp/.forge-lanes-boot";
 /// Where the guest finds shares.

@@ -10,7 +10,10 @@ use lanes::{
 };
 
 use super::{findings::Found, view::View};
-use crate::packages::{PackageProblem, UNKNOWN_PACKAGE};
+use crate::{
+    packages::{PackageProblem, UNKNOWN_PACKAGE},
+    shards,
+};
 
 mod bad_package_manifest;
 mod dead_glob;
@@ -110,7 +113,7 @@ pub static FIXED_LEVEL: Code = Code {
 #[must_use]
 pub fn codes() -> Vec<(&'static Code, LintLevel)> {
     let rules = ALL.iter().map(|rule| (&rule.code, rule.level));
-    let own = [&UNKNOWN_RULE, &FIXED_LEVEL, &UNKNOWN_PACKAGE];
+    let own = [&UNKNOWN_RULE, &FIXED_LEVEL, &UNKNOWN_PACKAGE].into_iter().chain(shards::CODES);
     let fixed = codes::ALL.iter().copied().chain(own);
     let mut all: Vec<_> = rules.chain(fixed.map(|code| (code, LintLevel::Deny))).collect();
     all.sort_by_key(|(code, _)| code.name);
