@@ -235,13 +235,19 @@ fn nothing_that_turbos_global_dependencies_match_is_missed() {
     write("package.json", root);
     write("packages/p/package.json", r#"{ "name": "p", "scripts": { "t": "true" } }"#);
     let mut found: Vec<(String, String)> = pairs(&INPUTS, 12_000);
-    let mut patterns: Vec<String> = found.iter().map(|(pattern, _)| pattern.clone()).collect();
+    // One that turbo refuses would take those beside it away.
+    let is_read = |pattern: &&String| {
+        let odd = ["//", ",}", "..", "**/**"].iter().any(|signs| pattern.contains(signs));
+        !odd && pattern.split('/').all(|name| name == "**" || !name.contains("**"))
+    };
+    let mut patterns: Vec<&String> = found.iter().map(|(pattern, _)| pattern).collect();
     patterns.dedup();
+    let patterns: Vec<String> = patterns.into_iter().filter(is_read).cloned().collect();
     found.retain(|(_, path)| !path.is_empty() && write(path, ""));
     let paths: BTreeSet<String> = found.into_iter().map(|(_, path)| path).take(5_000).collect();
     let mut asked: Vec<(String, String)> = Vec::new();
     let mut answers: Vec<bool> = Vec::new();
-    for patterns in patterns.chunks(6) {
+    for patterns in patterns.chunks(4) {
         if asked.len() >= 100_000 {
             break;
         }
