@@ -5,6 +5,8 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use plans::{HostName, SshDestination};
 
+use crate::results::ReuseMode;
+
 /// Runs a plan on machines and keeps the record.
 ///
 /// A plan comes from `planner plan`. The executor runs its nodes in order, each where the plan says,
@@ -97,6 +99,30 @@ Examples:
     /// Remove old runs and whatever runs left on machines.
     #[command(after_help = "Examples:\n  executor gc --dry-run\n  executor gc --keep 3")]
     Gc(Gc),
+    /// Show or remove results that are kept for nodes with `reuse`.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  executor results list\n  executor results show 3f9a"
+    )]
+    Results(Results),
+    /// Say why a node's result was reused, or not: what differs from the nearest one that is kept.
+    #[command(after_help = "\
+Examples:
+  executor why latest --node execute-unit-tests     after a run
+  executor why plan.json --node execute-unit-tests  before one")]
+    Why {
+        /// A plan's file, or a run [`latest` for the latest].
+        what: String,
+        /// The node.
+        #[arg(long, value_name = "ID")]
+        node: String,
+        /// Reach a host of the plan elsewhere.
+        #[arg(long = "host", value_name = "ALIAS=SSH", value_parser = host)]
+        hosts: Vec<(HostName, SshDestination)>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check every host, engine and image a plan needs.
     #[command(after_help = "Example:\n  planner plan | executor doctor -")]
     Doctor {
@@ -192,6 +218,20 @@ pub struct Apply {
     /// Run a plan of a work tree that has changed since, with the work tree as it is now.
     #[arg(long)]
     pub allow_stale: bool,
+    /// What is done with results of earlier runs.
+    #[command(flatten)]
+    pub reuse: ReuseFlags,
+}
+
+/// What is done with results of earlier runs.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ReuseFlags {
+    /// Whether nodes with `reuse` that passed before are left alone, and results of those that pass now are kept.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = ReuseMode::On)]
+    pub reuse: ReuseMode,
+    /// What passes in this run is given to no run that is trusted, such as that of a stranger's change.
+    #[arg(long)]
+    pub untrusted: bool,
 }
 
 impl Apply {
@@ -283,6 +323,9 @@ pub struct Rerun {
     /// Run a plan of a work tree that has changed since, with the work tree as it is now.
     #[arg(long)]
     pub allow_stale: bool,
+    /// What is done with results of earlier runs.
+    #[command(flatten)]
+    pub reuse: ReuseFlags,
 }
 
 /// `executor resume`.
@@ -327,6 +370,34 @@ pub struct Report {
     /// Write nodes and phases as a Chrome trace; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+}
+
+/// `executor results`.
+#[derive(Debug, Subcommand)]
+pub enum Results {
+    /// List them, the one that was of use last first.
+    #[command(after_help = "Example:\n  executor results list --json | jq -r '.results[].node'")]
+    List {
+        /// As JSON: `{ \"results\": [ { key, node, run_id, … } ] }`.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what decided one, as JSON.
+    #[command(after_help = "Example:\n  executor results show 3f9a")]
+    Show {
+        /// Its key, or an unambiguous beginning of its digits.
+        key: String,
+    },
+    /// Remove some: what they stand for runs again.
+    #[command(after_help = "Example:\n  executor results remove 3f9a")]
+    Remove {
+        /// Their keys, or unambiguous beginnings of their digits.
+        #[arg(required_unless_present = "all")]
+        keys: Vec<String>,
+        /// All of them.
+        #[arg(long, conflicts_with = "keys")]
+        all: bool,
+    },
 }
 
 /// `executor gc`.

@@ -66,6 +66,14 @@ pub enum Error {
         /// The node that resembles it most.
         nearest: Option<String>,
     },
+    /// No kept result, or more than one, is meant.
+    #[error("{} kept result has a key that begins with `{wanted}`", if *ambiguous { "more than one" } else { "no" })]
+    NoSuchResult {
+        /// What was named.
+        wanted: String,
+        /// Whether there are several.
+        ambiguous: bool,
+    },
     /// The plan answers a scenario.
     #[error("the plan answers scenario `{0}`; it can be shown and compared, not applied")]
     Scenario(String),
@@ -238,6 +246,7 @@ impl Error {
             | Self::Filter(_)
             | Self::Plan(_)
             | Self::NoSuchNode { .. }
+            | Self::NoSuchResult { .. }
             | Self::Secrets(_)
             | Self::Directory { .. }
             | Self::Config(_)
@@ -299,6 +308,7 @@ impl Error {
             Self::Filter(_) => "`info`, `debug` or `trace`, or `MODULE=LEVEL` with commas between",
             Self::NoPlan => "`executor apply PLAN --only NODE…`, or `-` for standard input",
             Self::OtherDigest { .. } => "apply the plan that was reviewed, or review this one",
+            Self::NoSuchResult { .. } => "`executor results list` shows their keys",
             Self::NoSuchNode { .. } => "`planner show PLAN` lists the nodes",
             Self::Scenario(_) | Self::NoTree => "make a plan of a commit with `planner plan`",
             Self::TreeMissing { .. } => {

@@ -9,7 +9,7 @@
 //!
 //! Two halves. The **run** decides what starts when, writes everything down before it happens and
 //! tells it: [`schedule`], [`dispatch`], [`journal`], [`ledger`], [`record`], [`state`],
-//! [`reporters`], the commands. The **machine** half makes one attempt of one node happen
+//! [`reporters`], the commands; [`results`] is what earlier runs proved. The **machine** half makes one attempt of one node happen
 //! somewhere: [`attempt`] (what is asked and answered), [`drive`], [`placements`], [`runtimes`],
 //! [`supervise`], [`source`]; what they write of a job's output goes through `redact`.
 //!
@@ -36,6 +36,7 @@ pub mod placements;
 mod redact;
 pub mod report;
 pub mod reporters;
+pub mod results;
 pub mod run;
 pub mod runtimes;
 pub mod site;

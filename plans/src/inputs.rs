@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The files that a job declares as its inputs; it sees no other.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct JobInputs {
     /// Globs of the paths it sees, sorted.
     pub paths: Vec<String>,

@@ -140,6 +140,16 @@ impl KeptFiles {
         Self { artifacts: dir.to_owned(), node: node.to_owned(), list }
     }
 
+    /// Takes all that a node left, of the directory of its artifacts.
+    ///
+    /// # Errors
+    ///
+    /// When the list beside it cannot be read.
+    pub(crate) fn all(artifacts: PathBuf, node: &str) -> Result<Self, Fault> {
+        let list = read_list(&artifacts, node)?;
+        Ok(Self { artifacts, node: node.to_owned(), list })
+    }
+
     /// Returns what names them: equal files at equal paths have an equal name.
     pub(crate) fn id(&self) -> String {
         let digest = Sha256::digest(self.list.encode());
@@ -159,6 +169,15 @@ impl KeptFiles {
     /// Returns how many they are.
     pub(crate) fn count(&self) -> u64 {
         self.list.entries().len() as u64
+    }
+
+    /// Returns the bytes of all of them.
+    pub(crate) fn bytes(&self) -> u64 {
+        let size = |entry: &ManifestEntry| match entry.what {
+            What::File { size, .. } => size,
+            _ => 0,
+        };
+        self.list.entries().iter().map(size).sum()
     }
 
     /// Compares them with their checksums.
@@ -285,6 +304,15 @@ fn read_list(artifacts: &Path, node: &str) -> Result<Manifest, Fault> {
             Err(Fault::io(FailureKind::OutputMissing, what, &error))
         }
     }
+}
+
+/// Returns the checksum of a file from where it stands to its end, and the bytes of that.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub(crate) fn sum(file: &mut File) -> io::Result<([u8; 32], u64)> {
+    hash(file, &mut vec![0; PIECE], &mut io::sink())
 }
 
 /// Reads a file to its end, into `to` as well.

@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use plans::{EnvName, FilesFrom, Node, NodeId};
 
 use super::PreparedOutput;
-use crate::{placements::Secret, source::SourceSpec, supervise::JobRef};
+use crate::{
+    placements::Secret,
+    results::{Asked, Reused},
+    source::SourceSpec,
+    supervise::JobRef,
+};
 
 /// Everything one attempt needs to know; no global state is asked beside it.
 #[derive(Debug, Clone)]
@@ -33,6 +38,10 @@ pub struct AttemptRequest {
     pub needs: BTreeMap<EnvName, String>,
     /// The artifacts of other nodes that it takes.
     pub files: Vec<FilesNeeded>,
+    /// What it does with results of earlier runs; absent: nothing.
+    pub reuse: Option<Asked>,
+    /// The result that stands for it, because everybody who uses it passed before.
+    pub spared: Option<Reused>,
     /// Whether another node takes its artifacts, so that they are listed.
     pub is_taken_from: bool,
     /// The values of the node's secrets.

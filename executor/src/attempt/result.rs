@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Phase;
 use crate::{
     fault::{FailureKind, Fault},
+    results::Reused,
     text,
 };
 
@@ -42,6 +43,9 @@ pub struct AttemptResult {
     /// The files of other nodes that it was given.
     #[serde(default)]
     pub files_from: Vec<TakenFiles>,
+    /// The run whose result it is, when nothing was run.
+    #[serde(default)]
+    pub reused: Option<Reused>,
     /// Files kept, and what was refused.
     pub artifacts: u64,
     /// How many files were left out of the artifacts.
@@ -150,6 +154,7 @@ impl AttemptResult {
             outputs: BTreeMap::new(),
             because: None,
             files_from: Vec::new(),
+            reused: None,
             artifacts: 0,
             artifacts_left_out: 0,
             left_out: Vec::new(),

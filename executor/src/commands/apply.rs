@@ -16,6 +16,7 @@ pub(super) fn run(context: &CliContext, apply: &Apply) -> Result<Exit, Error> {
         only,
         hosts: apply.hosts.clone(),
         allow_stale: apply.allow_stale,
+        reuse: apply.reuse,
     };
     let ready =
         prepare::ready(&bytes, apply.expect_digest.as_deref(), || context.config(), wanted)?;

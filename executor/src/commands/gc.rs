@@ -14,7 +14,7 @@ use std::{
 
 use plans::{Placement, Plan, Runtime};
 
-use super::{CliContext, history, prepare, running};
+use super::{CliContext, history, prepare, results, running};
 use crate::{
     cli::Gc,
     error::Error,
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// What a collection did.
-struct Collection {
+pub(super) struct Collection {
     dry_run: bool,
     removed: usize,
     stays: Vec<String>,
@@ -38,8 +38,13 @@ struct Collection {
 
 impl Collection {
     /// Removes one thing, or says that it would.
-    fn take(&mut self, what: &str, remove: impl FnOnce() -> Result<(), String>) {
+    pub(super) fn take(&mut self, what: &str, remove: impl FnOnce() -> Result<(), String>) {
         self.try_take(what, || remove().map(|()| true));
+    }
+
+    /// Says why something stays.
+    pub(super) fn stays(&mut self, why: String) {
+        self.stays.push(why);
     }
 
     /// Removes one thing that somebody may take into use meanwhile; `false` says that this happened.
@@ -134,6 +139,7 @@ pub(super) fn run(context: &CliContext, gc: &Gc) -> Result<Exit, Error> {
         }
     }
     trees::collect(&machine_dir, &state, &gone, &mut collection);
+    results::collect(&config, &mut collection)?;
     if collection.removed == 0 && collection.stays.is_empty() {
         reporters::stderr().text("nothing to remove\n");
     }

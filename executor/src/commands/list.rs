@@ -138,8 +138,8 @@ fn for_people(record: &Record, dir: &RunDir) -> String {
             node.outcome.as_str()
         };
         push!(shown, "{word:>12}  {}", text::neutral(&node.id));
-        if node.tolerated {
-            shown.push_str(" (tolerated)");
+        if let Some(remark) = node.remark() {
+            push!(shown, " ({remark})");
         }
         for part in [took, why].into_iter().flatten() {
             push!(shown, "  {part}");

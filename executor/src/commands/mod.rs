@@ -12,9 +12,11 @@ mod man;
 mod prepare;
 mod report;
 mod rerun;
+mod results;
 mod resume;
 mod running;
 mod schema;
+mod why;
 
 use std::path::PathBuf;
 
@@ -90,6 +92,8 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Resume(resume) => resume::run(&context, &resume),
         Command::Cancel { run, reason } => cancel::run(&context, &run, reason.as_deref()),
         Command::Gc(gc) => gc::run(&context, &gc),
+        Command::Results(asked) => results::run(&context, &asked),
+        Command::Why { what, node, hosts, json } => why::run(&context, &what, &node, hosts, json),
         Command::Doctor { plan, hosts, json } => doctor::run(&context, &plan, hosts, json),
         Command::History { passed: true, merge, output, .. } => {
             let asked = history::passed::Asked { merge: &merge, output: output.as_deref() };

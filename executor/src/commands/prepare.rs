@@ -11,13 +11,15 @@ use std::{
 
 use plans::{HostName, NodeKind, ObjectId, Plan, RunIf, Source, SshDestination};
 
-use super::{current_dir, running::environment};
+use super::{current_dir, results, running::environment};
 use crate::{
-    config::Config,
+    cli::ReuseFlags,
+    config::{Config, Write},
     dispatch::Run,
     error::Error,
     policy,
     repository::Repository,
+    results::{Results, ReuseMode, Tools, Trust, may_be_reused},
     secrets,
     source::{NotAsPlanned, SourceSpec, not_as_planned},
     state::RunDir,
@@ -33,6 +35,7 @@ pub(super) struct Wanted {
     pub(super) only: Option<Vec<String>>,
     pub(super) hosts: Vec<(HostName, SshDestination)>,
     pub(super) allow_stale: bool,
+    pub(super) reuse: ReuseFlags,
 }
 
 /// A plan that may run, without a run yet.
@@ -131,13 +134,45 @@ impl Ready {
         policy::with_site_overrides(&self.plan, &self.config, &hosts)
     }
 
+    /// Returns what it may do with results of earlier runs; nothing where it is to do nothing with them.
+    pub(super) fn results(&self) -> Result<Option<Results>, Error> {
+        let ReuseFlags { reuse, untrusted } = self.wanted.reuse;
+        // Their keys are those of other files.
+        let in_use = reuse != ReuseMode::Off && !self.source.stale;
+        if !in_use || !self.plan.nodes().iter().any(may_be_reused) {
+            return Ok(None);
+        }
+        let config = &self.config.results;
+        let trigger = self.plan.selection().trigger.as_str();
+        let trusts = |triggers: &Vec<String>| triggers.iter().any(|it| it == trigger);
+        let trusted = !untrusted && config.trusted_triggers.as_ref().is_none_or(trusts);
+        let (reads, mine) = match trusted {
+            true => (vec![Trust::Trusted], Trust::Trusted),
+            false => (vec![Trust::Trusted, Trust::Untrusted], Trust::Untrusted),
+        };
+        let writes = match config.write {
+            Write::Never => None,
+            Write::Trusted => Some(mine).filter(|_| trusted),
+            Write::Always => Some(mine),
+        };
+        Ok(Some(Results {
+            store: results::store(&self.config)?,
+            reads,
+            writes: writes.filter(|_| reuse == ReuseMode::On),
+            pass_env: self.config.pass_env.clone(),
+            tools: Tools::default(),
+        }))
+    }
+
     /// Makes it the run of a directory; `usual` says how long nodes take, in milliseconds.
-    pub(super) fn into_run(self, dir: RunDir, usual: &BTreeMap<String, u64>) -> Run {
+    pub(super) fn into_run(self, dir: RunDir, usual: &BTreeMap<String, u64>) -> Result<Run, Error> {
+        let results = self.results()?.map(Arc::new);
         let (jobs, fail_fast) = (self.jobs(), self.fail_fast());
         let nodes = self.with_site_overrides();
         let usual = |node: &Arc<plans::Node>| usual.get(node.id.as_str()).copied();
         let config = self.config;
-        Run {
+        Ok(Run {
+            results,
             usual: nodes.iter().map(usual).collect(),
             nodes,
             plan: self.plan,
@@ -151,7 +186,7 @@ impl Ready {
             pass_env: config.pass_env,
             grace: Duration::from_secs(config.grace_secs.unwrap_or(5)),
             lease: Duration::from_secs(config.lease_secs.unwrap_or(900)),
-        }
+        })
     }
 }
 
@@ -186,6 +221,11 @@ pub(super) fn select(plan: &Plan, only: Option<&[String]>) -> Result<Vec<bool>, 
         wanted.extend(taken.filter_map(|id| plan.graph().position(id.as_str())));
     }
     Ok(selected)
+}
+
+/// Finds a node by its id.
+pub(super) fn position(plan: &Plan, id: &str) -> Result<usize, Error> {
+    plan.graph().position(id).ok_or_else(|| no_such_node(plan, id))
 }
 
 /// The nodes that came of one job with a matrix or shards: `execute-<its id>` is all of them.

@@ -16,12 +16,7 @@ pub(super) fn run(context: &CliContext, rerun: &Rerun) -> Result<Exit, Error> {
     let bytes = prepare::read_plan(&dir.plan())?;
     let (plan, _) = plans::Plan::from_json(&bytes)?;
     let record = running::read_record(&dir)?;
-    let started = crate::journal::read(&dir.journal()).ok().and_then(|replay| {
-        replay.entries.into_iter().find_map(|entry| match entry {
-            crate::journal::Entry::RunStarted(started) => Some(started),
-            _ => None,
-        })
-    });
+    let started = running::started(&dir);
     let asked_only = started.as_ref().and_then(|started| started.only.clone());
     let mut passed = BTreeSet::new();
     let only = if rerun.failed {
@@ -40,6 +35,7 @@ pub(super) fn run(context: &CliContext, rerun: &Rerun) -> Result<Exit, Error> {
         only,
         hosts: rerun.hosts.clone(),
         allow_stale: rerun.allow_stale,
+        reuse: rerun.reuse,
     };
     let ready = prepare::ready(&bytes, None, || Ok(config), wanted)?;
     match started {

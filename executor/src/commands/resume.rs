@@ -10,7 +10,7 @@ use super::{
     running,
 };
 use crate::{
-    cli::{Resume, Running},
+    cli::{Resume, ReuseFlags, Running},
     clock,
     error::Error,
     exit_code::Exit,
@@ -63,8 +63,15 @@ pub(super) fn take_up(
     }
     let source = prepare::source_of_run(&plan, &started.repository, &started.tree)?;
     let jobs = running.jobs.or_else(|| std::num::NonZeroUsize::new(started.jobs));
-    let wanted =
-        Wanted { jobs, fail_fast: started.fail_fast, only: started.only, hosts, allow_stale: true };
+    let reuse = ReuseFlags { reuse: started.reuse, untrusted: started.untrusted };
+    let wanted = Wanted {
+        jobs,
+        fail_fast: started.fail_fast,
+        only: started.only,
+        hosts,
+        allow_stale: true,
+        reuse,
+    };
     let ready = prepare::check(plan, digest, selected, source, context.config()?, wanted)?;
     let machines = Arc::new(Machines::new(running::machines_config(state)?));
     let journal = Journal::open(&dir.journal(), length)?;
@@ -78,7 +85,7 @@ pub(super) fn take_up(
     if let Some(reason) = stop {
         note(Entry::Stopping { at: clock::now(), reason, kill: false })?;
     }
-    let run = ready.into_run(dir, &history::usual(state));
+    let run = ready.into_run(dir, &history::usual(state))?;
     running::go_on((state, machines), &run, &lock, journal, ledger, running, true)
 }
 

@@ -68,6 +68,8 @@ pub(super) fn begin(
             repository: ready.source.repository.clone(),
             tree: ready.source.tree.to_string(),
             rerun_of,
+            reuse: ready.wanted().reuse.reuse,
+            untrusted: ready.wanted().reuse.untrusted,
             passed_before,
         })
     };
@@ -77,7 +79,7 @@ pub(super) fn begin(
     let journal = Journal::open(&dir.journal(), first.to_line().len() as u64)?;
     let mut ledger = Ledger::new(&ready.plan);
     ledger.apply(first).expect("it is about no node");
-    let run = ready.into_run(dir, &history::usual(state));
+    let run = ready.into_run(dir, &history::usual(state))?;
     go_on((state, machines), &run, &lock, journal, ledger, running, false)
 }
 
@@ -255,7 +257,7 @@ pub(super) fn environment() -> BTreeMap<String, String> {
 /// Returns the per-machine directory of this user, and makes it if need be: below
 /// `$XDG_CACHE_HOME` or `~/.cache`, else a directory of the user's own below `/var/tmp`. A `HOME`
 /// that belongs to somebody else, as containers have it, is not used.
-fn machine_dir() -> Result<PathBuf, Error> {
+pub(super) fn machine_dir() -> Result<PathBuf, Error> {
     let set =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let user = rustix::process::geteuid().as_raw();
@@ -270,7 +272,7 @@ fn machine_dir() -> Result<PathBuf, Error> {
     } else {
         (None, PathBuf::from(format!("/var/tmp/forge-lanes-{user}")))
     };
-    let (why, mend) = match trust::own_directory(&dir, &["trees"]) {
+    let (why, mend) = match trust::own_directory(&dir, &["trees", "results"]) {
         Ok(None) => match unfit(&dir) {
             None => return Ok(dir),
             Some(why) => (why, None),
@@ -281,7 +283,7 @@ fn machine_dir() -> Result<PathBuf, Error> {
     Err(Error::Directory { what: "cache", path: dir.display().to_string(), variable, why, mend })
 }
 
-fn user_name() -> String {
+pub(super) fn user_name() -> String {
     let user = rustix::process::geteuid().as_raw();
     std::env::var("USER").unwrap_or_else(|_| user.to_string())
 }
@@ -392,6 +394,15 @@ fn trusted_hosts(machines: &Arc<Machines>, ready: &Ready) -> Result<(), Error> {
     }
     refused.sort();
     if refused.is_empty() { Ok(()) } else { Err(Error::Untrusted(refused)) }
+}
+
+/// Reads how a run was begun, as far as its journal can be read.
+pub(super) fn started(dir: &crate::state::RunDir) -> Option<RunStarted> {
+    let replay = journal::read(&dir.journal()).ok()?;
+    replay.entries.into_iter().find_map(|entry| match entry {
+        Entry::RunStarted(started) => Some(started),
+        _ => None,
+    })
 }
 
 /// Reads how a run stands, from its record or, while there is none, from its journal.

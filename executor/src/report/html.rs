@@ -16,6 +16,7 @@ use super::{Report, at_most, last_written, log::Log, needs_a_look, phases, state
 use crate::{
     guest_command,
     record::NodeRecord,
+    results::Reused,
     text::{self, push},
 };
 
@@ -196,6 +197,7 @@ fn node_data<'a>(
     for (name, value) in &node.outputs {
         fact("Output", Some(format!("{name} = {value}")));
     }
+    fact("Reused from", node.reused.as_ref().map(Reused::in_words));
     fact("Files kept", (node.artifacts > 0).then(|| node.artifacts.to_string()));
     fact(
         "Processes killed",

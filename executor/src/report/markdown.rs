@@ -178,9 +178,10 @@ fn slowest(out: &mut String, report: &Report) {
             longest.map(|(name, ms)| format!("{} {}", inline(name), time(ms))).unwrap_or_default();
         push!(
             out,
-            "| {} | {} | {} | {longest} |\n",
+            "| {} | {}{} | {} | {longest} |\n",
             sign(state(node)),
             inline(&node.id),
+            node.remark().map(|remark| format!(" ({remark})")).unwrap_or_default(),
             time(took)
         );
     }

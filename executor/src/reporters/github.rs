@@ -159,10 +159,9 @@ fn summary_text(record: &Record, most: usize) -> String {
         let row = format!(
             "| {} | {} | {} | {} |\n",
             cell(&node.id),
-            if node.tolerated {
-                format!("{} (tolerated)", node.outcome)
-            } else {
-                node.outcome.to_string()
+            match node.remark() {
+                Some(remark) => format!("{} ({remark})", node.outcome),
+                None => node.outcome.to_string(),
             },
             took.unwrap_or_default(),
             cell(&reason)

@@ -98,8 +98,8 @@ impl Human {
         let colour = self.err_colour;
         let word = colour.outcome(node.outcome, &format!("{:>12}", node.outcome.as_str()));
         let mut line = format!("{word}  {}", node.node);
-        if node.tolerated {
-            line.push_str(" (tolerated)");
+        if let Some(remark) = node.record.remark() {
+            push!(line, " ({remark})");
         }
         if let Some(took) = node.duration_ms {
             let took = text::duration(Duration::from_millis(took));
@@ -235,6 +235,10 @@ pub(super) fn summary(record: &Record) -> String {
         .chain(match record.nodes.iter().filter(|node| node.tolerated).count() {
             0 => None,
             some => Some(text::count(some, "tolerated failure")),
+        })
+        .chain(match record.nodes.iter().filter(|node| node.reused.is_some()).count() {
+            0 => None,
+            some => Some(format!("{some} reused")),
         })
         .collect();
     let counts = if counts.is_empty() { "no nodes".to_owned() } else { counts.join(", ") };

@@ -116,6 +116,9 @@ fn case(node: &NodeRecord, log: impl Fn(&str) -> Vec<String>) -> TestCase {
     for (name, value) in &node.outputs {
         case.add_property((format!("output.{name}"), xml(value)));
     }
+    if let Some(reused) = &node.reused {
+        case.add_property(("reused", xml(&reused.run_id).as_str()));
+    }
     for given in &node.files_from {
         case.add_property(("files_from", xml(&given.in_words()).as_str()));
     }

@@ -50,12 +50,14 @@ pub(super) fn record() -> Record {
                 title: "check-[unit](x)".to_owned(),
                 outcome: LaneOutcome::Failed,
                 tolerated: 0,
+                reused: 0,
             },
             LaneRecord {
                 id: "app".to_owned(),
                 title: "check-app".to_owned(),
                 outcome: LaneOutcome::Incomplete,
                 tolerated: 0,
+                reused: 0,
             },
         ],
         nodes: vec![
@@ -83,6 +85,7 @@ fn many_skipped_lanes_are_counted_not_listed() {
         title: format!("lane {number}"),
         outcome,
         tolerated: 0,
+        reused: 0,
     };
     let mut record = record();
     record.lanes = (0..10).map(|number| lane(number, LaneOutcome::Skipped)).collect();

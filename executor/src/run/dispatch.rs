@@ -5,6 +5,7 @@
 //! journaled before it is done or told. Attempts run on threads of their own and only ever write
 //! intents. Owns cancellation; does not own when a node may start, nor what an attempt does.
 
+mod foresight;
 mod tasks;
 mod words;
 mod worker;
@@ -36,6 +37,7 @@ use crate::{
     outcome::Outcome,
     placements::Machines,
     reporters::Reporter,
+    results::{Results, Reused},
     schedule::{self, Action, Because, Schedule},
     secrets::{self, Secrets},
     signals::Asked,
@@ -44,6 +46,7 @@ use crate::{
     workers::Workers,
 };
 
+pub(crate) use foresight::uses;
 use tasks::{schedule_of, taken_from};
 use words::{stop_reason, why};
 use worker::{JournalObserver, ending_of, facts_of, make_room, not_begun, terms_of, work};
@@ -70,6 +73,8 @@ pub struct Run {
     pub source: SourceSpec,
     /// The values of the secrets.
     pub secrets: Secrets,
+    /// What it does with results of earlier runs; absent: nothing.
+    pub results: Option<Arc<Results>>,
     /// What host processes take from their machine's environment.
     pub pass_env: Vec<EnvName>,
     /// Between TERM and KILL for jobs that do not say.
@@ -136,6 +141,8 @@ pub struct Dispatch<'a> {
     /// What asked first: decides between exit codes 130 and 143.
     pub asked_by: Option<Asked>,
     broken: Option<JournalError>,
+    /// Prepare nodes of which everybody who uses them passed before, and where.
+    spared: BTreeMap<String, Reused>,
     /// The nodes whose artifacts others take.
     taken_from: BTreeSet<NodeId>,
     /// What happened and has not been told yet. Told only after everything that may start has been
@@ -155,7 +162,9 @@ impl<'a> Dispatch<'a> {
         sender: Sender<Message>,
     ) -> Self {
         let schedule = schedule_of(run);
+        let spared = foresight::spared(run, ledger, &machines);
         Self {
+            spared,
             run,
             journal,
             ledger,
@@ -435,6 +444,8 @@ impl<'a> Dispatch<'a> {
             outputs: self.ledger.outputs(node),
             needs: self.ledger.values(node),
             files: self.files(node),
+            reuse: self.run.asked(node, self.flaky(node)),
+            spared: self.spared.get(node.id.as_str()).cloned(),
             is_taken_from: self.taken_from.contains(&node.id),
             secrets: secrets::of_node(&self.run.secrets, node),
             pass_env: self.run.pass_env.iter().map(|name| name.as_str().to_owned()).collect(),
@@ -445,6 +456,11 @@ impl<'a> Dispatch<'a> {
                 Placement::RemoteSsh(host) => Some(host.max_jobs),
             },
         }
+    }
+
+    fn flaky(&self, node: &Node) -> bool {
+        let position = self.run.plan.graph().position(node.id.as_str());
+        position.is_some_and(|position| self.ledger.node(position).own_failures > 0)
     }
 
     /// What a node takes of the artifacts of others, and where those are.

@@ -9,6 +9,7 @@ use crate::{
     attempt::TakenFiles,
     outcome::Outcome,
     record::{LaneRecord, NodeRecord, RunOutcome},
+    results::Reused,
 };
 
 /// The version of the event stream, in `run_started`.
@@ -120,6 +121,9 @@ pub struct NodeFinished {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub files_from: Vec<TakenFiles>,
+    /// The run whose result it is: nothing was run; absent: it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Reused>,
     /// How many times it was tried.
     pub attempts: u32,
     /// How long its last attempt took.
@@ -175,6 +179,7 @@ impl NodeFinished {
             message: record.message.clone(),
             outputs: record.outputs.clone(),
             files_from: record.files_from.clone(),
+            reused: record.reused.clone(),
             attempts: record.attempts,
             duration_ms: record.duration_ms,
             record: record.clone(),

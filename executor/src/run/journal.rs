@@ -24,6 +24,7 @@ use crate::{
     intent::Intent,
     outcome::Outcome,
     record::RunOutcome,
+    results::{ReuseMode, Reused},
 };
 
 /// The version written, and the newest read; `run_started` holds it.
@@ -150,6 +151,12 @@ pub struct RunStarted {
     /// The run this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<String>,
+    /// `--reuse`; absent: `on`.
+    #[serde(default, skip_serializing_if = "crate::record::is_default")]
+    pub reuse: ReuseMode,
+    /// `--untrusted`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
     /// `rerun --failed`: the nodes that passed in the runs it goes back to, with the same tree.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub passed_before: BTreeSet<String>,
@@ -208,6 +215,9 @@ pub struct AttemptFacts {
     /// The files of other nodes that it was given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files_from: Vec<TakenFiles>,
+    /// The run whose result it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Box<Reused>>,
     /// How many processes had to be killed.
     #[serde(default, skip_serializing_if = "crate::record::is_default")]
     pub killed_processes: u64,

@@ -267,6 +267,7 @@ impl Ledger {
             record.killed_processes = last.killed_processes;
             record.outputs.clone_from(&last.outputs);
             record.files_from.clone_from(&last.files_from);
+            record.reused = last.reused.as_deref().cloned();
             record.artifacts = last.artifacts;
             record.artifacts_left_out = last.artifacts_left_out;
             record.warnings.clone_from(&last.warnings);
@@ -319,10 +320,12 @@ impl Ledger {
         let (outcome, cause) =
             verdict.map_or((Outcome::Skipped, None), |it| (it.counts_as(), it.cause));
         let tolerated = verdict.is_some_and(|it| it.tolerated);
+        let last = self.nodes[position].last.as_ref();
+        let reused = last.is_some_and(|last| last.facts.reused.is_some());
         let id = plan.nodes()[position].id.as_str();
         let passed_before = !selected
             && self.started.as_ref().is_some_and(|started| started.passed_before.contains(id));
-        Verdict { outcome, tolerated, cause, selected, passed_before }
+        Verdict { outcome, tolerated, reused, cause, selected, passed_before }
     }
 
     /// Returns what the run makes of all nodes that have a verdict.

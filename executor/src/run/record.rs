@@ -3,7 +3,7 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
-//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out`, `outputs` and `files_from` of nodes, `tolerated` of nodes and lanes, `not_needed` of nodes |
+//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out`, `outputs` and `files_from` of nodes, `tolerated` and `reused` of nodes and lanes, `not_needed` of nodes |
 //!
 //! A record that needs nothing of a later version is still written as the earlier one.
 //! A record is written once, when the run is over; until then the journal is the truth and a record
@@ -19,6 +19,7 @@ use crate::{
     attempt::{Phase, TakenFiles},
     files,
     outcome::{LaneOutcome, Outcome},
+    results::Reused,
     text,
 };
 
@@ -125,6 +126,9 @@ pub struct LaneRecord {
     /// Since version 1.1.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tolerated: u32,
+    /// How many of its nodes passed in an earlier run and were not run again; absent: none. Since version 1.1.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reused: u32,
 }
 
 /// One node.
@@ -197,6 +201,9 @@ pub struct NodeRecord {
     /// The files of other nodes that its last attempt was given; absent: none. Since version 1.1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files_from: Vec<TakenFiles>,
+    /// The run whose result it is: nothing was run. Absent: it ran. Since version 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Reused>,
     /// How many files were kept.
     #[serde(default, skip_serializing_if = "is_default")]
     pub artifacts: u64,
@@ -321,7 +328,8 @@ impl Record {
         let tolerated = self.nodes.iter().any(|node| node.tolerated || node.not_needed);
         let flows = |node: &NodeRecord| !node.outputs.is_empty() || !node.files_from.is_empty();
         let outputs = self.nodes.iter().any(flows);
-        let newer = incomplete || left_out || tolerated || outputs;
+        let reused = self.nodes.iter().any(|node| node.reused.is_some());
+        let newer = incomplete || left_out || tolerated || outputs || reused;
         let version = if newer { VERSION } else { FIRST };
         self.format_version = version.to_string();
         self
@@ -352,10 +360,15 @@ impl LaneRecord {
     /// Returns the outcome in words: `passed with 1 tolerated failure`.
     #[must_use]
     pub fn in_words(&self, outcome: &str) -> String {
-        match self.tolerated {
-            0 => outcome.to_owned(),
-            some => format!("{outcome} with {}", text::count(some as usize, "tolerated failure")),
-        }
+        let tolerated = match self.tolerated {
+            0 => String::new(),
+            some => format!(" with {}", text::count(some as usize, "tolerated failure")),
+        };
+        let reused = match self.reused {
+            0 => String::new(),
+            some => format!(" ({some} reused)"),
+        };
+        format!("{outcome}{tolerated}{reused}")
     }
 }
 
@@ -365,6 +378,17 @@ impl NodeRecord {
     #[must_use]
     pub fn counts_as_passed(&self) -> bool {
         self.outcome == Outcome::Passed || self.tolerated || self.not_needed
+    }
+
+    /// Returns what is to be said beside its outcome: its failure does not count, or an earlier run's
+    /// result stands for it.
+    #[must_use]
+    pub fn remark(&self) -> Option<&'static str> {
+        match (self.tolerated, &self.reused) {
+            (true, _) => Some("tolerated"),
+            (false, Some(_)) => Some("reused"),
+            (false, None) => None,
+        }
     }
 
     /// Returns what is known of a node before anything ran.
@@ -396,6 +420,7 @@ impl NodeRecord {
             killed_processes: 0,
             outputs: BTreeMap::new(),
             files_from: Vec::new(),
+            reused: None,
             artifacts: 0,
             artifacts_left_out: 0,
             warnings: Vec::new(),
@@ -426,6 +451,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Whether it failed, and that is tolerated.
     pub tolerated: bool,
+    /// Whether an earlier run's result stands for it.
+    pub reused: bool,
     /// How the node ended that kept this one from running, if one did.
     pub cause: Option<Outcome>,
     /// Whether it was asked for.
@@ -491,13 +518,17 @@ pub fn lanes(plan: &Plan, verdict: impl Fn(usize) -> Verdict) -> Vec<LaneRecord>
                 let position = plan.graph().position(id.as_str())?;
                 Some((plan.nodes()[position].kind, verdict(position)))
             });
-            let (counted, nodes) = (nodes.clone(), nodes);
-            let tolerated = counted.filter(|(_, verdict)| verdict.tolerated).count();
+            let count = |is: fn(&Verdict) -> bool| {
+                let counted = nodes.clone().filter(|(_, verdict)| is(verdict)).count();
+                u32::try_from(counted).unwrap_or(u32::MAX)
+            };
+            let (tolerated, reused) = (count(|it| it.tolerated), count(|it| it.reused));
             LaneRecord {
                 id: lane.id.as_str().to_owned(),
                 title: lane.title.clone(),
                 outcome: lane_outcome(nodes),
-                tolerated: u32::try_from(tolerated).unwrap_or(u32::MAX),
+                tolerated,
+                reused,
             }
         })
         .collect()
@@ -508,7 +539,14 @@ mod tests {
     use super::*;
 
     fn verdict(outcome: Outcome) -> Verdict {
-        Verdict { outcome, tolerated: false, cause: None, selected: true, passed_before: false }
+        Verdict {
+            outcome,
+            tolerated: false,
+            reused: false,
+            cause: None,
+            selected: true,
+            passed_before: false,
+        }
     }
 
     #[track_caller]

@@ -47,6 +47,9 @@ pub struct Config {
     /// What a plan may use; absent: everything but privileged containers.
     #[serde(default)]
     pub allow: Allow,
+    /// What is done with results that passed.
+    #[serde(default)]
+    pub results: ResultsConfig,
     /// Hosts of the catalog by name: how this site reaches them.
     #[serde(default)]
     pub hosts: BTreeMap<HostName, SiteHost>,
@@ -110,6 +113,40 @@ pub struct Allow {
     /// Whether containers may be privileged; absent: no.
     #[serde(default)]
     pub privileged: bool,
+}
+
+/// What is done with results that passed, for nodes with `reuse`.
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResultsConfig {
+    /// Where they are kept on this machine; absent: `results` in its cache directory, shared by all state directories.
+    #[serde(default)]
+    pub dir: Option<PathBuf>,
+    /// Whose are kept.
+    #[serde(default)]
+    pub write: Write,
+    /// The triggers whose plans are trusted; absent: all. Results of others are never given to these.
+    #[serde(default)]
+    pub trusted_triggers: Option<Vec<String>>,
+    /// After how many days without use `executor gc` removes one; absent: 30.
+    #[serde(default)]
+    pub keep_days: Option<u64>,
+    /// How many MiB `executor gc` leaves, those that were of use last; absent: 10,240.
+    #[serde(default)]
+    pub max_mib: Option<u64>,
+}
+
+/// Whose results are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Write {
+    /// Those of trusted runs.
+    #[default]
+    Trusted,
+    /// Those of all runs; what untrusted ones leave is given to untrusted ones alone.
+    Always,
+    /// Nobody's.
+    Never,
 }
 
 /// How this site reaches a host.

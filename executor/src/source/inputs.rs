@@ -4,7 +4,10 @@
 //! A plan says both, the globs and the tree; a node never sees a tree that was not planned, and never
 //! has the key of another's result.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+};
 
 use plans::{
     Checkout, FileMode, JobInputs, Key, Node, NodeId, ObjectHash, ObjectId, Plan, Seen,
@@ -108,14 +111,48 @@ impl<'a> Trees<'a> {
     }
 }
 
+/// Returns the paths of files that a node sees in two trees and that are not the same, and of those that it sees in one of
+/// them.
+///
+/// # Errors
+///
+/// When git cannot list one of them.
+pub(crate) fn changed_files(
+    repository: &Path,
+    (from, to): (&ObjectId, &ObjectId),
+    (seen_from, seen_to): &(Option<JobInputs>, Option<JobInputs>),
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<String>, Fault> {
+    let git = Git { repository, environment };
+    let files = |tree: &ObjectId, inputs: Option<&JobInputs>| -> Result<_, Fault> {
+        let filter = filter(inputs, None)?;
+        let mut files = git.list(tree)?;
+        files.retain(|entry| filter.keeps(&entry.path, entry.kind == FileMode::Submodule));
+        let of = |entry: Entry| (entry.path, (entry.kind, entry.object));
+        Ok(files.into_iter().map(of).collect::<BTreeMap<_, _>>())
+    };
+    let (from, to) = (files(from, seen_from.as_ref())?, files(to, seen_to.as_ref())?);
+    let paths: BTreeSet<&[u8]> = from.keys().chain(to.keys()).map(|path| &**path).collect();
+    let differ = |path: &&[u8]| from.get(*path) != to.get(*path);
+    let shown = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    Ok(paths.into_iter().filter(differ).map(shown).collect())
+}
+
+fn filter(
+    inputs: Option<&JobInputs>,
+    profile: Option<&SnapshotProfile>,
+) -> Result<TreeFilter, Fault> {
+    TreeFilter::new(inputs, profile).map_err(|problem| {
+        Fault::new(FailureKind::SourceMissing, format!("the globs of a node's inputs: {problem}"))
+    })
+}
+
 fn tree_of(
     entries: &[Entry],
     (inputs, profile): (Option<&JobInputs>, Option<&SnapshotProfile>),
     hash: ObjectHash,
 ) -> Result<ObjectId, Fault> {
-    let filter = TreeFilter::new(inputs, profile).map_err(|problem| {
-        Fault::new(FailureKind::SourceMissing, format!("the globs of a node's inputs: {problem}"))
-    })?;
+    let filter = filter(inputs, profile)?;
     let mut tree = TreeId::new(hash);
     for entry in entries {
         if filter.keeps(&entry.path, entry.kind == FileMode::Submodule) {

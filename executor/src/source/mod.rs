@@ -17,7 +17,7 @@ use plans::{Checkout, FileMode, JobInputs, ObjectId, SnapshotProfile, TreeFilter
 use sha2::{Digest, Sha256};
 
 pub(crate) use git::paths_of;
-pub(crate) use inputs::{NotAsPlanned, not_as_planned};
+pub(crate) use inputs::{NotAsPlanned, changed_files, not_as_planned};
 pub(crate) use store::Store;
 pub(crate) use unused::{remove as remove_unused, unused};
 

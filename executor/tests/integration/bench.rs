@@ -93,6 +93,8 @@ impl Bench {
             outputs: BTreeMap::new(),
             needs: BTreeMap::new(),
             files: Vec::new(),
+            reuse: None,
+            spared: None,
             is_taken_from: false,
             secrets: BTreeMap::new(),
             pass_env: Vec::new(),

@@ -27,7 +27,7 @@ fn steps_are_told_by_node_on_stderr_and_stdout_is_as_without() {
     assert!(!plain.err.contains("INFO"), "{}", plain.err);
     let told = run(&["apply", &plan, "-v"], None);
     let span = "node{id=\"execute-a\" attempt=1 host=\"local\"}";
-    assert!(told.err.contains(&format!("INFO {span}: executor::dispatch")), "{}", told.err);
+    assert!(told.err.contains(&format!("INFO {span}: executor::run::dispatch")), "{}", told.err);
     assert!(!told.err.contains("DEBUG"), "{}", told.err);
     let detailed = run(&["apply", &plan, "-vv"], None);
     assert!(detailed.err.contains("phase begins phase=\"wait\""), "{}", detailed.err);

@@ -119,7 +119,7 @@ fn bash_completes_commands_flags_and_values() {
         ("planner plan --base-f", "--base-first-parent"),
         ("planner show --format mark", "markdown"),
         ("planner import git", "github gitlab"),
-        ("executor re", "rerun resume report"),
+        ("executor re", "rerun resume results report"),
         ("executor apply --dry", "--dry-run"),
         ("executor logs --kind g", "guest"),
     ] {

@@ -15,5 +15,6 @@ mod page;
 mod pages;
 mod passed;
 mod reference;
+mod reuse;
 mod shards;
 mod shell;

@@ -76,7 +76,8 @@ impl Run {
         let node = |node: &NodeRecord| Node {
             id: node.id.clone(),
             outcome: node.outcome,
-            duration_ms: node.duration_ms,
+            // What was reused took no time.
+            duration_ms: node.duration_ms.filter(|_| node.reused.is_none()),
             retried: node.retried.iter().any(|r| r.outcome != Outcome::InfraFailed),
         };
         let ran = record.nodes.iter().filter(|node| node.outcome != Outcome::Skipped);

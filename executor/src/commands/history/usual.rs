@@ -33,6 +33,8 @@ struct Node {
     outcome: Outcome,
     #[serde(default)]
     duration_ms: Option<u64>,
+    #[serde(default)]
+    reused: Option<serde::de::IgnoredAny>,
 }
 
 /// Returns the milliseconds that half of a node's newest runs took at most, by the node's id.
@@ -52,7 +54,9 @@ pub(in crate::commands) fn usual(state: &StateDir) -> BTreeMap<String, u64> {
         let Ok(text) = fs::read(dir.record()) else { continue };
         let Ok(run) = serde_json::from_slice::<Run>(&text) else { continue };
         (runs, bytes) = (runs + 1, bytes + text.len());
-        run.nodes.into_iter().for_each(|node| add(node.id, node.outcome, node.duration_ms));
+        // What was reused took no time.
+        let ran = run.nodes.into_iter().filter(|node| node.reused.is_none());
+        ran.for_each(|node| add(node.id, node.outcome, node.duration_ms));
     }
     for run in removed(state, BYTES.saturating_sub(bytes)).into_iter().take(RUNS - runs) {
         run.nodes.into_iter().for_each(|node| add(node.id, node.outcome, node.duration_ms));

@@ -2,6 +2,7 @@
 //! and the verdict that it writes into the journal itself.
 
 use std::{
+    cell::Cell,
     path::Path,
     sync::{
         Arc,
@@ -17,7 +18,7 @@ use super::Message;
 use crate::{
     artifacts::kept,
     attempt::{AttemptOutcome, AttemptRequest, AttemptResult, Details, Observer, Phase},
-    control::Control,
+    control::{Control, Level},
     drive,
     fault::{FailureKind, Fault},
     files,
@@ -27,6 +28,7 @@ use crate::{
     outcome::Outcome,
     placements::{Machine, Machines},
     record,
+    results::{Looked, Patience, spared},
     schedule::{Ending, FailureTerms},
 };
 
@@ -62,31 +64,92 @@ fn on_its_machine(
     begun: Option<Begun>,
 ) -> AttemptResult {
     match machines.open(&request.node.spec.placement) {
-        Ok(machine) => attempt_or_settle(request, &*machine, control, observer, begun),
+        Ok(machine) => attempt_or_settle(request, (&*machine, machines), control, observer, begun),
         Err(fault) => faulted(fault),
     }
 }
 
 fn attempt_or_settle(
     request: &AttemptRequest,
-    machine: &dyn Machine,
+    (machine, machines): (&dyn Machine, &Machines),
     control: &Control,
     observer: &JournalObserver,
     begun: Option<Begun>,
 ) -> AttemptResult {
+    if let Some(result) = request.spared.as_ref().map(spared) {
+        return result;
+    }
     match begun {
-        None => drive::run(request, machine, control, observer),
+        None => reused_or_run(request, (machine, machines), control, observer),
+        // Nothing was made.
+        Some(Begun { intents, judged: None }) if intents.is_empty() => {
+            reused_or_run(request, (machine, machines), control, observer)
+        }
         Some(Begun { intents, judged: None }) => {
-            drive::reattach(request, machine, control, observer, &intents)
+            let result = drive::reattach(request, machine, control, observer, &intents);
+            kept(request, machines, control, result)
         }
         // It has its verdict; only what it left has to go.
         Some(Begun { intents, judged: Some(mut result) }) => {
             if let Err(fault) = drive::clear(request, machine, control, observer, &intents) {
                 result.warnings.push(format!("left behind: {fault}"));
             }
-            *result
+            kept(request, machines, control, *result)
         }
     }
+}
+
+/// Keeps what an attempt left that an earlier process began.
+fn kept(
+    request: &AttemptRequest,
+    machines: &Machines,
+    control: &Control,
+    mut result: AttemptResult,
+) -> AttemptResult {
+    let Some(asked) = &request.reuse else { return result };
+    if result.outcome == AttemptOutcome::Passed
+        && let Err(why) =
+            asked.decided(machines).and_then(|decided| asked.keep(decided, &result, control))
+    {
+        result.warnings.push(why);
+    }
+    result
+}
+
+/// Takes the result of an earlier run, if there is one of the same work; else runs it, and keeps what comes of it.
+fn reused_or_run(
+    request: &AttemptRequest,
+    (machine, machines): (&dyn Machine, &Machines),
+    control: &Control,
+    observer: &JournalObserver,
+) -> AttemptResult {
+    let run = || drive::run(request, machine, control, observer);
+    let Some(asked) = &request.reuse else { return run() };
+    let mut notes = Vec::new();
+    let parked = Cell::new(false);
+    let waits = || {
+        parked.set(true);
+        observer.waits();
+    };
+    let looked = asked.look(machines, Patience::ItsTimeout, control, &waits, &mut |note| {
+        notes.push(note);
+    });
+    if parked.get() && control.level() == Level::Run {
+        observer.returns();
+    }
+    let mut result = match looked {
+        Looked::Passed(result) => *result,
+        Looked::Runs(None) => run(),
+        Looked::Runs(Some((decided, _held))) => {
+            let result = run();
+            if let Err(why) = asked.keep(decided, &result, control) {
+                notes.push(why);
+            }
+            result
+        }
+    };
+    result.warnings.extend(notes);
+    result
 }
 
 /// Writes what one attempt says down, before it does it.
@@ -224,6 +287,7 @@ pub(super) fn facts_of(result: &AttemptResult) -> AttemptFacts {
         outputs: result.outputs.clone(),
         because: result.because.clone(),
         files_from: result.files_from.clone(),
+        reused: result.reused.clone().map(Box::new),
         artifacts: result.artifacts,
         artifacts_left_out: result.artifacts_left_out,
         warnings: result.warnings.clone(),

@@ -44,6 +44,20 @@ use crate::{
 pub use leftovers::{LeftInstance, examine, leftovers, remove_leftover};
 pub(super) use shown::calls;
 
+/// Returns the fingerprint of the image that an instance would be made of there; nothing where the engine does not know
+/// it yet.
+///
+/// # Errors
+///
+/// When the engine does not answer.
+pub(crate) fn fingerprint(
+    machine: &dyn crate::placements::Machine,
+    spec: &plans::Incus,
+) -> Result<Option<String>, Fault> {
+    let project = spec.project.as_ref().map(plans::EngineName::as_str);
+    Engine::new(machine, project).fingerprint(spec.image.as_str())
+}
+
 /// One attempt in an instance.
 #[derive(Debug)]
 pub(super) struct Incus {

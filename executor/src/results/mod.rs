@@ -1,0 +1,273 @@
+//! Results that passed, kept by what decided them, so that nothing proven runs twice.
+//!
+//! Owns what a run does about them: whom it trusts, when a node's result is looked for and kept, and that two executors do
+//! not run the same at once. What decides a result is [`decided`]'s, where results lie [`store`]'s.
+
+mod decided;
+mod entry;
+mod store;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use plans::{Checkout, EnvName, KeyParts, Node, NodeId, NodeKind, Plan, Reuse, Seen};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub(crate) use decided::{Decided, Keyed, Tools, decided};
+pub(crate) use entry::Entry;
+pub use entry::Reused;
+pub(crate) use store::{Kept, KeyLock, Store};
+
+use crate::{
+    attempt::{AttemptOutcome, AttemptResult},
+    clock,
+    control::Control,
+    placements::Machines,
+    source::SourceSpec,
+};
+
+/// Whose results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trust {
+    /// Of runs whose plan and source the site trusts.
+    Trusted,
+    /// Of others: never given to a trusted run.
+    Untrusted,
+}
+
+impl Trust {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Untrusted => "untrusted",
+        }
+    }
+}
+
+/// What `--reuse` says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ReuseMode {
+    /// Nodes that passed before are not run; what passes is kept.
+    #[default]
+    On,
+    /// Everything is run, and nothing is kept.
+    Off,
+    /// Nodes that passed before are not run; nothing is kept.
+    Read,
+}
+
+/// What a run may do with results.
+#[derive(Debug)]
+pub struct Results {
+    /// Where they are.
+    pub(crate) store: Store,
+    /// Those it may take, the first found counts.
+    pub(crate) reads: Vec<Trust>,
+    /// What it leaves, if anything.
+    pub(crate) writes: Option<Trust>,
+    /// Names that host processes take from their machine's environment.
+    pub(crate) pass_env: Vec<EnvName>,
+    /// What tools answered.
+    pub(crate) tools: Tools,
+}
+
+/// What an attempt does with results.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Those of the run.
+    pub(crate) results: Arc<Results>,
+    /// The node and its key.
+    pub(crate) of: Keyed,
+    /// What the key is made of, for people.
+    pub(crate) plan: Arc<Value>,
+    /// Every node that it uses.
+    pub(crate) uses: Vec<Keyed>,
+    /// Whether an earlier attempt failed by itself.
+    pub(crate) flaky: bool,
+    /// The directory of the node in its run.
+    pub(crate) node_dir: PathBuf,
+    /// The run's id.
+    pub(crate) run: String,
+}
+
+/// How long is waited for another executor that runs the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Not at all.
+    None,
+    /// As long as the node itself may run.
+    ItsTimeout,
+}
+
+/// What was found out before an attempt.
+pub(crate) enum Looked {
+    /// It passed before: nothing is to run.
+    Passed(Box<AttemptResult>),
+    /// It is to run; what it leaves may be kept, under the lock of its key.
+    Runs(Option<(Decided, Option<KeyLock>)>),
+}
+
+/// Returns whether results of a node may be reused at all.
+pub(crate) fn may_be_reused(node: &Node) -> bool {
+    // What a prepare node leaves is on a machine, and goes with its run.
+    node.kind == NodeKind::Execute
+        && node.spec.reuse != Reuse::Never
+        && (node.spec.secrets.is_empty() || node.spec.reuse_with_secrets)
+}
+
+impl Asked {
+    /// Looks whether the node's work was done before. `note` is told what people should know.
+    pub(crate) fn look(
+        &self,
+        machines: &Machines,
+        patience: Patience,
+        control: &Control,
+        waits: &dyn Fn(),
+        note: &mut dyn FnMut(String),
+    ) -> Looked {
+        let decided = match self.decided(machines) {
+            Ok(decided) => decided,
+            Err(reason) => {
+                note(format!("its result is neither looked for nor kept: {reason}"));
+                return Looked::Runs(None);
+            }
+        };
+        self.write_down(&decided);
+        let Results { store, reads, writes, .. } = &*self.results;
+        match Entry::read(&self.node_dir) {
+            Ok(entry) if entry.key == decided.key => {
+                return Looked::Passed(Box::new(passed(&entry.reused, Some(&entry))));
+            }
+            _ => {}
+        }
+        let patience = match patience {
+            Patience::None => Duration::ZERO,
+            Patience::ItsTimeout => Duration::from_secs(self.of.node.spec.timeout_secs),
+        };
+        let lock = match writes.is_some() && !reads.is_empty() {
+            true => store.lock(&decided.key, patience, control, waits),
+            false => None,
+        };
+        let staged = self.node_dir.join(".reused");
+        let _ = crate::directory::remove(&staged);
+        match store.take(&decided.key, reads, &staged, control) {
+            Ok(entry) => match put(&staged, &self.node_dir) {
+                Ok(()) => {
+                    return Looked::Passed(Box::new(passed(&entry.reused, Some(&entry))));
+                }
+                Err(error) => note(format!("a kept result could not be brought: {error}")),
+            },
+            Err(Some(problem)) => note(problem),
+            Err(None) => {}
+        }
+        Looked::Runs(Some((decided, lock)))
+    }
+
+    /// Keeps what the attempt left, if it is to be kept.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be kept, for people; the verdict stands.
+    pub(crate) fn keep(
+        &self,
+        decided: Decided,
+        result: &AttemptResult,
+        control: &Control,
+    ) -> Result<(), String> {
+        let Some(trust) = self.results.writes else { return Ok(()) };
+        let steady = !self.flaky || self.of.node.spec.reuse == Reuse::PassedWithRetries;
+        if result.outcome != AttemptOutcome::Passed || !steady {
+            return Ok(());
+        }
+        let reused = Reused {
+            run_id: self.run.clone(),
+            node: self.of.node.id.to_string(),
+            finished_at: clock::now(),
+            duration_ms: result.phases.values().sum(),
+        };
+        let mut entry = Entry::new(decided.key, decided.parts, reused);
+        entry.outputs.clone_from(&result.outputs);
+        entry.artifacts = result.artifacts;
+        entry.artifacts_left_out = result.artifacts_left_out;
+        self.results
+            .store
+            .keep(entry, trust, &self.node_dir, control)
+            .map_err(|error| format!("its result is not kept: {error}"))
+    }
+
+    /// Finds what decides the result.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be known.
+    pub(crate) fn decided(&self, machines: &Machines) -> Result<Decided, String> {
+        let Results { pass_env, tools, .. } = &*self.results;
+        decided(&self.of, &self.uses, &self.plan, pass_env, machines, tools)
+            .unwrap_or_else(|fault| Err(fault.to_string()))
+    }
+
+    /// What `why` reads later.
+    fn write_down(&self, Decided { key, parts }: &Decided) {
+        let text = json!({ "key": key, "parts": parts }).to_string();
+        // Nothing but that answer needs it.
+        let _ = std::fs::write(self.node_dir.join(DECIDED), text);
+    }
+}
+
+/// What decided the result of a node, in its directory of the run.
+pub(crate) const DECIDED: &str = "key.json";
+
+/// Returns the result of a node that nobody needs, because everybody who uses it passed before.
+pub(crate) fn spared(reused: &Reused) -> AttemptResult {
+    passed(reused, None)
+}
+
+fn passed(reused: &Reused, entry: Option<&Entry>) -> AttemptResult {
+    let mut result = AttemptResult::nothing();
+    result.outcome = AttemptOutcome::Passed;
+    result.exit_code = Some(0);
+    if let Some(entry) = entry {
+        result.outputs.clone_from(&entry.outputs);
+        result.artifacts = entry.artifacts;
+        result.artifacts_left_out = entry.artifacts_left_out;
+    }
+    result.reused = Some(reused.clone());
+    result
+}
+
+/// Returns what the key of a node is made of, for people.
+pub(crate) fn parts_of(plan: &Plan, node: &Node, source: &SourceSpec) -> Option<Value> {
+    let tree = node.inputs_tree.clone().unwrap_or_else(|| source.tree.clone());
+    let commit = source.head.clone().filter(|_| node.spec.checkout == Checkout::Clone);
+    let key = |id: &NodeId| {
+        let position = plan.graph().position(id.as_str())?;
+        plan.nodes()[position].key.as_ref()
+    };
+    let seen = Seen { tree, commit };
+    let parts = KeyParts::of(node, &seen, &key)?;
+    // Where `why` finds the files.
+    let from = json!({ "tree": source.tree, "inputs": node.spec.inputs });
+    Some(json!({ "plan": parts.to_value(), "source": from }))
+}
+
+/// Moves what was taken to where a job would have left it, the entry last: where it is, the rest is too.
+fn put(staged: &Path, node_dir: &Path) -> std::io::Result<()> {
+    let files = std::fs::read_dir(staged)?.collect::<std::io::Result<Vec<_>>>()?;
+    let (entry, others): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|file| file.file_name() == entry::FILE);
+    for file in others.into_iter().chain(entry) {
+        let to = node_dir.join(file.file_name());
+        match to.symlink_metadata() {
+            Ok(found) if found.is_dir() => crate::directory::remove(&to)?,
+            Ok(_) => std::fs::remove_file(&to)?,
+            Err(_) => {}
+        }
+        std::fs::rename(file.path(), to)?;
+    }
+    std::fs::remove_dir(staged)
+}

@@ -1,0 +1,336 @@
+//! Where results are kept: one directory for each key, on the machine of the executor.
+//!
+//! ```text
+//! v1/
+//!   locks/<digits>                  held by who runs that key
+//!   new/<process>-<number>/         being written
+//!   trusted/<2 digits>/<digits>/    entry.json, guest.log, artifacts.list, artifacts/
+//!   untrusted/…
+//! ```
+//!
+//! An entry appears whole, by a rename, and every file of it is compared with its checksum whenever it is
+//! taken: one that is torn, foreign or changed is none. Decides nothing about who may read or write.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant, SystemTime},
+};
+
+use plans::Key;
+
+use super::{
+    Trust,
+    entry::{self, Entry, Sum, Unusable},
+};
+use crate::{
+    artifacts::kept::{self, KeptFiles},
+    control::{Control, Level},
+    directory, text,
+};
+
+/// The log's name, as in a node's directory.
+const LOG: &str = "guest.log";
+
+/// The directory of artifacts, as in a node's.
+const ARTIFACTS: &str = "artifacts";
+
+/// How often a lock that somebody holds is tried.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How old a lock or an unfinished entry is that nobody needs.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The store.
+#[derive(Debug, Clone)]
+pub(crate) struct Store(PathBuf);
+
+/// A kept result, where it lies.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Its directory.
+    pub(crate) dir: PathBuf,
+    /// Whose.
+    pub(crate) trust: Trust,
+    /// What it is.
+    pub(crate) entry: Entry,
+    /// When it was last of use.
+    pub(crate) used: SystemTime,
+}
+
+/// Keeps others from running the same key; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct KeyLock(#[expect(dead_code, reason = "its lock ends with it")] File);
+
+impl Store {
+    /// Takes a directory that belongs to this user alone.
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self(dir.join("v1"))
+    }
+
+    fn place(&self, trust: Trust, key: &Key) -> PathBuf {
+        let digits = key.digits();
+        self.0.join(trust.as_str()).join(&digits[..2]).join(digits)
+    }
+
+    /// Waits until nobody else runs a key, for at most `patience`; nothing when that is over, when `control` rises, or
+    /// when no lock can be made: two who run the same key are no harm. `waits` is called when somebody else does.
+    pub(crate) fn lock(
+        &self,
+        key: &Key,
+        patience: Duration,
+        control: &Control,
+        waits: &dyn Fn(),
+    ) -> Option<KeyLock> {
+        let dir = self.0.join("locks");
+        make(&dir).ok()?;
+        let path = dir.join(key.digits());
+        let file = File::options().create(true).append(true).open(path).ok()?;
+        let until = Instant::now() + patience;
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Some(KeyLock(file)),
+                Err(TryLockError::Error(_)) => return None,
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if control.level() > Level::Run || Instant::now() >= until {
+                return None;
+            }
+            if !std::mem::replace(&mut told, true) {
+                waits();
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Puts what is kept of a key into a directory that is not there yet, verified. Returns nothing when there is
+    /// nothing, with a note when that is because of what lies there.
+    pub(crate) fn take(
+        &self,
+        key: &Key,
+        readable: &[Trust],
+        into: &Path,
+        control: &Control,
+    ) -> Result<Entry, Option<String>> {
+        let mut note = None;
+        for &trust in readable {
+            let dir = self.place(trust, key);
+            let found = match Entry::read(&dir) {
+                Ok(found) => found,
+                Err(Unusable::Absent) => continue,
+                Err(Unusable::Damaged(why)) => {
+                    note = Some(format!("the kept result {} is not used: {why}", dir.display()));
+                    continue;
+                }
+            };
+            let own = fs::symlink_metadata(&dir)
+                .is_ok_and(|it| it.is_dir() && it.uid() == rustix::process::geteuid().as_raw());
+            let taken = match own && found.key == *key {
+                true => copy_out(&found, &dir, into, control),
+                false => Err("it is not its own key's, or somebody else's".to_owned()),
+            };
+            match taken {
+                Ok(()) => {
+                    // Those that are of use are the last to go.
+                    let now = SystemTime::now();
+                    let _ = File::open(&dir).and_then(|dir| dir.set_modified(now));
+                    return Ok(found);
+                }
+                Err(why) => {
+                    let _ = directory::remove(into);
+                    note = Some(format!("the kept result {} is not used: {why}", dir.display()));
+                }
+            }
+        }
+        Err(note)
+    }
+
+    /// Keeps what a node left in its directory; one that is there already is replaced.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; nothing is kept then.
+    pub(crate) fn keep(
+        &self,
+        mut entry: Entry,
+        trust: Trust,
+        node_dir: &Path,
+        control: &Control,
+    ) -> Result<(), String> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let new = self.0.join("new").join(format!("{}-{number}", std::process::id()));
+        let place = self.place(trust, &entry.key);
+        let mut written = || -> Result<(), String> {
+            let failed = |error: io::Error| error.to_string();
+            make(&new).map_err(failed)?;
+            let log = node_dir.join(LOG);
+            if log.exists() {
+                entry.log = Some(link(&log, &new.join(LOG)).map_err(failed)?);
+            }
+            let artifacts = node_dir.join(ARTIFACTS);
+            if artifacts.exists() {
+                if !node_dir.join(kept::LIST).exists() {
+                    kept::write_list(&artifacts).map_err(|fault| fault.to_string())?;
+                }
+                let list = node_dir.join(kept::LIST);
+                entry.list = Some(link(&list, &new.join(kept::LIST)).map_err(failed)?);
+                let files = KeptFiles::all(artifacts, &entry.reused.node)
+                    .map_err(|fault| fault.to_string())?;
+                files.stage(&new.join(ARTIFACTS), control).map_err(|fault| fault.to_string())?;
+                entry.bytes += files.bytes();
+            }
+            entry.bytes += entry.log.as_ref().map_or(0, |log| log.bytes);
+            let file = new.join(entry::FILE);
+            fs::write(&file, entry.to_bytes()).map_err(failed)?;
+            // What a power cut could tear is found by its checksum; the name must not come before the content.
+            File::open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
+            make(place.parent().expect("two levels above")).map_err(failed)?;
+            if place.symlink_metadata().is_ok() {
+                directory::remove(&place).map_err(failed)?;
+            }
+            match fs::rename(&new, &place) {
+                Ok(()) => Ok(()),
+                // Another executor kept the same.
+                Err(_) if place.join(entry::FILE).exists() => Ok(()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let answer = written();
+        let _ = directory::remove(&new);
+        answer
+    }
+
+    /// Lists everything that is kept and can be read, the one that was of use last first.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be listed.
+    pub(crate) fn list(&self) -> io::Result<Vec<Kept>> {
+        let mut all = Vec::new();
+        for trust in [Trust::Trusted, Trust::Untrusted] {
+            for shard in entries(&self.0.join(trust.as_str()))? {
+                for dir in entries(&shard)? {
+                    let Ok(entry) = Entry::read(&dir) else { continue };
+                    let used = fs::metadata(&dir).and_then(|it| it.modified());
+                    let used = used.unwrap_or(SystemTime::UNIX_EPOCH);
+                    all.push(Kept { dir, trust, entry, used });
+                }
+            }
+        }
+        all.sort_by(|one, other| (other.used, &one.dir).cmp(&(one.used, &other.dir)));
+        Ok(all)
+    }
+
+    /// Returns what is of no use, each with the reason: entries that are older than `age` or beyond `bytes`, the one that
+    /// was of use last kept longest; what cannot be read; what was never finished.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be listed.
+    pub(crate) fn superfluous(
+        &self,
+        age: Duration,
+        bytes: u64,
+    ) -> io::Result<Vec<(PathBuf, String)>> {
+        let now = SystemTime::now();
+        let older = |used: SystemTime, than: Duration| {
+            now.duration_since(used).is_ok_and(|passed| passed > than)
+        };
+        let mut gone = Vec::new();
+        let mut sum = 0u64;
+        let mut good: BTreeMap<PathBuf, ()> = BTreeMap::new();
+        for kept in self.list()? {
+            sum = sum.saturating_add(kept.entry.bytes);
+            let name = text::neutral(&kept.entry.reused.node);
+            if older(kept.used, age) {
+                gone.push((kept.dir.clone(), format!("result of `{name}`, unused for too long")));
+            } else if sum > bytes {
+                gone.push((kept.dir.clone(), format!("result of `{name}`, beyond the limit")));
+            }
+            good.insert(kept.dir, ());
+        }
+        for trust in [Trust::Trusted, Trust::Untrusted] {
+            for shard in entries(&self.0.join(trust.as_str()))? {
+                let unread = entries(&shard)?.into_iter().filter(|dir| !good.contains_key(dir));
+                gone.extend(unread.map(|dir| (dir, "a damaged result".to_owned())));
+            }
+        }
+        for (part, what) in [("new", "an unfinished result"), ("locks", "a lock of a result")] {
+            for path in entries(&self.0.join(part))? {
+                let used = fs::symlink_metadata(&path).and_then(|it| it.modified());
+                if used.is_ok_and(|used| older(used, DAY)) && !is_held(&path) {
+                    gone.push((path, what.to_owned()));
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Removes one thing that [`Self::list`] or [`Self::superfluous`] named.
+    ///
+    /// # Errors
+    ///
+    /// When it is still there.
+    pub(crate) fn remove(path: &Path) -> io::Result<()> {
+        match fs::symlink_metadata(path)?.is_dir() {
+            true => directory::remove(path),
+            false => fs::remove_file(path),
+        }
+    }
+}
+
+fn is_held(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+fn copy_out(entry: &Entry, dir: &Path, into: &Path, control: &Control) -> Result<(), String> {
+    let failed = |error: io::Error| error.to_string();
+    make(into).map_err(failed)?;
+    let same = |name: &str, sum: &Sum| match link(&dir.join(name), &into.join(name)) {
+        Ok(found) if found == *sum => Ok(()),
+        Ok(_) => Err(format!("its `{name}` is not what was kept")),
+        Err(error) => Err(format!("its `{name}` cannot be read: {error}")),
+    };
+    if let Some(log) = &entry.log {
+        same(LOG, log)?;
+    }
+    if let Some(list) = &entry.list {
+        same(kept::LIST, list)?;
+        let files = KeptFiles::all(dir.join(ARTIFACTS), &entry.reused.node)
+            .map_err(|fault| fault.to_string())?;
+        files.stage(&into.join(ARTIFACTS), control).map_err(|fault| fault.to_string())?;
+    }
+    fs::write(into.join(entry::FILE), entry.to_bytes()).map_err(failed)
+}
+
+/// Links a file, or copies it where that cannot be, and says what it is.
+fn link(from: &Path, to: &Path) -> io::Result<Sum> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to)?;
+    }
+    let (digest, bytes) = kept::sum(&mut File::open(to)?)?;
+    Ok(Sum { sha256: text::hex(&digest), bytes })
+}
+
+/// Makes a directory that is this user's alone.
+fn make(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Lists a directory in order of its names; one that is not there is empty.
+fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let listed = match fs::read_dir(dir) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths = listed.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
