@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use crate::{
 const SHOWN: usize = 4096;
 
 /// How long a tool may think about its version.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What decides a result, and its digest.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +48,8 @@ impl Keyed {
     }
 }
 
-/// Answers by host and words; a reason in place of one that failed.
-type Answers = BTreeMap<(String, Vec<String>), Result<String, String>>;
+/// Answers by host and words, each made once; a reason in place of one that failed.
+type Answers = BTreeMap<(String, Vec<String>), Arc<OnceLock<Result<String, String>>>>;
 
 /// What tools answered.
 #[derive(Debug, Default)]
@@ -59,8 +59,10 @@ impl Tools {
     fn ask(&self, machine: &dyn Machine, argv: &[String]) -> Result<String, String> {
         let asked = (machine.name().to_owned(), argv.to_vec());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who comes meanwhile waits for the answer.
-        known.entry(asked).or_insert_with(|| answer(machine, argv)).clone()
+        let one = Arc::clone(known.entry(asked).or_default());
+        drop(known);
+        // Who comes meanwhile waits for this answer, and for no other.
+        one.get_or_init(|| answer(machine, argv)).clone()
     }
 }
 
