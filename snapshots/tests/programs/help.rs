@@ -19,7 +19,7 @@ fn all(command: &Command, called: &str, found: &mut Vec<(String, Command)>) {
     }
 }
 
-fn commands() -> Vec<(String, Command)> {
+pub(crate) fn commands() -> Vec<(String, Command)> {
     let mut found = Vec::new();
     for program in programs() {
         all(&program, program.get_name(), &mut found);

@@ -11,6 +11,7 @@ mod exported;
 mod help;
 mod inputs;
 mod map;
+mod named;
 mod page;
 mod pages;
 mod passed;
