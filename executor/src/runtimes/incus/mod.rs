@@ -293,7 +293,17 @@ impl Runtime for Incus {
         };
         let document = Document::new(&self.spec, &labels, &disks).text();
         let options = instance::options(&self.spec);
-        let launched = engine.launch(self.spec.image.as_str(), &site.name, &options, &document);
+        let launch = || engine.launch(self.spec.image.as_str(), &site.name, &options, &document);
+        let mut launched = launch();
+        // A client that outlived its killed executor may have made it meanwhile; nobody needs that one.
+        if let Err(fault) = &launched
+            && fault.message.contains("Failed creating instance record")
+            && engine.instance(&site.name)?.is_some_and(|there| site.is_ours(request, &there))
+        {
+            self.made = true;
+            engine.delete(&site.name)?;
+            launched = launch();
+        }
         let image = launched.as_ref().ok().cloned().flatten();
         if let Err(fault) = launched {
             match engine.instance(&site.name) {
