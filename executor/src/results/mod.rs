@@ -1,7 +1,7 @@
 //! Results that passed, kept by what decided them, so that nothing proven runs twice.
 //!
 //! Owns what a run does about them: whom it trusts, when a node's result is looked for and kept, and that two executors do
-//! not run the same at once. What decides a result is [`decided`]'s, where results lie [`store`]'s.
+//! not run the same at once. What decides a result is `decided`'s, where results lie `store`'s.
 
 mod decided;
 mod entry;
