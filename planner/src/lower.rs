@@ -168,10 +168,7 @@ fn execute_node(
 /// The prepare nodes that nodes which run in any case use.
 fn used_always(nodes: &BTreeMap<NodeId, Node>) -> BTreeSet<NodeId> {
     let always = nodes.values().filter(|node| node.run_if == RunIf::Always);
-    always
-        .flat_map(|node| node.mounts.iter().map(|mount| &mount.node).chain(&node.workspace_from))
-        .cloned()
-        .collect()
+    always.flat_map(Node::prepared_by).cloned().collect()
 }
 
 /// Every output of the jobs that a job needs, by the variable in which it finds it.

@@ -40,6 +40,13 @@ pub struct Node {
     pub output: Option<Output>,
 }
 
+impl Node {
+    /// Returns the prepare nodes whose output it uses: what it mounts, then where its workspace comes from.
+    pub fn prepared_by(&self) -> impl Iterator<Item = &NodeId> {
+        self.mounts.iter().map(|mount| &mount.node).chain(&self.workspace_from)
+    }
+}
+
 /// Whether a node makes something ready or runs a job.
 #[derive(
     Debug,

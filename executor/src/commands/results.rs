@@ -13,7 +13,6 @@ use crate::{
     reporters,
     results::{Kept, Store},
     text::{self, push},
-    trust,
 };
 
 /// How many days a result that is of no use is kept.
@@ -90,25 +89,12 @@ pub(super) fn run(context: &CliContext, asked: &Results) -> Result<Exit, Error> 
 
 /// Returns the store of this site; its directory is made, and belongs to this user alone.
 pub(super) fn store(config: &Config) -> Result<Store, Error> {
-    let (dir, variable) = match &config.results.dir {
-        Some(dir) => (dir.clone(), None),
-        None => (running::machine_dir()?.join("results"), None),
+    let dir = match &config.results.dir {
+        Some(dir) => dir.clone(),
+        None => running::machine_dir()?.join("results"),
     };
-    let refused = |why, mend| Error::Directory {
-        what: "results",
-        path: dir.display().to_string(),
-        variable,
-        why,
-        mend,
-    };
-    match trust::own_directory(&dir, &[]) {
-        Ok(None) => Ok(Store::new(&dir)),
-        Ok(Some(distrust)) => {
-            let mend = distrust.mend(&running::user_name());
-            Err(refused(distrust.to_string(), Some(mend)))
-        }
-        Err(error) => Err(refused(error.to_string(), None)),
-    }
+    running::own("results", &dir, &[], None)?;
+    Ok(Store::new(&dir))
 }
 
 /// Removes what is old, beyond the site's limit, damaged or was never finished.

@@ -272,18 +272,35 @@ pub(super) fn machine_dir() -> Result<PathBuf, Error> {
     } else {
         (None, PathBuf::from(format!("/var/tmp/forge-lanes-{user}")))
     };
-    let (why, mend) = match trust::own_directory(&dir, &["trees", "results"]) {
-        Ok(None) => match unfit(&dir) {
-            None => return Ok(dir),
-            Some(why) => (why, None),
-        },
+    own("cache", &dir, &["trees", "results"], variable)?;
+    match unfit(&dir) {
+        None => Ok(dir),
+        Some(why) => Err(Error::Directory {
+            what: "cache",
+            path: dir.display().to_string(),
+            variable,
+            why,
+            mend: None,
+        }),
+    }
+}
+
+/// Makes a directory of this user's own, and refuses one that others, or whose `parts` others, could change.
+pub(super) fn own(
+    what: &'static str,
+    dir: &Path,
+    parts: &[&str],
+    variable: Option<&'static str>,
+) -> Result<(), Error> {
+    let (why, mend) = match trust::own_directory(dir, parts) {
+        Ok(None) => return Ok(()),
         Ok(Some(distrust)) => (distrust.to_string(), Some(distrust.mend(&user_name()))),
         Err(error) => (error.to_string(), None),
     };
-    Err(Error::Directory { what: "cache", path: dir.display().to_string(), variable, why, mend })
+    Err(Error::Directory { what, path: dir.display().to_string(), variable, why, mend })
 }
 
-pub(super) fn user_name() -> String {
+fn user_name() -> String {
     let user = rustix::process::geteuid().as_raw();
     std::env::var("USER").unwrap_or_else(|_| user.to_string())
 }

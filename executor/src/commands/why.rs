@@ -15,7 +15,7 @@ use crate::{
     exit_code::Exit,
     placements::Machines,
     policy, reporters,
-    results::{DECIDED, Decided, Kept, Keyed, Reused, Tools, decided, parts_of},
+    results::{DECIDED, Decided, Kept, Reused, Sought, Tools, decided},
     source,
     text::{self, push},
 };
@@ -107,16 +107,12 @@ fn of_plan(
     if let Some(reason) = not_reusable(node) {
         return Ok(Answer::without(wanted, reason));
     }
-    let (Some(of), Some(parts)) = (Keyed::of(node), parts_of(&plan, node, &source)) else {
+    let Some(sought) = Sought::of(&plan, &nodes, position, &source) else {
         return Ok(Answer::without(wanted, "the plan has no key for it".to_owned()));
     };
-    let mut uses = Vec::new();
-    for used in crate::dispatch::uses(&plan, position) {
-        uses.extend(Keyed::of(&nodes[used]));
-    }
     let machines = Machines::new(running::machines_config(&context.state(&config)?)?);
-    let found = decided(&of, &uses, &parts, &config.pass_env, &machines, &Tools::default())
-        .map_err(Error::Machine)?;
+    let found =
+        decided(&sought, &config.pass_env, &machines, &Tools::default()).map_err(Error::Machine)?;
     machines.close();
     match found {
         Err(reason) => Ok(Answer::without(wanted, reason)),

@@ -3,18 +3,20 @@
 //! Asks machines; keeps nothing but what tools answered, which is asked once by a run.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use plans::{EnvName, Key, Node, Runtime};
+use plans::{Checkout, EnvName, Key, KeyParts, Node, NodeId, Plan, Runtime, Seen};
 use serde_json::{Map, Value, json};
 
 use crate::{
     fault::Fault,
     placements::{ControlCommand, Machine, Machines},
-    runtimes, text,
+    runtimes,
+    source::SourceSpec,
+    text,
 };
 
 /// The most of a tool's answer that is kept for people.
@@ -32,20 +34,77 @@ pub(crate) struct Decided {
     pub(crate) parts: Value,
 }
 
-/// A node, its key in the plan, and what that is made of.
+/// A node as this site runs it, and its key in the plan.
 #[derive(Debug, Clone)]
-pub(crate) struct Keyed {
-    /// The node as this site runs it.
-    pub(crate) node: Arc<Node>,
-    /// Its key.
-    pub(crate) key: Key,
+struct Keyed {
+    node: Arc<Node>,
+    key: Key,
 }
 
 impl Keyed {
-    /// Takes a node that has a key.
-    pub(crate) fn of(node: &Arc<Node>) -> Option<Self> {
+    fn of(node: &Arc<Node>) -> Option<Self> {
         Some(Self { node: Arc::clone(node), key: node.key.clone()? })
     }
+}
+
+/// A node whose result is looked for, with everything of the plan that decides it.
+#[derive(Debug, Clone)]
+pub(crate) struct Sought {
+    of: Keyed,
+    /// Every node that it uses, and those that these use.
+    uses: Vec<Keyed>,
+    /// What its key is made of, for people: `plan`, and `source`, where `why` finds the files.
+    parts: Value,
+}
+
+impl Sought {
+    /// Takes the node at a position; `nodes` are those of the plan as this site runs them. Nothing where it, or a node
+    /// that it uses, has no key.
+    pub(crate) fn of(
+        plan: &Plan,
+        nodes: &[Arc<Node>],
+        position: usize,
+        source: &SourceSpec,
+    ) -> Option<Self> {
+        let uses = uses(plan, position).into_iter().map(|used| Keyed::of(&nodes[used]));
+        Some(Self {
+            of: Keyed::of(&nodes[position])?,
+            uses: uses.collect::<Option<_>>()?,
+            parts: parts_of(plan, &nodes[position], source)?,
+        })
+    }
+
+    /// Returns the node.
+    pub(crate) fn node(&self) -> &Node {
+        &self.of.node
+    }
+}
+
+/// Returns the nodes of which a node has something, and those of which these have something, in the plan's order.
+fn uses(plan: &Plan, position: usize) -> BTreeSet<usize> {
+    let mut all = BTreeSet::new();
+    let mut open = vec![position];
+    while let Some(one) = open.pop() {
+        for id in used(&plan.nodes()[one]) {
+            open.extend(plan.graph().position(id.as_str()).filter(|&used| all.insert(used)));
+        }
+    }
+    all
+}
+
+/// Returns the nodes of which a node has something.
+pub(crate) fn used(node: &Node) -> impl Iterator<Item = &NodeId> {
+    node.prepared_by().chain(node.takes.nodes())
+}
+
+fn parts_of(plan: &Plan, node: &Node, source: &SourceSpec) -> Option<Value> {
+    let tree = node.inputs_tree.clone().unwrap_or_else(|| source.tree.clone());
+    let commit = source.head.clone().filter(|_| node.spec.checkout == Checkout::Clone);
+    let key = |id: &NodeId| plan.node(id.as_str())?.key.as_ref();
+    let seen = Seen { tree, commit };
+    let parts = KeyParts::of(node, &seen, &key)?;
+    let from = json!({ "tree": source.tree, "inputs": node.spec.inputs });
+    Some(json!({ "plan": parts.to_value(), "source": from }))
 }
 
 /// Answers by host and words, each made once; a reason in place of one that failed.
@@ -89,9 +148,7 @@ fn answer(machine: &dyn Machine, argv: &[String]) -> Result<String, String> {
 ///
 /// When a machine does not answer.
 pub(crate) fn decided(
-    of: &Keyed,
-    uses: &[Keyed],
-    parts: &Value,
+    Sought { of, uses, parts }: &Sought,
     pass_env: &[EnvName],
     machines: &Machines,
     tools: &Tools,

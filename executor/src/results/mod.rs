@@ -13,11 +13,11 @@ use std::{
     time::Duration,
 };
 
-use plans::{Checkout, EnvName, KeyParts, Node, NodeId, NodeKind, Plan, Reuse, Seen};
+use plans::{EnvName, Node, NodeKind, Reuse};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-pub(crate) use decided::{Decided, Keyed, Tools, decided};
+pub(crate) use decided::{Decided, Sought, Tools, decided, used};
 pub(crate) use entry::Entry;
 pub use entry::Reused;
 pub(crate) use store::{Kept, KeyLock, Store};
@@ -27,7 +27,6 @@ use crate::{
     clock,
     control::Control,
     placements::Machines,
-    source::SourceSpec,
 };
 
 /// Whose results.
@@ -81,12 +80,8 @@ pub struct Results {
 pub struct Asked {
     /// Those of the run.
     pub(crate) results: Arc<Results>,
-    /// The node and its key.
-    pub(crate) of: Keyed,
-    /// What the key is made of, for people.
-    pub(crate) plan: Arc<Value>,
-    /// Every node that it uses.
-    pub(crate) uses: Vec<Keyed>,
+    /// What is looked for.
+    pub(crate) sought: Sought,
     /// Whether an earlier attempt failed by itself.
     pub(crate) flaky: bool,
     /// The directory of the node in its run.
@@ -147,7 +142,7 @@ impl Asked {
         }
         let patience = match patience {
             Patience::None => Duration::ZERO,
-            Patience::ItsTimeout => Duration::from_secs(self.of.node.spec.timeout_secs),
+            Patience::ItsTimeout => Duration::from_secs(self.sought.node().spec.timeout_secs),
         };
         let lock = match writes.is_some() && !reads.is_empty() {
             true => store.lock(&decided.key, patience, control, waits),
@@ -180,13 +175,13 @@ impl Asked {
         control: &Control,
     ) -> Result<(), String> {
         let Some(trust) = self.results.writes else { return Ok(()) };
-        let steady = !self.flaky || self.of.node.spec.reuse == Reuse::PassedWithRetries;
+        let steady = !self.flaky || self.sought.node().spec.reuse == Reuse::PassedWithRetries;
         if result.outcome != AttemptOutcome::Passed || !steady {
             return Ok(());
         }
         let reused = Reused {
             run_id: self.run.clone(),
-            node: self.of.node.id.to_string(),
+            node: self.sought.node().id.to_string(),
             finished_at: clock::now(),
             duration_ms: result.phases.values().sum(),
         };
@@ -207,7 +202,7 @@ impl Asked {
     /// Why that cannot be known.
     pub(crate) fn decided(&self, machines: &Machines) -> Result<Decided, String> {
         let Results { pass_env, tools, .. } = &*self.results;
-        decided(&self.of, &self.uses, &self.plan, pass_env, machines, tools)
+        decided(&self.sought, pass_env, machines, tools)
             .unwrap_or_else(|fault| Err(fault.to_string()))
     }
 
@@ -238,21 +233,6 @@ fn passed(reused: &Reused, entry: Option<&Entry>) -> AttemptResult {
     }
     result.reused = Some(reused.clone());
     result
-}
-
-/// Returns what the key of a node is made of, for people.
-pub(crate) fn parts_of(plan: &Plan, node: &Node, source: &SourceSpec) -> Option<Value> {
-    let tree = node.inputs_tree.clone().unwrap_or_else(|| source.tree.clone());
-    let commit = source.head.clone().filter(|_| node.spec.checkout == Checkout::Clone);
-    let key = |id: &NodeId| {
-        let position = plan.graph().position(id.as_str())?;
-        plan.nodes()[position].key.as_ref()
-    };
-    let seen = Seen { tree, commit };
-    let parts = KeyParts::of(node, &seen, &key)?;
-    // Where `why` finds the files.
-    let from = json!({ "tree": source.tree, "inputs": node.spec.inputs });
-    Some(json!({ "plan": parts.to_value(), "source": from }))
 }
 
 /// Moves what was taken to where a job would have left it, the entry last: where it is, the rest is too.

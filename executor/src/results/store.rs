@@ -12,7 +12,7 @@
 //! taken: one that is torn, foreign or changed is none. Decides nothing about who may read or write.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fs::{self, File, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
@@ -244,7 +244,7 @@ impl Store {
         };
         let mut gone = Vec::new();
         let mut sum = 0u64;
-        let mut good: BTreeMap<PathBuf, ()> = BTreeMap::new();
+        let mut good = BTreeSet::new();
         for kept in self.list()? {
             sum = sum.saturating_add(kept.entry.bytes);
             let name = text::neutral(&kept.entry.reused.node);
@@ -253,11 +253,11 @@ impl Store {
             } else if sum > bytes {
                 gone.push((kept.dir.clone(), format!("result of `{name}`, beyond the limit")));
             }
-            good.insert(kept.dir, ());
+            good.insert(kept.dir);
         }
         for trust in [Trust::Trusted, Trust::Untrusted] {
             for shard in entries(&self.0.join(trust.as_str()))? {
-                let unread = entries(&shard)?.into_iter().filter(|dir| !good.contains_key(dir));
+                let unread = entries(&shard)?.into_iter().filter(|dir| !good.contains(dir));
                 gone.extend(unread.map(|dir| (dir, "a damaged result".to_owned())));
             }
         }

@@ -46,7 +46,6 @@ use crate::{
     workers::Workers,
 };
 
-pub(crate) use foresight::uses;
 use tasks::{schedule_of, taken_from};
 use words::{stop_reason, why};
 use worker::{JournalObserver, ending_of, facts_of, make_room, not_begun, terms_of, work};
@@ -142,7 +141,7 @@ pub struct Dispatch<'a> {
     pub asked_by: Option<Asked>,
     broken: Option<JournalError>,
     /// Prepare nodes of which everybody who uses them passed before, and where.
-    spared: BTreeMap<String, Reused>,
+    spared: BTreeMap<usize, Reused>,
     /// The nodes whose artifacts others take.
     taken_from: BTreeSet<NodeId>,
     /// What happened and has not been told yet. Told only after everything that may start has been
@@ -415,7 +414,7 @@ impl<'a> Dispatch<'a> {
         {
             return tell(not_begun(FailureKind::Io, "the node's directory", &error));
         }
-        let request = self.request(&node, attempt, &dir);
+        let request = self.request(task, attempt, &dir);
         let observer = JournalObserver::new(
             Arc::clone(&self.journal),
             node.id.as_str(),
@@ -431,7 +430,8 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    fn request(&self, node: &Arc<Node>, attempt: u32, dir: &Path) -> AttemptRequest {
+    fn request(&self, task: usize, attempt: u32, dir: &Path) -> AttemptRequest {
+        let node = &self.run.nodes[task];
         AttemptRequest {
             run: self.run.dir.id.as_str().to_owned(),
             node: Arc::clone(node),
@@ -444,8 +444,8 @@ impl<'a> Dispatch<'a> {
             outputs: self.ledger.outputs(node),
             needs: self.ledger.values(node),
             files: self.files(node),
-            reuse: self.run.asked(node, self.flaky(node)),
-            spared: self.spared.get(node.id.as_str()).cloned(),
+            reuse: self.run.asked(task, self.ledger.node(task).own_failures > 0),
+            spared: self.spared.get(&task).cloned(),
             is_taken_from: self.taken_from.contains(&node.id),
             secrets: secrets::of_node(&self.run.secrets, node),
             pass_env: self.run.pass_env.iter().map(|name| name.as_str().to_owned()).collect(),
@@ -456,11 +456,6 @@ impl<'a> Dispatch<'a> {
                 Placement::RemoteSsh(host) => Some(host.max_jobs),
             },
         }
-    }
-
-    fn flaky(&self, node: &Node) -> bool {
-        let position = self.run.plan.graph().position(node.id.as_str());
-        position.is_some_and(|position| self.ledger.node(position).own_failures > 0)
     }
 
     /// What a node takes of the artifacts of others, and where those are.

@@ -223,7 +223,7 @@ impl Ledger {
     /// Returns what the passed prepare nodes that `node` uses have left.
     #[must_use]
     pub fn outputs(&self, node: &plans::Node) -> BTreeMap<NodeId, PreparedOutput> {
-        let used = node.mounts.iter().map(|mount| &mount.node).chain(&node.workspace_from);
+        let used = node.prepared_by();
         used.filter_map(|id| {
             let position = *self.positions.get(id.as_str())?;
             let output = self.nodes[position].last.as_ref()?.output.clone()?;

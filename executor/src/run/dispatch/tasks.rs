@@ -10,12 +10,6 @@ use plans::{Node, NodeId, Placement};
 use super::Run;
 use crate::schedule::{RunLimits, Schedule, Task};
 
-/// The nodes whose output a node uses.
-fn used(node: &Node, run: &Run) -> Vec<usize> {
-    let used = node.mounts.iter().map(|mount| &mount.node).chain(&node.workspace_from);
-    used.filter_map(|id| run.plan.graph().position(id.as_str())).collect()
-}
-
 /// The nodes whose artifacts others take.
 pub(super) fn taken_from(nodes: &[Arc<Node>]) -> BTreeSet<NodeId> {
     let files = nodes.iter().flat_map(|node| &node.takes.files);
@@ -46,7 +40,10 @@ pub(super) fn schedule_of(run: &Run) -> Schedule {
         tasks.push(Task {
             depends_on: run.plan.graph().dependencies(position).collect(),
             run_if: node.run_if,
-            uses: used(node, run),
+            uses: node
+                .prepared_by()
+                .filter_map(|id| run.plan.graph().position(id.as_str()))
+                .collect(),
             resources,
             retries: node.spec.retries,
             usual_ms: run.usual.get(position).copied().flatten(),
