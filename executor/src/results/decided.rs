@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     fault::Fault,
+    guest_command::in_one_line,
     placements::{ControlCommand, Machine, Machines},
     runtimes,
     source::SourceSpec,
@@ -126,7 +127,7 @@ impl Tools {
 }
 
 fn answer(machine: &dyn Machine, argv: &[String]) -> Result<String, String> {
-    let words = text::neutral(&argv.join(" "));
+    let words = in_one_line(argv);
     let command = ControlCommand::new(argv.iter().cloned()).deadline(PATIENCE);
     let answer =
         machine.run(&command).map_err(|fault| format!("`{words}` was not answered: {fault}"))?;
@@ -205,7 +206,7 @@ fn facts_of(
     let mut commands = Map::new();
     for argv in &node.spec.key_commands {
         match tools.ask(machine, argv) {
-            Ok(said) => drop(commands.insert(argv.join(" "), said.into())),
+            Ok(said) => drop(commands.insert(in_one_line(argv), said.into())),
             Err(reason) => return Ok(Err(reason)),
         }
     }
