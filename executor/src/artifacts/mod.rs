@@ -65,6 +65,28 @@ pub trait Tree {
     fn bring(&self, files: &[PathBuf], into: &Path) -> Result<(), Fault>;
 }
 
+/// A directory that is known to hold nothing: nobody has to be asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoFiles;
+
+impl Tree for NoFiles {
+    fn list(&self, _: &[PathBuf]) -> Result<Vec<FoundFile>, Fault> {
+        Ok(Vec::new())
+    }
+
+    fn inspect(&self, paths: &[PathBuf]) -> Result<Vec<Found>, Fault> {
+        Ok(vec![Found::Nothing; paths.len()])
+    }
+
+    fn read(&self, _: &Path, _: usize) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(None)
+    }
+
+    fn bring(&self, _: &[PathBuf], _: &Path) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
 /// Something in a tree that is no directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FoundFile {

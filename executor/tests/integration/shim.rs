@@ -1076,6 +1076,13 @@ fn served(bench: &Bench) {
     has("\n\nE2 0\n\nM started\nM log 0 ");
     has("no such program on PATH: no such program\nM end state=exited log=");
     has(" code=126 signal=- reason=not_found ");
+    // Whoever asks what a job left is spared that where it left nothing; the last one left a directory.
+    let ends: Vec<bool> = text
+        .lines()
+        .filter(|line| line.starts_with("M end state=exited"))
+        .map(|line| line.ends_with(" artifacts=none"))
+        .collect();
+    assert_eq!(ends, [true, true, false], "{text}");
     has("\n\nE4 0\n\nE5 64\nremoved r/");
     has("removed r/a.1\n");
     has("removed r/b.1\n");

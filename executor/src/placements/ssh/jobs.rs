@@ -191,7 +191,15 @@ impl Transport for HostConnection<'_> {
             if frame.is_some() {
                 silent_at = Instant::now() + SILENCE;
             }
-            let is_end = matches!(frame, Some(Frame::End(_)));
+            let is_end = match &frame {
+                Some(Frame::End(line)) => {
+                    if line.split_ascii_whitespace().any(|word| word == "artifacts=none") {
+                        self.remote.note_left_nothing(self.job);
+                    }
+                    true
+                }
+                _ => false,
+            };
             match sink(frame) {
                 Some(next) => wake = next,
                 None => {

@@ -275,7 +275,11 @@ impl Jobs for RemoteSsh {
         into: &Path,
     ) -> Result<Collected, Fault> {
         let paths = self.remote.paths(job);
-        let own = self.tree(&format!("{}/artifacts", paths.state));
+        let own: Box<dyn Tree> = if self.remote.has_left_nothing(job) {
+            Box::new(artifacts::NoFiles)
+        } else {
+            self.tree(&format!("{}/artifacts", paths.state))
+        };
         let keeps_workspace = keep.output == Some(Output::Workspace);
         let workspace = match shown {
             Some(shown) if !keep.artifacts.is_empty() && !keeps_workspace => self.tree(&shown()?),

@@ -6,7 +6,7 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -93,6 +93,8 @@ pub(super) struct Remote {
     runs_dir: PathBuf,
     /// What must not show in a job's log.
     redacted: Mutex<BTreeMap<JobRef, Vec<String>>>,
+    /// Jobs that ended with nothing in their own artifacts directory.
+    left_nothing: Mutex<BTreeSet<JobRef>>,
     /// Jobs that were started and are not watched yet.
     begun: Mutex<BTreeMap<JobRef, Attachment>>,
     pub(super) locks: RemoteLocks,
@@ -120,6 +122,7 @@ impl Remote {
             shim: OnceLock::new(),
             runs_dir: runs_dir.to_owned(),
             redacted: Mutex::default(),
+            left_nothing: Mutex::default(),
             begun: Mutex::default(),
             locks: RemoteLocks::default(),
             removals: Batch::default(),
@@ -167,8 +170,19 @@ impl Remote {
         }
     }
 
+    /// Notes that a job ended and left nothing in its own artifacts directory: nobody has to ask the host what is there.
+    pub(super) fn note_left_nothing(&self, job: &JobRef) {
+        self.left_nothing.lock().unwrap_or_else(PoisonError::into_inner).insert(job.clone());
+    }
+
+    /// Returns whether that is known; `false`: there may be something.
+    pub(super) fn has_left_nothing(&self, job: &JobRef) -> bool {
+        self.left_nothing.lock().unwrap_or_else(PoisonError::into_inner).contains(job)
+    }
+
     /// Forgets what this process had under way of a job.
     pub(super) fn forget(&self, job: &JobRef) {
+        self.left_nothing.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
         let mut redacted = self.redacted.lock().unwrap_or_else(PoisonError::into_inner);
         redacted.remove(job);
         drop(redacted);

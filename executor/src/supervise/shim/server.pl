@@ -229,6 +229,12 @@ sub run {
     waitpid $k, 0 if $k;
     $said =~ /^(started|already)$/ ? 0 : 1;
 }
+# That the job left nothing in its artifacts directory, which spares its executor to ask.
+sub left {
+    opendir my $a, "$d/artifacts" or return "";
+    my $n = () = readdir $a;
+    $n == 2 ? " artifacts=none" : "";
+}
 sub follow {
     my ($r, $m, $head) = @_;
     open my $log, "<", "$d/log";
@@ -250,7 +256,7 @@ sub follow {
         }
         if ($gone) {
             my $x = record($d);
-            if (defined $x) { out("$head$m end state=exited log=$at $x\n") }
+            if (defined $x) { out("$head$m end state=exited log=$at $x" . left() . "\n") }
             else { out($head); sh("join", $d, $at, $m) }
             return;
         }
