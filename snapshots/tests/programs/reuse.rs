@@ -296,3 +296,14 @@ fn a_job_with_secrets_is_kept_on_request_alone_and_without_them() {
     let why = shell.does("executor why latest --node execute-job");
     assert!(why.contains("`reuse_with_secrets`"), "{why}");
 }
+
+#[test]
+fn reports_of_a_reused_result_are_counted_once() {
+    let report = r#"printf "<testsuite><testcase classname=\"src.a\" file=\"src/a\" time=\"%s\"/></testsuite>" $(cat "$RUNS.time") >"$ARTIFACTS_DIR/junit.xml""#;
+    let shell = one_job(report, "artifacts = [\"junit.xml\"]");
+    shell.does("echo 1 >$RUNS.time; for n in 1 2 3; do executor apply ../plan.json || exit; done");
+    shell.does("echo 9 >$RUNS.time");
+    shell.does("for n in 1 2; do executor apply --reuse off ../plan.json || exit; done");
+    // Of 1, 9 and 9; not of 1, 1, 1, 9 and 9.
+    assert_eq!(shell.does("executor history --durations"), "{\n  \"src/a\": 9.0\n}\n");
+}

@@ -24,6 +24,7 @@ use crate::{
     journal::{self, Entry},
     outcome::Outcome,
     reporters,
+    results::Reused,
     source::paths_of,
     state::{RunDir, StateDir},
 };
@@ -102,10 +103,15 @@ struct Record {
 struct Node {
     id: String,
     outcome: Outcome,
+    /// The run whose reports these are: a reused node has those of another.
+    #[serde(default)]
+    reused: Option<Reused>,
 }
 
 fn measured(state: &StateDir, most: usize) -> Result<Measured, Error> {
     let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    // Reports that stand for several runs count once, also where the run that made them is gone.
+    let mut counted: BTreeSet<(String, String)> = BTreeSet::new();
     let (mut newest, mut looked_at) = (None, 0);
     for dir in state.runs()? {
         if looked_at >= most {
@@ -120,6 +126,13 @@ fn measured(state: &StateDir, most: usize) -> Result<Measured, Error> {
             let Ok(id) = NodeId::new(node.id.as_str()) else { continue };
             let reports = reports(&dir.node(&id).join("artifacts"));
             if reports.is_empty() {
+                continue;
+            }
+            let origin = match &node.reused {
+                Some(reused) => (reused.run_id.clone(), reused.node.clone()),
+                None => (dir.id.to_string(), node.id.clone()),
+            };
+            if !counted.insert(origin) {
                 continue;
             }
             let site = site.get_or_insert_with(|| Site::of(&dir));
