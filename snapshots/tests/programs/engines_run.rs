@@ -1,5 +1,7 @@
 //! Exported pipelines run by programs that run pipelines: GitHub's under `act`, GitLab's under
-//! `gitlab-ci-local`. Every job ends as the plan says, in each case that an engine has a word for.
+//! `gitlab-ci-local`, Buildkite's by the reader of [`exported`]. Every job ends as the plan says, in each
+//! case that an engine has a word for: green, failing, timed out, skipped, after a failure and in any
+//! case, tolerated, in a group, of a matrix, as a child pipeline.
 //!
 //! The two are not the engines: what they do differently is in `docs/export.md`, and
 //! [`exported`] plays the engines by their documentation. What only runs in a real engine
@@ -12,14 +14,92 @@ use crate::{
     shell::{Shell, validators},
 };
 
-/// Beside the lanes of [`exported::CATALOG`]: a job that outlasts its limit.
-const SLOW: &str = r#"[[targets]]
+/// Beside the lanes of [`exported::CATALOG`]: a job that outlasts its limit; one whose failure is
+/// tolerated; combinations, of which one may fail; what runs after a failure, and in any case.
+const MORE: &str = r#"[[targets]]
 id = "slow"
 [[targets.jobs]]
 id = "sleeps"
 base = "here"
 timeout_secs = 2
 command = { shell = "sleep 45" }
+[[targets]]
+id = "soft"
+[[targets.jobs]]
+id = "tolerated"
+base = "here"
+allow_failure = { exit_codes = [77] }
+command = { shell = "exit 77" }
+[[targets.jobs]]
+id = "goes-on"
+base = "here"
+needs = ["tolerated"]
+command = { shell = "true" }
+[[targets]]
+id = "each"
+[[targets.jobs]]
+id = "unit"
+base = "here"
+matrix = { os = ["linux", "mac"] }
+command = { shell = "echo \"$MATRIX_OS\" | grep -E '^(linux|mac)$'" }
+[[targets.jobs]]
+id = "joined"
+base = "here"
+needs = ["unit"]
+command = { shell = "true" }
+[[targets]]
+id = "tidy"
+[[targets.jobs]]
+id = "works"
+base = "here"
+command = { shell = "true" }
+[[targets.jobs]]
+id = "sweep"
+base = "here"
+needs = ["works"]
+run_if = "always"
+command = { shell = "true" }
+[[targets.jobs]]
+id = "idle"
+base = "here"
+needs = ["works"]
+run_if = "failed"
+command = { shell = "touch /should/not/run" }
+[[targets]]
+id = "clean"
+[[targets.jobs]]
+id = "fails"
+base = "here"
+command = { shell = "exit 5" }
+[[targets.jobs]]
+id = "cleanup"
+base = "here"
+needs = ["fails"]
+run_if = "always"
+command = { shell = "true" }
+[[targets.jobs]]
+id = "rescue"
+base = "here"
+needs = ["fails"]
+run_if = "failed"
+command = { shell = "true" }
+[[targets.jobs]]
+id = "gone"
+base = "here"
+needs = ["fails"]
+command = { shell = "touch /should/not/run" }
+[[targets]]
+id = "mixed"
+[[targets.jobs]]
+id = "leg"
+base = "here"
+matrix = { is = ["good", "bad"] }
+command = { shell = "test \"$MATRIX_IS\" = good" }
+[[targets.jobs]]
+id = "lost"
+base = "here"
+needs = ["leg"]
+command = { shell = "touch /should/not/run" }
 "#;
 
 /// Also two jobs in one concurrency group, and one that no change selects.
@@ -35,6 +115,26 @@ paths = ["bad/**"]
 [[branch.lanes]]
 id = "slow"
 target = "slow"
+paths = ["bad/**"]
+[[branch.lanes]]
+id = "soft"
+target = "soft"
+paths = ["src/**"]
+[[branch.lanes]]
+id = "each"
+target = "each"
+paths = ["src/**"]
+[[branch.lanes]]
+id = "tidy"
+target = "tidy"
+paths = ["src/**"]
+[[branch.lanes]]
+id = "clean"
+target = "clean"
+paths = ["bad/**"]
+[[branch.lanes]]
+id = "mixed"
+target = "mixed"
 paths = ["bad/**"]
 [[branch.lanes]]
 id = "first"
@@ -60,7 +160,7 @@ fn project(change: &str) -> Shell {
     let shell = Shell::new();
     // A directory that both jobs of the group want for themselves.
     let group = shell.beside("group").display().to_string();
-    shell.write("ci/catalog.toml", &format!("{}{SLOW}", exported::CATALOG));
+    shell.write("ci/catalog.toml", &format!("{}{MORE}", exported::CATALOG));
     shell.write("ci/forge-lanes.toml", &MANIFEST.replace("/tmp/GROUP", &group));
     for path in ["src/a", "bad/a", "docs/a"] {
         shell.write(path, "old\n");
@@ -168,24 +268,51 @@ fn all(of: &[(&str, &[&str])]) -> BTreeMap<String, String> {
     jobs.collect()
 }
 
-const GREEN: [&str; 6] = [
+/// What passes in every run, and the lanes of it.
+const GREEN: [&str; 13] = [
     "execute-build",
     "execute-left",
     "execute-right",
     "execute-join",
     "execute-first",
     "execute-second",
+    "execute-tolerated",
+    "execute-goes-on",
+    "execute-unit-linux",
+    "execute-unit-mac",
+    "execute-joined",
+    "execute-works",
+    "execute-sweep",
 ];
+const GREEN_LANES: [&str; 6] = ["good", "first", "second", "soft", "each", "tidy"];
+
+/// Of a change with failures: what passes besides, what fails, and the lanes that do.
+const AFTER_FAILURE: [&str; 3] = ["execute-cleanup", "execute-rescue", "execute-leg-good"];
+const BROKEN: [&str; 4] = ["execute-breaks", "execute-sleeps", "execute-fails", "execute-leg-bad"];
+const BROKEN_LANES: [&str; 4] = ["bad", "slow", "clean", "mixed"];
+
+/// The names of the jobs that report on lanes.
+fn reports(lanes: &[&str], name: impl Fn(&str) -> String) -> Vec<String> {
+    lanes.iter().map(|lane| name(lane)).collect()
+}
+
+fn texts(list: &[String]) -> Vec<&str> {
+    list.iter().map(String::as_str).collect()
+}
 
 #[test]
 fn a_workflow_runs_under_act_and_each_job_ends_as_the_plan_says() {
     let Some(engines) = validators("bin/act") else { return };
     let shell = project("echo new >src/a");
-    let lanes =
-        ["lane-good", "lane-first", "lane-second", "lane-bad", "lane-slow", "lane-off", "plan"];
+    let named = |lanes: &[&str]| reports(lanes, |lane| format!("lane-{lane}"));
+    let (green, broken) = (named(&GREEN_LANES), named(&BROKEN_LANES));
+    let (green, broken) = (texts(&green), texts(&broken));
     let (ended, code) = act(&shell, &engines);
     // Lanes that the change does not select are reported as well, and their jobs do not start.
-    assert_eq!((ended, code), (all(&[("success", &GREEN), ("success", &lanes)]), 0));
+    let rest = ["plan", "lane-off"];
+    let expected =
+        all(&[("success", &GREEN), ("success", &green), ("success", &broken), ("success", &rest)]);
+    assert_eq!((ended, code), (expected, 0));
     let kept = shell.does("find ../kept/execute-left -path '*artifacts/out/left'");
     assert!(!kept.is_empty(), "the artifact is lost");
 
@@ -193,16 +320,19 @@ fn a_workflow_runs_under_act_and_each_job_ends_as_the_plan_says() {
     let (ended, code) = act(&shell, &engines);
     let expected = all(&[
         ("success", &GREEN),
-        ("success", &["plan", "lane-good", "lane-first", "lane-second", "lane-off"]),
-        ("failure", &["execute-breaks", "execute-sleeps", "lane-bad", "lane-slow"]),
+        ("success", &AFTER_FAILURE),
+        ("success", &green),
+        ("success", &rest),
+        ("failure", &BROKEN),
+        ("failure", &broken),
     ]);
     assert_eq!((ended, code), (expected, 1));
 
     // A catalog that the workflow was not exported from is no plan, and no lane passes.
     shell.does("echo '# changed' >>ci/catalog.toml && git commit -qam catalog");
     let (ended, code) = act(&shell, &engines);
-    let lanes = &lanes[..];
-    assert_eq!((ended, code), (all(&[("failure", lanes)]), 1));
+    let expected = all(&[("failure", &green), ("failure", &broken), ("failure", &rest)]);
+    assert_eq!((ended, code), (expected, 1));
 }
 
 const PARENT: &str = r#"plan:
@@ -227,12 +357,14 @@ fn a_child_pipeline_runs_under_gitlab_ci_local_and_each_job_ends_as_the_plan_say
     let Some(engines) = validators("node_modules/.bin/gitlab-ci-local") else { return };
     let shell = project("echo new >src/a");
     shell.write(".gitlab-ci.yml", PARENT);
-    let lanes = ["lane good: good", "lane first: first", "lane second: second"];
+    let named = |lanes: &[&str]| reports(lanes, |lane| format!("lane {lane}: {lane}"));
+    let green = named(&GREEN_LANES);
+    let green = texts(&green);
     let (ended, code) = gitlab_ci_local(&shell, &engines, "");
     let off = ["lanes not selected 1", "plan", "lanes"];
     assert_eq!(
         (ended, code),
-        (all(&[("success", &GREEN), ("success", &lanes), ("success", &off)]), 0)
+        (all(&[("success", &GREEN), ("success", &green), ("success", &off)]), 0)
     );
 
     // The child by itself: the program gives a parent no verdict of its children.
@@ -243,11 +375,45 @@ fn a_child_pipeline_runs_under_gitlab_ci_local_and_each_job_ends_as_the_plan_say
     let (ended, code) = gitlab_ci_local(&shell, &engines, "--file forge-lanes.yml");
     let expected = all(&[
         ("success", &GREEN),
-        ("success", &lanes),
+        ("success", &AFTER_FAILURE),
+        ("success", &green),
         ("success", &["lanes not selected 1"]),
-        // `lane bad` waits for a job that never starts, and is not started either: the program's
-        // own reading of `when: always`.
-        ("failure", &["execute-breaks", "execute-sleeps", "lane slow: slow"]),
+        // Of the lanes that fail, those that wait for a job that never starts are not started
+        // either: the program's own reading of `when: always`.
+        ("failure", &BROKEN),
+        ("failure", &["lane slow: slow"]),
     ]);
     assert_eq!((ended, code), (expected, 1));
+}
+
+#[test]
+fn a_pipeline_is_read_as_buildkite_reads_it_and_each_step_ends_as_the_plan_says() {
+    let Some(validators) = validators("bin/python") else { return };
+    let python = validators.join("bin/python").display().to_string();
+    let shell = project("echo new >src/a");
+    let ended = |shell: &Shell| {
+        shell.does(
+            "rm -rf ../buildkite ../buildkite-work && planner plan --base main -o ../plan.json && \
+             planner export ../plan.json --to buildkite --out-dir ../buildkite",
+        );
+        exported::played(shell, "buildkite", &python)
+    };
+    let named = |lanes: &[&str]| reports(lanes, |lane| format!("lane-{lane}"));
+    let (green, broken) = (named(&GREEN_LANES), named(&BROKEN_LANES));
+    let (green, broken) = (texts(&green), texts(&broken));
+    // A step for what runs after a failure asks how the others ended, and passes when none failed.
+    let idle = ["execute-idle", "lanes not selected 1"];
+    assert_eq!(ended(&shell), all(&[("success", &GREEN), ("success", &green), ("success", &idle)]));
+
+    shell.does("echo new >bad/a && git commit -qam bad");
+    let expected = all(&[
+        ("success", &GREEN),
+        ("success", &AFTER_FAILURE),
+        ("success", &green),
+        ("success", &idle),
+        ("failure", &BROKEN),
+        ("failure", &broken),
+        ("skipped", &["execute-never", "execute-gone", "execute-lost"]),
+    ]);
+    assert_eq!(ended(&shell), expected);
 }

@@ -70,7 +70,7 @@ timeout_secs = 60
 "#;
 
 /// Runs a pipeline; returns how each of its jobs ended.
-fn played(shell: &Shell, engine: &str, python: &str) -> BTreeMap<String, String> {
+pub(crate) fn played(shell: &Shell, engine: &str, python: &str) -> BTreeMap<String, String> {
     shell.does(&format!(
         "{python} -c 'import sys, json, ruamel.yaml; y = ruamel.yaml.YAML(typ=\"safe\", pure=True); \
          y.version = \"1.2\"; json.dump(y.load(sys.stdin), sys.stdout)' \
