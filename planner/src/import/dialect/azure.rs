@@ -2,11 +2,12 @@
 //!
 //! By its documentation ("Path filters", "Wildcards"): a path without a wildcard names a file or
 //! everything below a directory; `*` is any part of a name, `**` any number of directories, `?` one
-//! character. A `/` in front is of no account. No braces, no classes, no `!`.
+//! character. A `/` in front is of no account. No braces, no classes, no `!`. Whether a path with a wildcard
+//! also names what is below a directory it matches is not said: it selects by that and excludes without.
 
 use super::{
     Translation,
-    text::{Chars, Item, read, translation},
+    text::{Chars, Item, Read, read, translation},
 };
 
 /// Translates one path.
@@ -42,13 +43,16 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
             return Translation::cannot(pattern, plain);
         }
     }
-    let below = [named.as_slice(), &[Item::Char('/'), Item::Text { least: false }]].concat();
+    let deeper = [Item::Char('/'), Item::Text { least: false }];
+    let below = |items: &Vec<Item>| [items.as_slice(), deeper.as_slice()].concat();
     if plain.contains(['*', '?']) {
-        // What is below a match is not documented to count, nor not to.
-        let exact = read(&sequences);
-        return exact
-            .map_or_else(|| Translation::cannot(pattern, plain), |it| translation(pattern, it));
+        let all: Vec<Vec<Item>> = sequences.iter().map(below).collect();
+        return match (read(&sequences), read(&all)) {
+            (Some(exact), Some(below)) => wildcards(pattern, exact, below),
+            _ => Translation::cannot(pattern, plain),
+        };
     }
+    let below = below(&named);
     match (read(&[named]), read(&[below])) {
         (Some(named), Some(below)) => {
             let named = translation(pattern, named).same.unwrap_or_default();
@@ -56,6 +60,23 @@ pub(in crate::import) fn translate(pattern: &str) -> Translation {
         }
         _ => Translation::cannot(pattern, plain),
     }
+}
+
+/// A path with wildcards: that what is below a match counts, or does not, is not documented.
+fn wildcards(pattern: &str, exact: Read, below: Read) -> Translation {
+    let (exact, below) = (translation(pattern, exact), translation(pattern, below));
+    let more: Vec<String> =
+        below.include().iter().filter(|it| !exact.include().contains(it)).cloned().collect();
+    if pattern.ends_with("**") || more.is_empty() {
+        return exact;
+    }
+    let reason = format!("`{pattern}` may stand for directories too: what is below counts here.");
+    let reason = match &exact.wider {
+        Some((_, other)) => format!("{other} {reason}"),
+        None => reason,
+    };
+    let all = [exact.include(), &more].concat();
+    Translation { wider: Some((all, reason)), ..exact }
 }
 
 fn none_too(sequences: &[Vec<Item>]) -> Option<(usize, usize)> {

@@ -502,12 +502,74 @@ fn woodpeckers_and_azures_patterns_say_same_wider_or_cannot() {
         ("docs", &["docs/**"][..]),
         ("/docs/", &["docs/**"]),
         ("/", &["**"]),
-        ("docs/*", &["docs/*"]),
-        ("src/**/*.cs", &["src/**/*.cs"]),
         ("docs/**", &["docs/**"]),
-        ("*.md", &["*.md"]),
     ] {
         same(azure::translate, pattern, globs);
     }
+    for (pattern, same, globs) in [
+        ("docs/*", "docs/*", &["docs/*", "docs/*/**"]),
+        ("src/**/*.cs", "src/**/*.cs", &["src/**/*.cs", "src/**/*.cs/**"]),
+        ("*.md", "*.md", &["*.md", "*.md/**"]),
+    ] {
+        wider(azure::translate, pattern, globs);
+        assert_eq!(azure::translate(pattern).same.as_deref(), Some(&[same.to_owned()][..]));
+    }
     assert_eq!(azure::translate("docs").itself, ["docs"]);
+}
+
+/// Azure's documentation of path filters as a matcher that tries everything; `below` says whether a
+/// path with a wildcard also names what is below a directory that it matches.
+fn documented_by_azure(pattern: &str, path: &str, below: bool) -> bool {
+    fn whole(pattern: &[char], path: &[char], starts: bool) -> bool {
+        let Some(&first) = pattern.first() else { return path.is_empty() };
+        let next = path.first().copied();
+        match first {
+            '*' if pattern.get(1) == Some(&'*') => {
+                let rest = &pattern[2..];
+                // Any number of directories: none, too.
+                starts && rest.first() == Some(&'/') && whole(&rest[1..], path, true)
+                    || (0..=path.len()).any(|end| whole(rest, &path[end..], false))
+            }
+            '*' => {
+                let name = path.iter().take_while(|c| **c != '/').count();
+                (0..=name).any(|end| whole(&pattern[1..], &path[end..], false))
+            }
+            '?' => next.is_some_and(|c| c != '/') && whole(&pattern[1..], &path[1..], false),
+            c => next == Some(c) && whole(&pattern[1..], &path[1..], c == '/'),
+        }
+    }
+    let plain = pattern.trim_start_matches("./").trim_matches('/');
+    if plain.is_empty() {
+        return true;
+    }
+    let letters = |text: &str| text.chars().collect::<Vec<_>>();
+    let (is_open, pattern, path) = (plain.contains(['*', '?']), letters(plain), letters(path));
+    let mut above = (1..path.len()).filter(|&end| path[end] == '/');
+    whole(&pattern, &path, true)
+        || (below || !is_open) && above.any(|end| whole(&pattern, &path[..end], true))
+}
+
+#[test]
+fn nothing_that_azures_documentation_matches_is_missed() {
+    for (pattern, path) in [
+        ("docs", "docs/a/b"),
+        ("/docs/", "docs/a"),
+        ("docs/README.md", "docs/README.md"),
+        ("src/app/**/myapp*", "src/app/myapp1"),
+        ("src/app/**/myapp*", "src/app/a/b/myapp"),
+        ("a?/*", "ab/c"),
+    ] {
+        assert!(documented_by_azure(pattern, path, false), "{pattern} {path}");
+    }
+    let signs = [
+        "a", "b", "ab", "1", "/", "/", "*", "**", "**/", "/**", "?", "[ab]", "{a,b}", ".", "-",
+        "+", "é", "/*", "./", "***", "(", "!", "\\",
+    ];
+    let pairs = pairs(&signs, 100_000);
+    for below in [true, false] {
+        let answers: Vec<bool> =
+            pairs.iter().map(|(pattern, path)| documented_by_azure(pattern, path, below)).collect();
+        let matched = compare(&pairs, &answers, azure::translate);
+        assert!(matched > 5_000, "only {matched} pairs match");
+    }
 }
