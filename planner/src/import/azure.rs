@@ -16,9 +16,11 @@ use super::{
     filter::Selects,
     formula::Formula,
     listed::{self, Job, Lists},
+    matrix,
     pipeline::{self, Entry, Pipeline, simple},
+    shell::{Step, When},
 };
-use crate::init::draft::Draft;
+use crate::init::draft::{Draft, MatrixDraft};
 
 /// Drafts lanes for the pipelines of a tree.
 ///
@@ -188,7 +190,9 @@ impl Found {
 /// A condition is undecided, but for what is always so.
 fn condition(text: &str) -> Formula {
     match text.trim() {
-        "always()" | "succeeded()" | "succeededOrFailed()" | "true" => Formula::Is(true),
+        "always()" | "succeeded()" | "succeededOrFailed()" | "failed()" | "true" => {
+            Formula::Is(true)
+        }
         "false" => Formula::Is(false),
         other => Formula::Maybe(format!("`condition: {}`", other.replace('\n', " "))),
     }
@@ -272,6 +276,52 @@ fn by_depth(include: Vec<String>, exclude: Vec<String>) -> Vec<(bool, String)> {
     [signed(true, first), signed(false, exclude), signed(true, last)].concat()
 }
 
+/// The part that a job is, by the names of Azure.
+const PART: &str = "export SYSTEM_JOBPOSITIONINPHASE=\"$FORGE_LANES_SHARD\" \
+                    SYSTEM_TOTALJOBSINPHASE=\"$FORGE_LANES_SHARDS\"\n";
+
+/// Lines that give the values of a matrix the names of the environment that Azure gives them.
+fn capitals(matrix: &MatrixDraft) -> String {
+    let rows = |row: &Vec<(String, String)>| -> Vec<(String, String)> {
+        let own = |name: &str| name.replace(['.', ' '], "_").to_ascii_uppercase();
+        row.iter().map(|(name, value)| (own(name), value.clone())).collect()
+    };
+    let include = matrix.include.iter().map(rows).collect();
+    matrix::exports(&MatrixDraft { include, ..MatrixDraft::default() })
+}
+
+/// A step with a script.
+fn step(step: &Value, script: String, comment: &mut Vec<String>) -> Step {
+    let condition = text(step, "condition");
+    let when = match condition.as_deref().map(str::trim) {
+        None | Some("succeeded()" | "true") => When::Passed,
+        Some("always()" | "succeededOrFailed()") => When::Always,
+        Some("failed()") => When::Failed,
+        Some(other) => {
+            comment.push(format!("A step ran only if `{other}`; here it always runs."));
+            if other.contains("failed()")
+                || other.contains("always()")
+                || other.contains("OrFailed")
+            {
+                When::Always
+            } else {
+                When::Passed
+            }
+        }
+    };
+    let env = step.get("env").and_then(Value::as_object).into_iter().flatten();
+    let env = env.filter_map(|(name, value)| Some((name.clone(), text_of(value)?))).collect();
+    Step {
+        name: text(step, "displayName"),
+        dir: text(step, "workingDirectory"),
+        env,
+        text: script,
+        when,
+        tolerated: step.get("continueOnError") == Some(&Value::Bool(true)),
+        ..Step::default()
+    }
+}
+
 fn job(of: &Value, root: &Value) -> Job {
     let mut job = Job { title: text(of, "displayName"), ..Job::default() };
     let steps = of.get("steps").or_else(|| {
@@ -281,18 +331,7 @@ fn job(of: &Value, root: &Value) -> Job {
     for step in steps.and_then(Value::as_array).into_iter().flatten() {
         let script = ["script", "bash"].iter().find_map(|key| text(step, key));
         if let Some(script) = script {
-            if let Some(name) = text(step, "displayName") {
-                job.lines.push(format!("# {}", name.replace('\n', " ")));
-            }
-            match text(step, "workingDirectory") {
-                Some(dir) => {
-                    job.lines.push(format!("(cd '{}'\n{script})", dir.replace('\'', "'\\''")))
-                }
-                None => job.lines.push(script),
-            }
-            if let Some(condition) = text(step, "condition") {
-                job.comment.push(format!("A step ran only if `{condition}`; here it always runs."));
-            }
+            job.steps.push(self::step(step, script, &mut job.comment));
             continue;
         }
         for key in ["task", "template", "pwsh", "powershell", "download", "publish"] {
@@ -302,7 +341,7 @@ fn job(of: &Value, root: &Value) -> Job {
             }
         }
     }
-    if job.lines.iter().any(|line| line.contains("$(") && line.contains(')')) {
+    if job.steps.iter().any(|step| step.text.contains("$(") && step.text.contains(')')) {
         job.comment.push(
             "`$(name)` in the script is Azure's where it is no command; put the values there."
                 .to_owned(),
@@ -320,12 +359,43 @@ fn job(of: &Value, root: &Value) -> Job {
         job.allow_failure = Some(Vec::new());
     }
     if let Some(matrix) = of.get("strategy").and_then(|it| it.get("matrix")) {
-        let legs: Vec<&str> = match matrix {
-            Value::Object(map) => map.keys().map(String::as_str).collect(),
-            _ => Vec::new(),
+        let words = match matrix {
+            Value::Object(map) => map.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+            other => text_of(other).unwrap_or_default(),
         };
-        job.comment.push(format!("Ran once for each of `{}`; here it runs once.", legs.join(", ")));
+        let found = matrix::of_azure(matrix);
+        if let Ok(found) = &found {
+            // Values are variables there, and in the environment in capitals.
+            for name in found.names() {
+                let own = format!("${{{{ matrix.{name} }}}}");
+                let of_azure = [format!("$({name})"), format!("$[variables.{name}]")];
+                let put = |text: &mut String| {
+                    of_azure.iter().for_each(|it| *text = text.replace(it, &own));
+                };
+                job.steps.iter_mut().for_each(|step| {
+                    put(&mut step.text);
+                    step.dir.iter_mut().for_each(put);
+                    step.env.iter_mut().for_each(|(_, value)| put(value));
+                });
+                job.title.iter_mut().for_each(put);
+            }
+            job.first = capitals(found);
+        }
+        job.matrix = Some((found, words));
     }
+    if let Some(count) = of.get("strategy").and_then(|it| it.get("parallel")) {
+        match count.as_u64() {
+            Some(count) if count > 1 => job.shards = Some((count, PART)),
+            Some(_) => {}
+            None => job.comment.push(format!("Not carried over: `parallel: {count}`.")),
+        }
+    }
+    job.run_if = match text(of, "condition").as_deref().map(str::trim) {
+        Some("always()" | "succeededOrFailed()") => Some("always"),
+        Some("failed()") => Some("failed"),
+        _ => None,
+    };
+    job.left_out(of.get("strategy").unwrap_or(&Value::Null), &["maxParallel"]);
     job.left_out(of, &["pool", "container", "services", "environment", "uses"]);
     job
 }

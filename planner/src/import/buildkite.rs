@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     ImportError, Tree,
+    artifacts::{self, Artifacts, Files, Of, Takes, To},
     dialect::buildkite,
     document::{of_file, text, text_of, texts},
     draft_of,
@@ -138,8 +139,11 @@ impl Steps<'_> {
                 runs = runs.and(Formula::Maybe(format!("`{key}: {condition}`")));
             }
         }
-        match step.get("skip") {
-            None | Some(Value::Bool(false) | Value::Null) => {}
+        match step.get("skip").filter(|it| !it.is_null()).and_then(text_of).as_deref() {
+            None | Some("" | "false") => {}
+            Some(word) if word.contains('$') => {
+                runs = runs.and(Formula::Maybe(format!("`skip: {word}`")));
+            }
             Some(_) => {
                 self.closing.push(format!("{}: the step `{name}` is skipped.", self.file));
                 return;
@@ -163,6 +167,12 @@ impl Steps<'_> {
             return;
         }
         let job = self.job(step, root);
+        // One that goes on after a failure of one that it waits for.
+        let goes_on = |need: &Value| need.get("allow_failure") == Some(&Value::Bool(true));
+        let waits = list_of(step.get("depends_on"));
+        let any = step.get("allow_dependency_failure") == Some(&Value::Bool(true));
+        let run_if = (any || waits.iter().any(|need| goes_on(need))).then_some("always");
+        let job = Job { run_if, ..job };
         let Some(mut entry) = self.lists.entry(&name, &runs, job) else { return };
         let group_of = text(step, "concurrency_group");
         let most = text(step, "concurrency");
@@ -226,7 +236,16 @@ impl Steps<'_> {
                 }
             }
         }
-        job.lines = lines.iter().map(|line| line.replace("$$", "$")).collect();
+        let lines = lines.iter().flat_map(|text| text.lines()).map(|line| line.replace("$$", "$"));
+        job.lines = lines.map(|line| agent(&line, &mut job.passed).unwrap_or(line)).collect();
+        let name = ["key", "id", "identifier", "label"].iter().find_map(|key| text(step, key));
+        let paths = texts(step.get("artifact_paths"));
+        for path in paths.iter().flat_map(|list| list.split(';')).map(str::trim) {
+            keep(path, &mut job);
+        }
+        for kept in &mut job.passed.kept {
+            kept.name = name.clone().unwrap_or_default();
+        }
         if job.lines.iter().any(|line| line.contains("BUILDKITE_")) {
             job.comment.push(
                 "`$BUILDKITE_…` in the script is Buildkite's; put the values there.".to_owned(),
@@ -259,11 +278,68 @@ impl Steps<'_> {
             Some((_, Some(_))) | None => {}
             Some((it, None)) => job.comment.push(format!("Not carried over: `parallelism: {it}`.")),
         }
-        job.left_out(step, &["agents", "artifact_paths", "image", "cache", "secrets", "notify"]);
+        job.left_out(step, &["agents", "image", "cache", "secrets", "notify"]);
         soft_fail(step, &mut job);
         retry(step, &mut job);
         job
     }
+}
+
+/// A path of artifacts that a step keeps.
+fn keep(path: &str, job: &mut Job) {
+    if path.is_empty() {
+        return;
+    }
+    let translated = buildkite::translate(path.trim_start_matches("./"));
+    match translated.same.filter(|_| !path.contains('$') && !path.starts_with(['/', '~'])) {
+        Some(globs) => job.passed.kept.push(Files { globs, ..Files::default() }),
+        None => job.comment.push(format!("Not carried over: the artifacts `{path}`.")),
+    }
+}
+
+/// A line of a script that keeps artifacts or takes them, as what stands in its place.
+fn agent(line: &str, passed: &mut Artifacts) -> Option<String> {
+    let rest = line.trim().strip_prefix("buildkite-agent artifact ")?;
+    if rest.contains(['|', '&', ';', '$', '`', '(', '\\', '<', '>']) {
+        return None;
+    }
+    let words: Vec<&str> = rest.split_whitespace().map(|it| it.trim_matches(['"', '\''])).collect();
+    let mut plain: Vec<&str> = Vec::new();
+    let mut of = None;
+    let mut left = words[1..].iter();
+    while let Some(word) = left.next() {
+        match word.strip_prefix("--") {
+            Some("step") => of = Some((*left.next()?).to_owned()),
+            Some(flag) => of = Some(flag.strip_prefix("step=")?.to_owned()),
+            None => plain.push(word),
+        }
+    }
+    let globs = |path: &str| -> Option<Vec<String>> {
+        let found = buildkite::translate(path.trim_start_matches("./")).include().to_vec();
+        (!found.is_empty()).then_some(found)
+    };
+    match (words.first(), plain.as_slice()) {
+        (Some(&"upload"), [path]) if of.is_none() => {
+            for path in path.split(';') {
+                let globs = buildkite::translate(path.trim().trim_start_matches("./")).same?;
+                passed.kept.push(Files { globs, ..Files::default() });
+            }
+        }
+        (Some(&"download"), [path, to]) => {
+            let to = to.trim_start_matches("./").trim_end_matches('/');
+            let to = if to == "." { "" } else { to };
+            if to.starts_with(['/', '~']) || to.contains("..") {
+                return None;
+            }
+            passed.taken.push(Takes {
+                of: Of::Paths { of, globs: globs(path)? },
+                to: To::Below(to.to_owned()),
+                place: format!("`{}`", line.trim()),
+            });
+        }
+        _ => return None,
+    }
+    Some(format!(": '{}'", line.trim().replace('\'', "")))
 }
 
 fn list_of(node: Option<&Value>) -> Vec<&Value> {
@@ -334,6 +410,7 @@ fn finish(name: String, mut steps: Steps<'_>, draft: &mut Draft) {
         entry.key = key.to_owned();
     }
     listed::wait_for(&mut entries, &before);
+    artifacts::pass_on(&mut entries);
     let pipeline = Pipeline::new(name, entries);
     pipeline::draft(pipeline, draft);
 }

@@ -2,38 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use saphyr::Yaml;
-
 use super::{
     Tree,
     conditions::{self, Action, Job, Steps, Workflow},
     filter::Selects,
     lists,
-    yaml::{get, load, text, texts},
+    yaml::{Node, get, load, text, texts},
 };
 
+/// A file of the tree that jobs or steps use.
+pub(super) struct Called {
+    file: String,
+    yaml: Node,
+}
+
 /// The workflows of the tree that some jobs call, and the actions that some steps use, by path.
-pub(super) fn called(root: &Yaml<'_>, tree: &Tree<'_>) -> BTreeMap<String, Yaml<'static>> {
-    let mut found: BTreeMap<String, Yaml<'static>> = BTreeMap::new();
+pub(super) fn called(root: &Node, tree: &Tree<'_>) -> BTreeMap<String, Called> {
+    let mut found: BTreeMap<String, Called> = BTreeMap::new();
     let mut open: Vec<String> = used(root);
     while let Some(path) = open.pop() {
         if found.contains_key(&path) || found.len() > 200 {
             continue;
         }
         let files = [path.clone(), format!("{path}/action.yml"), format!("{path}/action.yaml")];
-        let documents = files.iter().find_map(|file| (tree.read)(file));
-        let documents = documents.and_then(|text| load(&text).ok());
-        if let Some(document) = documents.and_then(|list| list.into_iter().next()) {
-            open.extend(used(&document));
-            found.insert(path, document);
+        let read = files.iter().find_map(|file| Some((file, (tree.read)(file)?)));
+        let Some((file, text)) = read else { continue };
+        let documents = load(&text).unwrap_or_default();
+        if let Some(yaml) = documents.into_iter().next() {
+            open.extend(used(&yaml));
+            found.insert(path, Called { file: file.clone(), yaml });
         }
     }
     found
 }
 
 /// What the jobs of a workflow, or the steps of it or of an action, use of the tree.
-fn used(root: &Yaml<'_>) -> Vec<String> {
-    let jobs = get(root, "jobs").and_then(Yaml::as_mapping).into_iter().flatten();
+fn used(root: &Node) -> Vec<String> {
+    let jobs = get(root, "jobs").and_then(Node::as_map).into_iter().flatten();
     let mut all: Vec<String> = Vec::new();
     for (_, job) in jobs {
         all.extend(use_of(job));
@@ -44,21 +49,21 @@ fn used(root: &Yaml<'_>) -> Vec<String> {
     all
 }
 
-fn use_of(of: &Yaml<'_>) -> Option<String> {
+fn use_of(of: &Node) -> Option<String> {
     let uses = get(of, "uses").and_then(text)?;
     let path = uses.strip_prefix("./")?.trim_end_matches('/');
     (!path.is_empty()).then(|| path.to_owned())
 }
 
-fn steps_of<'a, 'i>(of: &'a Yaml<'i>) -> &'a [Yaml<'i>] {
-    get(of, "steps").and_then(Yaml::as_sequence).map_or(&[], Vec::as_slice)
+fn steps_of(of: &Node) -> &[Node] {
+    get(of, "steps").and_then(Node::as_list).unwrap_or_default()
 }
 
 /// The steps of a job or of an action, with their lists and the composite actions among them.
 fn steps<'a>(
-    of: &'a Yaml<'a>,
+    of: &'a Node,
     depth: usize,
-    called: &'a BTreeMap<String, Yaml<'static>>,
+    called: &'a BTreeMap<String, Called>,
     tree: &Tree<'_>,
     all: &mut Vec<(String, Selects)>,
 ) -> Steps<'a> {
@@ -70,12 +75,12 @@ fn steps<'a>(
             all.extend(step.lists.iter().cloned());
             found.lists.insert(place, (step, start));
         } else if let Some(path) = use_of(step).filter(|_| depth < 4)
-            && let Some(yaml) = called.get(&path)
+            && let Some(Called { file, yaml }) = called.get(&path)
             && let Some(runs) = get(yaml, "runs")
             && get(runs, "using").and_then(text).as_deref() == Some("composite")
         {
             let steps = steps(runs, depth + 1, called, tree, all);
-            found.actions.insert(place, Action { path, yaml, steps });
+            found.actions.insert(place, Action { path, file: file.clone(), yaml, steps });
         }
     }
     found
@@ -83,38 +88,42 @@ fn steps<'a>(
 
 /// The jobs of a workflow and of those it calls, with their lists.
 pub(super) fn model<'a>(
-    root: &'a Yaml<'a>,
-    called: &'a BTreeMap<String, Yaml<'static>>,
+    root: &'a Node,
+    called: &'a BTreeMap<String, Called>,
     tree: &Tree<'_>,
 ) -> Workflow<'a> {
     let mut jobs: Vec<Job<'a>> = Vec::new();
     let mut all: Vec<(String, Selects)> = Vec::new();
-    collect(root, None, 0, called, tree, &mut jobs, &mut all);
+    collect((root, None), None, 0, called, tree, &mut jobs, &mut all);
     let on = get(root, "on");
     let events = on.map(|on| {
-        on.as_mapping()
-            .map_or_else(|| texts(Some(on)), |events| events.keys().filter_map(text).collect())
+        on.as_map().map_or_else(
+            || texts(Some(on)),
+            |events| events.iter().filter_map(|(name, _)| text(name)).collect(),
+        )
     });
     Workflow::new(jobs, all, events.unwrap_or_default())
 }
 
 fn collect<'a>(
-    root: &'a Yaml<'a>,
+    (root, file): (&'a Node, Option<&String>),
     caller: Option<usize>,
     depth: usize,
-    called: &'a BTreeMap<String, Yaml<'static>>,
+    called: &'a BTreeMap<String, Called>,
     tree: &Tree<'_>,
     jobs: &mut Vec<Job<'a>>,
     all: &mut Vec<(String, Selects)>,
 ) {
     let first = jobs.len();
-    let own = get(root, "jobs").and_then(Yaml::as_mapping).into_iter().flatten();
-    for (id, yaml) in own {
-        let Some(id) = text(id) else { continue };
+    let own = get(root, "jobs").and_then(Node::as_map).into_iter().flatten();
+    for (name, yaml) in own {
+        let Some(id) = text(name) else { continue };
         let key = caller.map_or_else(|| id.clone(), |caller| format!("{}/{id}", jobs[caller].key));
         let steps = steps(yaml, 0, called, tree, all);
         jobs.push(Job {
             key,
+            file: file.cloned(),
+            line: name.line,
             yaml,
             caller,
             needs: Vec::new(),
@@ -127,23 +136,23 @@ fn collect<'a>(
     let last = jobs.len();
     for at in first..last {
         let names = conditions::need_names(jobs[at].yaml);
-        let by_name =
-            |job: &usize| names.iter().any(|name| jobs[*job].key.rsplit('/').next() == Some(name));
+        let by_name = |job: &usize| names.iter().any(|name| jobs[*job].is_called(name));
         jobs[at].needs = (first..last).filter(by_name).collect();
     }
     for at in first..last {
-        let Some(other) =
+        let Some(called_file) =
             use_of(jobs[at].yaml).and_then(|path| called.get(&path)).filter(|_| depth < 4)
         else {
             continue;
         };
         let start = jobs.len();
-        collect(other, Some(at), depth + 1, called, tree, jobs, all);
+        let other = &called_file.yaml;
+        collect((other, Some(&called_file.file)), Some(at), depth + 1, called, tree, jobs, all);
         let own = (start..jobs.len()).filter(|&job| jobs[job].caller == Some(at)).collect();
         jobs[at].called = own;
         let call = get(other, "on").and_then(|on| get(on, "workflow_call"));
         let values = |key: &str, of: &str| -> Vec<(String, Option<String>)> {
-            let list = call.and_then(|call| get(call, key)).and_then(Yaml::as_mapping);
+            let list = call.and_then(|call| get(call, key)).and_then(Node::as_map);
             list.into_iter()
                 .flatten()
                 .filter_map(|(name, it)| Some((text(name)?, get(it, of).and_then(text))))

@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use self::mapping::Mapping;
 use super::{
-    ImportError, Tree,
+    ImportError, Tree, artifacts,
     document::{of_file, text, text_of, texts},
     draft_of,
     formula::Formula,
-    listed::{self, Lists},
+    listed::{self, Job, Lists},
     pipeline::{self, Entry, Pipeline},
 };
 use crate::init::draft::Draft;
@@ -76,7 +76,11 @@ fn configuration(
 ) {
     let mut entries: Vec<Entry> = Vec::new();
     let mut waits: Vec<(String, Vec<String>)> = Vec::new();
-    let workflows = root.get("workflows").and_then(Value::as_object).into_iter().flatten();
+    // Without workflows the job `build` runs.
+    let alone = serde_json::json!({ "build": { "jobs": ["build"] } });
+    let is_alone = root.get("workflows").is_none() && root.pointer("/jobs/build").is_some();
+    let workflows = if is_alone { Some(&alone) } else { root.get("workflows") };
+    let workflows = workflows.and_then(Value::as_object).into_iter().flatten();
     let workflows: Vec<(&String, &Value)> = workflows.filter(|(_, it)| it.is_object()).collect();
     let single = workflows.len() == 1;
     for (name, workflow) in workflows {
@@ -123,7 +127,7 @@ fn configuration(
             if let Some(filters) = of.get("filters") {
                 runs = runs.and(Formula::Maybe(format!("`filters: {}`", short(filters))));
             }
-            let job = steps::job(&kind, &of, root);
+            let job = Job { run_if: run_if(&of), ..steps::job(&kind, &of, root) };
             let Some(mut entry) = lists.entry(&key, &runs, job) else { continue };
             entry.nightly = scheduled;
             if scheduled {
@@ -149,6 +153,7 @@ fn configuration(
     }
     let (mut entries, before) = listed::ordered_by_key(entries, &waits);
     listed::wait_for(&mut entries, &before);
+    artifacts::pass_on(&mut entries);
     let pipeline = Pipeline::new(format!("CircleCI's workflows ({file})"), entries);
     pipeline::draft(pipeline, draft);
 }
@@ -156,6 +161,19 @@ fn configuration(
 fn short(value: &Value) -> String {
     let text = value.to_string();
     if text.len() > 80 { text.chars().take(80).collect::<String>() + "…" } else { text }
+}
+
+/// How the jobs that one requires must have ended: `NAME: [failed]`.
+fn run_if(of: &Value) -> Option<&'static str> {
+    let requires = of.get("requires").and_then(Value::as_array).into_iter().flatten();
+    let statuses = requires.filter_map(Value::as_object).flatten().map(|(_, it)| texts(Some(it)));
+    let statuses: Vec<String> = statuses.flatten().collect();
+    let passes = statuses.is_empty() || statuses.iter().any(|it| it == "success");
+    match (passes, statuses.iter().any(|it| it != "success")) {
+        (_, false) => None,
+        (false, true) => Some("failed"),
+        (true, true) => Some("always"),
+    }
 }
 
 /// Whether no branch starts a job.

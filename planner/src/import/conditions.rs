@@ -9,8 +9,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use saphyr::Yaml;
-
 use super::{
     contexts::{In, InAction, InCalled},
     evaluate::{Context, Unknown, Value, evaluate, unknown},
@@ -18,15 +16,19 @@ use super::{
     filter::Selects,
     formula::{Atom, Formula},
     lists,
-    yaml::{get, pairs, text, texts},
+    yaml::{Node, find, get, is_same, pairs, text, texts},
 };
 
 /// A job, of the workflow itself or of one that it calls.
 pub(super) struct Job<'a> {
     /// The caller's name and its own, `call/job`.
     pub(super) key: String,
+    /// The file it is in, where that is not the workflow's own.
+    pub(super) file: Option<String>,
+    /// The line of its name.
+    pub(super) line: usize,
     /// The job's definition.
-    pub(super) yaml: &'a Yaml<'a>,
+    pub(super) yaml: &'a Node,
     /// The job that calls the workflow it is in.
     pub(super) caller: Option<usize>,
     /// Jobs it waits for, by place.
@@ -41,21 +43,38 @@ pub(super) struct Job<'a> {
     pub(super) inputs: BTreeMap<String, Option<String>>,
 }
 
+impl Job<'_> {
+    /// Whether it has this name in its file; case is of no account there.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.key.rsplit('/').next().is_some_and(|own| is_same(own, name))
+    }
+}
+
 /// The steps of a job or of a composite action.
 #[derive(Default)]
 pub(super) struct Steps<'a> {
-    pub(super) list: &'a [Yaml<'a>],
+    pub(super) list: &'a [Node],
     /// Those that hold lists: by place, with the step's first list.
     pub(super) lists: BTreeMap<usize, (lists::Step, usize)>,
     /// Those that are composite actions of the tree, by place.
     pub(super) actions: BTreeMap<usize, Action<'a>>,
 }
 
+impl Steps<'_> {
+    /// The place of the step of an id.
+    pub(super) fn place_of(&self, id: &str) -> Option<usize> {
+        let own = |step: &Node| get(step, "id").and_then(text).is_some_and(|it| is_same(&it, id));
+        self.list.iter().position(own)
+    }
+}
+
 /// A composite action of the tree, where a step uses it.
 pub(super) struct Action<'a> {
     /// Its directory.
     pub(super) path: String,
-    pub(super) yaml: &'a Yaml<'a>,
+    /// The file it is in.
+    pub(super) file: String,
+    pub(super) yaml: &'a Node,
     pub(super) steps: Steps<'a>,
 }
 
@@ -137,7 +156,7 @@ impl<'a> Workflow<'a> {
 
     /// The axis of a job's matrix that holds the names of the lists that matched, and those lists.
     pub(super) fn legs(&self, job: usize) -> Option<(String, Vec<(String, Atom)>)> {
-        let matrix = get(get(self.jobs[job].yaml, "strategy")?, "matrix")?.as_mapping()?;
+        let matrix = get(get(self.jobs[job].yaml, "strategy")?, "matrix")?.as_map()?;
         let context = In::condition(self, job);
         matrix.iter().find_map(|(axis, written)| {
             let value = evaluate(&condition(written.as_str()?)?, &context);
@@ -178,7 +197,7 @@ impl<'a> Workflow<'a> {
     pub(super) fn output(&self, job: usize, name: &str) -> Value {
         let of = &self.jobs[job];
         let find = |list: &[(String, String)]| {
-            list.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+            list.iter().find(|(known, _)| is_same(known, name)).map(|(_, value)| value.clone())
         };
         let value = if of.called.is_empty() {
             let Some(written) = find(&pairs(get(of.yaml, "outputs"))) else {
@@ -206,8 +225,7 @@ impl<'a> Workflow<'a> {
         name: &str,
     ) -> Value {
         let why = || unknown(format!("`steps.{id}.outputs.{name}`"));
-        let own = |step: &Yaml<'_>| get(step, "id").and_then(text).as_deref() == Some(id);
-        let Some(place) = steps.list.iter().position(own) else { return Value::text("") };
+        let Some(place) = steps.place_of(id) else { return Value::text("") };
         let written = get(&steps.list[place], "if").and_then(text);
         // A step that does not run writes no output.
         let runs = match written {
@@ -217,14 +235,14 @@ impl<'a> Workflow<'a> {
                 .unwrap_or_else(|| Formula::Maybe(format!("`{}`", written.trim()))),
         };
         if let Some(action) = steps.actions.get(&place) {
-            let outputs = get(action.yaml, "outputs").and_then(|all| get(all, name));
+            let outputs = get(action.yaml, "outputs").and_then(|all| find(all, name));
             let value = outputs.and_then(|output| get(output, "value")).and_then(text);
             let inside = InAction::new(self, action, &steps.list[place], context);
             let value = value.map_or(Value::text(""), |value| self.template(&value, &inside));
             return Value::choice(runs, value, Value::text(""));
         }
         let Some((step, first)) = steps.lists.get(&place) else { return why() };
-        let at = |name: &str| step.lists.iter().position(|(known, _)| known == name);
+        let at = |name: &str| step.lists.iter().position(|(known, _)| is_same(known, name));
         let list = |at: usize| Formula::List(first + at);
         let never = |words: &[&str]| {
             let never = words.iter().map(|&word| word.to_owned()).collect();
@@ -234,7 +252,7 @@ impl<'a> Workflow<'a> {
             why()
         } else if let Some(at) = at(name) {
             Value::choice(list(at), Value::text("true"), Value::text("false"))
-        } else if name == "changes" {
+        } else if is_same(name, "changes") {
             let names = step.lists.iter().enumerate();
             Value::Names(names.map(|(at, (name, _))| (name.clone(), first + at)).collect())
         } else if let Some(at) = name.strip_suffix("_count").and_then(at) {
@@ -274,12 +292,14 @@ impl<'a> Workflow<'a> {
     }
 }
 
-enum Part<'a> {
+/// A part of a text.
+pub(super) enum Part<'a> {
     Plain(&'a str),
     Expression(&'a str),
 }
 
-fn parts(written: &str) -> Vec<Part<'_>> {
+/// A text cut where expressions begin and end.
+pub(super) fn parts(written: &str) -> Vec<Part<'_>> {
     let mut rest = written;
     let mut parts = Vec::new();
     while let Some(start) = rest.find("${{") {
@@ -313,13 +333,14 @@ impl Workflow<'_> {
     /// An input of a called workflow: what the caller gives, else its default.
     pub(super) fn input(&self, caller: usize, name: &str) -> Value {
         let job = &self.jobs[caller];
-        let given = get(job.yaml, "with").and_then(|with| get(with, name));
+        let given = get(job.yaml, "with").and_then(|with| find(with, name));
+        let declared = job.inputs.iter().find(|(known, _)| is_same(known, name));
         let plain = |text: &str| match text {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             text => Value::text(text),
         };
-        match (given.and_then(text), job.inputs.get(name)) {
+        match (given.and_then(text), declared.map(|(_, default)| default)) {
             (Some(written), _) => {
                 let value = self.template(&written, &In::condition(self, caller));
                 // A boolean input takes the text of one.
@@ -336,6 +357,6 @@ impl Workflow<'_> {
 }
 
 /// The names in `needs` of a job.
-pub(super) fn need_names(job: &Yaml<'_>) -> Vec<String> {
+pub(super) fn need_names(job: &Node) -> Vec<String> {
     texts(get(job, "needs"))
 }

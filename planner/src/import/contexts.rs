@@ -4,9 +4,8 @@
 use super::{
     conditions::{Action, Workflow},
     evaluate::{Context, Unknown, Value, unknown},
-    yaml::{get, text},
+    yaml::{Node, find, get, is_same, text},
 };
-use saphyr::Yaml;
 
 /// That what a job waits for passes: what a plan goes on, and no part of a condition to speak of.
 pub(super) const SUCCESS: &str = "`success()`";
@@ -41,7 +40,7 @@ impl<'w, 'a> In<'w, 'a> {
 
     fn need(&self, name: &str) -> Option<usize> {
         let jobs = &self.workflow.jobs;
-        let own = |&&need: &&usize| jobs[need].key.rsplit('/').next() == Some(name);
+        let own = |&&need: &&usize| jobs[need].is_called(name);
         jobs[self.job].needs.iter().find(own).copied()
     }
 
@@ -76,8 +75,8 @@ impl Context for In<'_, '_> {
             ["steps", id, "outputs", name] => {
                 self.workflow.step_output(&self.workflow.jobs[self.job].steps, self, id, name)
             }
-            ["matrix", axis] if self.leg.iter().any(|(known, _)| known == axis) => {
-                let value = self.leg.iter().find(|(known, _)| known == axis);
+            ["matrix", axis] if self.leg.iter().any(|(known, _)| is_same(known, axis)) => {
+                let value = self.leg.iter().find(|(known, _)| is_same(known, axis));
                 value.map_or(Value::Null, |(_, value)| Value::text(value))
             }
             ["steps", _, "outcome" | "conclusion"] if self.step => {
@@ -128,12 +127,29 @@ impl Context for In<'_, '_> {
     }
 }
 
+/// The contexts of a step after one before it has failed.
+pub(super) struct AfterFailure<'w>(pub(super) &'w dyn Context);
+
+impl Context for AfterFailure<'_> {
+    fn at(&self, keys: &[String]) -> Value {
+        self.0.at(keys)
+    }
+
+    fn status(&self, function: &str) -> Value {
+        match function {
+            "success" => Value::Bool(false),
+            "failure" => Value::Bool(true),
+            other => self.0.status(other),
+        }
+    }
+}
+
 /// The contexts of the steps of a composite action.
 pub(super) struct InAction<'w, 'a> {
     workflow: &'w Workflow<'a>,
     action: &'w Action<'a>,
     /// The step that uses it.
-    step: &'w Yaml<'a>,
+    step: &'w Node,
     /// What that step is evaluated in.
     outer: &'w dyn Context,
 }
@@ -142,7 +158,7 @@ impl<'w, 'a> InAction<'w, 'a> {
     pub(super) fn new(
         workflow: &'w Workflow<'a>,
         action: &'w Action<'a>,
-        step: &'w Yaml<'a>,
+        step: &'w Node,
         outer: &'w dyn Context,
     ) -> Self {
         Self { workflow, action, step, outer }
@@ -159,8 +175,8 @@ impl Context for InAction<'_, '_> {
             ["steps", ..] => unknown(format!("`{}`", names.join("."))),
             ["github", "action_path"] => Value::Text(format!("./{}", self.action.path)),
             ["inputs", name] => {
-                let given = get(self.step, "with").and_then(|with| get(with, name));
-                let declared = get(self.action.yaml, "inputs").and_then(|all| get(all, name));
+                let given = get(self.step, "with").and_then(|with| find(with, name));
+                let declared = get(self.action.yaml, "inputs").and_then(|all| find(all, name));
                 match (given.and_then(text), declared.and_then(|it| get(it, "default"))) {
                     (Some(written), _) => self.workflow.template(&written, self.outer),
                     (None, default) => Value::Text(default.and_then(text).unwrap_or_default()),
@@ -193,7 +209,7 @@ impl Context for InCalled<'_, '_> {
         match keys.as_slice() {
             ["jobs", name, "outputs", output] => {
                 let workflow = self.workflow;
-                let own = |&&job: &&usize| workflow.jobs[job].key.rsplit('/').next() == Some(*name);
+                let own = |&&job: &&usize| workflow.jobs[job].is_called(name);
                 let job = workflow.jobs[self.caller].called.iter().find(own);
                 job.map_or(Value::text(""), |&job| workflow.output(job, output))
             }

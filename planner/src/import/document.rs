@@ -1,10 +1,13 @@
 //! YAML and JSON documents of other engines as one kind of value, in their order: anchors and merge
 //! keys (`<<`) resolved, a tagged node as `{"!tag": value}`.
 
-use saphyr::{Scalar, Yaml};
+use saphyr::ScalarOwned;
 use serde_json::{Map, Number, Value};
 
-use super::{ImportError, Tree};
+use super::{
+    ImportError, Tree,
+    yaml::{Data, Node},
+};
 
 /// Reads every document of a text.
 ///
@@ -34,11 +37,11 @@ pub(super) fn of_file(tree: &Tree<'_>, file: &str) -> Result<Value, ImportError>
     last_of(file, &(tree.read)(file).unwrap_or_default())
 }
 
-fn value(node: &Yaml<'_>) -> Value {
-    match node {
-        Yaml::Value(scalar) => of_scalar(scalar),
-        Yaml::Sequence(list) => Value::Array(list.iter().map(value).collect()),
-        Yaml::Mapping(pairs) => {
+fn value(node: &Node) -> Value {
+    match &node.data {
+        Data::Scalar(scalar) => of_scalar(scalar),
+        Data::List(list) => Value::Array(list.iter().map(value).collect()),
+        Data::Map(pairs) => {
             let mut map = Map::new();
             let mut merged: Vec<Value> = Vec::new();
             for (key, inside) in pairs {
@@ -60,25 +63,24 @@ fn value(node: &Yaml<'_>) -> Value {
             }
             Value::Object(map)
         }
-        Yaml::Tagged(tag, inside) => {
+        Data::Tagged(tag, inside) => {
             let mut map = Map::new();
-            map.insert(format!("!{}", tag.suffix), value(inside));
+            map.insert(format!("!{tag}"), value(inside));
             Value::Object(map)
         }
-        Yaml::Representation(text, ..) => Value::String(text.to_string()),
-        Yaml::Alias(_) | Yaml::BadValue => Value::Null,
+        Data::Nothing => Value::Null,
     }
 }
 
-fn of_scalar(scalar: &Scalar<'_>) -> Value {
+fn of_scalar(scalar: &ScalarOwned) -> Value {
     match scalar {
-        Scalar::Null => Value::Null,
-        Scalar::Boolean(value) => Value::Bool(*value),
-        Scalar::Integer(value) => Value::Number((*value).into()),
-        Scalar::FloatingPoint(value) => {
+        ScalarOwned::Null => Value::Null,
+        ScalarOwned::Boolean(value) => Value::Bool(*value),
+        ScalarOwned::Integer(value) => Value::Number((*value).into()),
+        ScalarOwned::FloatingPoint(value) => {
             Number::from_f64(value.into_inner()).map_or(Value::Null, Value::Number)
         }
-        Scalar::String(text) => Value::String(text.to_string()),
+        ScalarOwned::String(text) => Value::String(text.to_string()),
     }
 }
 

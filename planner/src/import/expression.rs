@@ -75,6 +75,19 @@ pub(super) fn asks_status(expression: &Expression) -> bool {
     }
 }
 
+/// The names in `context.name.name`; nothing when it is anything else.
+pub(super) fn path(expression: &Expression) -> Option<Vec<String>> {
+    match expression {
+        Expression::Context(name) => Some(vec![name.clone()]),
+        Expression::Field(of, name) => Some([path(of)?, vec![name.clone()]].concat()),
+        Expression::At(of, index) => match index.as_ref() {
+            Expression::Text(name) => Some([path(of)?, vec![name.clone()]].concat()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
     Word(String),

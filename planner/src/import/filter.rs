@@ -136,7 +136,8 @@ fn joined(filters: Vec<Filter>) -> Vec<Filter> {
         let paths = &filter.paths;
         filter.exclude.retain(|glob| !disjoint_all(glob, paths));
     }
-    done.retain(|filter| !filter.paths.is_empty());
+    let everything = |filter: &Filter| filter.exclude.iter().any(|glob| glob == "**");
+    done.retain(|filter| !filter.paths.is_empty() && !everything(filter));
     merged(done)
 }
 

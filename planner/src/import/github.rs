@@ -3,24 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use saphyr::Yaml;
-
 use super::{
-    ImportError, Tree,
-    artifacts::{self, Artifacts, Files, overlap},
+    ImportError, Tree, artifacts,
     calls::{called, model},
-    conditions::{Steps, Workflow},
+    conditions::{Job, Steps, Workflow},
     contexts::{FAILURE, SUCCESS},
     dialect::github,
     draft_of,
-    filter::{Selects, distinct},
+    filter::Selects,
     formula::{Atom, Formula},
     pipeline::{self, Entry, Pipeline},
-    script,
+    script::{self, Readable},
     selection::selection,
-    yaml::{get, load, pairs, text, texts},
+    values::{self, Output},
+    yaml::{Node, get, line_of, load, pairs, text, texts},
 };
-use crate::init::draft::Draft;
+use crate::init::draft::{CommandDraft, Draft};
 
 /// Drafts lanes for workflows, given by name and text.
 ///
@@ -47,7 +45,7 @@ pub fn import_from(files: &[(String, String)], tree: &Tree<'_>) -> Result<Draft,
         let read = load(text).map_err(error).and_then(|documents| {
             let root = documents.into_iter().next();
             let root = root.ok_or_else(|| error("it is empty".to_owned()))?;
-            match get(&root, "jobs").and_then(Yaml::as_mapping) {
+            match get(&root, "jobs").and_then(Node::as_map) {
                 Some(_) => Ok(root),
                 None => Err(error("it has no `jobs`".to_owned())),
             }
@@ -79,7 +77,7 @@ enum Starts {
     For(Selects),
 }
 
-fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
+fn workflow(file: &str, root: &Node, tree: &Tree<'_>, draft: &mut Draft) {
     let stem = file.rsplit('/').next().unwrap_or(file);
     let stem = stem.trim_end_matches(".yml").trim_end_matches(".yaml").to_owned();
     let name = get(root, "name").and_then(text).unwrap_or_else(|| stem.clone());
@@ -96,9 +94,9 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
     if !times.is_empty() {
         when(&times, draft, &mut comment);
     }
-    for (key, what) in [("concurrency", "`concurrency`"), ("defaults", "`defaults`")] {
-        if get(root, key).is_some() {
-            comment.push(format!("Not carried over: {what} of the workflow."));
+    for (key, what) in [("concurrency", "`concurrency`"), ("permissions", "`permissions`")] {
+        if let Some(line) = line_of(root, key) {
+            comment.push(format!("Not carried over: {what} of the workflow (line {line})."));
         }
     }
     let called = called(root, tree);
@@ -110,8 +108,18 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
         workflow.events.retain(|event| CHANGES.contains(&event.as_str()));
     }
     let env = pairs(get(root, "env"));
+    let defaults = get(root, "defaults");
+    if let Some(line) = defaults.and_then(|it| get(it, "run")).and_then(|it| line_of(it, "shell")) {
+        comment.push(format!("Not carried over: the default `shell` (line {line})."));
+    }
+    let repeated = |at: usize| {
+        let strategy = get(workflow.jobs[at].yaml, "strategy");
+        strategy.is_some_and(|it| get(it, "matrix").is_some())
+    };
+    let outputs: BTreeMap<usize, Vec<Output>> = (0..workflow.jobs.len())
+        .map(|at| (at, values::outputs(&workflow, at, repeated(at))))
+        .collect();
     let mut entries: Vec<Entry> = Vec::new();
-    let mut passed: Vec<Artifacts> = Vec::new();
     let mut place: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let own = match &starts {
         Starts::For(selects) => Some(selects),
@@ -140,8 +148,9 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
             let clauses = runs.clauses();
             if clauses.is_empty() {
                 draft.closing.push(format!(
-                    "{file}: no change starts the job `{}`; it is left out.",
-                    job.key
+                    "{file}: no change starts the job `{}` ({}); it is left out.",
+                    job.key,
+                    script::place(job.file.as_deref(), job.line)
                 ));
                 continue;
             }
@@ -149,18 +158,30 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
             let inherited: BTreeSet<Atom> = needs.flat_map(|clause| clause.matched).collect();
             let own = own.filter(|_| !only_then);
             let (when, words, notes) = selection(&workflow.lists, own, &clauses, &inherited);
-            let always = workflow.jobs[at].needs.iter().copied().filter(|&need| {
-                let reports = !workflow.needs_success(at) && !implied(&workflow, need, &runs);
+            let all: Vec<(usize, usize)> = needed(&workflow, at);
+            let always = all.iter().copied().filter(|&(of, need)| {
+                let reports = !workflow.needs_success(of) && !implied(&workflow, need, &runs);
                 by_change && (reports || workflow.legs(need).is_some())
             });
-            let after: Vec<usize> = always.collect();
-            let run_if = script::run_if(job.yaml).filter(|_| after.is_empty());
+            let after: Vec<usize> = always.map(|(_, need)| need).collect();
+            let needs = all.iter().map(|(_, need)| *need).filter(|need| !after.contains(need));
+            let needs: Vec<usize> = needs.collect();
+            let pulled: Vec<usize> =
+                needs.iter().flat_map(|&need| with_called(&workflow, need)).collect();
+            let readable = Readable { outputs: &outputs, needs: &pulled };
+            // One that waits for nothing in its own file starts as the call of it says.
+            let of_call = || {
+                let caller = job.caller.filter(|_| job.needs.is_empty())?;
+                script::run_if(workflow.jobs[caller].yaml)
+            };
+            let run_if = script::run_if(job.yaml).or_else(of_call).filter(|_| after.is_empty());
             let mut notes_of_job = Vec::new();
             let open = clauses.iter().flat_map(|clause| &clause.open);
             // `run_if` says how the jobs that it needs ended, where it is there.
             let is_said = |it: &String| it == SUCCESS || run_if.is_some() && it == FAILURE;
             let open: BTreeSet<&String> = open.filter(|it| !is_said(it)).collect();
             let condition = get(job.yaml, "if").and_then(text);
+            let at_if = place_of(job, "if");
             if let Some(condition) = &condition
                 && (!open.is_empty() || !by_change || clauses.iter().any(|it| it.matched.len() > 1))
             {
@@ -171,7 +192,7 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
                     format!(" Not decided: {}.", open.join(", "))
                 };
                 notes_of_job.push(format!(
-                    "Ran only if `{}`; here it runs with its lane.{part}",
+                    "Ran only if `{}` ({at_if}); here it runs with its lane.{part}",
                     condition.trim()
                 ));
             }
@@ -186,34 +207,28 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
             }
             let gate = !after.is_empty();
             let id = pipeline::plain_id(&format!("{stem}-{}", job.key));
-            let (mut draft_of, placeholder) = script::job(&workflow, at, &id, &env, &leg, gate);
+            let (mut draft_of, placeholder) =
+                script::job(&workflow, at, &id, (&env, defaults), &leg, gate, &readable);
             draft_of.run_if = run_if;
-            let mut files = artifacts::of_steps(job.steps.list);
-            let spoken: Vec<String> = files
-                .actions
-                .iter()
-                .map(|action| format!("Not carried over: the action `{action}`."))
-                .collect();
-            draft_of.comment.retain(|line| !spoken.contains(line));
+            let known = |written: &str| workflow.known_text(&workflow.in_steps(at, &leg), written);
+            let mut files = artifacts::of_steps(job.steps.list, job.file.as_deref(), &known);
+            draft_of.comment.retain(|line| {
+                let start = |action: &String| format!("Not carried over: the action `{action}` (");
+                !files.actions.iter().any(|action| line.starts_with(&start(action)))
+            });
             draft_of.comment.append(&mut files.comment);
-            draft_of.artifacts =
-                distinct(files.kept.iter().flat_map(|kept| kept.paths.clone()).collect());
+            draft_of.artifacts = files.passed.globs();
             let key = leg.iter().fold(job.key.clone(), |key, (_, value)| format!("{key} {value}"));
             draft_of.comment = [notes_of_job, draft_of.comment].concat();
             place.entry(at).or_default().push(entries.len());
-            passed.push(files);
             entries.push(Entry {
                 when,
                 words,
                 notes: lane_notes,
                 placeholder,
                 nightly: !by_change || only_then,
-                needs: workflow.jobs[at]
-                    .needs
-                    .iter()
-                    .copied()
-                    .filter(|it| !after.contains(it))
-                    .collect(),
+                needs,
+                passed: files.passed,
                 after,
                 ..Entry::new(key, draft_of)
             });
@@ -228,8 +243,15 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
         entry.gate = !entry.after.is_empty();
         entry.needs = mapped(&entry.needs);
         entry.after = mapped(&entry.after);
+        if let CommandDraft::Shell(script) = &mut entry.job.command {
+            let of = |job: usize, name: &str| {
+                let entry = place.get(&job).and_then(|all| all.first());
+                values::token(entry.copied().unwrap_or(usize::MAX), name)
+            };
+            *script = values::linked(script, &of);
+        }
     }
-    take(&mut entries, &passed);
+    artifacts::pass_on(&mut entries);
     let schedule = format!("The schedule of {name} ({file}).");
     let again = (by_change && !times.is_empty()).then_some(schedule);
     let named = |entries: &[&Entry]| {
@@ -254,40 +276,18 @@ fn workflow(file: &str, root: &Yaml<'_>, tree: &Tree<'_>, draft: &mut Draft) {
     pipeline::draft(pipeline, draft);
 }
 
-/// Lets each job have the files that jobs which it needs keep for it.
-fn take(entries: &mut [Entry], passed: &[Artifacts]) {
-    for at in 0..entries.len() {
-        for taken in &passed[at].taken {
-            let to = taken.paths.concat();
-            let keeps = |&&need: &&usize| {
-                let named = |kept: &&Files| kept.name == taken.name;
-                passed[need].kept.iter().any(|kept| named(&kept))
-            };
-            let why = match entries[at].needs.iter().filter(keeps).collect::<Vec<_>>()[..] {
-                [] => "no job that it needs keeps one of that name".to_owned(),
-                [&need] if !entries[need].job.members.is_empty() => {
-                    "each combination keeps one".to_owned()
-                }
-                [&need] => {
-                    let kept = passed[need].kept.iter().filter(|kept| kept.name == taken.name);
-                    let globs = distinct(kept.flat_map(|kept| kept.paths.clone()).collect());
-                    let other = entries[at].takes.iter().find(|(.., it)| overlap(it, &to));
-                    match other {
-                        Some((.., it)) => format!("`{it}` has files of another one"),
-                        None => {
-                            entries[at].takes.push((need, globs, to));
-                            continue;
-                        }
-                    }
-                }
-                _ => "several jobs keep one of that name".to_owned(),
-            };
-            entries[at].job.comment.push(format!(
-                "Not carried over: the files of the artifact `{}`: {why}.",
-                taken.name
-            ));
-        }
-    }
+/// The jobs that one waits for, each with who says so; one that waits for nothing in its own file waits
+/// for what the call of it waits for.
+fn needed(workflow: &Workflow<'_>, at: usize) -> Vec<(usize, usize)> {
+    let first = |of: &usize| !workflow.jobs[*of].needs.is_empty();
+    let mut callers = std::iter::successors(Some(at), |&of| workflow.jobs[of].caller);
+    let Some(of) = callers.find(first) else { return Vec::new() };
+    workflow.jobs[of].needs.iter().map(|&need| (of, need)).collect()
+}
+
+/// Where a key of a job stands.
+fn place_of(job: &Job<'_>, key: &str) -> String {
+    script::place(job.file.as_deref(), line_of(job.yaml, key).unwrap_or(job.line))
 }
 
 /// A job, or the jobs that stand for the call it is.
@@ -308,7 +308,7 @@ fn implied(workflow: &Workflow<'_>, need: usize, runs: &Formula) -> bool {
 
 /// Whether some steps do nothing but look for lists.
 fn only_lists(steps: &Steps<'_>) -> bool {
-    let checkout = |step: &Yaml<'_>| {
+    let checkout = |step: &Node| {
         get(step, "uses").and_then(text).is_some_and(|uses| uses.starts_with("actions/checkout"))
     };
     (!steps.lists.is_empty() || !steps.actions.is_empty())
@@ -320,8 +320,8 @@ fn only_lists(steps: &Steps<'_>) -> bool {
 }
 
 /// The times at which a workflow starts, as cron writes them.
-fn schedules(root: &Yaml<'_>) -> Vec<String> {
-    let list = get(root, "on").and_then(|on| get(on, "schedule")).and_then(Yaml::as_sequence);
+fn schedules(root: &Node) -> Vec<String> {
+    let list = get(root, "on").and_then(|on| get(on, "schedule")).and_then(Node::as_list);
     let crons = list.into_iter().flatten().filter_map(|one| get(one, "cron"));
     crons.filter_map(text).collect()
 }
@@ -351,11 +351,12 @@ fn when(times: &[String], draft: &mut Draft, comment: &mut Vec<String>) {
     }
 }
 
-fn starts(root: &Yaml<'_>, tree: &Tree<'_>, comment: &mut Vec<String>) -> Starts {
+fn starts(root: &Node, tree: &Tree<'_>, comment: &mut Vec<String>) -> Starts {
     let Some(on) = get(root, "on") else { return Starts::Never };
-    let names = on
-        .as_mapping()
-        .map_or_else(|| texts(Some(on)), |events| events.keys().filter_map(text).collect());
+    let names = on.as_map().map_or_else(
+        || texts(Some(on)),
+        |events| events.iter().filter_map(|(name, _)| text(name)).collect(),
+    );
     let Some(event) = CHANGES.into_iter().find(|event| names.iter().any(|name| name == event))
     else {
         return Starts::Never;
@@ -371,7 +372,11 @@ fn starts(root: &Yaml<'_>, tree: &Tree<'_>, comment: &mut Vec<String>) -> Starts
             comment.push(format!("Not carried over: `{key}` of `{event}`."));
         }
     }
-    let list = |key: &str| filter.and_then(|filter| get(filter, key)).map(|list| texts(Some(list)));
+    let list = |key: &str| {
+        let list = filter.and_then(|filter| get(filter, key)).map(|list| texts(Some(list)));
+        // A list of nothing says nothing.
+        list.filter(|list| !list.is_empty())
+    };
     let signed = |pattern: String| match pattern.strip_prefix('!') {
         Some(rest) => (false, rest.to_owned()),
         None => (true, pattern),

@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 
 use super::{
     Tree,
+    artifacts::Artifacts,
     dialect::Translation,
-    filter::{Filter, Selects},
+    filter::{Filter, Selects, distinct},
     formula::Formula,
     pipeline::{self, Entry},
     selection::selection,
+    shell::{self, Step},
 };
 use crate::init::draft::{CommandDraft, JobDraft, MatrixDraft};
 
@@ -93,8 +95,13 @@ impl<'a> Lists<'a> {
             let open: Vec<&str> = open.into_iter().collect();
             notes.push(format!("Not decided for the job `{name}`: {}.", open.join(", ")));
         }
+        let passed = job.passed.clone();
+        let artifacts = distinct([passed.globs(), job.artifacts.clone()].concat());
         let (draft, placeholder) = job.draft(name);
-        Some(Entry { when, words, notes, placeholder, ..Entry::new(name.to_owned(), draft) })
+        let draft = JobDraft { artifacts, ..draft };
+        let entry =
+            Entry { when, words, notes, placeholder, passed, ..Entry::new(name.to_owned(), draft) };
+        Some(entry)
     }
 }
 
@@ -103,8 +110,12 @@ impl<'a> Lists<'a> {
 pub(super) struct Job {
     /// What people call it; nothing: its name.
     pub(super) title: Option<String>,
+    /// Lines before everything else, of one combination.
+    pub(super) first: String,
     /// Lines of a shell.
     pub(super) lines: Vec<String>,
+    /// Steps that each ran in a shell of its own, before those lines.
+    pub(super) steps: Vec<Step>,
     /// A program with arguments, instead.
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
@@ -117,6 +128,12 @@ pub(super) struct Job {
     pub(super) comment: Vec<String>,
     /// The combinations it ran for, or why they are not known; and as the engine writes them.
     pub(super) matrix: Option<(Result<MatrixDraft, String>, String)>,
+    /// How what it needs must have ended; nothing: passed.
+    pub(super) run_if: Option<&'static str>,
+    /// What it keeps for others, and what it takes of theirs.
+    pub(super) passed: Artifacts,
+    /// Globs of what it keeps for people.
+    pub(super) artifacts: Vec<String>,
     /// Into how many parts its work was split; and the lines by which a script knows its part.
     pub(super) shards: Option<(u64, &'static str)>,
 }
@@ -159,7 +176,8 @@ impl Job {
         // Parts are left where the matrix alone cannot be said.
         let shards = self.matrix.as_ref().and(self.shards);
         let mut once = Self { matrix: None, shards, ..self };
-        if once.lines.iter().any(|line| line.contains("${{ matrix.")) {
+        let texts = once.lines.iter().chain(once.steps.iter().map(|step| &step.text));
+        if texts.into_iter().any(|line| line.contains("${{ matrix.")) {
             once.comment.push(
                 "`${{ matrix.… }}` in the script stands for a value: put it there.".to_owned(),
             );
@@ -188,7 +206,24 @@ impl Job {
             self.comment.push("Variables that hold other variables are left out.".to_owned());
         }
         let env: std::collections::BTreeMap<String, String> = self.env.into_iter().collect();
-        let script = super::matrix::script(&self.lines.join("\n"), &known);
+        for step in &mut self.steps {
+            let open = |value: &str| {
+                let plain = super::matrix::plain_part(value);
+                !super::matrix::only_names(value, &known)
+                    || plain.contains("$(")
+                    || plain.contains("${")
+            };
+            let (late, env): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut step.env).into_iter().partition(|(_, value)| open(value));
+            step.env = env;
+            self.comment
+                .extend(late.iter().map(|(name, _)| {
+                    format!("Not carried over: the variable `{name}` of a step.")
+                }));
+        }
+        let lines =
+            [shell::script(&self.steps), self.lines.join("\n"), shell::end(&self.steps).into()];
+        let script = super::matrix::script(lines.concat().trim_end(), &known);
         let placeholder = script.trim().is_empty() && self.argv.is_empty();
         let command = if placeholder {
             self.comment.push(
@@ -199,10 +234,11 @@ impl Job {
             CommandDraft::Argv(self.argv)
         } else {
             let part = self.shards.map(|(_, lines)| lines).unwrap_or_default();
-            CommandDraft::Shell(format!("set -e\n{part}{script}\n"))
+            let first = matrix.map_or("", |_| self.first.as_str());
+            CommandDraft::Shell(format!("set -e\n{first}{part}{script}\n"))
         };
         let draft = JobDraft {
-            comment: super::filter::distinct(self.comment),
+            comment: distinct(self.comment),
             description: super::matrix::title(self.title.as_deref().unwrap_or(name), &known),
             command,
             working_dir: self.working_dir,
@@ -212,6 +248,7 @@ impl Job {
             retry_on: self.retry_on,
             allow_failure: self.allow_failure,
             shards: self.shards.map_or(0, |(count, _)| count),
+            run_if: self.run_if,
             clone: true,
             ..JobDraft::default()
         };

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use saphyr::Yaml;
-
 use super::{
     dialect::picomatch,
     filter::{Filter, HasFile, Selects, intersection, merged},
-    yaml::{get, load, text, texts},
+    yaml::{Node, get, load, text, texts},
 };
 
 /// One step with its lists.
@@ -22,7 +20,7 @@ pub(super) struct Step {
 }
 
 /// Whether a step is one: the action, or a fork that takes the same input.
-pub(super) fn is_step(step: &Yaml<'_>) -> bool {
+pub(super) fn is_step(step: &Node) -> bool {
     let uses = get(step, "uses").and_then(text).unwrap_or_default();
     let name = uses.split('@').next().unwrap_or_default().to_ascii_lowercase();
     let input = get(step, "with").and_then(|with| get(with, "filters"));
@@ -31,7 +29,7 @@ pub(super) fn is_step(step: &Yaml<'_>) -> bool {
 
 /// Reads the lists of a step; `read` gives the text of a file of the tree.
 pub(super) fn read(
-    step: &Yaml<'_>,
+    step: &Node,
     read: &dyn Fn(&str) -> Option<String>,
     has_file: HasFile<'_>,
 ) -> Step {
@@ -65,7 +63,7 @@ pub(super) fn read(
         found.trouble = Some("its lists are no YAML".to_owned());
         return found;
     };
-    let Some(mapping) = documents.first().and_then(Yaml::as_mapping) else {
+    let Some(mapping) = documents.first().and_then(Node::as_map) else {
         found.trouble = Some("its lists are no mapping".to_owned());
         return found;
     };
@@ -85,10 +83,10 @@ pub(super) fn read(
 type Entry = (Vec<String>, String);
 
 /// The entries of a list, each with the kinds of change it counts for.
-fn flatten(node: &Yaml<'_>, entries: &mut Vec<Entry>) {
-    if let Some(list) = node.as_sequence() {
+fn flatten(node: &Node, entries: &mut Vec<Entry>) {
+    if let Some(list) = node.as_list() {
         list.iter().for_each(|item| flatten(item, entries));
-    } else if let Some(mapping) = node.as_mapping() {
+    } else if let Some(mapping) = node.as_map() {
         for (status, patterns) in mapping {
             let statuses = statuses(&text(status).unwrap_or_default());
             entries.extend(texts(Some(patterns)).into_iter().map(|it| (statuses.clone(), it)));

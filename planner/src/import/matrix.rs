@@ -2,12 +2,11 @@
 //! `matrix_include`, and how a script reads their values. Whether a job then loads is asked of `lanes`.
 
 use lanes::{FileError, Files, glob::Glob};
-use saphyr::Yaml;
 use serde_json::Value;
 
 use super::{
     document::text_of,
-    yaml::{get, text},
+    yaml::{Node, get, text},
 };
 use crate::init::draft::{Draft, JobDraft, LaneDraft, MatrixDraft};
 
@@ -16,9 +15,9 @@ use crate::init::draft::{Draft, JobDraft, LaneDraft, MatrixDraft};
 /// # Errors
 ///
 /// Why it cannot be carried over.
-pub(super) fn of_github(job: &Yaml<'_>) -> Option<Result<MatrixDraft, String>> {
+pub(super) fn of_github(job: &Node) -> Option<Result<MatrixDraft, String>> {
     let matrix = get(get(job, "strategy")?, "matrix")?;
-    let Some(axes) = matrix.as_mapping() else {
+    let Some(axes) = matrix.as_map() else {
         return Some(Err("it is made while the workflow runs".to_owned()));
     };
     let mut found = MatrixDraft::default();
@@ -149,6 +148,66 @@ pub(super) fn of_circleci(matrix: &Value) -> Result<MatrixDraft, String> {
     Ok(tidy(found))
 }
 
+/// The matrix of a job of Azure's: each combination is written out, under a name of its own.
+///
+/// # Errors
+///
+/// Why it cannot be carried over.
+pub(super) fn of_azure(matrix: &Value) -> Result<MatrixDraft, String> {
+    let legs = matrix.as_object().ok_or("it is made while the pipeline runs")?;
+    let mut include = Vec::new();
+    for (name, values) in legs {
+        let values = values.as_object().ok_or_else(|| format!("`{name}` holds no names"))?;
+        let row = values.iter().map(|(name, value)| {
+            let value = text_of(value).filter(|text| !text.contains("$("))?;
+            Some((name.clone(), value))
+        });
+        let row = row.collect::<Option<_>>().filter(|_| !name.contains("${{"));
+        include.push(row.ok_or_else(|| format!("`{name}` holds more than texts"))?);
+    }
+    Ok(MatrixDraft { include, ..MatrixDraft::default() })
+}
+
+/// The matrix of a workflow of Woodpecker's: lists of values by name, or combinations in `include`.
+///
+/// # Errors
+///
+/// Why it cannot be carried over.
+pub(super) fn of_woodpecker(matrix: &Value) -> Result<MatrixDraft, String> {
+    let map = matrix.as_object().ok_or("it holds no names")?;
+    let mut found = MatrixDraft::default();
+    // With `include` nothing else counts.
+    if let Some(rows) = map.get("include") {
+        for row in rows.as_array().into_iter().flatten() {
+            let pairs = row.as_object().into_iter().flatten();
+            let row = pairs.map(|(name, value)| Some((name.clone(), text_of(value)?)));
+            let row = row.collect::<Option<_>>().ok_or("`include` holds more than texts")?;
+            found.include.push(row);
+        }
+        return Ok(found);
+    }
+    for (name, values) in map {
+        found.axes.push((name.clone(), all_texts(values, name)?));
+    }
+    Ok(found)
+}
+
+/// Lines that give the values of a matrix the names that scripts know them by.
+pub(super) fn exports(matrix: &MatrixDraft) -> String {
+    let mut lines = String::new();
+    for name in matrix.names() {
+        let from = variable(&name);
+        let export = ["export ", &name, "=\"${", &from, "}\""].concat();
+        if matrix.include.is_empty() {
+            lines.extend([&export, "\n"]);
+        } else {
+            // A row may leave out what another one has.
+            lines.extend(["if [ -n \"${", &from, "-}\" ]; then ", &export, "; fi\n"]);
+        }
+    }
+    lines
+}
+
 fn all_texts(values: &Value, name: &str) -> Result<Vec<String>, String> {
     let list = match values {
         Value::Array(list) => list.iter().map(text_of).collect(),
@@ -171,26 +230,26 @@ pub(super) fn tidy(mut matrix: MatrixDraft) -> MatrixDraft {
     matrix
 }
 
-fn axis(values: &Yaml<'_>, name: &str) -> Result<Vec<String>, String> {
-    let Some(list) = values.as_sequence() else {
+fn axis(values: &Node, name: &str) -> Result<Vec<String>, String> {
+    let Some(list) = values.as_list() else {
         return Err(format!("`{name}` is made while the workflow runs"));
     };
     let values: Option<Vec<String>> = list.iter().map(plain).collect();
     values.ok_or_else(|| format!("`{name}` holds more than texts"))
 }
 
-fn rows(values: &Yaml<'_>, name: &str) -> Result<Vec<Vec<(String, String)>>, String> {
-    let Some(list) = values.as_sequence() else {
+fn rows(values: &Node, name: &str) -> Result<Vec<Vec<(String, String)>>, String> {
+    let Some(list) = values.as_list() else {
         return Err(format!("`{name}` is made while the workflow runs"));
     };
-    let row = |row: &Yaml<'_>| -> Option<Vec<(String, String)>> {
-        row.as_mapping()?.iter().map(|(name, value)| Some((text(name)?, plain(value)?))).collect()
+    let row = |row: &Node| -> Option<Vec<(String, String)>> {
+        row.as_map()?.iter().map(|(name, value)| Some((text(name)?, plain(value)?))).collect()
     };
     let rows: Option<Vec<_>> = list.iter().map(row).collect();
     rows.ok_or_else(|| format!("`{name}` holds more than texts"))
 }
 
-fn plain(value: &Yaml<'_>) -> Option<String> {
+fn plain(value: &Node) -> Option<String> {
     if value.is_null() {
         return Some(String::new());
     }
@@ -252,12 +311,10 @@ pub(super) fn title(written: &str, known: &[String]) -> String {
     })
 }
 
-/// Whether a text has no expression but names of the matrix.
+/// Whether a text has no expression but names of the matrix and other variables.
 pub(super) fn only_names(written: &str, known: &[String]) -> bool {
     let mut all = true;
-    expressions(written, &mut |inside, _| {
-        all &= name_of(inside).is_some_and(|name| known.contains(&name));
-    });
+    expressions(written, &mut |inside, _| all &= variable_in(inside, known).is_some());
     all
 }
 
@@ -266,15 +323,28 @@ pub(super) fn plain_part(written: &str) -> String {
     expressions(written, &mut |_, _| {})
 }
 
-/// A script that reads the values of a matrix from its environment.
+/// A variable as it stands in a text until [`script`] reads it: no expression begins so.
+pub(super) fn as_variable(name: &str) -> String {
+    format!("${{{{={name}}}}}")
+}
+
+/// The variable that an expression is about, where there is one.
+fn variable_in(inside: &str, known: &[String]) -> Option<String> {
+    if let Some(name) = inside.strip_prefix('=') {
+        return Some(name.to_owned());
+    }
+    name_of(inside).filter(|name| known.contains(name)).map(|name| variable(&name))
+}
+
+/// A script that reads the values of a matrix, and other variables, from its environment.
 pub(super) fn script(written: &str, known: &[String]) -> String {
     let mut quoted = Quoted::default();
     let mut seen = 0;
     expressions(written, &mut |inside, out| {
         quoted.read(&out[seen..]);
-        match name_of(inside).filter(|name| known.contains(name)) {
+        match variable_in(inside, known) {
             Some(name) => {
-                let variable = format!("${{{}}}", variable(&name));
+                let variable = format!("${{{name}}}");
                 // Between single quotes nothing is read: they end before it and begin again.
                 let text = if quoted.single { format!("'\"{variable}\"'") } else { variable };
                 out.push_str(&text);
@@ -296,7 +366,8 @@ fn name_of(inside: &str) -> Option<String> {
     name.chars().all(plain).then(|| name.to_owned())
 }
 
-fn expressions(written: &str, put: &mut dyn FnMut(&str, &mut String)) -> String {
+/// A text with what `put` writes for each expression, given what stands inside of it.
+pub(super) fn expressions(written: &str, put: &mut dyn FnMut(&str, &mut String)) -> String {
     let mut out = String::new();
     let mut rest = written;
     while let Some(open) = rest.find("${{") {

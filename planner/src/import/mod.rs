@@ -27,11 +27,13 @@ mod pipeline;
 pub mod prow;
 mod script;
 mod selection;
+mod shell;
 mod sources;
 pub mod taskgraph;
 #[cfg(test)]
 mod tests;
 pub mod turbo;
+mod values;
 pub mod woodpecker;
 mod yaml;
 

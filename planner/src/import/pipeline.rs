@@ -6,8 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{filter, selection::When};
-use crate::init::draft::{Draft, JobDraft, LaneDraft};
+use plans::OutputName;
+
+use super::{artifacts::Artifacts, filter, selection::When, values};
+use crate::init::draft::{CommandDraft, Draft, JobDraft, LaneDraft};
 
 /// A job.
 pub(super) struct Entry {
@@ -24,6 +26,8 @@ pub(super) struct Entry {
     pub(super) placeholder: bool,
     /// Jobs that run before it and are pulled in, by place.
     pub(super) needs: Vec<usize>,
+    /// What it keeps for others, and what it takes of theirs.
+    pub(super) passed: Artifacts,
     /// Files of those: the job's place, globs over what it keeps, and where they are put.
     pub(super) takes: Vec<(usize, Vec<String>, String)>,
     /// Jobs whose lanes its lane waits for, where they are selected.
@@ -50,6 +54,7 @@ impl Entry {
             job,
             placeholder: false,
             needs: Vec::new(),
+            passed: Artifacts::default(),
             takes: Vec::new(),
             after: Vec::new(),
             gate: false,
@@ -136,7 +141,18 @@ pub(super) fn draft(pipeline: Pipeline<'_>, draft: &mut Draft) {
             let needs = filter::distinct(needs);
             let takes = entry.takes.iter().cloned();
             let takes = takes.map(|(of, files, to)| (ids[of].clone(), files, to)).collect();
-            lane.jobs.push(JobDraft { id: ids[at].clone(), needs, takes, ..entry.job.clone() });
+            let command = match &entry.job.command {
+                CommandDraft::Shell(script) => {
+                    CommandDraft::Shell(values::linked(script, &|job, name| {
+                        let of = ids.get(job).map_or("", String::as_str);
+                        OutputName::new(name)
+                            .map_or_else(|_| String::new(), |it| it.variable_of(of))
+                    }))
+                }
+                argv => argv.clone(),
+            };
+            let own = ids[at].clone();
+            lane.jobs.push(JobDraft { id: own, command, needs, takes, ..entry.job.clone() });
             lane_of[at].clone_from(&id);
         }
         let filters = match &first.when {

@@ -94,7 +94,7 @@ jobs:
         assert!(drafted.manifest.contains(expected), "{}", drafted.manifest);
     }
     for expected in [
-        "Not carried over: the action `Swatinem/rust-cache@v2`.",
+        "Not carried over: the action `Swatinem/rust-cache@v2` (line ",
         "Ran on macos-14",
         "timeout_secs = 1800",
         "needs = [\"rust-test\"]",

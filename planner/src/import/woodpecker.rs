@@ -15,7 +15,9 @@ use super::{
     filter::distinct,
     formula::Formula,
     listed::{self, Job, Lists},
+    matrix,
     pipeline::{self, Entry, Pipeline},
+    shell::{self, When},
 };
 use crate::init::draft::Draft;
 
@@ -75,9 +77,9 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
 struct Step {
     name: String,
     runs: Formula,
-    lines: Vec<String>,
+    /// What it runs; nothing where that is a plugin.
+    runs_here: Option<shell::Step>,
     comment: Vec<String>,
-    env: Vec<(String, String)>,
 }
 
 fn workflow(
@@ -110,21 +112,27 @@ fn workflow(
             left.push(format!("The step `{step}` is started by no change and is left out."));
             continue;
         };
-        let mut lines = texts(of.get("commands"));
+        let lines = texts(of.get("commands"));
         let mut comment = Vec::new();
         let image = text(of, "image").unwrap_or_default();
         if lines.is_empty() {
             comment.push(format!("Not carried over: the plugin `{image}`."));
         } else {
             comment.push(format!("The step `{step}` ran in the image `{image}`."));
-            lines.insert(0, format!("# {step}"));
         }
-        if text(of, "failure").as_deref() == Some("ignore") {
-            comment.push(format!("A failure of `{step}` was ignored; here it counts."));
-        }
+        let after = after_failure(of.get("when"));
         let env = of.get("environment").and_then(Value::as_object).into_iter().flatten();
         let env = env.filter_map(|(key, it)| Some((key.clone(), text_of(it)?))).collect();
-        steps.push(Step { name: step.clone(), runs: own, lines, comment, env });
+        let runs_here = (!lines.is_empty()).then(|| shell::Step {
+            name: Some(step.clone()),
+            dir: text(of, "directory"),
+            env,
+            text: lines.join("\n"),
+            when: after,
+            tolerated: text(of, "failure").as_deref() == Some("ignore"),
+            ..shell::Step::default()
+        });
+        steps.push(Step { name: step.clone(), runs: own, runs_here, comment });
     }
     let mut groups: Vec<Formula> = Vec::new();
     for step in &steps {
@@ -144,16 +152,27 @@ fn workflow(
         let mut job = Job { comment: left.clone(), ..Job::default() };
         let own = steps.iter().find(|step| step.runs == group).map(|step| step.name.clone());
         for (_, step) in chosen {
-            job.lines.extend(step.lines.clone());
+            job.steps.extend(step.runs_here.clone());
             job.comment.extend(step.comment.clone());
-            job.env.extend(step.env.clone());
         }
-        for key in ["matrix", "services", "labels", "clone", "runs_on", "variables"] {
-            if root.get(key).is_some() && key != "variables" {
+        if let Some(matrix) = root.get("matrix") {
+            let found = matrix::of_woodpecker(matrix);
+            if let Ok(found) = &found {
+                job.first = matrix::exports(found);
+                let names = found.names();
+                for step in &mut job.steps {
+                    step.text = filled(&step.text, &names);
+                    step.env.iter_mut().for_each(|(_, value)| *value = filled(value, &names));
+                }
+            }
+            job.matrix = Some((found, matrix.to_string()));
+        }
+        for key in ["services", "labels", "clone", "runs_on"] {
+            if root.get(key).is_some() {
                 job.comment.push(format!("Not carried over: `{key}`."));
             }
         }
-        if job.lines.iter().any(|line| line.contains("CI_")) {
+        if job.steps.iter().any(|step| step.text.contains("CI_")) {
             job.comment
                 .push("`$CI_…` in the script is Woodpecker's; put the values there.".to_owned());
         }
@@ -163,6 +182,33 @@ fn workflow(
             _ => name.to_owned(),
         };
         entries.extend(lists.entry(&key, &runs.clone().and(group), job));
+    }
+}
+
+/// `${NAME}` of a matrix, which is put in before anything reads it, as we write it.
+fn filled(written: &str, names: &[String]) -> String {
+    let own = |text: String, name: &String| {
+        text.replace(&["${", name, "}"].concat(), &format!("${{{{ matrix.{name} }}}}"))
+    };
+    names.iter().fold(written.to_owned(), own)
+}
+
+/// How the steps before one must have ended, by `status`.
+fn after_failure(node: Option<&Value>) -> When {
+    let of_one = |rule: &Value| match rule.get("status") {
+        Some(status) => texts(Some(status)),
+        None => vec!["success".to_owned()],
+    };
+    let statuses: Vec<String> = match node {
+        Some(Value::Array(list)) => list.iter().flat_map(of_one).collect(),
+        Some(one) => of_one(one),
+        None => Vec::new(),
+    };
+    let is = |word: &str| statuses.iter().any(|it| it == word);
+    match (is("success"), is("failure")) {
+        (true, true) => When::Always,
+        (false, true) => When::Failed,
+        _ => When::Passed,
     }
 }
 
@@ -200,17 +246,9 @@ fn constraint(name: &str, rule: &Value, lists: &mut Lists<'_>) -> Formula {
     if rule.get("cron").is_some() {
         return Formula::Is(false);
     }
-    for key in [
-        "branch",
-        "ref",
-        "repo",
-        "platform",
-        "environment",
-        "instance",
-        "matrix",
-        "evaluate",
-        "status",
-    ] {
+    for key in
+        ["branch", "ref", "repo", "platform", "environment", "instance", "matrix", "evaluate"]
+    {
         if let Some(value) = rule.get(key) {
             let shown = text_of(value).unwrap_or_else(|| value.to_string());
             found = found.and(Formula::Maybe(format!("`{key}: {shown}`")));

@@ -1,9 +1,65 @@
-//! Reading YAML, and by key, whatever type a scalar has.
+//! Reading YAML, and by key, whatever type a scalar has; each node knows the line it starts in.
 
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use saphyr::{LoadableYamlNode as _, MarkedYamlOwned, ScalarOwned, YamlDataOwned};
 
 /// More mends than this in one text are not tried.
 const MOST: usize = 1_000;
+
+/// A node of a document.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// The line that it starts in, from 1.
+    pub(super) line: usize,
+    /// What it is.
+    pub(super) data: Data,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub(super) enum Data {
+    Scalar(ScalarOwned),
+    List(Vec<Node>),
+    Map(Vec<(Node, Node)>),
+    /// A tag of the document's own, without its `!`.
+    Tagged(String, Box<Node>),
+    /// What the reader had no value for.
+    Nothing,
+}
+
+impl Node {
+    pub(super) fn as_list(&self) -> Option<&[Self]> {
+        match &self.data {
+            Data::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// Keys and values, in order.
+    pub(super) fn as_map(&self) -> Option<&[(Self, Self)]> {
+        match &self.data {
+            Data::Map(pairs) => Some(pairs),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_str(&self) -> Option<&str> {
+        match &self.data {
+            Data::Scalar(ScalarOwned::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_integer(&self) -> Option<i64> {
+        match &self.data {
+            Data::Scalar(ScalarOwned::Integer(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(&self.data, Data::Scalar(ScalarOwned::Null))
+    }
+}
 
 /// Reads every document of a text.
 ///
@@ -13,11 +69,11 @@ const MOST: usize = 1_000;
 /// # Errors
 ///
 /// What the parser says.
-pub(super) fn load(text: &str) -> Result<Vec<Yaml<'static>>, String> {
+pub(super) fn load(text: &str) -> Result<Vec<Node>, String> {
     let mut lines: Option<Vec<String>> = None;
     for _ in 0..MOST {
         let joined = lines.as_ref().map(|lines| lines.join("\n"));
-        let error = match Yaml::load_from_str(joined.as_deref().unwrap_or(text)) {
+        let error = match MarkedYamlOwned::load_from_str(joined.as_deref().unwrap_or(text)) {
             Ok(documents) => return Ok(documents.into_iter().map(own).collect()),
             Err(error) => error,
         };
@@ -44,51 +100,67 @@ fn goes_on(lines: &[String], at: usize) -> bool {
         || before.is_some_and(|line| line.ends_with(['[', '{', ',']))
 }
 
-/// A document that borrows nothing.
-fn own(node: Yaml<'_>) -> Yaml<'static> {
-    match node {
-        Yaml::Value(Scalar::String(text)) => Yaml::Value(Scalar::String(text.into_owned().into())),
-        Yaml::Value(Scalar::Null) => Yaml::Value(Scalar::Null),
-        Yaml::Value(Scalar::Boolean(value)) => Yaml::Value(Scalar::Boolean(value)),
-        Yaml::Value(Scalar::Integer(value)) => Yaml::Value(Scalar::Integer(value)),
-        Yaml::Value(Scalar::FloatingPoint(value)) => Yaml::Value(Scalar::FloatingPoint(value)),
-        Yaml::Sequence(list) => Yaml::Sequence(list.into_iter().map(own).collect()),
-        Yaml::Mapping(pairs) => {
-            Yaml::Mapping(pairs.into_iter().map(|(key, value)| (own(key), own(value))).collect())
+fn own(node: MarkedYamlOwned) -> Node {
+    let data = match node.data {
+        YamlDataOwned::Value(scalar) => Data::Scalar(scalar),
+        YamlDataOwned::Representation(text, ..) => Data::Scalar(ScalarOwned::String(text)),
+        YamlDataOwned::Sequence(list) => Data::List(list.into_iter().map(own).collect()),
+        YamlDataOwned::Mapping(pairs) => {
+            Data::Map(pairs.into_iter().map(|(key, value)| (own(key), own(value))).collect())
         }
-        Yaml::Tagged(tag, inside) => {
-            Yaml::Tagged(std::borrow::Cow::Owned(tag.into_owned()), Box::new(own(*inside)))
-        }
-        Yaml::Representation(text, ..) => Yaml::Value(Scalar::String(text.into_owned().into())),
-        Yaml::Alias(_) | Yaml::BadValue => Yaml::BadValue,
-    }
+        YamlDataOwned::Tagged(tag, inside) => Data::Tagged(tag.suffix, Box::new(own(*inside))),
+        YamlDataOwned::Alias(_) | YamlDataOwned::BadValue => Data::Nothing,
+    };
+    Node { line: node.span.start.line(), data }
 }
 
-pub(super) fn get<'a, 'i>(node: &'a Yaml<'i>, key: &str) -> Option<&'a Yaml<'i>> {
-    node.as_mapping_get(key)
+/// The value at a key.
+pub(super) fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    entry(node, key).map(|(_, value)| value)
+}
+
+/// The value at a key, whatever its case.
+pub(super) fn find<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    let own = |(known, _): &&(Node, Node)| known.as_str().is_some_and(|it| is_same(it, key));
+    node.as_map()?.iter().find(own).map(|(_, value)| value)
+}
+
+/// Whether two names are one, as GitHub's expressions read them.
+pub(super) fn is_same(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+/// The line of a key.
+pub(super) fn line_of(node: &Node, key: &str) -> Option<usize> {
+    entry(node, key).map(|(key, _)| key.line)
+}
+
+fn entry<'a>(node: &'a Node, key: &str) -> Option<&'a (Node, Node)> {
+    node.as_map()?.iter().find(|(known, _)| known.as_str() == Some(key))
 }
 
 /// A scalar as text, whatever its type.
-pub(super) fn text(node: &Yaml<'_>) -> Option<String> {
-    if let Some(text) = node.as_str() {
-        return Some(text.to_owned());
+pub(super) fn text(node: &Node) -> Option<String> {
+    match &node.data {
+        Data::Scalar(ScalarOwned::String(text)) => Some(text.clone()),
+        Data::Scalar(ScalarOwned::Integer(number)) => Some(number.to_string()),
+        Data::Scalar(ScalarOwned::FloatingPoint(number)) => Some(number.to_string()),
+        Data::Scalar(ScalarOwned::Boolean(word)) => Some(word.to_string()),
+        _ => None,
     }
-    let number = node.as_integer().map(|number| number.to_string());
-    let number = number.or_else(|| node.as_floating_point().map(|number| number.to_string()));
-    number.or_else(|| node.as_bool().map(|word| word.to_string()))
 }
 
 /// A list of texts, or one text.
-pub(super) fn texts(node: Option<&Yaml<'_>>) -> Vec<String> {
+pub(super) fn texts(node: Option<&Node>) -> Vec<String> {
     let Some(node) = node else { return Vec::new() };
-    match node.as_sequence() {
+    match node.as_list() {
         Some(list) => list.iter().flat_map(|item| texts(Some(item))).collect(),
         None => text(node).into_iter().collect(),
     }
 }
 
-pub(super) fn pairs(node: Option<&Yaml<'_>>) -> Vec<(String, String)> {
-    let mapping = node.and_then(Yaml::as_mapping);
+pub(super) fn pairs(node: Option<&Node>) -> Vec<(String, String)> {
+    let mapping = node.and_then(Node::as_map);
     mapping
         .into_iter()
         .flatten()

@@ -81,6 +81,8 @@ pub struct JobDraft {
     pub takes: Vec<(String, Vec<String>, String)>,
     /// Globs of files kept after it.
     pub artifacts: Vec<String>,
+    /// Names of values that it leaves for jobs that need it.
+    pub outputs: Vec<String>,
     /// Environment.
     pub env: Vec<(String, String)>,
     /// Nothing: the base's.
@@ -350,6 +352,9 @@ impl JobDraft {
         }
         if !self.artifacts.is_empty() {
             out.line(&format!("artifacts = {}", list(&self.artifacts)));
+        }
+        if !self.outputs.is_empty() {
+            out.line(&format!("outputs = {}", list(&self.outputs)));
         }
         if let Some(word) = self.run_if.filter(|_| !needs.is_empty()) {
             out.pair("run_if", word);

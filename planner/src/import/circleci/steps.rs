@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use crate::import::{
-    document::{text, text_of},
+    artifacts::{self, Files, Of, Takes, To},
+    document::{text, text_of, texts},
     listed::Job,
     matrix,
+    shell::{Step, When},
 };
 
 /// The part that a job is, by the names of CircleCI.
@@ -48,7 +50,7 @@ pub(super) fn job(kind: &str, of: &Value, root: &Value) -> Job {
     job.left_out(of, &["context", "pre-steps", "post-steps"]);
     let env = body.get("environment").and_then(Value::as_object).into_iter().flatten();
     job.env = env.filter_map(|(name, value)| Some((name.clone(), text_of(value)?))).collect();
-    if job.lines.iter().any(|line| line.contains("<<") && line.contains(">>")) {
+    if job.steps.iter().any(|step| step.text.contains("<<") && step.text.contains(">>")) {
         job.comment.push("`<< … >>` in the script is CircleCI's; put the values there.".to_owned());
     }
     job.working_dir = None;
@@ -97,6 +99,9 @@ fn steps(
         match kind.as_str() {
             "checkout" => {}
             "run" => run(&of, parameters, job),
+            "persist_to_workspace" | "attach_workspace" | "store_artifacts" => {
+                workspace(&kind, &of, parameters, job);
+            }
             "when" | "unless" => {
                 job.comment.push(format!("Steps ran only `{kind}`; here they always run."));
                 steps(of.get("steps"), root, parameters, job, depth + 1);
@@ -118,24 +123,70 @@ fn run(of: &Value, parameters: &[(String, String)], job: &mut Job) {
     let command = text_of(of).or_else(|| text(of, "command"));
     let Some(command) = command else { return };
     let command = filled(&command, parameters);
-    if let Some(name) = text(of, "name") {
-        job.lines.push(format!("# {}", filled(&name, parameters).replace('\n', " ")));
-    }
-    if text(of, "when").is_some_and(|it| it != "on_success") {
-        job.comment.push("A step ran after a failure, too; here it does not.".to_owned());
-    }
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let when = match text(of, "when").as_deref() {
+        Some("always") => When::Always,
+        Some("on_fail") => When::Failed,
+        _ => When::Passed,
+    };
     let env = of.get("environment").and_then(Value::as_object).into_iter().flatten();
-    let env: Vec<String> = env
-        .filter_map(|(name, value)| Some(format!("export {name}={}", quoted(&text_of(value)?))))
-        .collect();
-    let dir = text(of, "working_directory").map(|dir| format!("cd {}", quoted(&dir)));
-    if env.is_empty() && dir.is_none() {
-        job.lines.push(command.trim_end().to_owned());
+    let env = env.filter_map(|(name, value)| Some((name.clone(), text_of(value)?))).collect();
+    let dir = text(of, "working_directory").map(|dir| filled(&dir, parameters));
+    let name = text(of, "name").map(|name| filled(&name, parameters));
+    job.steps.push(Step { name, dir, env, text: command, when, ..Step::default() });
+}
+
+/// What passes through the workspace of a workflow; and what is kept for people.
+fn workspace(kind: &str, of: &Value, parameters: &[(String, String)], job: &mut Job) {
+    let at = |key: &str| text(of, key).map(|it| in_workspace(&filled(&it, parameters)));
+    let mut files = Files::default();
+    let mut said = |path: &str, why: &str| {
+        job.comment.push(format!("Not carried over: `{path}` of `{kind}`: {why}."));
+    };
+    if kind == "attach_workspace" {
+        match at("at").unwrap_or_default() {
+            path if path.starts_with(['/', '~']) => {
+                said(&path, "it is outside of the job's directory");
+            }
+            path => job.passed.taken.push(Takes {
+                of: Of::Paths { of: None, globs: vec!["**".to_owned()] },
+                to: To::Below(path),
+                place: kind.to_owned(),
+            }),
+        }
         return;
     }
-    job.lines.push("(".to_owned());
-    job.lines.extend(dir.into_iter().chain(env));
-    job.lines.push(command.trim_end().to_owned());
-    job.lines.push(")".to_owned());
+    files.root = at("root").unwrap_or_default();
+    let paths = if kind == "store_artifacts" {
+        at("path").into_iter().collect()
+    } else {
+        texts(of.get("paths"))
+    };
+    for path in paths {
+        let path = in_workspace(&filled(&path, parameters));
+        let whole = match (files.root.is_empty(), path.is_empty()) {
+            (_, true) => format!("{}/", files.root),
+            (true, _) => path.clone(),
+            (false, _) => format!("{}/{path}", files.root),
+        };
+        match artifacts::glob(&whole) {
+            Ok((glob, _)) => files.globs.push(glob),
+            Err(why) => said(&path, &why),
+        }
+    }
+    if kind == "store_artifacts" {
+        job.artifacts.append(&mut files.globs);
+    } else if !files.globs.is_empty() {
+        job.passed.kept.push(files);
+    }
+}
+
+/// A path from the job's directory, which is the workspace; that one itself is empty.
+fn in_workspace(path: &str) -> String {
+    let path = path.trim();
+    let inside = path.strip_prefix("~/project").filter(|it| it.is_empty() || it.starts_with('/'));
+    match inside {
+        Some(inside) => inside.trim_matches('/').to_owned(),
+        None if path == "." => String::new(),
+        None => path.trim_start_matches("./").trim_end_matches('/').to_owned(),
+    }
 }

@@ -6,6 +6,7 @@
 
 mod condition;
 mod configuration;
+mod files;
 mod rules;
 
 use serde_json::Value;
@@ -24,7 +25,7 @@ use super::{
     pipeline::{self, Entry, Pipeline},
     selection::selection,
 };
-use crate::init::draft::{CommandDraft, Draft, JobDraft, MatrixDraft};
+use crate::init::draft::{CommandDraft, Draft, JobDraft};
 
 /// The file that GitLab reads.
 pub const FILE: &str = ".gitlab-ci.yml";
@@ -57,11 +58,11 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
     let mut ranks: Vec<(usize, bool)> = Vec::new();
     for (name, job) in &jobs {
         match when(root, name, job, &mut lists) {
-            Ok((runs, nightly, notes)) => {
+            Ok(found) => {
                 let stage = text(job, "stage").unwrap_or_else(|| "test".to_owned());
                 let rank = stages.iter().position(|it| *it == stage).unwrap_or(stages.len());
                 let ordered = job.get("needs").is_none();
-                let entry = entry(name, job, root, &lists, (&runs, nightly, notes));
+                let entry = entry(name, job, root, &lists, found);
                 ranks.push((rank, ordered));
                 entries.push(Entry { part: Some(format!("{rank} {ordered}")), ..entry });
             }
@@ -69,6 +70,7 @@ pub fn import(tree: &Tree<'_>) -> Result<Draft, ImportError> {
         }
     }
     order(&jobs, &ranks, &mut entries);
+    files::pass_on(&jobs, &ranks, &mut entries);
     for note in lists.notes.iter().chain(&configuration.notes) {
         if !draft.closing.contains(note) {
             draft.closing.push(note.clone());
@@ -114,17 +116,29 @@ fn set_names(value: &Value, names: &mut Vec<String>) {
     }
 }
 
-/// When a job runs, whether only at night, and what to say of it; or why it is left out.
+/// When a job runs.
+struct Found {
+    runs: Formula,
+    /// Only at night.
+    nightly: bool,
+    /// What to say of it.
+    notes: Vec<String>,
+    /// How what it needs must have ended; nothing: passed.
+    run_if: Option<&'static str>,
+}
+
+/// When a job runs; or why it is left out.
 fn when(
     root: &Value,
     name: &str,
     job: &Value,
     lists: &mut Lists<'_>,
-) -> Result<(Formula, bool, Vec<String>), &'static str> {
+) -> Result<Found, &'static str> {
     let mut starts = |event: Event| -> Starts {
         let workflow = lists.workflow(root, event);
         let mut starts = lists.job(root, name, job, event);
-        starts.runs = workflow.and(starts.runs);
+        starts.runs = workflow.clone().and(starts.runs);
+        starts.on_failure = workflow.and(starts.on_failure);
         starts
     };
     let found = BY_CHANGE.map(|event| (event, starts(event)));
@@ -133,6 +147,16 @@ fn when(
     // What is proposed comes as a merge request and as a branch: either way counts.
     let proposed = request.runs.clone().or(branch.runs.clone());
     let runs = |formula: &Formula| !formula.clauses().is_empty();
+    let always = found.iter().any(|(_, it)| it.always).then_some("always");
+    // Stages are an order of lanes, and a lane waits for what passes: only `needs` says how it ends.
+    let has_needs =
+        job.get("needs").is_some_and(|it| it.as_array().is_none_or(|it| !it.is_empty()));
+    if always.is_some() && !has_needs && text(job, "stage").is_none_or(|it| it != ".pre") {
+        notes.push(format!(
+            "`{name}` ran after a failure in an earlier stage, too; here it waits for lanes that pass."
+        ));
+    }
+    let run_if = always.filter(|_| has_needs);
     if runs(&proposed) {
         if default.runs != proposed && runs(&default.runs) {
             notes.push(
@@ -140,24 +164,31 @@ fn when(
                     .to_owned(),
             );
         }
-        return Ok((proposed, false, notes));
+        return Ok(Found { runs: proposed, nightly: false, notes, run_if });
     }
     if runs(&default.runs) {
         notes.push("Ran only for pushes to the default branch.".to_owned());
-        return Ok((default.runs.clone(), false, notes));
+        return Ok(Found { runs: default.runs.clone(), nightly: false, notes, run_if });
     }
     if found.iter().any(|(_, it)| it.by_hand) {
         return Err("is started by hand and is not carried over");
     }
-    if found.iter().any(|(_, it)| it.on_failure) {
+    let failed = request.on_failure.clone().or(branch.on_failure.clone());
+    let failed = if runs(&failed) { failed } else { default.on_failure.clone() };
+    if runs(&failed) {
+        if has_needs {
+            let run_if = Some("failed");
+            return Ok(Found { runs: failed, nightly: false, notes, run_if });
+        }
         return Err(
-            "ran only after a failure; here the lane that failed says so, and it is left out",
+            "ran only after a failure in an earlier stage; here the lane that failed says so, and it is \
+             left out",
         );
     }
     let scheduled = starts(Event::Schedule).runs;
     if !scheduled.clauses().is_empty() {
         notes.push("Ran for schedules, which GitLab keeps outside the file.".to_owned());
-        return Ok((Formula::Is(true), true, notes));
+        return Ok(Found { runs: Formula::Is(true), nightly: true, notes, run_if });
     }
     Err("is started by no change and no schedule and is not carried over")
 }
@@ -167,7 +198,7 @@ fn entry(
     job: &Value,
     root: &Value,
     lists: &Lists<'_>,
-    (runs, nightly, mut notes): (&Formula, bool, Vec<String>),
+    Found { runs, nightly, mut notes, run_if }: Found,
 ) -> Entry {
     let clauses = runs.clauses();
     let (when, _, more) = selection(&lists.all, None, &clauses, &std::collections::BTreeSet::new());
@@ -180,6 +211,7 @@ fn entry(
         notes.push(format!("Not decided for the job `{name}`: {}.", open.join(", ")));
     }
     let (draft, placeholder) = self::job(name, job, root);
+    let draft = JobDraft { run_if, ..draft };
     let group = text(job, "resource_group");
     let group = group.map(|group| pipeline::plain_id(&group));
     Entry { when, notes, placeholder, nightly, group, ..Entry::new(name.to_owned(), draft) }
@@ -249,18 +281,7 @@ fn job(name: &str, job: &Value, root: &Value) -> (JobDraft, bool) {
         Ok(found) => found,
         Err(reason) => return once(words, reason),
     };
-    let one_row = found.as_ref().is_some_and(|found| found.include.is_empty());
-    let mut lines = String::new();
-    for name in found.iter().flat_map(MatrixDraft::names) {
-        let from = matrix::variable(&name);
-        let export = ["export ", &name, "=\"${", &from, "}\""].concat();
-        if one_row {
-            lines.extend([&export, "\n"]);
-        } else {
-            // A row may leave out what another one has.
-            lines.extend(["if [ -n \"${", &from, "-}\" ]; then ", &export, "; fi\n"]);
-        }
-    }
+    let mut lines = found.as_ref().map(matrix::exports).unwrap_or_default();
     if shards > 0 {
         lines.push_str(PART);
     }
@@ -286,12 +307,10 @@ fn one_job(name: &str, job: &Value, root: &Value, first: &str) -> (JobDraft, boo
         "services",
         "tags",
         "environment",
-        "artifacts",
         "after_script",
         "secrets",
         "id_tokens",
         "release",
-        "dependencies",
         "retry",
         "hooks",
     ] {

@@ -23,7 +23,9 @@ pub(super) struct Starts {
     /// It is there for somebody to start.
     pub(super) by_hand: bool,
     /// It starts only after a failure.
-    pub(super) on_failure: bool,
+    pub(super) on_failure: Formula,
+    /// It also starts after a failure.
+    pub(super) always: bool,
 }
 
 /// The lists of a pipeline, as they are met.
@@ -121,7 +123,12 @@ impl Lists<'_> {
 
     /// The first rule that holds decides.
     fn rules(&mut self, of: &str, rules: &[Value], default: &str, event: Event) -> Starts {
-        let mut starts = Starts { runs: Formula::Is(false), by_hand: false, on_failure: false };
+        let mut starts = Starts {
+            runs: Formula::Is(false),
+            by_hand: false,
+            on_failure: Formula::Is(false),
+            always: false,
+        };
         let mut before = Formula::Is(true);
         for rule in rules {
             let holds = self.rule(of, rule, event);
@@ -131,8 +138,11 @@ impl Lists<'_> {
                 match when.as_str() {
                     "never" => {}
                     "manual" => starts.by_hand = true,
-                    "on_failure" => starts.on_failure = true,
-                    _ => starts.runs = starts.runs.or(here),
+                    "on_failure" => starts.on_failure = starts.on_failure.or(here),
+                    word => {
+                        starts.always |= word == "always";
+                        starts.runs = starts.runs.or(here);
+                    }
                 }
             }
             before = before.and(holds.not());
@@ -173,9 +183,10 @@ impl Lists<'_> {
         let waits = is("manual") || is("on_failure") || is("never");
         let there = runs != Formula::Is(false);
         Starts {
-            runs: if waits { Formula::Is(false) } else { runs },
             by_hand: is("manual") && there,
-            on_failure: is("on_failure") && there,
+            on_failure: if is("on_failure") { runs.clone() } else { Formula::Is(false) },
+            always: is("always") && there,
+            runs: if waits { Formula::Is(false) } else { runs },
         }
     }
 

@@ -286,7 +286,7 @@ fn azures_deeper_paths_decide() {
             ),
         ],
         &[
-            r#"one-a-lane Some({"*.md", "src/**"}) -{"src/old/**"} one-a,one-b,two-c"#,
+            r#"one-a-lane Some({"*.md", "*.md/**", "src/**"}) -{"src/old/**"} one-a,one-b,two-c"#,
             r#"one-a-lane-2 Some({"docs/api/**"}) -{} one-a,one-b,two-c"#,
             "job-lane None -{} job",
         ],

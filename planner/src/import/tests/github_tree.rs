@@ -172,7 +172,7 @@ jobs:
         "export OS=''\"${MATRIX_OS}\"''\n",
         "make ${MATRIX_OS} ''\"${MATRIX_EXTRA}\"''\n",
         "description = \"unit ${{ matrix.os }} (github.ref)\"\n",
-        "# Not carried over: `max-parallel`.\n",
+        "# Not carried over: `max-parallel` (line 8).\n",
         "here it runs once (`test` holds more than texts): write a job for each",
         "here it runs once (it is made while the workflow runs): write a job for each",
         "needs = [\"ci-unit\"]\n",
@@ -222,7 +222,10 @@ jobs:
         ],
         "{manifest}"
     );
-    assert!(manifest.contains("no change starts the job `hand`; it is left out."), "{manifest}");
+    assert!(
+        manifest.contains("no change starts the job `hand` (line 6); it is left out."),
+        "{manifest}"
+    );
 }
 
 #[test]
@@ -236,36 +239,106 @@ jobs:
       - { uses: actions/upload-artifact@v4, with: { name: app, path: dist/ } }
       - { uses: actions/upload-artifact@v4, with: { name: report, path: "out/report.xml\nout/*" } }
       - { uses: actions/upload-artifact@v4, with: { name: odd, path: target/release/app } }
+      - { uses: actions/upload-artifact@v4, with: { name: gone, path: "/tmp/${{ runner.os }}" } }
   each:
     strategy: { matrix: { os: [a, b] } }
     steps:
       - run: make
       - { uses: actions/upload-artifact@v4, with: { name: "app-${{ matrix.os }}", path: dist/ } }
+  between: { needs: build, steps: [{ run: make }] }
   test:
-    needs: [build, each]
+    needs: [between, each]
     steps:
       - { uses: actions/download-artifact@v4, with: { name: app, path: ./vendor/dist } }
       - { uses: actions/download-artifact@v4, with: { name: report, path: vendor } }
       - { uses: actions/download-artifact@v4, with: { name: report } }
+      - { uses: actions/download-artifact@v4, with: { name: odd, path: odd } }
       - { uses: actions/download-artifact@v4, with: { name: other, path: x } }
-      - { uses: actions/download-artifact@v4, with: { path: x } }
+      - { uses: actions/download-artifact@v4, with: { pattern: app-*, path: all, merge-multiple: true } }
+      - { uses: actions/download-artifact@v4, with: { pattern: app-*, path: apart } }
+      - { uses: actions/download-artifact@v4, with: { name: app, run-id: 7 } }
       - run: make test
 "#;
     let (_, _, catalog) = lanes(&[(".github/workflows/ci.yml", workflow)]);
     for line in [
-        "artifacts = [\"dist/**\", \"out/report.xml\", \"out/**\"]\n",
-        "needs = [\"ci-each\", { job = \"ci-build\", files = [\"dist/**\"], at = \"vendor/dist\" }]\n",
-        "the artifact `odd` of `actions/upload-artifact@v4`: `target/release/app` may be a file or a directory",
-        "the artifact `app-${{ matrix.os }}` of `actions/upload-artifact@v4`: its name is made while it runs",
-        "the files of the artifact `report`: `vendor/dist` has files of another one",
-        "the artifact `report` of `actions/download-artifact@v4`: it is put into the root of the workspace",
-        "the files of the artifact `other`: no job that it needs keeps one of that name",
-        "of `actions/download-artifact@v4`: it takes all of them, or some by a pattern",
+        "artifacts = [\"dist/**\", \"out/report.xml\", \"out/**\", \"target/release/{app,app/**}\"]\n",
+        "{ job = \"ci-build\", files = [\"dist/**\"], at = \"vendor/dist\" }",
+        "{ job = \"ci-build\", files = [\"out/report.xml\", \"out/**\"], at = \".artifacts/2\" }",
+        "{ job = \"ci-each\", files = [\"dist/**\"], at = \".artifacts/4\" }",
+        "mkdir -p 'vendor'\ncp -R .artifacts/2/. 'vendor'\n",
+        "cp -R .artifacts/3/. '.'\n",
+        "mkdir -p 'all'\ncp -R .artifacts/4/*/. 'all'\n",
+        "the artifact `gone` of `actions/upload-artifact@v4` (line 10): `/tmp/${{ runner.os }}` is no path",
+        "the files of the artifact `odd` (line 23): `target/release/app` may be a file or a directory",
+        "the files of the artifact `other` (line 24): no job that it needs keeps them",
+        "the files of the artifacts `app-*` (line 26): the name of `app-${{ matrix.os }}` is made",
+        "the artifact `app` of `actions/download-artifact@v4` (line 27): `run-id` says",
     ] {
         let flat = catalog.replace("\n# ", " ");
         assert!(catalog.contains(line) || flat.contains(line), "{line}\n{catalog}");
     }
     assert!(!catalog.contains("the action `actions/"), "{catalog}");
+}
+
+#[test]
+fn values_go_from_steps_and_jobs_to_those_that_read_them() {
+    let workflow = r#"
+on: push
+jobs:
+  build:
+    outputs:
+      version: ${{ steps.v.outputs.version }}
+      tag: v${{ steps.V.outputs.version }}-${{ steps.act.outputs.hash }}
+      sha: ${{ github.sha }}
+      unread: ${{ steps.v.outputs.version }}
+    steps:
+      - { id: v, run: 'echo "version=1" >>$GITHUB_OUTPUT' }
+      - { id: act, uses: ./.github/actions/hash }
+  each:
+    strategy: { matrix: { os: [a, b] } }
+    outputs: { os: "${{ steps.o.outputs.os }}" }
+    steps: [{ id: o, run: 'echo "os=${{ matrix.os }}" >>$GITHUB_OUTPUT' }]
+  read:
+    needs: [build, each]
+    env: { TAG: "${{ needs.build.outputs.tag }}", BOTH: "${{ secrets.A }}" }
+    steps:
+      - run: |
+          echo "${{ needs.Build.outputs.VERSION }}" '${{ needs.build.outputs.tag }}' ${{ needs.build.outputs.sha }}
+          echo ${{ needs.each.outputs.os }}
+  call: { needs: build, uses: ./.github/workflows/called.yml }
+  last:
+    needs: call
+    steps: [{ run: 'echo ${{ needs.call.outputs.out }}' }]
+"#;
+    let action = "outputs: { hash: { value: '${{ steps.h.outputs.h }}' } }\n\
+                  runs: { using: composite, steps: [{ id: h, shell: bash, run: 'echo h=2 >>$GITHUB_OUTPUT' }] }\n";
+    let called = "on: { workflow_call: { outputs: { out: { value: '${{ jobs.inner.outputs.x }}' } } } }\n\
+                  jobs:\n  inner:\n    outputs: { x: '${{ steps.s.outputs.x }}' }\n    \
+                  steps: [{ id: s, run: 'echo x=3 >>$GITHUB_OUTPUT' }]\n";
+    let (_, _, catalog) = lanes(&[
+        (".github/workflows/ci.yml", workflow),
+        (".github/actions/hash/action.yml", action),
+        (".github/workflows/called.yml", called),
+    ]);
+    for line in [
+        "outputs = [\"version\", \"tag\"]\n",
+        "STEP_V_VERSION=$(output_of 'version')\n",
+        "STEP_ACT_H_H=$(output_of 'h')\n",
+        "printf 'tag<<end_of_tag\\n%s\\nend_of_tag\\n' 'v'\"${STEP_V_VERSION}\"'-'\"${STEP_ACT_H_H}\" >>\"$FORGE_LANES_OUTPUT\"\n",
+        "echo \"${NEEDS_CI_BUILD_VERSION}\" ''\"${NEEDS_CI_BUILD_TAG}\"'' ${{ needs.build.outputs.sha }}\n",
+        "export TAG=''\"${NEEDS_CI_BUILD_TAG}\"''\n",
+        "# Not carried over: the output `sha` (line 8): `${{ github.sha }}` is not made by a step",
+        "# Not carried over: the output `os` (line 15): each combination has one of its own.",
+        "put the values there: `needs.build.outputs.sha` (line 21), `needs.each.outputs.os` (line 21).",
+        "a secret goes into `secrets`: `BOTH` (line 19).",
+        "outputs = [\"x\"]\n",
+        "echo ${NEEDS_CI_CALL_INNER_X}\n",
+        "needs = [\"ci-build\", \"ci-each\"]\n",
+    ] {
+        let flat = catalog.replace("\n# ", " ");
+        assert!(catalog.contains(line) || flat.contains(line), "{line}\n{catalog}");
+    }
+    assert!(!catalog.contains('\u{E000}') && !catalog.contains("unread"), "{catalog}");
 }
 
 #[test]
