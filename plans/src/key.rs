@@ -106,7 +106,9 @@ pub struct KeyParts<'a> {
     checkout: Checkout,
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<&'a ObjectId>,
-    tree: &'a ObjectId,
+    /// Nothing where it sees the copy of another node, whose key stands for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tree: Option<&'a ObjectId>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     mount_host_rust_toolchain: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,7 +233,7 @@ impl<'a> KeyParts<'a> {
             writable_workspace: *workspace == Workspace::Writable,
             checkout: *checkout,
             commit: seen.commit.as_ref(),
-            tree: &seen.tree,
+            tree: workspace_from.is_none().then_some(&seen.tree),
             mount_host_rust_toolchain: *mount_host_rust_toolchain,
             mount_host_xcode: mount_host_xcode.as_ref().map(|it| it.as_str()),
             artifacts,

@@ -206,7 +206,9 @@ fn compared(
 
 /// Names what differs between the files that the node sees here and saw there, as far as the repository has both.
 fn name_files(differs: &mut [Difference], from: &Value, to: &Value, repository: &Path) {
-    let Some(tree) = differs.iter_mut().find(|it| it.part == "plan.tree") else { return };
+    // The files of a job with a host setup are those that the setup sees.
+    let of_files = |it: &&mut Difference| ["plan.tree", "plan.workspace_from"].contains(&&*it.part);
+    let Some(tree) = differs.iter_mut().find(of_files) else { return };
     let source = |parts: &Value| ObjectId::new(parts["source"]["tree"].as_str()?).ok();
     let inputs = |parts: &Value| serde_json::from_value(parts["source"]["inputs"].clone()).ok();
     let (Some(old), Some(new)) = (source(from), source(to)) else { return };

@@ -104,7 +104,8 @@ fn parts_of(plan: &Plan, node: &Node, source: &SourceSpec) -> Option<Value> {
     let key = |id: &NodeId| plan.node(id.as_str())?.key.as_ref();
     let seen = Seen { tree, commit };
     let parts = KeyParts::of(node, &seen, &key)?;
-    let from = json!({ "tree": source.tree, "inputs": node.spec.inputs });
+    let setup = node.workspace_from.as_ref().and_then(|id| plan.node(id.as_str()));
+    let from = json!({ "tree": source.tree, "inputs": setup.unwrap_or(node).spec.inputs });
     Some(json!({ "plan": parts.to_value(), "source": from }))
 }
 

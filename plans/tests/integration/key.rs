@@ -127,6 +127,25 @@ fn whatever_may_change_a_result_changes_the_key() {
 }
 
 #[test]
+fn a_job_that_sees_the_copy_of_its_host_setup_has_that_ones_tree_in_its_key() {
+    let mut parts = parts();
+    let setup = parts.nodes.iter_mut().find(|it| it.output.is_some()).expect("one prepares");
+    setup.output = Some(Output::Workspace);
+    let setup = setup.id.clone();
+    let job = parts.nodes.iter_mut().find(|it| it.id.as_str() == "execute-test").expect("it is");
+    job.mounts.clear();
+    job.workspace_from = Some(setup.clone());
+    let plan = Plan::new(parts).expect("fits");
+    let keys = |of_setup: &str, of_job: &str| {
+        let seen = |node: &Node| seen(if node.id == setup { of_setup } else { of_job }, None);
+        let keys = plan.keys(|node| Ok::<_, Infallible>(Some(seen(node)))).expect("no error");
+        keys.last().cloned().flatten().expect("the execute node is the last")
+    };
+    assert_eq!(keys("c", "c"), keys("c", "d"));
+    assert_ne!(keys("c", "c"), keys("d", "c"));
+}
+
+#[test]
 fn what_a_node_uses_is_part_of_its_key() {
     let mut parts = parts();
     let prepare = parts.nodes.iter_mut().find(|it| it.output.is_some()).expect("one prepares");

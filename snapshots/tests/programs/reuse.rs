@@ -307,3 +307,23 @@ fn reports_of_a_reused_result_are_counted_once() {
     // Of 1, 9 and 9; not of 1, 1, 1, 9 and 9.
     assert_eq!(shell.does("executor history --durations"), "{\n  \"src/a\": 9.0\n}\n");
 }
+
+#[test]
+fn a_job_with_a_host_setup_is_reused_while_the_setup_sees_the_same_files() {
+    let shell = one_job(
+        "echo job >>\"$RUNS\"; test -e made",
+        "host_setup_command = { shell = 'echo setup >>\"$RUNS\"; touch made', inputs = [\"src/**\"] }",
+    );
+    shell.does("executor apply ../plan.json");
+    assert_eq!(ran(&shell), "job setup");
+    shell.does("echo more >docs/good && git commit -qam elsewhere");
+    plan(&shell);
+    shell.does("executor apply ../plan.json");
+    assert_eq!(ran(&shell), "");
+    shell.does("echo more >src/a && git commit -qam here");
+    plan(&shell);
+    shell.does("executor apply ../plan.json");
+    assert_eq!(ran(&shell), "job setup");
+    let why = shell.does("executor why latest --node execute-job");
+    assert!(why.contains("src/a") && !why.contains("docs/good"), "{why}");
+}
