@@ -512,7 +512,8 @@ pub enum BacktestFormat {
     planner backtest --since v1.0 --with HEAD   all since v1.0, with the definitions of now\n  \
     planner backtest --against main             what this branch's definitions let through\n  \
     planner backtest --with new.toml --against HEAD --format html -o backtest.html\n  \
-    executor history --json > d.json && planner backtest --durations d.json"
+    executor history --json > d.json && planner backtest --durations d.json\n  \
+    planner backtest --reuse                    what keys would have spared, and what spoils them"
 )]
 pub struct BacktestArgs {
     /// Replay so many commits.
@@ -535,6 +536,11 @@ pub struct BacktestArgs {
     /// Durations of earlier runs, as `executor history --json` prints them.
     #[arg(long, value_name = "FILE")]
     pub durations: Option<PathBuf>,
+
+    /// Say as well which runs a key would have spared: those of a job whose key an earlier commit had, each
+    /// run taken for one that passed; and which files made the others run.
+    #[arg(long)]
+    pub reuse: bool,
 
     /// Start from REV instead of HEAD.
     #[arg(long, value_name = "REV")]

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use plans::{
-    Checkout, FileMode, JobInputs, Node, ObjectHash, Seen, SnapshotProfile, TreeFilter, TreeId,
+    Change, Checkout, FileMode, JobInputs, Node, ObjectHash, Seen, SnapshotProfile, TreeFilter,
+    TreeId,
 };
 
 use crate::{
@@ -19,7 +20,48 @@ use crate::{
 pub(crate) struct InputTrees<'a> {
     repository: &'a Repository,
     tree: ObjectId,
-    known: HashMap<(Option<JobInputs>, Option<SnapshotProfile>), plans::ObjectId>,
+    known: HashMap<Sight, Known>,
+}
+
+/// Which files of a tree a node sees, as its specification says it; nothing: all of them.
+pub(crate) type Sight = (Option<JobInputs>, Option<SnapshotProfile>);
+
+/// Returns which files a node sees; nothing where it sees all of them.
+pub(crate) fn sight(node: &Node) -> Option<Sight> {
+    let inputs = node.spec.inputs.clone();
+    // A clone is whole.
+    let profile = node
+        .spec
+        .snapshot_profile
+        .as_ref()
+        .filter(|profile| !profile.exclude.is_empty() && node.spec.checkout == Checkout::Tree);
+    (inputs.is_some() || profile.is_some()).then(|| (inputs, profile.cloned()))
+}
+
+/// Reads the globs of what a node sees.
+///
+/// # Errors
+///
+/// [`TreeError`] of a glob whose form is not allowed, which reading the definitions refuses.
+pub(crate) fn filter_of((inputs, profile): &Sight) -> Result<TreeFilter, TreeError> {
+    TreeFilter::new(inputs.as_ref(), profile.as_ref()).map_err(|problem| {
+        TreeError::Git(GitError::Other {
+            doing: "reading the globs of a job's inputs".to_owned(),
+            detail: problem.to_string(),
+        })
+    })
+}
+
+/// Returns whether a node sees a path that changed, whatever was there before and is there now.
+pub(crate) fn sees(filter: &TreeFilter, change: &Change) -> bool {
+    let path = change.path.as_bytes();
+    filter.keeps(path, false) || filter.keeps(path, true)
+}
+
+/// A tree that was made, and what it was made with.
+struct Known {
+    filter: TreeFilter,
+    id: plans::ObjectId,
 }
 
 impl<'a> InputTrees<'a> {
@@ -41,27 +83,25 @@ impl<'a> InputTrees<'a> {
         Ok(())
     }
 
+    /// Goes to a tree that differs from the present one in these paths: what sees none of them stays known.
+    pub(crate) fn go_to(&mut self, tree: ObjectId, changes: &[Change]) {
+        self.tree = tree;
+        self.known.retain(|_, known| !changes.iter().any(|change| sees(&known.filter, change)));
+    }
+
     /// Returns the id of the tree of exactly the files that a node sees.
     ///
     /// # Errors
     ///
     /// [`TreeError`] when a tree cannot be read.
     pub(crate) fn of(&mut self, node: &Node) -> Result<plans::ObjectId, TreeError> {
-        let inputs = node.spec.inputs.as_ref();
-        // A clone is whole.
-        let profile =
-            node.spec.snapshot_profile.as_ref().filter(|profile| {
-                !profile.exclude.is_empty() && node.spec.checkout == Checkout::Tree
-            });
-        if inputs.is_none() && profile.is_none() {
-            return Ok(self.tree.into());
+        let Some(sight) = sight(node) else { return Ok(self.tree.into()) };
+        if let Some(known) = self.known.get(&sight) {
+            return Ok(known.id.clone());
         }
-        let key = (inputs.cloned(), profile.cloned());
-        if let Some(id) = self.known.get(&key) {
-            return Ok(id.clone());
-        }
-        let id = self.filtered(inputs, profile)?;
-        self.known.insert(key, id.clone());
+        let filter = filter_of(&sight)?;
+        let id = self.filtered(&filter)?;
+        self.known.insert(sight, Known { filter, id: id.clone() });
         Ok(id)
     }
 
@@ -79,19 +119,9 @@ impl<'a> InputTrees<'a> {
         Ok(Seen { tree: self.of(node)?, commit: commit.cloned() })
     }
 
-    fn filtered(
-        &self,
-        inputs: Option<&JobInputs>,
-        profile: Option<&SnapshotProfile>,
-    ) -> Result<plans::ObjectId, TreeError> {
-        let filter = TreeFilter::new(inputs, profile).map_err(|problem| {
-            TreeError::Git(GitError::Other {
-                doing: "reading the globs of a job's inputs".to_owned(),
-                detail: problem.to_string(),
-            })
-        })?;
+    fn filtered(&self, filter: &TreeFilter) -> Result<plans::ObjectId, TreeError> {
         let mut tree = TreeId::new(ObjectHash::Sha1);
-        for file in self.repository.files_seen(self.tree, &filter)? {
+        for file in self.repository.files_seen(self.tree, filter)? {
             let mode = match file.kind {
                 FileKind::File { executable: false } => FileMode::File,
                 FileKind::File { executable: true } => FileMode::Executable,

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use plans::LaneId;
+use plans::{JobId, LaneId};
 
 use super::{
     Replay,
     compare::{Comparison, Difference},
     day,
     human::{Heading, percent, short, span, what_differs},
+    reuse::Reuse,
 };
 use crate::render::{
     html::escape,
@@ -74,6 +75,9 @@ pub fn html(replay: &Replay, comparison: Option<&Comparison>, heading: &Heading<
     strip(&mut out, replay);
     lanes(&mut out, replay);
     jobs(&mut out, replay);
+    if let Some(reuse) = &replay.reuse {
+        keys(&mut out, reuse);
+    }
     silent(&mut out, replay);
     unplanned(&mut out, replay);
     out.push_str("</main>\n</body>\n</html>\n");
@@ -235,6 +239,45 @@ fn jobs(out: &mut String, replay: &Replay) {
     for (job, runs) in &replay.jobs {
         let job = escape(job.as_str());
         let _ = writeln!(out, "<tr><th scope=\"row\">{job}</th><td class=\"n\">{runs}</td></tr>");
+    }
+    out.push_str("</tbody></table></div>\n");
+}
+
+fn keys(out: &mut String, reuse: &Reuse) {
+    let (runs, spared) = reuse.total();
+    let time = reuse.machine_time().map(|time| format!(", {} of machine time", measured(time)));
+    let _ = writeln!(
+        out,
+        "<h2>What keys would have spared</h2>\n<p class=\"soft\">{spared} of {} of jobs{}. A run is \
+         spared where an earlier commit ran the same key; every run is taken for one that passed.</p>",
+        count(runs, "run"),
+        time.unwrap_or_default()
+    );
+    let rows = reuse.jobs.iter().map(|job| {
+        let time = job.machine_time.map(|time| format!(" · {}", measured(time)));
+        let label = format!("{} of {}{}", job.spared, job.runs, time.unwrap_or_default());
+        (job.id.to_string(), permille(job.spared, job.runs), label)
+    });
+    bars(out, "Share of runs of each job that a key would have spared", &rows.collect::<Vec<_>>());
+    if reuse.spoilers.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Files that made most jobs run anew</h2>\n");
+    out.push_str(&card("Files that made most jobs run anew"));
+    out.push_str(
+        "<table><thead><tr><th>file</th><th class=\"n\">runs</th><th class=\"n\">commits</th>\
+         <th>jobs</th></tr></thead><tbody>\n",
+    );
+    for spoiler in reuse.spoilers.iter().take(COMMITS) {
+        let jobs: Vec<&str> = spoiler.jobs.iter().map(JobId::as_str).collect();
+        let _ = writeln!(
+            out,
+            "<tr><td><code>{}</code></td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
+            escape(&spoiler.path.to_string()),
+            spoiler.runs,
+            spoiler.commits,
+            escape(&jobs.join(", "))
+        );
     }
     out.push_str("</tbody></table></div>\n");
 }

@@ -6,6 +6,7 @@ use super::{
     Replay,
     compare::{Comparison, Difference},
     day,
+    reuse::Reuse,
 };
 use crate::render::{
     text::{count, one_line, width},
@@ -16,6 +17,8 @@ use crate::render::{
 const REASONS: usize = 4;
 /// How many commits of a list are shown.
 const COMMITS: usize = 40;
+/// How many files that spoil are shown.
+const SPOILERS: usize = 20;
 
 /// What is replayed, in words.
 pub struct Heading<'a> {
@@ -69,6 +72,9 @@ pub fn human(replay: &Replay, comparison: Option<&Comparison>, heading: &Heading
         line(String::new());
         table(&mut line, ["job", "runs", "share"].map(str::to_owned), jobs.collect());
     }
+    if let Some(reuse) = &replay.reuse {
+        keys(&mut line, reuse);
+    }
     if !replay.silent.is_empty() {
         line("\nglobs that matched no path that these commits changed:".to_owned());
         for silent in &replay.silent {
@@ -97,6 +103,44 @@ pub fn human(replay: &Replay, comparison: Option<&Comparison>, heading: &Heading
         line("  `--with HEAD` plans every commit with the definitions of now".to_owned());
     }
     out
+}
+
+/// What keys would have spared.
+fn keys(line: &mut dyn FnMut(String), reuse: &Reuse) {
+    let (runs, spared) = reuse.total();
+    let time = reuse.machine_time().map(|time| format!(", {} of machine time", measured(time)));
+    line(format!(
+        "\nkeys would have spared {spared} of {} of jobs{}:",
+        count(runs, "run"),
+        time.unwrap_or_default()
+    ));
+    let timed = reuse.jobs.iter().any(|job| job.machine_time.is_some());
+    let jobs = reuse.jobs.iter().map(|job| {
+        let share = format!("{}%", percent(job.spared, job.runs));
+        let time = job.machine_time.map(measured).unwrap_or_default();
+        let (runs, spared) = (job.runs.to_string(), job.spared.to_string());
+        [job.id.to_string(), runs, spared, share, time, job.reuse.as_str().to_owned()]
+    });
+    let time = if timed { "machine time" } else { "" };
+    let heads = ["job", "runs", "spared", "share", time, "reuse"];
+    table(line, heads.map(str::to_owned), jobs.collect());
+    if reuse.redefined > 0 {
+        let runs = count(reuse.redefined, "run");
+        line(format!("\n{runs} had another key although no file that the job sees had changed"));
+    }
+    if !reuse.spoilers.is_empty() {
+        line("\nfiles that made most jobs run anew:".to_owned());
+        let rows = reuse.spoilers.iter().take(SPOILERS).map(|spoiler| {
+            let commits = count(spoiler.commits, "commit");
+            let (runs, jobs) = (count(spoiler.runs, "run"), count(spoiler.jobs.len(), "job"));
+            [format!("  {}", spoiler.path), format!("{runs} of {jobs}, {commits}")]
+        });
+        table(line, [String::new(), String::new()], rows.collect());
+        let more = reuse.spoilers.len().saturating_sub(SPOILERS);
+        if more > 0 {
+            line(format!("  and {more} more; `--format json` has all of them"));
+        }
+    }
 }
 
 /// How many commits, and from when to when.
@@ -156,6 +200,7 @@ pub fn what_differs(commit: &Difference) -> String {
     }
 }
 
+/// Writes rows in columns, below their heads unless these are empty.
 fn table<const N: usize>(line: &mut dyn FnMut(String), heads: [String; N], rows: Vec<[String; N]>) {
     let all: Vec<[String; N]> = std::iter::once(heads).chain(rows).collect();
     let widths: Vec<usize> =
@@ -170,6 +215,8 @@ fn table<const N: usize>(line: &mut dyn FnMut(String), heads: [String; N], rows:
             let (before, after) = if number { (gap.as_str(), "") } else { ("", gap.as_str()) };
             text.extend([before, cell, after, "  "]);
         }
-        line(text);
+        if !text.trim_end().is_empty() {
+            line(text);
+        }
     }
 }

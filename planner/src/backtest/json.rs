@@ -6,6 +6,7 @@ use super::{
     LaneRuns, Replay, Why,
     compare::{Comparison, Difference},
     human::Heading,
+    reuse::Reuse,
 };
 
 /// Returns the replay as pretty JSON with a newline at its end.
@@ -62,6 +63,9 @@ pub fn json(replay: &Replay, comparison: Option<&Comparison>, heading: &Heading<
     if let Some(time) = replay.machine_time {
         document["machine_secs"] = json!(time.as_secs_f64());
     }
+    if let Some(reuse) = &replay.reuse {
+        document["reuse"] = keys(reuse);
+    }
     if let Some(comparison) = comparison {
         document["against"] = json!({
             "definitions": heading.against,
@@ -73,6 +77,41 @@ pub fn json(replay: &Replay, comparison: Option<&Comparison>, heading: &Heading<
     let mut text = serde_json::to_string_pretty(&document).expect("names and numbers are JSON");
     text.push('\n');
     text
+}
+
+fn keys(reuse: &Reuse) -> Value {
+    let (runs, spared) = reuse.total();
+    let jobs = reuse.jobs.iter().map(|job| {
+        let mut value = json!({
+            "id": job.id,
+            "reuse": job.reuse,
+            "runs": job.runs,
+            "spared": job.spared,
+        });
+        if let Some(time) = job.machine_time {
+            value["machine_secs"] = json!(time.as_secs_f64());
+        }
+        value
+    });
+    let spoilers = reuse.spoilers.iter().map(|spoiler| {
+        json!({
+            "path": spoiler.path,
+            "commits": spoiler.commits,
+            "runs": spoiler.runs,
+            "jobs": spoiler.jobs,
+        })
+    });
+    let mut value = json!({
+        "runs": runs,
+        "spared": spared,
+        "jobs": jobs.collect::<Vec<_>>(),
+        "redefined": reuse.redefined,
+        "spoilers": spoilers.collect::<Vec<_>>(),
+    });
+    if let Some(time) = reuse.machine_time() {
+        value["machine_secs"] = json!(time.as_secs_f64());
+    }
+    value
 }
 
 fn lane(lane: &LaneRuns) -> Value {

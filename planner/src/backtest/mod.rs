@@ -11,6 +11,7 @@ pub mod compare;
 pub mod html;
 pub mod human;
 pub mod json;
+pub mod reuse;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,15 +22,16 @@ use std::{
 use lanes::{Catalog, Diagnostics, GlobId, GlobUse, LaneTrigger, Via};
 use plans::{Change, ChangeStatus, JobId, LaneId, NodeId, Reason, RepoPath};
 
+use self::reuse::Keys;
 use crate::{
     DefinitionPaths, PlanningError, SituationError,
     definition_changes::{DefinitionChanges, touches, unreadable_base},
     git::{ObjectId, Repository, Step},
-    lower::lower,
+    lower::{Lowered, lower},
     packages::changed,
     planned_tree::{Inputs, PlannedTree},
     render::durations::Durations,
-    select::{Question, Selected, select},
+    select::{Question, select},
     situation::read_definitions,
 };
 
@@ -66,6 +68,8 @@ pub struct Replay {
     pub uncovered: usize,
     /// All nodes of all commits, if durations are known.
     pub machine_time: Option<Duration>,
+    /// What keys would have spared, if that was asked.
+    pub reuse: Option<reuse::Reuse>,
 }
 
 /// One commit.
@@ -167,9 +171,10 @@ pub fn replay(
     steps: &[Step],
     with: &With,
     durations: Option<&Durations>,
+    reuse: bool,
 ) -> Result<Replay, PlanningError> {
     let mut own = OwnDefinitions { repository, paths, next: None };
-    let mut tally = Tally::new(durations);
+    let mut tally = Tally::new(durations, reuse.then(|| Keys::new(repository)));
     for step in steps {
         let changes = repository
             .changes_between(step.parent_tree, step.tree)
@@ -190,7 +195,7 @@ pub fn replay(
             Ok((definitions, question)) => tally.commit(&definitions, step, &changes, &question)?,
             Err(problems) => tally.unplanned(step, &problems),
         }
-        tally.see(&changes);
+        tally.see(step, &changes);
     }
     Ok(tally.finish())
 }
@@ -269,10 +274,11 @@ struct Tally<'a> {
     lanes: BTreeMap<LaneId, LaneRuns>,
     newest: Option<Rc<Definitions>>,
     seen: BTreeSet<(RepoPath, bool)>,
+    keys: Option<Keys<'a>>,
 }
 
 impl<'a> Tally<'a> {
-    fn new(durations: Option<&'a Durations>) -> Self {
+    fn new(durations: Option<&'a Durations>, keys: Option<Keys<'a>>) -> Self {
         let machine_time = durations.map(|_| Duration::ZERO);
         Self {
             durations,
@@ -280,10 +286,14 @@ impl<'a> Tally<'a> {
             lanes: BTreeMap::new(),
             newest: None,
             seen: BTreeSet::new(),
+            keys,
         }
     }
 
-    fn see(&mut self, changes: &[Change]) {
+    fn see(&mut self, step: &Step, changes: &[Change]) {
+        if let Some(keys) = &mut self.keys {
+            keys.step(step, changes);
+        }
         self.seen.extend(
             changes
                 .iter()
@@ -312,10 +322,15 @@ impl<'a> Tally<'a> {
         }
         let catalog = &definitions.catalog;
         let selected = select(catalog, changes, question);
-        let times = match self.durations {
-            Some(durations) => Some(self.machine_times(durations, catalog, &selected)?),
-            None => None,
+        let asked = self.durations.is_some() || self.keys.is_some();
+        let lowered = if asked { Some(lower(catalog, &selected)?) } else { None };
+        let times = match (&lowered, self.durations) {
+            (Some(lowered), Some(durations)) => Some(self.machine_times(durations, lowered)),
+            _ => None,
         };
+        if let (Some(lowered), Some(keys)) = (&lowered, &mut self.keys) {
+            keys.commit(step, &lowered.nodes)?;
+        }
         let mut runs = CommitRuns {
             commit: step.commit,
             committed_at: step.committed_at,
@@ -360,13 +375,7 @@ impl<'a> Tally<'a> {
 
     /// The measured time of each lane's nodes; adds those of the whole commit to the sum, each
     /// node once.
-    fn machine_times(
-        &mut self,
-        durations: &Durations,
-        catalog: &Catalog,
-        selected: &Selected,
-    ) -> Result<Vec<Duration>, PlanningError> {
-        let lowered = lower(catalog, selected)?;
+    fn machine_times(&mut self, durations: &Durations, lowered: &Lowered) -> Vec<Duration> {
         let sum = |nodes: &mut dyn Iterator<Item = &NodeId>| {
             let known = nodes.filter_map(|id| durations.node(id));
             known.fold(Duration::ZERO, |sum, node| sum.saturating_add(node.median))
@@ -375,7 +384,7 @@ impl<'a> Tally<'a> {
         if let Some(total) = &mut self.replay.machine_time {
             *total = total.saturating_add(all);
         }
-        Ok(lowered.of_lane.iter().map(|nodes| sum(&mut nodes.iter())).collect())
+        lowered.of_lane.iter().map(|nodes| sum(&mut nodes.iter())).collect()
     }
 
     fn finish(mut self) -> Replay {
@@ -388,6 +397,7 @@ impl<'a> Tally<'a> {
         }
         let gone = self.lanes.into_values().map(|lane| LaneRuns { gone: true, ..lane });
         self.replay.lanes.extend(gone);
+        self.replay.reuse = self.keys.map(|keys| keys.finish(self.durations));
         self.replay
     }
 }

@@ -42,12 +42,13 @@ pub(super) fn run(console: &Console, args: BacktestArgs) -> Answer {
         None => With::Own,
         Some(what) => With::These(read(what)?),
     };
-    let replayed = backtest::replay(&repository, &paths, &steps, &with, durations.as_ref())?;
+    let replayed =
+        backtest::replay(&repository, &paths, &steps, &with, durations.as_ref(), args.reuse)?;
     let comparison = match &args.against {
         None => None,
         Some(what) => {
             let others = With::These(read(what)?);
-            let others = backtest::replay(&repository, &paths, &steps, &others, None)?;
+            let others = backtest::replay(&repository, &paths, &steps, &others, None, false)?;
             Some(compare(&replayed, &others))
         }
     };

@@ -158,3 +158,133 @@ fn the_page_loads_nothing_and_escapes_what_commits_say() {
     assert!(!out.contains("<script>") && !out.contains("http://") && !out.contains("https://"));
     assert!(out.contains("&lt;script&gt;") && out.contains("<svg role=\"img\""), "{out}");
 }
+
+const KEYED: &str = r#"
+version = 1
+[bases.here]
+placement = "local"
+runtime = "host_process"
+timeout_secs = 60
+[[targets]]
+id = "all"
+[[targets.jobs]]
+id = "unit"
+base = "here"
+inputs = ["src/**", "ci/**"]
+reuse = "passed"
+command = { argv = ["true"] }
+[[targets.jobs]]
+id = "site"
+base = "here"
+host_setup_command = { shell = "make site", inputs = ["docs/**"] }
+command = { argv = ["true"] }
+[[targets.jobs]]
+id = "whole"
+base = "here"
+command = { argv = ["true"] }
+[[targets.jobs]]
+id = "log"
+base = "here"
+checkout = "clone"
+command = { argv = ["git", "log"] }
+"#;
+
+/// Changes of one file and of another, one taken back, and a definition that changes.
+fn keyed_history() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let lanes = "version = 1\n[[branch.lanes]]\nid = \"all\"\ntarget = \"all\"\n";
+    sandbox.write("ci/forge-lanes.toml", lanes);
+    sandbox.write("ci/catalog.toml", KEYED);
+    for (path, text, message) in [
+        ("src/a.rs", "1", "one"),
+        ("docs/a.md", "1", "words"),
+        ("src/a.rs", "2", "two"),
+        ("src/a.rs", "1", "one again"),
+        ("src/b\u{fc}.rs", "1", "another"),
+        ("docs/a.md", "2", "more words"),
+        ("ci/catalog.toml", &KEYED.replace("\"true\"", "\"test\", \"a\""), "another command"),
+        ("README", "1", "read me"),
+    ] {
+        sandbox.write(path, text);
+        sandbox.commit(message);
+    }
+    sandbox
+}
+
+#[test]
+fn keys_spare_what_an_earlier_commit_ran() {
+    let sandbox = keyed_history();
+    let replay = json(&sandbox, &["--reuse"]);
+    // The same from the plans of all commits, the oldest first.
+    let mut commits = lanes_by_commit(&replay);
+    commits.reverse();
+    assert_eq!(commits.len(), 8);
+    let mut passed = std::collections::BTreeSet::new();
+    let mut expected = std::collections::BTreeMap::<String, (u64, u64)>::new();
+    for (commit, _) in commits {
+        let (code, out, said) =
+            planner(&sandbox, &["plan", "--base-first-parent", "--head", &commit]);
+        assert_eq!(code, 0, "{said}");
+        let plan: Value = serde_json::from_str(&out).expect("JSON");
+        let mut keys = Vec::new();
+        for node in plan["nodes"].as_array().expect("a list") {
+            let Some(job) = node["id"].as_str().and_then(|id| id.strip_prefix("execute-")) else {
+                continue;
+            };
+            let key = node["key"].as_str().expect("a key").to_owned();
+            let (runs, spared) = expected.entry(job.to_owned()).or_default();
+            *runs += 1;
+            *spared += u64::from(passed.contains(&key));
+            keys.push(key);
+        }
+        passed.extend(keys);
+    }
+    let found: std::collections::BTreeMap<String, (u64, u64)> = replay["reuse"]["jobs"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|job| {
+            let number = |key: &str| job[key].as_u64().expect("a number");
+            (job["id"].as_str().expect("an id").to_owned(), (number("runs"), number("spared")))
+        })
+        .collect();
+    assert_eq!(found, expected);
+    // What that is, by hand.
+    assert_eq!(found["unit"], (8, 4));
+    assert_eq!(found["site"], (8, 4));
+    assert_eq!((found["whole"], found["log"]), ((8, 1), (8, 0)));
+    assert_eq!(replay["reuse"]["jobs"][2]["reuse"], "passed");
+}
+
+#[test]
+fn files_that_make_jobs_run_anew_are_counted_and_shown_in_every_form() {
+    let sandbox = keyed_history();
+    let replay = json(&sandbox, &["--reuse"]);
+    let spoilers = replay["reuse"]["spoilers"].as_array().expect("a list");
+    let of = |path: &str| spoilers.iter().find(|it| it["path"] == path).expect("it is there");
+    assert_eq!(of("docs/a.md")["jobs"], serde_json::json!(["log", "site", "whole"]));
+    assert_eq!(
+        (of("docs/a.md")["runs"].as_u64(), of("docs/a.md")["commits"].as_u64()),
+        (Some(6), Some(2))
+    );
+    // Its change back ran nothing anew but what stands on the commit.
+    assert_eq!(of("src/a.rs")["runs"].as_u64(), Some(4));
+    assert_eq!(replay["reuse"]["redefined"], 1);
+    let (code, out, _) = planner(&sandbox, &["backtest", "--reuse"]);
+    assert_eq!(code, 0);
+    for part in [
+        "keys would have spared 9 of 32 runs of jobs:",
+        "unit      8       4    50%  passed",
+        "files that made most jobs run anew:",
+        "docs/a.md",
+        "6 runs of 3 jobs, 2 commits",
+        "1 run had another key although no file that the job sees had changed",
+    ] {
+        assert!(out.contains(part), "no `{part}` in\n{out}");
+    }
+    let (code, out, _) = planner(&sandbox, &["backtest", "--reuse", "--format", "html"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("What keys would have spared") && out.contains("<code>docs/a.md</code>"));
+    // Nobody asked.
+    assert!(json(&sandbox, &[]).get("reuse").is_none());
+}
