@@ -37,6 +37,7 @@ mod refusals;
 mod remote;
 mod report;
 mod resume;
+mod reuse;
 mod run_if;
 mod shards;
 mod shim;
