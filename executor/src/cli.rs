@@ -96,6 +96,34 @@ Examples:
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Watch a run that another process drives, as `apply` shows it; ends as the run does.
+    #[command(after_help = "\
+Examples:
+  executor watch latest
+  executor watch latest --node execute-unit-tests   with what that node prints")]
+    Watch {
+        /// The run [`latest` for the latest].
+        run: String,
+        /// Print what this node prints, too, on standard output.
+        #[arg(long, value_name = "ID")]
+        node: Option<String>,
+    },
+    /// Show who has the places and groups of this machine and of hosts, and who waits for them.
+    #[command(after_help = "\
+Examples:
+  executor holders                         here, and on the hosts of all runs
+  planner plan | executor holders -        here, and on the hosts of a plan
+  executor holders --json | jq '.machines[].locks'")]
+    Holders {
+        /// The plan whose hosts are asked, `-` for standard input [default: those of all runs].
+        plan: Option<PathBuf>,
+        /// Reach a host of a plan elsewhere.
+        #[arg(long = "host", value_name = "ALIAS=SSH", value_parser = host)]
+        hosts: Vec<(HostName, SshDestination)>,
+        /// As JSON: `{ \"machines\": [ { machine, locks, waiters } ] }`.
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove old runs and whatever runs left on machines.
     #[command(after_help = "Examples:\n  executor gc --dry-run\n  executor gc --keep 3")]
     Gc(Gc),

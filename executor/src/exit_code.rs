@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::record::RunOutcome;
+use crate::{
+    record::{Record, RunOutcome},
+    signals::TERMINATED,
+};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +56,17 @@ impl Exit {
             RunOutcome::InfraFailed | RunOutcome::Interrupted => Self::Infrastructure,
             RunOutcome::Cancelled => Self::Interrupted,
             RunOutcome::Running => Self::Busy,
+        }
+    }
+}
+
+impl Exit {
+    /// Returns how the executor of a run that is over ended.
+    #[must_use]
+    pub fn of_record(record: &Record) -> Self {
+        match Self::of_run(record.outcome) {
+            Self::Interrupted if record.stopped.as_deref() == Some(TERMINATED) => Self::Terminated,
+            exit => exit,
         }
     }
 }

@@ -48,7 +48,7 @@ pub mod word_limits;
 
 pub use files::{directory, repository, trust};
 pub use run::{
-    clock, dispatch, event, journal, ledger, outcome, record, schedule, state, state_registry,
-    workers,
+    clock, dispatch, event, follow, journal, ledger, outcome, record, schedule, state,
+    state_registry, workers,
 };
 pub use site::{config, inherited, policy, secrets, signals, verbosity};

@@ -11,6 +11,7 @@ use crate::{
     control::Control,
     fault::{FailureKind, Fault},
     intent::Intent,
+    locks::Waiting,
     placements::Machine,
 };
 
@@ -80,12 +81,12 @@ impl<'a> Context<'a> {
     /// Those of `wait`.
     pub fn parked<T>(
         &self,
-        wait: impl FnOnce(&dyn Fn()) -> Result<Option<T>, Fault>,
+        wait: impl FnOnce(&dyn Fn(&Waiting)) -> Result<Option<T>, Fault>,
     ) -> Result<Option<T>, Fault> {
         let waited = Cell::new(false);
-        let answer = wait(&|| {
+        let answer = wait(&|waiting| {
             waited.set(true);
-            self.observer.waits();
+            self.observer.waits(waiting);
         });
         if waited.get() && matches!(answer, Ok(Some(_))) {
             self.observer.returns();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::AttemptResult;
-use crate::intent::Intent;
+use crate::{intent::Intent, locks::Waiting};
 
 /// What observes an attempt. Called from the attempt's own thread.
 pub trait Observer: Sync {
@@ -19,8 +19,8 @@ pub trait Observer: Sync {
     fn phase(&self, phase: Phase);
 
     /// Its locks are another run's: until [`Self::returns`] the attempt does nothing, and what it may
-    /// use of its own run's limits is free for others.
-    fn waits(&self) {}
+    /// use of its own run's limits is free for others. Said again when somebody else has them.
+    fn waits(&self, _waiting: &Waiting) {}
 
     /// It waited and has its locks. Returns when its own run has a place for it again, or wants it to
     /// end.

@@ -78,9 +78,7 @@ pub(super) fn run(context: &CliContext, gc: &Gc) -> Result<Exit, Error> {
     let mut incuses = BTreeSet::new();
     // Where guests of Tart may be.
     let mut tarts = BTreeSet::new();
-    for dir in &runs {
-        let Ok(bytes) = prepare::read_plan(&dir.plan()) else { continue };
-        let Ok((plan, _)) = Plan::from_json(&bytes) else { continue };
+    for plan in plans_of(&runs) {
         for node in policy::with_site_overrides(&plan, &config, &flags) {
             let placement = node.spec.placement.clone();
             match &node.spec.runtime {
@@ -116,6 +114,7 @@ pub(super) fn run(context: &CliContext, gc: &Gc) -> Result<Exit, Error> {
     }
     for placement in placements.values() {
         sweep(&machines, placement, &state, &mut collection);
+        free_locks(&machines, placement, &mut collection);
     }
     let is_held =
         |run: &str| runs.iter().any(|dir| dir.id.as_str() == run && dir.holder().is_some());
@@ -147,6 +146,27 @@ pub(super) fn run(context: &CliContext, gc: &Gc) -> Result<Exit, Error> {
         Ok(Exit::Done)
     } else {
         Err(Error::Leftovers(collection.stays))
+    }
+}
+
+/// Returns the plans of runs, as far as they can be read.
+pub(super) fn plans_of(runs: &[RunDir]) -> impl Iterator<Item = Plan> {
+    runs.iter().filter_map(|dir| {
+        let bytes = prepare::read_plan(&dir.plan()).ok()?;
+        Plan::from_json(&bytes).ok().map(|(plan, _)| plan)
+    })
+}
+
+/// Takes the names of dead holders off the places and groups of one machine, and away the notes of dead waiters.
+fn free_locks(machines: &Machines, placement: &Placement, collection: &mut Collection) {
+    let name = placement.host_name();
+    // A machine that does not answer was named by the sweep before.
+    let Ok(machine) = machines.open(placement) else { return };
+    let Ok(table) = machine.holders() else { return };
+    for (file, what) in table.dead() {
+        collection.try_take(&format!("{what} on `{name}`, which is dead"), || {
+            machine.free_dead(&file).map_err(|fault| fault.to_string())
+        });
     }
 }
 

@@ -125,7 +125,8 @@ fn for_people(record: &Record, dir: &RunDir) -> String {
         shown.push('\n');
     }
     for node in &record.nodes {
-        let why = node.because.as_deref().or(node.message.as_deref()).map(text::neutral);
+        let why = node.waits_for.as_deref().or(node.because.as_deref()).or(node.message.as_deref());
+        let why = why.map(text::neutral);
         let why = why.or_else(|| {
             node.exit_code.filter(|code| *code != 0).map(|code| format!("exit code {code}"))
         });

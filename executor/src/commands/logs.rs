@@ -101,6 +101,58 @@ pub(super) fn run(context: &CliContext, logs: &Logs) -> Result<Exit, Error> {
     }
 }
 
+/// What one node prints, followed beside something else.
+pub(super) struct Following {
+    stream: Stream,
+    printer: Printer,
+}
+
+impl Following {
+    /// Begins with the attempt that is the last now.
+    pub(super) fn node(dir: &RunDir, node: &str) -> Result<Self, Error> {
+        let node = Some(node.to_owned());
+        let logs = Logs { run: None, node, kind: LogKind::Guest, follow: true };
+        let mut streams = streams(dir, &logs)?;
+        let mut stream = match streams.is_empty() {
+            true => {
+                return Err(Error::NoSuchNode {
+                    wanted: logs.node.unwrap_or_default(),
+                    nearest: None,
+                });
+            }
+            false => streams.swap_remove(0),
+        };
+        while stream.is_followed_by_another() {
+            stream.attempt += 1;
+        }
+        let printer = Printer { titled: false, last: None, neutral: io::stdout().is_terminal() };
+        Ok(Self { stream, printer })
+    }
+
+    /// Returns whether there is something new to print.
+    pub(super) fn has_news(&self) -> bool {
+        let here = std::fs::metadata(self.stream.path()).map(|found| found.len());
+        here.is_ok_and(|length| length != self.stream.printed)
+            || self.stream.is_followed_by_another()
+    }
+
+    /// Prints what is new.
+    pub(super) fn print(&mut self) -> Result<(), Error> {
+        loop {
+            match self.printer.print(0, &mut self.stream) {
+                Ok(true) if self.stream.is_followed_by_another() => {}
+                Ok(_) => return Ok(()),
+                // Nobody reads it; the display may still be looked at.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) => {
+                    let path = self.stream.path().display().to_string();
+                    return Err(Error::File { what: "the log cannot be read from", path, error });
+                }
+            }
+        }
+    }
+}
+
 /// Returns the logs that are meant, in plan order. All of a run that goes on: any node may start.
 fn streams(dir: &RunDir, logs: &Logs) -> Result<Vec<Stream>, Error> {
     let record = running::read_record(dir)?;

@@ -6,6 +6,7 @@ mod doctor;
 mod dry_run;
 mod gc;
 mod history;
+mod holders;
 mod list;
 mod logs;
 mod man;
@@ -16,6 +17,7 @@ mod results;
 mod resume;
 mod running;
 mod schema;
+mod watch;
 mod why;
 
 use std::path::PathBuf;
@@ -92,6 +94,10 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Resume(resume) => resume::run(&context, &resume),
         Command::Cancel { run, reason } => cancel::run(&context, &run, reason.as_deref()),
         Command::Gc(gc) => gc::run(&context, &gc),
+        Command::Holders { plan, hosts, json } => {
+            holders::run(&context, plan.as_deref(), hosts, json)
+        }
+        Command::Watch { run, node } => watch::run(&context, &run, node.as_deref()),
         Command::Results(asked) => results::run(&context, &asked),
         Command::Why { what, node, hosts, json } => why::run(&context, &what, &node, hosts, json),
         Command::Doctor { plan, hosts, json } => doctor::run(&context, &plan, hosts, json),

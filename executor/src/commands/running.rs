@@ -21,7 +21,7 @@ use crate::{
     journal::{self, Entry, Journal, RunStarted},
     ledger::Ledger,
     placements::{Machines, MachinesConfig},
-    record::{self, Record, RunOutcome},
+    record::{self, NodeRecord, Record, RunOutcome},
     reporters::{self, GitHub, Human, JUnit, Jsonl, Reporter, Reporters},
     repository::{self, Repository},
     signals::{Asked, Listener},
@@ -441,5 +441,18 @@ pub(super) fn read_record(dir: &crate::state::RunDir) -> Result<Record, Error> {
         Some(_) => RunOutcome::Running,
         None => RunOutcome::Interrupted,
     };
-    Ok(ledger.record(&plan, unfinished, &selected))
+    let mut record = ledger.record(&plan, unfinished, &selected);
+    if record.outcome == RunOutcome::Running {
+        tell_waiting(&mut record, dir);
+    }
+    Ok(record)
+}
+
+/// Writes into the record of a run that goes on what its nodes wait for.
+pub(super) fn tell_waiting(record: &mut Record, dir: &crate::state::RunDir) {
+    let at_it = |node: &&mut NodeRecord| node.attempts > 0 && node.finished_at.is_none();
+    for node in record.nodes.iter_mut().filter(at_it) {
+        let id = plans::NodeId::new(node.id.as_str()).ok();
+        node.waits_for = id.and_then(|id| dir.waits_for(&id)).map(|waiting| waiting.to_string());
+    }
 }

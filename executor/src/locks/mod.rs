@@ -1,14 +1,17 @@
 //! Locks over all executors of a machine: slots of a limited host, and concurrency groups.
 //!
 //! What is asked for, whose it is, and the one way to wait for a resource that only answers when it is
-//! asked. `local` keeps the locks of this machine, `remote` those of a host over its connection; Tart's
+//! asked. [`holders`] says who has what and who waits for it. `local` keeps the locks of this machine, `remote` those of a host over its connection; Tart's
 //! slots, which its own host script keeps, are waited for the same way. That a lock is still its
 //! job's is checked where the job starts.
 
+pub mod holders;
 pub(crate) mod local;
 pub(crate) mod remote;
 
 use std::time::Duration;
+
+pub use holders::{Holder, Holding, Resource, Table, Waiter, Waiting};
 
 use crate::{
     control::{Control, Level},
@@ -50,28 +53,40 @@ pub trait HeldLocks: Send {
 /// How often a resource that somebody has is asked for again.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Asks for a resource until it is free. `None`: `control` rose meanwhile. `waits` is called once, when
-/// it is not to be had at once.
+/// Asks for a resource until it is free. `None`: `control` rose meanwhile. `waits` is called when it is not to be
+/// had at once, and again when somebody else has it.
 ///
 /// # Errors
 ///
 /// When asking fails.
 pub(crate) fn ask_until_free<T>(
     control: &Control,
-    waits: &dyn Fn(),
-    mut ask: impl FnMut() -> Result<Option<T>, Fault>,
+    waits: &dyn Fn(&Waiting),
+    mut ask: impl FnMut() -> Result<Result<T, Waiting>, Fault>,
 ) -> Result<Option<T>, Fault> {
-    let mut waiting = false;
+    let mut told = Told::default();
     loop {
         if control.level() > Level::Run {
             return Ok(None);
         }
-        if let Some(held) = ask()? {
-            return Ok(Some(held));
-        }
-        if !std::mem::replace(&mut waiting, true) {
-            waits();
+        match ask()? {
+            Ok(held) => return Ok(Some(held)),
+            Err(waiting) => told.tell(waiting, waits),
         }
         let _ = control.wait(Level::Run, ASK_AGAIN);
+    }
+}
+
+/// What was told last of a wait.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Option<Waiting>);
+
+impl Told {
+    /// Tells what is waited for, unless that was told last.
+    pub(crate) fn tell(&mut self, waiting: Waiting, waits: &dyn Fn(&Waiting)) {
+        if !self.0.as_ref().is_some_and(|told| told.is_like(&waiting)) {
+            waits(&waiting);
+            self.0 = Some(waiting);
+        }
     }
 }

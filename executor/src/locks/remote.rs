@@ -11,6 +11,7 @@
 
 use std::{
     borrow::Cow,
+    cell::Cell,
     fmt,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -18,7 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{HeldLocks, LockRequest, ask_until_free};
+use super::{
+    HeldLocks, Holder, Holding as Held, LockRequest, Resource, Table, Waiter, Waiting,
+    ask_until_free,
+    holders::{self, Standing},
+};
 use crate::{
     batch::Batch,
     command_line::Script,
@@ -110,7 +115,7 @@ impl RemoteLocks {
         server: &dyn Fn() -> Result<LockServer, Fault>,
         wanted: &LockRequest,
         control: &Control,
-        waits: &dyn Fn(),
+        waits: &dyn Fn(&Waiting),
     ) -> Result<Option<Box<dyn HeldLocks>>, Fault> {
         let shared = &self.shared;
         let keep = !wanted.in_guest;
@@ -119,7 +124,12 @@ impl RemoteLocks {
         groups.dedup();
         let directory = wanted.holder.as_ref().map_or("-", |(_, directory)| directory.as_str());
         let mine = token();
-        let held = ask_until_free(control, waits, || {
+        let waited = Cell::new(false);
+        let told = |waiting: &Waiting| {
+            waited.set(true);
+            waits(waiting);
+        };
+        let held = ask_until_free(control, &told, || {
             let mut holding =
                 Holding { shared: Arc::clone(shared), locks: Vec::new(), keep, server: None };
             let hold = |holding: &mut Holding, lock: Lock| {
@@ -135,12 +145,13 @@ impl RemoteLocks {
                 }
             }
             if slots.is_none() && groups.is_empty() {
-                return Ok(Some(holding));
+                return Ok(Ok(holding));
             }
             let server = server()?;
             self.keep(&server)?;
             let mut words = vec![mine.clone(), SECONDS.to_string(), directory.to_owned()];
             words.push(slots.unwrap_or(0).to_string());
+            words.push(format!("who={}", holders::this_process()));
             words.extend_from_slice(&groups);
             // One of this process asks at a time: the others would only hear the same.
             let answer = self.takes.ask(words, |all| server.take(all))?;
@@ -150,13 +161,13 @@ impl RemoteLocks {
                     hold(&mut holding, lock);
                 }
                 holding.server = Some(server);
-                return Ok(Some(holding));
+                return Ok(Ok(holding));
             }
             if answer == "error no_space" {
                 let full = SshError::new(&server.name, SshFault::NoSpace, answer);
                 return Err(fault(FailureKind::NoAnswer, &full));
             }
-            if !answer.starts_with("busy") {
+            let Some(busy) = answer.strip_prefix("busy ") else {
                 let text = format!("host `{}`: no lock can be acquired: {answer}", server.name);
                 // Trying again changes neither.
                 if answer.contains("lock") {
@@ -165,11 +176,17 @@ impl RemoteLocks {
                     ));
                 }
                 return Err(Fault::new(FailureKind::Protocol, text));
-            }
+            };
             // While it waits for a group, its slot is for others.
             shared.ours().wanted.extend(holding.locks.iter().cloned());
-            Ok(None)
+            Ok(Err(waiting(busy, &server.name)))
         })?;
+        if held.is_none() && waited.get() {
+            // Nobody is to see it wait any more.
+            let file = format!("wait.{mine}");
+            shared.ours().over.push(Lock { token: mine, file });
+            shared.changed.notify_all();
+        }
         Ok(held.map(|held| Box::new(held) as Box<dyn HeldLocks>))
     }
 
@@ -265,6 +282,51 @@ impl Drop for Holding {
     }
 }
 
+/// Reads `FILE [HELD WHO JOB]`, which a host says of a lock that somebody has.
+fn waiting(busy: &str, host: &str) -> Waiting {
+    let (file, holder) = busy.split_once(' ').unwrap_or((busy, ""));
+    // Of many places it says no number.
+    let resource = Resource::of_file(file).unwrap_or(Resource::Place(0));
+    let mut words = holder.splitn(3, ' ');
+    let holder = words.next().zip(words.next()).zip(words.next());
+    let holder = holder.map(|((held, who), job)| {
+        Holder::of_directory(job).since_secs_ago(held.parse().ok()).in_process(who)
+    });
+    Waiting::of(&resource, host, holder)
+}
+
+/// Reads a line of `holders`: `lock FILE STANDING HELD LEFT WHO JOB` or `wait FILE FOR WAITED LEFT WHO JOB`, where `-`
+/// is for what is not known.
+fn read_line(line: &str, table: &mut Table) -> Option<()> {
+    let mut words = line.splitn(7, ' ');
+    let mut word = || words.next();
+    let (kind, file, what, since, left) = (word()?, word()?, word()?, word()?, word()?);
+    let (who, job) = (word()?, word()?);
+    let holder = Holder::of_directory(job).since_secs_ago(since.parse().ok()).in_process(who);
+    match kind {
+        "lock" => {
+            let standing = match what {
+                "held" => Standing::Held,
+                "job" => Standing::Job,
+                _ => Standing::Dead,
+            };
+            let lease_left = left.parse().ok().map(Duration::from_secs);
+            let resource = Resource::of_file(file)?;
+            table.holdings.push(Held { resource, standing, holder, lease_left });
+        }
+        "wait" => {
+            let resource = match Resource::of_file(what) {
+                Some(resource) => resource.to_string(),
+                None => "a place".to_owned(),
+            };
+            let (dead, file) = (left == "0", file.to_owned());
+            table.waiters.push(Waiter { resource, holder, dead, file });
+        }
+        _ => {}
+    }
+    Some(())
+}
+
 /// Returns a script that makes the calls one after the other and says before each which one it is.
 fn numbered(calls: impl Iterator<Item = Script>) -> (Script, String) {
     let mark = token();
@@ -322,6 +384,29 @@ impl LockServer {
                 .map(Ok)
                 .collect(),
         }
+    }
+
+    /// Returns what is held and waited for there.
+    pub(crate) fn table(&self) -> Result<Table, Fault> {
+        let text = self.ask("holders", &[])?;
+        let mut table = Table::default();
+        for line in text.lines() {
+            // A login may greet.
+            let _ = read_line(line, &mut table);
+        }
+        Ok(table.sorted())
+    }
+
+    /// Takes the name of a dead holder off its lock, or a dead waiter's note away; `false`: it is not dead any more.
+    pub(crate) fn free(&self, file: &str) -> Result<bool, Fault> {
+        let text = self.ask("free", &[file])?;
+        Ok(text.lines().any(|line| line == format!("freed {file}")))
+    }
+
+    fn ask(&self, verb: &str, words: &[&str]) -> Result<String, Fault> {
+        let script = shim::call(&self.shim, verb, self.directory.as_ref()).words(words);
+        let answer = self.host.ask(&Ask::Shell(Cow::Owned(script)), &self.host.patience());
+        answer.map(|answer| answer.text()).map_err(|error| fault(FailureKind::NoAnswer, &error))
     }
 
     /// Releases locks.
@@ -415,5 +500,35 @@ mod tests {
             answers(&text, &mark, 4, &["taken", "busy ", "error "]),
             ["", "sh: flock: not found", "taken place.1", "busy place"]
         );
+    }
+
+    #[test]
+    fn what_a_host_says_of_holders_is_read() {
+        let mut table = Table::default();
+        for line in [
+            "Welcome to the host",
+            "lock group.a held 240 17 12@mac /w d/runs/r1/execute-a.1",
+            "lock place.0 dead - - - -",
+            "wait wait.0f group.a 12 8 13@mac /w d/runs/r2/execute-b.2",
+            "wait wait.1f place 12 0 - -",
+        ] {
+            let _ = read_line(line, &mut table);
+        }
+        let [group, place] = &table.holdings[..] else { panic!("{table:?}") };
+        assert_eq!(
+            (group.standing, group.lease_left),
+            (Standing::Held, Some(Duration::from_secs(17)))
+        );
+        assert!(group.holder.in_words().starts_with("run r1, execute-a, 4m"), "{group:?}");
+        assert_eq!((place.standing, &place.holder), (Standing::Dead, &Holder::default()));
+        let [one, other] = &table.waiters[..] else { panic!("{table:?}") };
+        assert_eq!(
+            (&*one.resource, one.dead, one.holder.node.as_deref()),
+            ("group a", false, Some("execute-b"))
+        );
+        assert_eq!((&*other.resource, other.dead), ("a place", true));
+        let said = waiting("place 5 12@mac /w/runs/r1/execute-a.1", "mac").to_string();
+        assert_eq!(said, "waits for a place on mac (run r1, execute-a, 5s)");
+        assert_eq!(waiting("group.g", "mac").to_string(), "waits for group g");
     }
 }

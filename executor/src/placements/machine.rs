@@ -9,7 +9,7 @@ use crate::{
     artifacts::{Collected, Tree, kept::KeptFiles},
     control::{Control, Level},
     fault::Fault,
-    locks::{HeldLocks, LockRequest},
+    locks::{HeldLocks, LockRequest, Table, Waiting},
     source::{PlacedSource, SourceRequest},
     supervise::{JobLimits, JobRef, JobStatus, Keep},
 };
@@ -51,7 +51,7 @@ pub trait Machine: Commands + Jobs + Leftovers + Send + Sync {
 
     /// Waits for its locks: all of `wanted` at once, or nothing. Held until the answer is dropped,
     /// and by a job that outlives this process until that ends. `None`: `control` rose meanwhile.
-    /// `waits` is called once, when it is not to be had at once.
+    /// `waits` is called when it is not to be had at once, and again when somebody else has it.
     ///
     /// # Errors
     ///
@@ -60,8 +60,22 @@ pub trait Machine: Commands + Jobs + Leftovers + Send + Sync {
         &self,
         wanted: &LockRequest,
         control: &Control,
-        waits: &dyn Fn(),
+        waits: &dyn Fn(&Waiting),
     ) -> Result<Option<Box<dyn HeldLocks>>, Fault>;
+
+    /// Returns who has its places and groups, and who waits for them, of all executors.
+    ///
+    /// # Errors
+    ///
+    /// When the machine does not answer, or its lock directory cannot be read.
+    fn holders(&self) -> Result<Table, Fault>;
+
+    /// Takes the name of a dead holder off one of the files that [`Table::dead`] names; `false`: it is not dead any more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::holders`].
+    fn free_dead(&self, file: &str) -> Result<bool, Fault>;
 
     /// Releases what is kept between jobs, and waits until that is done or cannot be. Called once, when
     /// nothing more is wanted of the machine; threads that still have it may end with the process at any

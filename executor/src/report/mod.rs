@@ -163,7 +163,8 @@ fn phases(node: &NodeRecord) -> Vec<(&str, u64)> {
 
 /// Returns why a node did not pass, in a line, if there is more to say than its outcome.
 fn why(node: &NodeRecord) -> Option<String> {
-    let said = node.because.clone().or_else(|| node.message.clone());
+    let said = node.waits_for.clone().or_else(|| node.because.clone());
+    let said = said.or_else(|| node.message.clone());
     said.or_else(|| {
         node.exit_code.filter(|code| *code != 0).map(|code| format!("exit code {code}"))
     })

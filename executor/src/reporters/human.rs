@@ -79,6 +79,14 @@ impl Human {
         }
     }
 
+    /// Lets something else write to the same terminal.
+    pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.progress {
+            Some(progress) => progress.above(write),
+            None => write(),
+        }
+    }
+
     fn say(&mut self, text: &str) {
         match &self.progress {
             Some(progress) => progress.above(|| self.err.text(&format!("{text}\n"))),
@@ -165,6 +173,16 @@ impl Reporter for Human {
             Event::NodeStarted(started) => match &mut self.progress {
                 Some(progress) => progress.started(&started.node, started.attempt),
                 None => self.say(&format!("{:>12}  {}", "started", started.node)),
+            },
+            Event::NodeWaiting(waiting) => match &mut self.progress {
+                Some(progress) => progress.waits(&waiting.node, &waiting.message),
+                None => {
+                    self.say(&format!("{:>12}  {}  {}", "waiting", waiting.node, waiting.message))
+                }
+            },
+            Event::NodeWaited(waited) => match &mut self.progress {
+                Some(progress) => progress.goes_on(&waited.node),
+                None => self.say(&format!("{:>12}  {}", "goes on", waited.node)),
             },
             Event::NodeRetrying(retrying) => {
                 if let Some(progress) = &mut self.progress {

@@ -52,6 +52,20 @@ impl Progress {
         self.count();
     }
 
+    /// Shows what a node waits for.
+    pub(super) fn waits(&self, node: &str, message: &str) {
+        if let Some(Some(bar)) = self.running.get(node) {
+            bar.set_message(format!("{node}  {message}"));
+        }
+    }
+
+    /// Shows that a node goes on after a wait.
+    pub(super) fn goes_on(&self, node: &str) {
+        if let Some(Some(bar)) = self.running.get(node) {
+            bar.set_message(node.to_owned());
+        }
+    }
+
     pub(super) fn paused(&mut self, node: &str) {
         if let Some(Some(bar)) = self.running.remove(node) {
             bar.finish_and_clear();
@@ -73,8 +87,8 @@ impl Progress {
     }
 
     /// Lets `write` write above the bars.
-    pub(super) fn above(&self, write: impl FnOnce()) {
-        self.bars.suspend(write);
+    pub(super) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bars.suspend(write)
     }
 
     pub(super) fn clear(self) {

@@ -26,6 +26,7 @@ use crate::{
     attempt::{AttemptOutcome, AttemptResult},
     clock,
     control::Control,
+    locks::Waiting,
     placements::Machines,
 };
 
@@ -122,7 +123,7 @@ impl Asked {
         machines: &Machines,
         patience: Patience,
         control: &Control,
-        waits: &dyn Fn(),
+        waits: &dyn Fn(&Waiting),
         note: &mut dyn FnMut(String),
     ) -> Looked {
         let decided = match self.decided(machines) {

@@ -30,7 +30,9 @@ use super::{
 use crate::{
     artifacts::kept::{self, KeptFiles},
     control::{Control, Level},
-    directory, text,
+    directory,
+    locks::Waiting,
+    text,
 };
 
 /// The log's name, as in a node's directory.
@@ -84,7 +86,7 @@ impl Store {
         key: &Key,
         patience: Duration,
         control: &Control,
-        waits: &dyn Fn(),
+        waits: &dyn Fn(&Waiting),
     ) -> Option<KeyLock> {
         let dir = self.0.join("locks");
         make(&dir).ok()?;
@@ -102,7 +104,8 @@ impl Store {
                 return None;
             }
             if !std::mem::replace(&mut told, true) {
-                waits();
+                let resource = "another executor that runs the same".to_owned();
+                waits(&Waiting { resource, holder: None });
             }
             std::thread::sleep(PAUSE);
         }

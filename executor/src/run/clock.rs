@@ -5,7 +5,12 @@ use jiff::{Timestamp, Unit};
 /// Returns the present time in RFC 3339, in UTC, to the millisecond.
 #[must_use]
 pub fn now() -> String {
-    let now = Timestamp::now();
-    let now = now.round(Unit::Millisecond).unwrap_or(now);
-    format!("{now:.3}")
+    at(Timestamp::now())
+}
+
+/// Returns another time the same way.
+#[must_use]
+pub fn at(time: Timestamp) -> String {
+    let time = time.round(Unit::Millisecond).unwrap_or(time);
+    format!("{time:.3}")
 }

@@ -34,6 +34,7 @@ use crate::{
     fault::FailureKind,
     journal::{AttemptEnded, Entry, Journal, JournalError},
     ledger::{Begun, Ledger, NodeVerdict},
+    locks::Waiting,
     outcome::Outcome,
     placements::Machines,
     reporters::Reporter,
@@ -93,10 +94,12 @@ pub enum Message {
         /// How long it took.
         took: Duration,
     },
-    /// An attempt waits for its locks among other runs.
+    /// An attempt waits for its locks among other runs, or somebody else has them by now.
     Waits {
         /// The task.
         task: usize,
+        /// For what.
+        waiting: Waiting,
     },
     /// It has its locks, and goes on when it hears of it, or when the other end is gone.
     Returns {
@@ -197,10 +200,7 @@ impl<'a> Dispatch<'a> {
             };
             match message {
                 Ok(Message::Ended { task, result, took }) => self.ended(task, *result, took),
-                Ok(Message::Waits { task }) => {
-                    let actions = self.schedule.handle(schedule::Event::Aside { task });
-                    self.obey(actions);
-                }
+                Ok(Message::Waits { task, waiting }) => self.waits(task, &waiting),
                 Ok(Message::Returns { task, go }) => self.returns(task, go),
                 Ok(Message::Asked(by)) => {
                     self.asked_by.get_or_insert(by);
@@ -318,8 +318,27 @@ impl<'a> Dispatch<'a> {
         self.returning.retain(|task, _| !ends(*task));
     }
 
+    /// An attempt waits for what is another run's; what it uses of this run's limits is free for others.
+    fn waits(&mut self, task: usize, waiting: &Waiting) {
+        let node = &self.run.nodes[task].id;
+        // For those who look from elsewhere; the run needs it no more than its terminal.
+        let note = serde_json::to_vec(waiting).expect("plain data");
+        let _ = std::fs::write(self.run.dir.waiting(node), note);
+        self.tell(Event::NodeWaiting(event::NodeWaiting::of(node.as_str(), waiting)));
+        let actions = self.schedule.handle(schedule::Event::Aside { task });
+        self.obey(actions);
+    }
+
+    /// It waits no more.
+    fn waited(&mut self, task: usize) {
+        let _ = std::fs::remove_file(self.run.dir.waiting(&self.run.nodes[task].id));
+    }
+
     /// An attempt that was parked has its locks.
     fn returns(&mut self, task: usize, go: Sender<()>) {
+        self.waited(task);
+        let node = self.run.nodes[task].id.as_str().to_owned();
+        self.tell(Event::NodeWaited(event::NodeWaited { node, at: clock::now() }));
         let ends = self.controls.get(&task).is_none_or(|control| control.level() > Level::Run);
         if !ends {
             self.returning.insert(task, go);
@@ -331,6 +350,7 @@ impl<'a> Dispatch<'a> {
     fn ended(&mut self, task: usize, result: AttemptResult, took: Duration) {
         self.controls.remove(&task);
         self.returning.remove(&task);
+        self.waited(task);
         let facts = facts_of(&result);
         let ending = ending_of(&facts);
         let node = &self.run.nodes[task];
@@ -391,6 +411,10 @@ impl<'a> Dispatch<'a> {
             attempt,
             at: clock::now(),
         }));
+        if begun.is_some() {
+            // What an earlier process of the run waited for.
+            self.waited(task);
+        }
         let began = Instant::now();
         let sender = self.sender.clone();
         let tell = move |result: AttemptResult| {

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::{
     attempt::TakenFiles,
+    clock,
+    locks::{Holder, Waiting},
     outcome::Outcome,
     record::{LaneRecord, NodeRecord, RunOutcome},
     results::Reused,
@@ -18,7 +20,8 @@ use crate::{
 /// | --- | --- |
 /// | 1.0 | the first format |
 /// | 1.1 | a lane of `run_finished` may be `incomplete`; `tolerated` of nodes and lanes, `outputs` and `files_from` of nodes |
-pub const VERSION: &str = "1.1";
+/// | 1.2 | `node_waiting` and `node_waited` |
+pub const VERSION: &str = "1.2";
 
 /// Something happened. Written with a leading `event` (its name) and `run_id`.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
@@ -28,6 +31,10 @@ pub enum Event {
     RunStarted(RunStarted),
     /// An attempt of a node began.
     NodeStarted(NodeStarted),
+    /// An attempt waits for what another run has, or somebody else has it by now. Since version 1.2.
+    NodeWaiting(NodeWaiting),
+    /// It has what it waited for, and goes on. Since version 1.2.
+    NodeWaited(NodeWaited),
     /// An attempt ended, and another will follow.
     NodeRetrying(NodeRetrying),
     /// A node has its verdict: exactly one for each node of the plan.
@@ -64,6 +71,31 @@ pub struct NodeStarted {
     pub node: String,
     /// Which attempt, from 1.
     pub attempt: u32,
+    /// When.
+    pub at: String,
+}
+
+/// See [`Event::NodeWaiting`].
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct NodeWaiting {
+    /// The node.
+    pub node: String,
+    /// When.
+    pub at: String,
+    /// For what: `group apple-compile`, `a place on pika-build`.
+    pub waits_for: String,
+    /// Who has it; absent: that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
+    /// The same in a line for people.
+    pub message: String,
+}
+
+/// See [`Event::NodeWaited`].
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct NodeWaited {
+    /// The node.
+    pub node: String,
     /// When.
     pub at: String,
 }
@@ -163,6 +195,20 @@ pub struct RunFinished {
     pub at: String,
     /// What a forge reports for each lane.
     pub lanes: Vec<LaneRecord>,
+}
+
+impl NodeWaiting {
+    /// Tells what a node waits for.
+    #[must_use]
+    pub fn of(node: &str, waiting: &Waiting) -> Self {
+        Self {
+            node: node.to_owned(),
+            at: clock::now(),
+            waits_for: waiting.resource.clone(),
+            holder: waiting.holder.clone(),
+            message: waiting.to_string(),
+        }
+    }
 }
 
 impl NodeFinished {

@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     fs::{File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -488,13 +488,62 @@ pub fn read(path: &Path) -> Result<Replay, JournalError> {
         verb: "read",
         error,
     })?;
-    // A later release may know entries that this one cannot read: its version comes first.
-    if let Some(found) = version(&bytes)
-        && !found.parse().is_ok_and(|found| VERSION.reads(found))
-    {
-        return Err(JournalError::Version { path: shown(), found });
-    }
+    refuse_later(&bytes, shown)?;
     replay(&bytes).map_err(|(line, why)| JournalError::Damaged { path: shown(), line, why })
+}
+
+/// A journal that another process may be writing, read as it grows.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    read: u64,
+}
+
+impl Tail {
+    /// Has read nothing yet.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, read: 0 }
+    }
+
+    /// Returns how many bytes were read.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Returns the whole entries that were written since it was asked last.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`].
+    pub fn entries(&mut self) -> Result<Vec<Entry>, JournalError> {
+        let shown = || self.path.display().to_string();
+        let mut bytes = Vec::new();
+        File::open(&self.path)
+            .and_then(|mut file| {
+                file.seek(io::SeekFrom::Start(self.read))?;
+                file.read_to_end(&mut bytes)
+            })
+            .map_err(|error| JournalError::Io { path: shown(), verb: "read", error })?;
+        if self.read == 0 {
+            refuse_later(&bytes, shown)?;
+        }
+        let Replay { entries, length } = replay(&bytes)
+            .map_err(|(line, why)| JournalError::Damaged { path: shown(), line, why })?;
+        self.read += length;
+        Ok(entries)
+    }
+}
+
+/// Refuses a journal of a later release, which may hold entries that this one cannot read.
+fn refuse_later(bytes: &[u8], shown: impl Fn() -> String) -> Result<(), JournalError> {
+    match version(bytes) {
+        Some(found) if !found.parse().is_ok_and(|found| VERSION.reads(found)) => {
+            Err(JournalError::Version { path: shown(), found })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns what the first line says about its version, whatever else it says.

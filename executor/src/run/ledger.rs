@@ -290,6 +290,13 @@ impl Ledger {
     /// Returns the record of the run as it stands; `unfinished` says how, if it is not over.
     #[must_use]
     pub fn record(&self, plan: &Plan, unfinished: RunOutcome, selected: &[bool]) -> Record {
+        let nodes = (0..self.nodes.len()).map(|position| self.node_record(plan, position));
+        Record { nodes: nodes.collect(), ..self.header(plan, unfinished, selected) }.versioned()
+    }
+
+    /// Returns the same without its nodes.
+    #[must_use]
+    pub fn header(&self, plan: &Plan, unfinished: RunOutcome, selected: &[bool]) -> Record {
         let (outcome, finished_at) = match &self.finished {
             Some((at, outcome)) => (*outcome, Some(at.clone())),
             None => (unfinished, None),
@@ -308,9 +315,8 @@ impl Ledger {
             stopped: self.stopping.clone(),
             rerun_of: started.and_then(|started| started.rerun_of.clone()),
             lanes: record::lanes(plan, |position| self.verdict(plan, position, selected[position])),
-            nodes: (0..self.nodes.len()).map(|position| self.node_record(plan, position)).collect(),
+            nodes: Vec::new(),
         }
-        .versioned()
     }
 
     /// Returns what lanes make of a node.

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod dispatch;
 pub mod event;
+pub mod follow;
 pub mod journal;
 pub mod ledger;
 pub mod outcome;

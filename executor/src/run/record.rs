@@ -165,6 +165,9 @@ pub struct NodeRecord {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+    /// What it waits for that another run has, and who that is; in no record of a run that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// Where it ran: `local` or `remote_ssh`. Absent in records of early releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<String>,
@@ -405,6 +408,7 @@ impl NodeRecord {
             because: None,
             message: None,
             advice: None,
+            waits_for: None,
             placement: Some(node.spec.placement.kind().as_str().to_owned()),
             runtime: Some(node.spec.runtime.kind().as_str().to_owned()),
             host: match &node.spec.placement {

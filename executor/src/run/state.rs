@@ -28,7 +28,7 @@ use plans::NodeId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{clock, files, text};
+use crate::{clock, files, locks::Waiting, text};
 
 /// The directory's name at the root of a repository.
 pub const DEFAULT_NAME: &str = ".forge-lanes";
@@ -363,6 +363,18 @@ impl RunDir {
     #[must_use]
     pub fn cancel_request(&self) -> PathBuf {
         self.path.join("cancel")
+    }
+
+    /// Returns where it is written down what a node waits for, while it does.
+    #[must_use]
+    pub fn waiting(&self, node: &NodeId) -> PathBuf {
+        self.node(node).join("waiting.json")
+    }
+
+    /// Returns what a node waits for that another run has, if it does.
+    #[must_use]
+    pub fn waits_for(&self, node: &NodeId) -> Option<Waiting> {
+        serde_json::from_slice(&std::fs::read(self.waiting(node)).ok()?).ok()
     }
 
     /// Returns where a node's files are.

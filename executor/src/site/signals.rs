@@ -14,6 +14,9 @@ pub enum Asked {
     Terminate,
 }
 
+/// Why a run ended that was told to terminate, as its record says.
+pub const TERMINATED: &str = "told to terminate";
+
 /// A thread that listens; dropping it ends it.
 pub struct Listener {
     handle: Handle,

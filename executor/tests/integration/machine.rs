@@ -384,22 +384,23 @@ fn a_group_is_one_jobs_at_a_time_and_whoever_waits_can_be_cancelled() {
         in_guest: false,
     };
     let control = Control::new().expect("a control");
-    let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
+    let held = machine.acquire(&turn, &control, &|_| ()).expect("an answer").expect("it is free");
     let other = machines(bench.dir.path()).open(&plans::Placement::Local).expect("this machine");
     let waits = control.clone();
     let wanted = turn.clone();
     let waiter = {
         let other = Arc::clone(&other);
         std::thread::spawn(move || {
-            other.acquire(&wanted, &waits, &|| ()).map(|held| held.is_some())
+            other.acquire(&wanted, &waits, &|_| ()).map(|held| held.is_some())
         })
     };
     drop(held);
     assert_eq!(waiter.join().expect("no panic"), Ok(true));
-    let held = machine.acquire(&turn, &control, &|| ()).expect("an answer").expect("it is free");
+    let held = machine.acquire(&turn, &control, &|_| ()).expect("an answer").expect("it is free");
     let waits = control.clone();
-    let waiter =
-        std::thread::spawn(move || other.acquire(&turn, &waits, &|| ()).map(|held| held.is_some()));
+    let waiter = std::thread::spawn(move || {
+        other.acquire(&turn, &waits, &|_| ()).map(|held| held.is_some())
+    });
     control.raise(Level::Cancel);
     assert_eq!(waiter.join().expect("no panic"), Ok(false));
     drop(held);

@@ -17,6 +17,7 @@ mod files_between_jobs;
 mod full_disk;
 mod harness;
 mod hold;
+mod holders;
 mod hostile;
 mod incus;
 mod incus_faults;
@@ -55,6 +56,7 @@ mod trusted;
 mod two_hosts;
 mod unprivileged;
 mod verbose;
+mod watch;
 
 #[test]
 fn no_test_file_is_forgotten() {

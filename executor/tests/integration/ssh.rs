@@ -553,7 +553,7 @@ fn a_machine_that_is_left_keeps_no_place_whoever_still_has_it_at_hand() {
     let wanted =
         LockRequest { holder: None, max_jobs: Some(1), groups: Vec::new(), in_guest: false };
     let control = Control::new().expect("a control");
-    let held = machine.acquire(&wanted, &control, &|| ()).expect("an answer").expect("it is free");
+    let held = machine.acquire(&wanted, &control, &|_| ()).expect("an answer").expect("it is free");
     drop(held);
     machine.close();
     let locks = std::fs::read_dir(sshd.root().join("work/turns")).expect("turns");
@@ -576,7 +576,7 @@ fn a_lost_lock_starts_nothing_and_the_next_attempt_has_its_own() {
         groups: vec!["g".to_owned()],
         in_guest: false,
     };
-    let take = || machine.acquire(&wanted, &control, &|| ()).expect("an answer").expect("a lock");
+    let take = || machine.acquire(&wanted, &control, &|_| ()).expect("an answer").expect("a lock");
     for file in ["place.0", "group.g"] {
         let held = take();
         // Another executor has it since, and gives it back.
@@ -608,7 +608,7 @@ fn a_lost_lock_is_seen_before_a_guest_starts() {
         groups: vec!["g".to_owned()],
         in_guest: true,
     };
-    let take = || machine.acquire(&wanted, &control, &|| ()).expect("an answer").expect("a lock");
+    let take = || machine.acquire(&wanted, &control, &|_| ()).expect("an answer").expect("a lock");
     for file in ["place.0", "group.g"] {
         let held = take();
         held.check().expect("nobody has them");
@@ -636,7 +636,7 @@ fn turns_that_a_full_disk_takes_are_no_misunderstanding() {
     let wanted =
         LockRequest { holder: None, max_jobs: Some(9), groups: Vec::new(), in_guest: false };
     let control = Control::new().expect("a control");
-    let take = || machine.acquire(&wanted, &control, &|| ());
+    let take = || machine.acquire(&wanted, &control, &|_| ());
     let fault = std::thread::scope(|scope| {
         // Together, in as few exchanges as they may take.
         let all: Vec<_> = (0..6).map(|_| scope.spawn(|| take().err().expect("no room"))).collect();

@@ -25,7 +25,7 @@ use crate::{
     control::{Control, Level},
     directory,
     fault::{FailureKind, Fault},
-    locks::{self, HeldLocks, LIVENESS_SCRIPT, LockRequest},
+    locks::{self, HeldLocks, LIVENESS_SCRIPT, LockRequest, Table, Waiting},
     source::{self, PlacedSource, SourceRequest},
     supervise::{
         JobLimits, JobRef, JobStatus, Keep,
@@ -64,6 +64,11 @@ impl Local {
 
     fn place(&self, job: &JobRef) -> AttemptFiles {
         AttemptFiles { dir: self.node_dir(job), attempt: job.attempt }
+    }
+
+    fn locks_dir(&self) -> PathBuf {
+        // Named as it always was: executors of other versions must find each other's locks.
+        self.config.machine_dir.join("turns")
     }
 
     fn slots(&self) -> PathBuf {
@@ -121,13 +126,22 @@ impl Machine for Local {
         &self,
         wanted: &LockRequest,
         control: &Control,
-        waits: &dyn Fn(),
+        waits: &dyn Fn(&Waiting),
     ) -> Result<Option<Box<dyn HeldLocks>>, Fault> {
-        // Named as it always was: executors of other versions must find each other's locks.
-        let directory = self.config.machine_dir.join("turns");
-        locks::local::acquire(&directory, wanted, control, waits, |attempt| {
-            let status = AttemptFiles::of_attempt_dir(attempt).map(|place| jobs::status(&place));
-            matches!(status, Some(Ok(JobStatus::Running))) || lives_in_guest(attempt)
+        locks::local::acquire(&self.locks_dir(), wanted, control, waits, is_alive)
+    }
+
+    fn holders(&self) -> Result<Table, Fault> {
+        let dir = self.locks_dir();
+        locks::local::table(&dir, is_alive).map_err(|error| {
+            Fault::io(FailureKind::Io, format!("looking at the locks in {}", dir.display()), &error)
+        })
+    }
+
+    fn free_dead(&self, file: &str) -> Result<bool, Fault> {
+        let dir = self.locks_dir();
+        locks::local::free(&dir, file, is_alive).map_err(|error| {
+            Fault::io(FailureKind::Io, format!("freeing {file} in {}", dir.display()), &error)
         })
     }
 }
@@ -260,6 +274,12 @@ fn remove_dir(dir: &Path) -> Result<(), Fault> {
     directory::remove(dir).map_err(|error| {
         Fault::io(FailureKind::Cleanup, format!("removing {}", dir.display()), &error)
     })
+}
+
+/// Returns whether the job of an attempt's directory runs, here or in a guest.
+fn is_alive(attempt: &Path) -> bool {
+    let status = AttemptFiles::of_attempt_dir(attempt).map(|place| jobs::status(&place));
+    matches!(status, Some(Ok(JobStatus::Running))) || lives_in_guest(attempt)
 }
 
 /// How long a guest's engine may take to say whether a job runs.

@@ -15,7 +15,7 @@ use crate::{
     command_line::Script,
     control::{Control, Level},
     fault::{FailureKind, Fault},
-    locks::{HeldLocks, LockRequest},
+    locks::{HeldLocks, LockRequest, Table, Waiting},
     placements::{
         Answer, Check, Commands, ControlCommand, Flow, Job, Jobs, Leftover, Leftovers, Machine,
         MachineFacts, PlacedFiles, Secret, ShownWorkspace,
@@ -125,11 +125,19 @@ impl Machine for RemoteSsh {
         &self,
         wanted: &LockRequest,
         control: &Control,
-        waits: &dyn Fn(),
+        waits: &dyn Fn(&Waiting),
     ) -> Result<Option<Box<dyn HeldLocks>>, Fault> {
         self.remote.host.preconnect();
         let server = || self.remote.lock_server();
         self.remote.locks.acquire(&server, wanted, control, waits)
+    }
+
+    fn holders(&self) -> Result<Table, Fault> {
+        self.remote.lock_server()?.table()
+    }
+
+    fn free_dead(&self, file: &str) -> Result<bool, Fault> {
+        self.remote.lock_server()?.free(file)
     }
 
     fn close(&self) {

@@ -66,7 +66,7 @@ pub(super) fn spared(run: &Run, ledger: &Ledger, machines: &Machines) -> BTreeMa
         if std::fs::create_dir_all(&asked.node_dir).is_err() {
             continue;
         }
-        let looked = asked.look(machines, Patience::None, &control, &|| {}, &mut |_| {});
+        let looked = asked.look(machines, Patience::None, &control, &|_| {}, &mut |_| {});
         if let Looked::Passed(result) = looked {
             found.extend(result.reused.map(|reused| (position, reused)));
         }

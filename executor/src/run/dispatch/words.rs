@@ -5,7 +5,7 @@ use crate::{
     ledger::Ledger,
     outcome::{NOT_ASKED_FOR, Outcome},
     schedule::Because,
-    signals::Asked,
+    signals::{Asked, TERMINATED},
     state::RunDir,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn stop_reason(dir: &RunDir, by: Asked) -> String {
     }
     match by {
         Asked::Interrupt => "interrupted from the terminal".to_owned(),
-        Asked::Terminate => "told to terminate".to_owned(),
+        Asked::Terminate => TERMINATED.to_owned(),
     }
 }
 

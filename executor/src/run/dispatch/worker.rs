@@ -25,6 +25,7 @@ use crate::{
     intent::Intent,
     journal::{AttemptFacts, Entry, Journal},
     ledger::Begun,
+    locks::Waiting,
     outcome::Outcome,
     placements::{Machine, Machines},
     record,
@@ -127,9 +128,9 @@ fn reused_or_run(
     let Some(asked) = &request.reuse else { return run() };
     let mut notes = Vec::new();
     let parked = Cell::new(false);
-    let waits = || {
+    let waits = |waiting: &Waiting| {
         parked.set(true);
-        observer.waits();
+        observer.waits(waiting);
     };
     let looked = asked.look(machines, Patience::ItsTimeout, control, &waits, &mut |note| {
         notes.push(note);
@@ -204,11 +205,11 @@ impl Observer for JournalObserver {
         debug!(phase = record::phase_name(phase), "phase begins");
     }
 
-    fn waits(&self) {
+    fn waits(&self, waiting: &Waiting) {
         let (task, run) = &self.run;
-        info!("waits for locks that another executor holds");
+        info!("{waiting}");
         // Nobody listens once the run was left.
-        let _ = run.send(Message::Waits { task: *task });
+        let _ = run.send(Message::Waits { task: *task, waiting: waiting.clone() });
     }
 
     fn returns(&self) {

@@ -29,7 +29,7 @@ use crate::{
     control::Level,
     fault::{FailureKind, Fault},
     intent::{Intent, SupervisedIntent, VirtualMachineIntent},
-    locks::ask_until_free,
+    locks::{Waiting, ask_until_free},
     state,
     supervise::JobStatus,
     text,
@@ -111,7 +111,16 @@ impl Tart {
         let host = TartHost { machine: context.machine };
         context.enter(Phase::Lock);
         let slot = context.parked(|waits| {
-            ask_until_free(context.control, waits, || host.slot(name).map(Result::ok))
+            ask_until_free(context.control, waits, || {
+                let taken = host.slot(name)?;
+                Ok(taken.map_err(|guests| Waiting {
+                    resource: format!(
+                        "a guest's place on {}, {guests} have them",
+                        context.machine.name()
+                    ),
+                    holder: None,
+                }))
+            })
         })?;
         Ok(slot.is_some())
     }

@@ -20,7 +20,7 @@ fl_verb() {
         attach) printf '\n%s end state=unknown log=0\n' "${2:-}" ;;
         join) printf '%s end state=unknown log=0\n' "${2:-}" ;;
         gc) echo removed ;;
-        list) ;;
+        list | holders | free) ;;
         clear) printf 'removed %s\n' "$@" ;;
         *) fail no_directory ;;
         esac
@@ -33,7 +33,7 @@ fl_verb() {
         supervise
         ;;
     end) end_named "$@" ;;
-    start | run | watch | status | attach | renew | cancel | gc | clear | list | take | hold | drop)
+    start | run | watch | status | attach | renew | cancel | gc | clear | list | take | hold | drop | holders | free)
         "$verb" "$@"
         ;;
     *) fail "bad_verb $verb" ;;
