@@ -108,6 +108,9 @@ Examples:
         #[arg(long, value_name = "ID")]
         node: Option<String>,
     },
+    /// Serve runs as pages, live; only for reading.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
     /// Show who has the places and groups of this machine and of hosts, and who waits for them.
     #[command(after_help = "\
 Examples:
@@ -367,6 +370,35 @@ pub struct Resume {
     /// Reach a host of the plan elsewhere.
     #[arg(long = "host", value_name = "ALIAS=SSH", value_parser = host)]
     pub hosts: Vec<(HostName, SshDestination)>,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  executor serve                            on http://127.0.0.1:8700/, for this machine alone
+  executor serve --state-dir a/.forge-lanes --state-dir b/.forge-lanes
+  executor serve --socket serve.sock        then: ssh -L 8700:PATH/serve.sock HOST
+  executor serve --listen 0.0.0.0:8700 --token-file token   for others, who have the token";
+
+/// `executor serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Listen on ADDRESS:PORT; port 0: any that is free. An address that others reach needs `--token-file`.
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8700",
+        conflicts_with = "socket"
+    )]
+    pub listen: String,
+    /// Listen on a Unix socket of this user's alone.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Whose runs are shown; several may be given [default: .forge-lanes at the repository's root].
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub state_dir: Vec<PathBuf>,
+    /// Ask for a token: the one word in FILE, as a bearer's or as the password that a browser asks for.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 const HISTORY_EXAMPLES: &str = "\

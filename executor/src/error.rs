@@ -150,6 +150,9 @@ pub enum Error {
         #[source]
         error: LedgerError,
     },
+    /// Nothing can be served so.
+    #[error("{0}")]
+    Serve(String),
     /// A record cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -248,6 +251,7 @@ impl Error {
             | Self::NoSuchNode { .. }
             | Self::NoSuchResult { .. }
             | Self::Secrets(_)
+            | Self::Serve(_)
             | Self::Directory { .. }
             | Self::Config(_)
             | Self::Repository(_)
@@ -306,6 +310,9 @@ impl Error {
             }
             Self::Untrusted(_) => "`executor doctor PLAN` looks again once that is done",
             Self::Filter(_) => "`info`, `debug` or `trace`, or `MODULE=LEVEL` with commas between",
+            Self::Serve(_) => {
+                "`--listen 127.0.0.1:PORT`, `--socket PATH`, or `--token-file FILE` for others"
+            }
             Self::NoPlan => "`executor apply PLAN --only NODE…`, or `-` for standard input",
             Self::OtherDigest { .. } => "apply the plan that was reviewed, or review this one",
             Self::NoSuchResult { .. } => "`executor results list` shows their keys",

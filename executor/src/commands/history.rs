@@ -39,27 +39,27 @@ pub(super) struct History {
 
 /// What is known of a node over several runs.
 #[derive(Serialize, schemars::JsonSchema)]
-struct Node {
+pub(super) struct Node {
     /// The node's id in its plans.
-    id: String,
+    pub(super) id: String,
     /// In how many runs it had an answer of its own: passed, failed or timed out.
-    runs: usize,
+    pub(super) runs: usize,
     /// The time half of those took at most.
-    median_secs: f64,
+    pub(super) median_secs: f64,
     /// The time nine out of ten of them took at most.
-    p90_secs: f64,
+    pub(super) p90_secs: f64,
     /// How often it passed.
-    passed: usize,
+    pub(super) passed: usize,
     /// How often it failed or took too long.
-    failed: usize,
+    pub(super) failed: usize,
     /// How often it passed only after a retry, or failed where another run of the same plan passed.
-    flaky: usize,
+    pub(super) flaky: usize,
     /// How often its machine failed.
-    infra_failed: usize,
+    pub(super) infra_failed: usize,
     /// How often somebody ended it.
-    cancelled: usize,
+    pub(super) cancelled: usize,
     /// How long it took each time, the newest first.
-    durations_secs: Vec<f64>,
+    pub(super) durations_secs: Vec<f64>,
 }
 
 /// One run of a node: the plan it was part of, and what is known of it.
@@ -67,28 +67,10 @@ type Observed<'a> = (&'a str, &'a kept::Node);
 
 pub(super) fn run(context: &CliContext, last: Option<usize>, json: bool) -> Result<Exit, Error> {
     let state = context.state(&context.config()?)?;
-    let most = last.unwrap_or(usize::MAX);
-    let dirs = state.runs()?;
-    // A damaged run says nothing here; `list` shows it.
-    let mut records: Vec<kept::Run> = dirs
-        .iter()
-        .take(most)
-        .filter_map(|dir| Some(kept::Run::of(&running::read_record(dir).ok()?)))
-        .collect();
-    // A run is removed after it was remembered: between the two it is in both places.
-    let gone = kept::read(&state).runs.into_iter();
-    let gone = gone.filter(|run| dirs.iter().all(|dir| dir.id.as_str() != run.run_id));
-    records.extend(gone.take(most.saturating_sub(dirs.len())));
-    let mut seen: BTreeMap<&str, Vec<Observed<'_>>> = BTreeMap::new();
-    for record in &records {
-        for node in &record.nodes {
-            seen.entry(&node.id).or_default().push((&record.plan_digest, node));
-        }
-    }
-    let nodes: Vec<Node> = seen.iter().filter_map(|(id, seen)| summed(id, seen)).collect();
+    let (runs, nodes) = over(&state, last.unwrap_or(usize::MAX))?;
     let mut out = reporters::stdout();
     if json {
-        let history = History { format_version: "1.0", runs: records.len(), nodes };
+        let history = History { format_version: "1.0", runs, nodes };
         out.text(&(serde_json::to_string_pretty(&history).expect("plain data") + "\n"));
         return Ok(Exit::Done);
     }
@@ -111,6 +93,29 @@ pub(super) fn run(context: &CliContext, last: Option<usize>, json: bool) -> Resu
         out.text(&format!("{median:>10}  {}  {}\n", text::neutral(&node.id), counts.join(", ")));
     }
     Ok(Exit::Done)
+}
+
+/// Returns how many runs there were, those that were removed included and so many at most, and what is known of each node.
+pub(super) fn over(state: &StateDir, most: usize) -> Result<(usize, Vec<Node>), Error> {
+    let dirs = state.runs()?;
+    // A damaged run says nothing here; `list` shows it.
+    let mut records: Vec<kept::Run> = dirs
+        .iter()
+        .take(most)
+        .filter_map(|dir| Some(kept::Run::of(&running::read_record(dir).ok()?)))
+        .collect();
+    // A run is removed after it was remembered: between the two it is in both places.
+    let gone = kept::read(state).runs.into_iter();
+    let gone = gone.filter(|run| dirs.iter().all(|dir| dir.id.as_str() != run.run_id));
+    records.extend(gone.take(most.saturating_sub(dirs.len())));
+    let mut seen: BTreeMap<&str, Vec<Observed<'_>>> = BTreeMap::new();
+    for record in &records {
+        for node in &record.nodes {
+            seen.entry(&node.id).or_default().push((&record.plan_digest, node));
+        }
+    }
+    let nodes = seen.iter().filter_map(|(id, seen)| summed(id, seen)).collect();
+    Ok((records.len(), nodes))
 }
 
 /// Remembers what a run says before it is removed. A damaged one has nothing to say.

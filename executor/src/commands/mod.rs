@@ -17,6 +17,7 @@ mod results;
 mod resume;
 mod running;
 mod schema;
+mod serve;
 mod watch;
 mod why;
 
@@ -97,6 +98,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Holders { plan, hosts, json } => {
             holders::run(&context, plan.as_deref(), hosts, json)
         }
+        Command::Serve(asked) => serve::run(&context, &asked),
         Command::Watch { run, node } => watch::run(&context, &run, node.as_deref()),
         Command::Results(asked) => results::run(&context, &asked),
         Command::Why { what, node, hosts, json } => why::run(&context, &what, &node, hosts, json),

@@ -135,7 +135,7 @@ fn find(store: &Store, wanted: &str) -> Result<Kept, Error> {
 }
 
 /// Returns as many digits as people need.
-fn short(digits: &str) -> &str {
+pub(super) fn short(digits: &str) -> &str {
     &digits[..12.min(digits.len())]
 }
 

@@ -4,6 +4,8 @@
 //! logs are data in blocks that no browser runs; `page.js` draws them, and puts foreign text on the
 //! page as text alone. The content security policy names the one script and the one style by their
 //! digests, so that whatever a log holds, nothing else runs and nothing is loaded.
+//!
+//! Served, the same page fetches its logs piece by piece from where it came from, and hears there what changes.
 
 use std::{collections::BTreeMap, io::Write as _, time::Duration};
 
@@ -14,13 +16,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Report, at_most, last_written, log::Log, needs_a_look, phases, state, why};
 use crate::{
-    guest_command,
-    record::NodeRecord,
+    clock, guest_command,
+    record::{LaneRecord, NodeRecord},
     results::Reused,
     text::{self, push},
 };
 
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// How much the logs of a page may take, packed.
@@ -41,10 +43,51 @@ struct Data<'a> {
     run: &'a str,
     took: Option<u64>,
     nodes: Vec<NodeData<'a>>,
+    /// Where logs and news come from; absent: there are none but those of the page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served: Option<ServedData<'a>>,
+}
+
+/// Where a served page finds what belongs to it.
+#[derive(Serialize)]
+struct ServedData<'a> {
+    /// The run's address.
+    base: &'a str,
+    /// Up to which news the page tells; absent: the run is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    news: Option<u64>,
+    /// Milliseconds since the run's beginning.
+    now: Option<u64>,
+}
+
+/// How a page is served.
+#[derive(Debug)]
+pub(crate) struct Served<'a> {
+    /// The run's address.
+    pub(crate) base: &'a str,
+    /// Up to which news the page tells; absent: the run is over.
+    pub(crate) news: Option<u64>,
+    /// What stands above the page: links to others.
+    pub(crate) above: &'a str,
+    /// Styles of the same.
+    pub(crate) style: &'a str,
+}
+
+/// What changed of the head and the lanes of a run that goes on.
+#[derive(Serialize)]
+struct HeadData<'a> {
+    state: &'a str,
+    words: String,
+    took: Option<u64>,
+    tally: Vec<(&'a str, String, usize)>,
+    lanes: Vec<(&'a str, String, String)>,
 }
 
 #[derive(Serialize)]
 struct NodeData<'a> {
+    /// Its place in the plan, in news.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<usize>,
     id: &'a str,
     state: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,27 +131,63 @@ struct LogData {
 
 /// Returns the page.
 pub(super) fn page(report: &Report) -> String {
-    let record = &report.record;
-    let (nodes, logs, failures) = collect(report);
-    let data = Data { run: &record.run_id, took: report.took(), nodes };
-    let mut out = String::new();
+    whole(report, None)
+}
+
+/// Returns what a page may do that has this style and this script; `connects`: it may ask where it came from for more.
+pub(crate) fn policy(style: &str, script: &str, connects: bool) -> String {
+    let connects = if connects { "connect-src 'self'; " } else { "" };
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; {connects}base-uri 'none'; form-action 'none'",
+        base64(&Sha256::digest(style)),
+        base64(&Sha256::digest(script)),
+    )
+}
+
+/// Returns the page as it is served, and what it may do.
+pub(crate) fn served(report: &Report, served: &Served<'_>) -> (String, String) {
+    let style = format!("{STYLE}{}", served.style);
+    (whole(report, Some(served)), policy(&style, SCRIPT, true))
+}
+
+/// Returns a page's beginning up to its body.
+pub(crate) fn beginning(title: &str, style: &str, policy: Option<&str>) -> String {
+    let mut out =
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n".to_owned();
+    if let Some(policy) = policy {
+        push!(out, "<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n");
+    }
     push!(
         out,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>{} · run {}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
-        base64(&Sha256::digest(STYLE)),
-        base64(&Sha256::digest(SCRIPT)),
-        words(record.outcome.as_str()),
-        escape(&record.run_id),
+         <title>{}</title>\n<style>{style}</style>\n</head>\n<body>\n",
+        escape(title),
     );
-    out.push_str(
-        "<a class=\"skip\" href=\"#nodes\">Skip to the nodes</a>\n<main class=\"page\">\n",
-    );
+    out
+}
+
+fn whole(report: &Report, served: Option<&Served<'_>>) -> String {
+    let record = &report.record;
+    let (nodes, logs, failures) = collect(report, served.is_none());
+    let served_data = served.map(|served| ServedData {
+        base: served.base,
+        news: served.news,
+        now: report.since_start(&clock::now()),
+    });
+    let data = Data { run: &record.run_id, took: report.took(), nodes, served: served_data };
+    let title = format!("{} · run {}", words(record.outcome.as_str()), record.run_id);
+    let mut out = match served {
+        None => beginning(&title, STYLE, Some(&policy(STYLE, SCRIPT, false))),
+        Some(served) => beginning(&title, &format!("{STYLE}{}", served.style), None),
+    };
+    out.push_str("<a class=\"skip\" href=\"#nodes\">Skip to the nodes</a>\n");
+    out.push_str(served.map_or("", |served| served.above));
+    out.push_str("<main class=\"page\">\n");
     head(&mut out, report);
+    if served.is_some_and(|served| served.news.is_some()) {
+        out.push_str("<p class=\"soft\" id=\"live\" role=\"status\"></p>\n");
+    }
     out.push_str(&failures);
     lanes(&mut out, report);
     out.push_str(include_str!("page.html"));
@@ -124,20 +203,70 @@ pub(super) fn page(report: &Report) -> String {
     out
 }
 
+/// Returns nodes that changed, by their places in the plan, as `page.js` takes them.
+pub(crate) fn news_of_nodes(report: &Report, changed: &[usize]) -> String {
+    let positions = positions(report);
+    let nodes: Vec<NodeData<'_>> = changed
+        .iter()
+        .filter_map(|&at| {
+            let node = report.record.nodes.get(at)?;
+            Some(NodeData { at: Some(at), ..node_data(report, node, &positions) })
+        })
+        .collect();
+    serde_json::to_string(&nodes).expect("plain data")
+}
+
+/// Returns how the run and its lanes stand, as `page.js` takes it.
+pub(crate) fn news_of_head(report: &Report) -> String {
+    let record = &report.record;
+    let state = record.outcome.as_str();
+    let head = HeadData {
+        state,
+        words: sentence(words(state)),
+        took: report.took().or_else(|| report.since_start(&clock::now())),
+        tally: report
+            .tally()
+            .into_iter()
+            .map(|(word, n)| (word, sentence(words(word)), n))
+            .collect(),
+        lanes: sorted_lanes(report)
+            .into_iter()
+            .map(|lane| {
+                let word = report.lane_state(lane);
+                (word, at_most(&lane.title, TEXT_BYTES), lane.in_words(words(word)))
+            })
+            .collect(),
+    };
+    serde_json::to_string(&head).expect("plain data")
+}
+
+fn positions(report: &Report) -> BTreeMap<&str, usize> {
+    report
+        .record
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(position, node)| (node.id.as_str(), position))
+        .collect()
+}
+
 /// Goes through the nodes once: what the script draws, their logs, the list of failures. Logs of
-/// failures are the first to find room.
-fn collect(report: &Report) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>, String) {
+/// failures are the first to find room; where they are not to be packed, only those are looked at.
+fn collect(report: &Report, pack: bool) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>, String) {
     let nodes = &report.record.nodes;
-    let positions: BTreeMap<&str, usize> =
-        nodes.iter().enumerate().map(|(position, node)| (node.id.as_str(), position)).collect();
+    let positions = positions(report);
     let mut data: Vec<NodeData<'_>> =
         nodes.iter().map(|node| node_data(report, node, &positions)).collect();
-    let mut packed: Vec<Vec<LogData>> = nodes.iter().map(|_| Vec::new()).collect();
+    let mut packed: Vec<Vec<LogData>> = match pack {
+        true => nodes.iter().map(|_| Vec::new()).collect(),
+        false => Vec::new(),
+    };
     let mut room = LOGS_BYTES;
     let mut list = String::new();
     let (failed, fine): (Vec<usize>, Vec<usize>) =
         (0..nodes.len()).partition(|&position| needs_a_look(&nodes[position]));
-    for (nth, &position) in failed.iter().chain(&fine).enumerate() {
+    let looked_at = if pack { usize::MAX } else { failed.len().min(FAILURES) };
+    for (nth, &position) in failed.iter().chain(&fine).enumerate().take(looked_at) {
         let logs = report.logs(&nodes[position]);
         if nth < failed.len() {
             let output = logs.iter().find(|(title, _)| title == "output").map(|(_, log)| log);
@@ -145,6 +274,9 @@ fn collect(report: &Report) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>, String) {
             if nth < FAILURES {
                 failure(&mut list, &nodes[position], position, output, data[position].look);
             }
+        }
+        if !pack {
+            continue;
         }
         packed[position] =
             logs.into_iter().map(|(title, log)| log_data(title, &log, &mut room)).collect();
@@ -211,6 +343,7 @@ fn node_data<'a>(
     }
     let after = planned.into_iter().flat_map(|planned| &planned.depends_on);
     NodeData {
+        at: None,
         id: &node.id,
         state: state(node),
         why: why(node).map(|why| at_most(&why, TEXT_BYTES)),
@@ -245,7 +378,7 @@ fn head(out: &mut String, report: &Report) {
     let record = &report.record;
     let word = record.outcome.as_str();
     push!(out, "<header>\n<p class=\"kicker\">Run {}</p>\n", escape(&record.run_id));
-    push!(out, "<h1 class=\"o {word}\">{}</h1>\n", sentence(words(word)));
+    push!(out, "<h1 class=\"o {word}\" id=\"outcome-of-run\">{}</h1>\n", sentence(words(word)));
     push!(out, "<p class=\"soft\">Started {}", escape(&record.started_at));
     if let Some(finished) = &record.finished_at {
         push!(out, ", finished {}", escape(finished));
@@ -257,7 +390,7 @@ fn head(out: &mut String, report: &Report) {
     if let Some(stopped) = &record.stopped {
         push!(out, "<p class=\"note\">Ended early: {}</p>\n", escape(stopped));
     }
-    out.push_str("<dl class=\"facts\">\n");
+    out.push_str("<dl class=\"facts\" id=\"facts\">\n");
     if let Some(took) = report.took() {
         let took = text::duration(Duration::from_millis(took));
         push!(out, "<div><dt>Time</dt><dd>{took}</dd></div>\n");
@@ -272,16 +405,22 @@ fn head(out: &mut String, report: &Report) {
     out.push_str("</dl>\n</header>\n");
 }
 
-fn lanes(out: &mut String, report: &Report) {
+/// The worst first.
+fn sorted_lanes(report: &Report) -> Vec<&LaneRecord> {
     let mut lanes: Vec<_> = report.record.lanes.iter().collect();
+    lanes.sort_by_key(|lane| std::cmp::Reverse(lane.outcome));
+    lanes
+}
+
+fn lanes(out: &mut String, report: &Report) {
+    let lanes = sorted_lanes(report);
     if lanes.is_empty() {
         return;
     }
-    lanes.sort_by_key(|lane| std::cmp::Reverse(lane.outcome));
     out.push_str("<section aria-labelledby=\"lanes\"><h2 id=\"lanes\">Lanes</h2>\n");
-    out.push_str("<ul class=\"lanes\">\n");
+    out.push_str("<ul class=\"lanes\" id=\"lane-list\">\n");
     for lane in lanes {
-        let word = lane.outcome.as_str();
+        let word = report.lane_state(lane);
         push!(
             out,
             "<li class=\"o {word}\"><span class=\"name\">{}</span> <span class=\"word\">{}</span></li>\n",
@@ -322,7 +461,7 @@ fn failure(
 }
 
 /// Returns a word of a record as people write it.
-fn words(word: &str) -> &str {
+pub(crate) fn words(word: &str) -> &str {
     match word {
         "timed_out" => "timed out",
         "infra_failed" => "infrastructure failed",
@@ -330,7 +469,7 @@ fn words(word: &str) -> &str {
     }
 }
 
-fn sentence(words: &str) -> String {
+pub(crate) fn sentence(words: &str) -> String {
     let mut characters = words.chars();
     characters
         .next()
@@ -341,7 +480,7 @@ fn sentence(words: &str) -> String {
 }
 
 /// Returns foreign text as the content of an element or of a quoted attribute.
-fn escape(foreign: &str) -> String {
+pub(crate) fn escape(foreign: &str) -> String {
     let mut safe = String::with_capacity(foreign.len() + 16);
     for character in foreign.chars() {
         match character {
@@ -359,7 +498,7 @@ fn escape(foreign: &str) -> String {
 }
 
 /// Returns data that no script element can be ended or opened by.
-fn json(data: &impl Serialize) -> String {
+pub(crate) fn json(data: &impl Serialize) -> String {
     serde_json::to_string(data).expect("plain data").replace('<', "\\u003c")
 }
 
@@ -376,7 +515,7 @@ fn pack(text: &str) -> String {
 }
 
 /// Base64 with padding (RFC 4648, section 4).
-pub(super) fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {

@@ -3,7 +3,7 @@
 //! Everything comes from the record, the plan beside it and the log files; nothing is decided here,
 //! and nothing of a log is trusted. What each form looks like is in its own file.
 
-mod html;
+pub(crate) mod html;
 mod log;
 mod markdown;
 mod trace;
@@ -15,8 +15,8 @@ use plans::{Node, Plan};
 
 use crate::{
     attempt::Phase,
-    outcome::Outcome,
-    record::{self, NodeRecord, Record, RetriedAttempt},
+    outcome::{LaneOutcome, Outcome},
+    record::{self, LaneRecord, NodeRecord, Record, RetriedAttempt, RunOutcome},
     text,
 };
 
@@ -35,7 +35,8 @@ const PHASES: [Phase; 8] = [
 /// One run, ready to be shown.
 #[derive(Debug)]
 pub struct Report {
-    record: Record,
+    /// The run; of one that goes on as it stands.
+    pub(crate) record: Record,
     plan: Option<Plan>,
     nodes_dir: PathBuf,
 }
@@ -112,6 +113,32 @@ impl Report {
         Some(u64::try_from(at.as_millisecond() - run.as_millisecond()).unwrap_or(0))
     }
 
+    /// Returns how a lane stands: its outcome, or that its nodes have not all ended. What is bad already is said at once.
+    fn lane_state(&self, lane: &LaneRecord) -> &'static str {
+        let settled = lane.outcome.as_str();
+        if self.record.outcome != RunOutcome::Running || lane.outcome >= LaneOutcome::Cancelled {
+            return settled;
+        }
+        let planned = self.plan.as_ref().and_then(|plan| {
+            let planned = plan.lanes().iter().find(|it| it.id.as_str() == lane.id)?;
+            Some((plan, planned))
+        });
+        let Some((plan, planned)) = planned else { return settled };
+        let nodes = planned.nodes.iter().filter_map(|id| plan.graph().position(id.as_str()));
+        let states = nodes.filter_map(|at| self.record.nodes.get(at)).map(state);
+        let (mut running, mut waiting, mut begun) = (false, false, false);
+        for state in states {
+            running |= state == "running";
+            waiting |= state == "waiting";
+            begun |= state != "waiting";
+        }
+        match (running || (waiting && begun), waiting) {
+            (true, _) => "running",
+            (false, true) => "waiting",
+            (false, false) => settled,
+        }
+    }
+
     /// Returns how long the run took, as far as is known.
     fn took(&self) -> Option<u64> {
         let began: Timestamp = self.record.started_at.parse().ok()?;
@@ -136,7 +163,7 @@ impl Report {
 }
 
 /// Returns how a node stands: its outcome, or that it has none yet.
-fn state(node: &NodeRecord) -> &'static str {
+pub(crate) fn state(node: &NodeRecord) -> &'static str {
     let unsaid = node.outcome == Outcome::Skipped;
     if unsaid && node.attempts > 0 && node.duration_ms.is_none() {
         "running"

@@ -1,6 +1,7 @@
 "use strict";
 // Draws the nodes, the graph and the logs from the data blocks. Foreign text is put on the page as
-// text nodes and attribute values alone; no markup is ever made of it.
+// text nodes and attribute values alone; no markup is ever made of it. A page that is served has its
+// logs fetched where they are looked at, and hears what changes while its run goes on.
 (() => {
   const get = (id) => document.getElementById(id);
   const read = (id) => JSON.parse(get(id).textContent);
@@ -10,7 +11,7 @@
     made.append(...parts);
     return made;
   };
-  const data = read("data"), packed = read("packed"), nodes = data.nodes;
+  const data = read("data"), packed = read("packed"), nodes = data.nodes, served = data.served;
   const SIGNS = { passed: "✓", failed: "✗", timed_out: "◷", infra_failed: "⚠", cancelled: "■", skipped: "–", running: "▶", waiting: "…" };
   const PHASES = new Map([["turn", "waits its turn"], ["directories", "directories"], ["tree", "source tree"], ["runtime", "instance or machine"], ["launch", "launch"], ["wait", "the job"], ["collect", "collects files"], ["cleanup", "cleans up"]]);
   const NAMES = [...PHASES.keys()];
@@ -38,17 +39,24 @@
       requestAnimationFrame(() => { waiting = false; f(); });
     };
   };
-  nodes.forEach((node, at) => {
+  const ready = (node, at, before) => {
     node.at = at;
     node.after ??= [];
     node.phases ??= [];
     node.earlier ??= [];
-    node.before = [];
+    node.before = before;
     node.text = [node.id, node.why ?? "", ...node.facts.map((fact) => fact[1])].join("\n").toLowerCase();
-  });
+  };
+  nodes.forEach((node, at) => ready(node, at, []));
   for (const node of nodes) for (const at of node.after) nodes[at].before.push(node.at);
-  let end = Math.max(1, data.took ?? 0);
-  for (const node of nodes) if (node.began !== undefined) end = Math.max(end, node.began + (node.took ?? 0));
+  const loaded = performance.now();
+  let end = 1, goesOn = served?.news !== undefined;
+  function measure() {
+    const now = goesOn ? (served.now ?? 0) + performance.now() - loaded : 0;
+    end = Math.max(1, data.took ?? 0, now);
+    for (const node of nodes) if (node.began !== undefined) end = Math.max(end, node.began + (node.took ?? 0));
+  }
+  measure();
 
   // The list: only the rows in sight are on the page.
   const rows = get("rows"), space = get("space");
@@ -126,25 +134,31 @@
     time: (a, b) => (b.took ?? -1) - (a.took ?? -1) || a.at - b.at,
     name: (a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
   };
-  function select() {
+  function select(stay) {
     const wanted = filter.value.trim().toLowerCase();
     shown = nodes.filter((node) => (!outcome.value || node.state === outcome.value) && (!wanted || node.text.includes(wanted)));
     shown.sort(orders[order.value]);
     get("count").textContent = shown.length === nodes.length ? count(nodes.length, "node") : `${shown.length.toLocaleString("en")} of ${count(nodes.length, "node")}`;
-    rows.scrollTop = 0;
+    if (stay !== true) rows.scrollTop = 0;
     draw();
     graph();
   }
-  for (const state of new Set(nodes.map((node) => node.state))) {
-    const option = make("option", "", words(state));
-    option.value = state;
-    outcome.append(option);
+  function offer() {
+    const offered = new Set([...outcome.options].map((option) => option.value));
+    for (const state of new Set(nodes.map((node) => node.state))) {
+      if (offered.has(state)) continue;
+      const option = make("option", "", words(state));
+      option.value = state;
+      outcome.append(option);
+    }
+    const used = new Set(nodes.flatMap((node) => node.phases.filter((phase) => phase[1] > 0).map((phase) => phase[0])));
+    const colours = NAMES.filter((name) => used.has(name)).map((name) => make("li", "", make("span", `swatch ${phaseCss(name)}`), meaning(name)));
+    if (nodes.some((node) => node.earlier.length)) colours.unshift(make("li", "", make("span", "swatch earlier o failed"), "an earlier attempt"));
+    get("legend").replaceChildren(...colours);
   }
-  const used = new Set(nodes.flatMap((node) => node.phases.filter((phase) => phase[1] > 0).map((phase) => phase[0])));
-  if (nodes.some((node) => node.earlier.length)) get("legend").append(make("li", "", make("span", "swatch earlier o failed"), "an earlier attempt"));
-  for (const name of NAMES) if (used.has(name)) get("legend").append(make("li", "", make("span", `swatch ${phaseCss(name)}`), meaning(name)));
-  filter.oninput = later(select);
-  outcome.onchange = order.onchange = select;
+  offer();
+  filter.oninput = later(() => select());
+  outcome.onchange = order.onchange = () => select();
   rows.onscroll = eachFrame(draw);
   addEventListener("resize", eachFrame(draw));
   rows.onkeydown = (event) => {
@@ -224,12 +238,80 @@
       fact("Phases", bar, ...timed.map(([name, ms]) => make("span", "phase", make("span", `swatch ${phaseCss(name)}`), `${meaning(name)} ${time(ms)} `)));
     }
     for (const [name, value] of node.facts) fact(name, name === "Command" ? make("code", "", value) : value);
+    if (served && node.facts.some((each) => each[0] === "Files kept")) {
+      const list = make("ul");
+      list.id = "artifacts";
+      fact("Files", list);
+      listFiles(node, list);
+    }
     if (node.after.length) fact("Depends on", links(node.after));
     if (node.before.length) fact("Needed by", links(node.before));
     get("about").replaceChildren(list);
   }
 
-  // Logs: unpacked when they are looked at.
+  async function listFiles(node, list) {
+    const base = `${served.base}/nodes/${encodeURIComponent(node.id)}`;
+    const answer = await fetch(`${base}/artifacts.json`);
+    if (!answer.ok) return;
+    list.replaceChildren(...(await answer.json()).slice(0, 2000).map((file) => {
+      const place = make("a", "", file.path);
+      place.href = `${base}/artifacts/${file.at}`;
+      return make("li", "", place, make("span", "soft", ` ${count(file.bytes, "byte")}`));
+    }));
+  }
+
+  // Logs: unpacked or fetched when they are looked at.
+  function logsOf(node) {
+    if (!served) return packed[node.at] ?? [];
+    if (node.began === undefined) return [];
+    const base = `${served.base}/nodes/${encodeURIComponent(node.id)}`;
+    const before = node.earlier.map((_, n) => n + 1).reverse();
+    return [
+      { title: "output", url: `${base}/guest.log` },
+      ...before.map((n) => ({ title: `output of attempt ${n}`, url: `${base}/attempts/${n}/guest.log` })),
+      { title: "executor", url: `${base}/host.log` },
+    ];
+  }
+  const MOST_BYTES = 2 ** 21, CHUNKS = 40;
+  // A log that stays where it is: its lines' beginnings are known, and the bytes around what is seen are fetched.
+  function remote(url, index) {
+    const chunks = new Map();
+    async function ask(n) {
+      chunks.set(n, {});
+      if (chunks.size > CHUNKS) chunks.delete(chunks.keys().next().value);
+      const from = index.starts[n], to = (index.starts[n + 1] ?? index.bytes) - 1, last = Math.min(to, from + MOST_BYTES - 1);
+      if (to < from) return;
+      const answer = await fetch(url, { headers: { Range: `bytes=${from}-${last}` } });
+      if (!answer.ok) return;
+      const lines = split(await answer.text());
+      if (last < to) lines.push("… more than is shown here: save the log");
+      chunks.set(n, { lines, states: states(lines) });
+      drawLog();
+    }
+    const chunk = (n) => {
+      const at = Math.floor(n / index.step);
+      if (!chunks.has(at)) ask(at);
+      return chunks.get(at);
+    };
+    return {
+      url, index, cut: -1, number: (n) => n + 1,
+      size: () => index.lines,
+      line: (n) => chunk(n)?.lines?.[n % index.step],
+      state: (n) => chunk(n)?.states?.[n % index.step] ?? NEUTRAL,
+      grown(news) {
+        // The piece that was the last one has more in it now.
+        for (const n of [...chunks.keys()]) if (n >= index.starts.length - 1) chunks.delete(n);
+        index.starts.length = Math.min(index.starts.length, news.first);
+        index.starts.push(...news.starts);
+        index.bytes = news.bytes;
+        index.lines = news.lines;
+      },
+    };
+  }
+  const here = (lines, cut, number) => {
+    let all;
+    return { lines, cut, number, size: () => lines.length, line: (n) => lines[n], state: (n) => (all ??= states(lines))[n] };
+  };
   async function unpack(kept) {
     if (!kept.startsWith("z")) return kept.slice(1);
     const text = kept.slice(1);
@@ -244,13 +326,17 @@
   };
   async function load(kept) {
     const number = (n) => n + 1;
-    if (kept.head === undefined) return { lines: [], cut: -1, none: true, number };
+    if (kept.url) {
+      const answer = await fetch(`${kept.url}/lines`);
+      return answer.ok ? remote(kept.url, await answer.json()) : { ...here([], -1, number), none: true, absent: true };
+    }
+    if (kept.head === undefined) return { ...here([], -1, number), none: true };
     const head = split(await unpack(kept.head));
-    if (!kept.tail) return { lines: head, cut: -1, number };
+    if (!kept.tail) return here(head, -1, number);
     const jump = kept.lines ?? 0, cut = head.length;
     const note = `${count(kept.bytes ?? 0, "byte")} left out here: ${count(jump, "line")}`;
     const lines = [...head, note, ...split(await unpack(kept.tail))];
-    return { lines, cut, number: (n) => (n < cut ? n + 1 : n + jump) };
+    return here(lines, cut, (n) => (n < cut ? n + 1 : n + jump));
   }
   // Everything a terminal obeys (ECMA-48), and characters that reorder or hide others.
   const CONTROL = /\x1b\[([0-9;:]*)m|\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[PX^_][^\x1b]*(?:\x1b\\|$)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
@@ -324,13 +410,58 @@
   const pane = get("log"), logSpace = get("log-space"), LINE = 20;
   let log = null, opened = "";
   const address = (at, which, line) => `node-${at}${which ? `-log-${which}` : ""}-line-${line}`;
-  const center = (n) => { pane.scrollTop = Math.max(0, n * LINE - pane.clientHeight / 3); };
+  // No browser draws an element as high as a hundred million lines: of a longer log the bar stands for a part only, and
+  // what is seen is counted apart from it.
+  const TALLEST = 8e6;
+  const tall = () => log.size() * LINE, high = () => Math.min(TALLEST, tall());
+  const scale = () => (tall() <= TALLEST ? 1 : (tall() - pane.clientHeight) / (TALLEST - pane.clientHeight));
+  function topOf() {
+    const by = scale();
+    if (by === 1) return pane.scrollTop;
+    const exact = log.exact ?? -1;
+    return Math.abs(exact / by - pane.scrollTop) < 1 ? exact : pane.scrollTop * by;
+  }
+  function moveTo(top) {
+    log.exact = Math.max(0, Math.min(top, tall() - pane.clientHeight));
+    pane.scrollTop = log.exact / scale();
+    drawLog();
+  }
+  const center = (n) => moveTo(n * LINE - pane.clientHeight / 3);
+  let tailed = null;
+  const follow = get("follow");
+  const following = () => follow.ariaPressed === "true";
+  function untail() {
+    tailed?.close();
+    tailed = null;
+  }
+  function tail(mine) {
+    untail();
+    if (!goesOn || !mine.url) return;
+    tailed = new EventSource(`${mine.url}/tail?from=${mine.index.bytes}`);
+    tailed.addEventListener("grown", (event) => {
+      if (log !== mine) return;
+      mine.grown(JSON.parse(event.data));
+      titleLog();
+      if (following()) moveTo(tall());
+      else drawLog();
+    });
+  }
+  follow.onclick = () => {
+    follow.ariaPressed = String(!following());
+    if (log && following()) moveTo(tall());
+  };
+  function titleLog() {
+    const many = count(log.size() - (log.cut < 0 ? 0 : 1), "line");
+    const none = log.absent ? "there is none" : `the page had no room for it; executor logs ${data.run} --node ${log.node.id} prints it`;
+    get("log-title").textContent = log.none ? `Log: ${none}` : `Log: ${log.title}, ${many}`;
+  }
   async function openLog(node, which, line) {
-    const kept = packed[node.at] ?? [], one = kept[which];
+    const kept = logsOf(node), one = kept[which];
     for (const id of ["log-title", "log-bar", "log"]) get(id).hidden = !one;
     if (!one) {
       opened = "";
       log = null;
+      untail();
       return;
     }
     const key = `${node.at}-${which}`;
@@ -350,11 +481,12 @@
       look.onclick = () => go(address(node.at, 0, node.look));
       const loaded = await load(one);
       if (opened !== key) return;
-      log = { ...loaded, node, which, states: states(loaded.lines), matches: [], match: -1, set: new Set() };
-      get("log-title").textContent = loaded.none
-        ? `Log: the page had no room for it; executor logs ${data.run} --node ${node.id} prints it`
-        : `Log: ${one.title}, ${count(loaded.lines.length - (loaded.cut < 0 ? 0 : 1), "line")}`;
+      log = Object.assign(loaded, { node, which, title: one.title, matches: [], match: -1, set: new Set() });
+      titleLog();
       pane.scrollTop = pane.scrollLeft = 0;
+      follow.hidden = !goesOn || !loaded.url || node.state !== "running";
+      follow.ariaPressed = "false";
+      tail(log);
       search(true);
     }
     if (!log) return;
@@ -362,50 +494,80 @@
     log.at = -1;
     if (line) {
       log.at = log.cut >= 0 && line > log.cut ? log.lines.findIndex((_, n) => n > log.cut && log.number(n) === line) : line - 1;
+      drawLog();
       center(log.at);
     }
     drawLog();
   }
   function drawLog() {
     if (!log) return;
-    logSpace.style.height = `${log.lines.length * LINE}px`;
-    pane.style.height = `min(60vh, 640px, ${Math.max(2, log.lines.length + 1) * LINE}px)`;
-    const first = Math.max(0, Math.floor(pane.scrollTop / LINE) - 20);
-    const last = Math.min(log.lines.length, Math.ceil((pane.scrollTop + pane.clientHeight) / LINE) + 20);
+    logSpace.style.height = `${high()}px`;
+    pane.style.height = `min(60vh, 640px, ${Math.max(2, log.size() + 1) * LINE}px)`;
+    const top = topOf(), above = pane.scrollTop - top;
+    const first = Math.max(0, Math.floor(top / LINE) - 20);
+    const last = Math.min(log.size(), Math.ceil((top + pane.clientHeight) / LINE) + 20);
     const made = [];
     for (let n = first; n < last; n++) {
       const row = make("div", "line");
       if (n === log.cut) {
         row.className = "line gap";
-        row.append(log.lines[n]);
+        row.append(log.line(n));
       } else {
+        const text = log.line(n);
         const number = make("a", "", String(log.number(n)));
         number.href = `#${address(log.node.at, log.which, log.number(n))}`;
         number.tabIndex = -1;
-        row.append(number, ...coloured(log.lines[n], log.states[n]));
+        row.append(number, ...(text === undefined ? [make("span", "dim", "…")] : coloured(text, log.state(n))));
         if (log.set.has(n)) row.classList.add("match");
         if (n === log.at) {
           row.classList.add("at");
           row.ariaCurrent = "true";
         }
       }
-      row.style.top = `${n * LINE}px`;
+      row.style.top = `${n * LINE + above}px`;
       made.push(row);
     }
     logSpace.replaceChildren(...made);
   }
   pane.onscroll = eachFrame(drawLog);
+  pane.onwheel = (event) => {
+    if (event.deltaY < 0 && following()) follow.ariaPressed = "false";
+    if (!log || scale() === 1 || event.ctrlKey || event.shiftKey || !event.deltaY) return;
+    event.preventDefault();
+    moveTo(topOf() + (event.deltaMode === 1 ? event.deltaY * LINE : event.deltaY));
+  };
+  pane.onkeydown = (event) => {
+    if (!log || scale() === 1) return;
+    const page = pane.clientHeight - LINE;
+    const by = { ArrowDown: LINE, ArrowUp: -LINE, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    moveTo(topOf() + by);
+  };
   const find = get("find"), found = get("found");
-  function search(quiet) {
-    if (!log) return;
-    const wanted = find.value.toLowerCase();
-    log.matches = [];
-    if (wanted) log.lines.forEach((line, n) => { if (n !== log.cut && plain(line).toLowerCase().includes(wanted)) log.matches.push(n); });
+  function searched(quiet, more) {
     log.set = new Set(log.matches);
     log.match = -1;
-    found.textContent = !wanted ? "" : log.matches.length ? count(log.matches.length, "line") : "nothing found";
+    const many = `${more ? "the first " : ""}${count(log.matches.length, "line")}`;
+    found.textContent = !find.value ? "" : log.matches.length ? many : "nothing found";
     drawLog();
     if (!quiet && log.matches.length) step(1);
+  }
+  async function search(quiet) {
+    if (!log) return;
+    const wanted = find.value.toLowerCase(), mine = log;
+    log.matches = [];
+    if (wanted && log.url) {
+      found.textContent = "searching";
+      const answer = await fetch(`${log.url}/find?text=${encodeURIComponent(find.value)}`);
+      const { hits, more } = answer.ok ? await answer.json() : { hits: [], more: false };
+      if (log !== mine || find.value.toLowerCase() !== wanted) return;
+      log.matches = hits.map((hit) => hit.line);
+      searched(quiet, more);
+      return;
+    }
+    if (wanted) log.lines.forEach((line, n) => { if (n !== log.cut && plain(line).toLowerCase().includes(wanted)) log.matches.push(n); });
+    searched(quiet, false);
   }
   function step(by) {
     if (!log || !log.matches.length) return;
@@ -427,6 +589,12 @@
   get("save").onclick = () => {
     if (!log) return;
     const file = make("a");
+    if (log.url) {
+      file.href = log.url;
+      file.download = `${log.node.id.replace(/[^\w.-]/g, "_")}.log`;
+      file.click();
+      return;
+    }
     file.href = URL.createObjectURL(new Blob([`${log.lines.map(plain).join("\n")}\n`], { type: "text/plain" }));
     file.download = `${log.node.id.replace(/[^\w.-]/g, "_")}.log`;
     file.click();
@@ -442,6 +610,19 @@
     list.replaceChildren();
     status.textContent = "";
     if (!wanted) return;
+    if (served) {
+      status.textContent = "searching";
+      const answer = await fetch(`${served.base}/find?text=${encodeURIComponent(get("everywhere").value)}`);
+      const { hits, more } = answer.ok ? await answer.json() : { hits: [], more: false };
+      if (mine !== searching) return;
+      list.replaceChildren(...hits.map((hit) => {
+        const place = make("a", "", `${nodes[hit.node].id}:${hit.line + 1}`);
+        place.href = `#${address(hit.node, 0, hit.line + 1)}`;
+        return make("li", "", place, ` ${hit.text}`);
+      }));
+      status.textContent = count(hits.length, "line") + (more ? ", there are more" : "");
+      return;
+    }
     let hits = 0, rested = performance.now();
     const look = (at, which, one) => one.lines.forEach((line, n) => {
       const text = /[\x1b\r]/.test(line) ? plain(line) : line;
@@ -592,4 +773,63 @@
   ticks();
   select();
   visit(false);
+
+  // News of a run that goes on.
+  function headline(news) {
+    const title = get("outcome-of-run");
+    title.textContent = news.words;
+    title.className = `o ${news.state}`;
+    const fact = (css, name, value) => make("div", css, make("dt", "", name), make("dd", "", value));
+    const facts = news.tally.map(([word, name, many]) => fact(`o ${word}`, name, String(many)));
+    if (news.took !== null) facts.unshift(fact("", "Time", time(news.took)));
+    get("facts").replaceChildren(...facts);
+    get("lane-list")?.replaceChildren(...news.lanes.map(([word, name, said]) =>
+      make("li", `o ${word}`, make("span", "name", name), " ", make("span", "word", said))));
+    document.title = document.title.replace(/^[^·]*/, `${news.words.toLowerCase()} `);
+  }
+  function take(fresh) {
+    const node = nodes[fresh.at], before = node.before, had = logsOf(node).length, ran = node.state === "running";
+    for (const key of Object.keys(node)) delete node[key];
+    Object.assign(node, fresh);
+    ready(node, fresh.at, before);
+    if (node.at !== current) return;
+    describe(node);
+    if (logsOf(node).length !== had) {
+      opened = "";
+      openLog(node, 0, 0);
+    } else if (ran && node.state !== "running") follow.hidden = true;
+  }
+  if (goesOn) {
+    const say = (text) => { if (get("live").textContent !== text) get("live").textContent = text; };
+    const source = new EventSource(`${served.base}/events?since=${served.news}`);
+    source.onopen = () => say("Live.");
+    source.onerror = () => say("The server does not answer; what is shown may be old.");
+    source.addEventListener("nodes", (event) => {
+      for (const fresh of JSON.parse(event.data)) take(fresh);
+      drawn = "";
+      offer();
+      measure();
+      ticks();
+      select(true);
+    });
+    source.addEventListener("head", (event) => headline(JSON.parse(event.data)));
+    const clock = setInterval(() => {
+      if (document.hidden) return;
+      measure();
+      ticks();
+      draw();
+    }, 1000);
+    source.addEventListener("over", () => {
+      source.close();
+      clearInterval(clock);
+      goesOn = false;
+      measure();
+      draw();
+      const again = make("a", "", "Show it whole");
+      again.href = location.pathname;
+      get("live").replaceChildren("The run is over. ", again);
+      // What was written last is still to come.
+      setTimeout(untail, 3000);
+    });
+  }
 })();

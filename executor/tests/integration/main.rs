@@ -40,6 +40,7 @@ mod report;
 mod resume;
 mod reuse;
 mod run_if;
+mod serve;
 mod shards;
 mod shim;
 mod ssh;

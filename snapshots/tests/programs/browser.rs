@@ -24,6 +24,8 @@ pub(crate) struct Browser {
     calls: u64,
     /// Everything the browser told without being asked.
     events: Vec<Value>,
+    /// The server whose page is open, if it came from one.
+    origin: Option<String>,
     _profile: TempDir,
 }
 
@@ -52,7 +54,7 @@ impl Browser {
             .args(["--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars"])
             .args(["--force-color-profile=srgb", "--user-data-dir=data"])
             // Nothing of ours goes anywhere; should it try, it finds nobody.
-            .args(["--host-resolver-rules=MAP * ~NOTFOUND", "about:blank"])
+            .args(["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "about:blank"])
             .current_dir(profile.path())
             .env("HOME", profile.path())
             .stdin(Stdio::null())
@@ -79,6 +81,7 @@ impl Browser {
             session: None,
             calls: 0,
             events: Vec::new(),
+            origin: None,
             _profile: profile,
         };
         let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }));
@@ -118,9 +121,20 @@ impl Browser {
         // The same file with another fragment would not be loaded again.
         self.call("Page.navigate", &json!({ "url": "about:blank" }));
         self.wait_for("document.readyState === 'complete' && location.href === 'about:blank'");
+        self.origin = None;
         let url = format!("file://{}{fragment}", file.display());
         self.call("Page.navigate", &json!({ "url": url }));
         self.wait_for("document.readyState === 'complete' && location.protocol === 'file:'");
+    }
+
+    /// Opens a page of a server of this machine and waits until it is loaded.
+    pub(crate) fn visit(&mut self, origin: &str, path: &str) {
+        self.events.clear();
+        self.call("Page.navigate", &json!({ "url": "about:blank" }));
+        self.wait_for("document.readyState === 'complete' && location.href === 'about:blank'");
+        self.origin = Some(origin.to_owned());
+        self.call("Page.navigate", &json!({ "url": format!("{origin}{path}") }));
+        self.wait_for("document.readyState === 'complete' && location.protocol === 'http:'");
     }
 
     /// What an expression of the page gives, waited for if it is a promise.
@@ -223,7 +237,10 @@ impl Browser {
                     let url = params["request"]["url"].as_str().unwrap_or_default();
                     let own = params["type"] == "Document"
                         && (url.starts_with("file:") || url == "about:blank");
-                    if !own && !url.starts_with("blob:") {
+                    let served = self.origin.as_ref();
+                    let served =
+                        served.is_some_and(|origin| url.starts_with(&format!("{origin}/")));
+                    if !own && !served && !url.starts_with("blob:") {
                         found.push(format!("it asked for {url}"));
                     }
                 }

@@ -18,5 +18,6 @@ mod pages;
 mod passed;
 mod reference;
 mod reuse;
+mod served;
 mod shards;
 mod shell;

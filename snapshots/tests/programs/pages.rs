@@ -64,7 +64,7 @@ fn report(shell: &Shell) -> PathBuf {
 }
 
 /// The four looks, each kept as a picture.
-fn pictures(browser: &mut Browser, name: &str) {
+pub(crate) fn pictures(browser: &mut Browser, name: &str) {
     for (look, width) in [("wide", 1280), ("narrow", 390)] {
         for scheme in ["light", "dark"] {
             browser.look(width, 900, scheme);
@@ -80,7 +80,7 @@ fn pictures(browser: &mut Browser, name: &str) {
 }
 
 /// Every control that can be seen, and whether pressing Tab often enough reaches it.
-fn unreached(browser: &mut Browser) -> Vec<Value> {
+pub(crate) fn unreached(browser: &mut Browser) -> Vec<Value> {
     browser.value(
         "window.scrollTo(0, 0); document.activeElement.blur(); window.reached = new Set(); \
          addEventListener('focusin', (event) => reached.add(event.target)); \
@@ -237,7 +237,7 @@ fn each_attempt_is_a_bar_of_its_own() {
 }
 
 /// A run of ten thousand nodes, as the executor would have recorded it.
-fn large() -> Shell {
+pub(crate) fn large() -> Shell {
     let shell = Shell::new();
     let mut catalog =
         "version = 1\n[bases.here]\nplacement = \"local\"\nruntime = \"host_process\"\n\

@@ -5,7 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
@@ -95,6 +95,20 @@ impl Shell {
             .output()
             .expect("a shell starts");
         Ran { code: output.status.code(), shown: String::from_utf8(output.stdout).expect("UTF-8") }
+    }
+
+    /// Starts a program in the shell's directory, with its surroundings, and lets it go on.
+    pub(crate) fn start(&self, words: &[&str]) -> Child {
+        Command::new(programs().join(words[0]))
+            .args(&words[1..])
+            .current_dir(self.directory())
+            .env_clear()
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts")
     }
 
     /// Runs a line that has to end well; returns what it showed.
