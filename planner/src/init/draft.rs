@@ -215,6 +215,7 @@ impl Draft {
 
     fn manifest(&self) -> String {
         let mut out = Lines::default();
+        out.line("#:schema ./lanes.schema.json");
         out.comment(&self.heading);
         out.line("version = 1");
         if let Some(time) = &self.nightly_schedule_utc {
@@ -283,6 +284,7 @@ impl Draft {
 
     fn catalog(&self) -> String {
         let mut out = Lines::default();
+        out.line("#:schema ./catalog.schema.json");
         out.comment(&[
             "What can run. When it runs is in forge-lanes.toml.".to_owned(),
             String::new(),

@@ -9,6 +9,7 @@ mod drafts;
 mod engines_run;
 mod exported;
 mod help;
+mod hooks;
 mod imported;
 mod inputs;
 mod map;
