@@ -11,7 +11,7 @@ use super::{
     matrix,
     shell::{self, When},
     values::{self, Output, Piece},
-    yaml::{Node, get, is_same, line_of, pairs, text, texts},
+    yaml::{Node, find, get, is_same, line_of, pairs, text, texts},
 };
 use crate::init::draft::{CommandDraft, JobDraft, MatrixDraft};
 
@@ -48,6 +48,14 @@ pub(super) struct Readable<'a> {
 impl Readable<'_> {
     /// What stands for an expression about a needed job's output.
     fn token(&self, workflow: &Workflow<'_>, at: usize, inside: &str) -> Option<String> {
+        if let Some(name) = values::input(inside) {
+            // What the call of its workflow gives it, where that is a needed job's output.
+            let caller = workflow.jobs[at].caller?;
+            let given = get(workflow.jobs[caller].yaml, "with").and_then(|with| find(with, &name));
+            let given = given.and_then(text)?;
+            let inside = given.trim().strip_prefix("${{")?.strip_suffix("}}")?;
+            return self.token(workflow, caller, inside);
+        }
         let (need, name) = values::need_output(inside)?;
         let (job, name) = values::source(workflow, at, &need, &name)?;
         let output = self.outputs.get(&job)?.iter().find(|it| is_same(&it.name, &name))?;
@@ -146,10 +154,11 @@ fn with_matrix(
             .push(format!("Not carried over: the reusable workflow `{other}` ({}).", here("uses")));
     }
     // The nearest says where steps start.
-    let own = get(job, "defaults");
-    let defaults = [own, defaults].into_iter().flatten().filter_map(|it| get(it, "run"));
+    let nearest = get(job, "defaults");
+    let defaults = [nearest, defaults].into_iter().flatten().filter_map(|it| get(it, "run"));
     let dir = defaults.clone().find_map(|run| get(run, "working-directory").and_then(text));
-    if let Some(line) = own.and_then(|it| get(it, "run")).and_then(|run| line_of(run, "shell")) {
+    if let Some(line) = nearest.and_then(|it| get(it, "run")).and_then(|run| line_of(run, "shell"))
+    {
         comment.push(format!("Not carried over: the default `shell` ({}).", place(file, line)));
     }
     let outputs = readable.outputs.get(&at).map_or(&[][..], Vec::as_slice);
@@ -162,6 +171,8 @@ fn with_matrix(
             ));
         }
     }
+    let own = pairs(get(job, "env"));
+    let names: Vec<String> = [env, own.as_slice()].concat().into_iter().map(|it| it.0).collect();
     let mut reads = get(job, "steps").map(values::reads).unwrap_or_default();
     reads.extend(outputs.iter().flat_map(|output| output.reads.clone()));
     let mut out = Written {
@@ -171,6 +182,7 @@ fn with_matrix(
         known: &known,
         dir: dir.as_deref(),
         file,
+        env: &names,
         list: &of.steps,
         scope: String::new(),
         reads,
@@ -179,16 +191,15 @@ fn with_matrix(
         left: Vec::new(),
         comment: Vec::new(),
     };
-    let job_env = pairs(get(job, "env"));
     let job_env: Vec<(String, String)> =
-        job_env.into_iter().map(|(name, value)| (name, out.filled(&context, &value))).collect();
+        own.into_iter().map(|(name, value)| (name, out.filled(&context, None, &value))).collect();
     let clone = out.steps(&context);
     let Written { done: steps, left, comment: said, .. } = out;
     comment.extend(said);
     if !left.is_empty() {
         comment.push(format!(
-            "`${{{{ … }}}}` in the script is GitHub's; put the values there: {}.",
-            left.join(", ")
+            "Not carried over, as the values are GitHub's; put them into the script: {}.",
+            super::filter::distinct(left).join(", ")
         ));
     }
     let handed_on = values::handed_on(outputs);
@@ -309,6 +320,8 @@ struct Written<'w, 'a> {
     dir: Option<&'w str>,
     /// The file that the steps stand in, where that is not the workflow's.
     file: Option<&'w str>,
+    /// The variables that every step has.
+    env: &'w [String],
     /// All of them.
     list: &'w Steps<'a>,
     /// Of which action they are; empty: the job's own.
@@ -366,6 +379,7 @@ impl<'w, 'a> Written<'w, 'a> {
             known: self.known,
             dir: None,
             file: Some(&action.file),
+            env: self.env,
             list: &action.steps,
             scope: values::scope(&self.scope, &id),
             reads: values::reads(action.yaml),
@@ -428,7 +442,7 @@ impl<'w, 'a> Written<'w, 'a> {
     }
 
     /// A text with what is known put in, and variables for what steps and needed jobs leave.
-    fn filled(&self, context: &dyn Context, written: &str) -> String {
+    fn filled(&self, context: &dyn Context, step: Option<&Node>, written: &str) -> String {
         let known = self.workflow.known_text(context, written);
         matrix::expressions(&known, &mut |inside, out| {
             let of_need = || self.readable.token(self.workflow, self.at, inside);
@@ -439,11 +453,19 @@ impl<'w, 'a> Written<'w, 'a> {
                     _ => None,
                 }
             };
-            match of_need().or_else(of_step) {
+            let of_env =
+                || values::variable_of_env(inside).filter(|name| self.has_variable(step, name));
+            match of_need().or_else(of_step).or_else(of_env) {
                 Some(variable) => out.push_str(&matrix::as_variable(&variable)),
                 None => out.extend(["${{", inside, "}}"]),
             }
         })
+    }
+
+    /// Whether a step has a variable in its environment here.
+    fn has_variable(&self, step: Option<&Node>, name: &str) -> bool {
+        let own = step.and_then(|step| get(step, "env")).and_then(|env| get(env, name));
+        own.is_some() || step.is_some() && self.env.iter().any(|known| known == name)
     }
 
     fn run(&mut self, context: &dyn Context, step: &Node, run: &str) {
@@ -453,7 +475,7 @@ impl<'w, 'a> Written<'w, 'a> {
         let reads: Vec<(String, String)> = reads
             .map(|(id, name)| (values::variable(&self.scope, id, name), name.clone()))
             .collect();
-        let text_of = self.filled(context, run);
+        let text_of = self.filled(context, Some(step), run);
         let Some(when) = self.runs(context, step, Some(&text_of)) else {
             if !reads.is_empty() {
                 // Who reads them finds nothing, as there.
@@ -473,9 +495,9 @@ impl<'w, 'a> Written<'w, 'a> {
         }
         let dir = get(step, "working-directory").and_then(text);
         let dir = dir.or_else(|| self.dir.map(str::to_owned));
-        let dir = dir.map(|dir| self.filled(context, &dir)).filter(|dir| dir != ".");
+        let dir = dir.map(|dir| self.filled(context, Some(step), &dir)).filter(|dir| dir != ".");
         let env = pairs(get(step, "env"));
-        let env = env.into_iter().map(|(name, value)| (name, self.filled(context, &value)));
+        let env = env.into_iter().map(|(name, value)| (name, self.filled(context, None, &value)));
         let (env, other): (Vec<_>, Vec<_>) =
             env.partition(|(_, value)| matrix::only_names(value, self.known));
         for (name, _) in other {
@@ -491,6 +513,13 @@ impl<'w, 'a> Written<'w, 'a> {
                 }
             });
         }
+        let of_github = |name: &str| {
+            ["GITHUB_", "RUNNER_"].iter().any(|start| name.starts_with(start))
+                && name != "GITHUB_OUTPUT"
+        };
+        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        let names: BTreeSet<&str> = text_of.split(word).filter(|it| of_github(it)).collect();
+        self.left.extend(names.iter().map(|name| format!("`${name}` ({})", line("run"))));
         let tolerated = get(step, "continue-on-error").and_then(text);
         match tolerated.as_deref().map(str::trim) {
             None | Some("true" | "false") => {}

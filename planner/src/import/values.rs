@@ -46,6 +46,24 @@ pub(super) fn need_output(inside: &str) -> Option<(String, String)> {
     pair(inside, "needs", "outputs")
 }
 
+/// The name in `inputs.NAME`.
+pub(super) fn input(inside: &str) -> Option<String> {
+    single(inside, "inputs")
+}
+
+/// The name in `env.NAME`.
+pub(super) fn variable_of_env(inside: &str) -> Option<String> {
+    single(inside, "env")
+}
+
+fn single(inside: &str, first: &str) -> Option<String> {
+    let parsed = expression::parse(inside)?;
+    match expression::path(&parsed)?.as_slice() {
+        [context, name] if is_same(context, first) && name != "*" => Some(name.clone()),
+        _ => None,
+    }
+}
+
 fn pair(inside: &str, first: &str, third: &str) -> Option<(String, String)> {
     let parsed = expression::parse(inside)?;
     match expression::path(&parsed)?.as_slice() {
@@ -142,7 +160,7 @@ fn read_of(workflow: &Workflow<'_>, job: usize) -> BTreeSet<String> {
                 names.insert(name.to_ascii_lowercase());
             }
         };
-        for key in ["steps", "env"] {
+        for key in ["steps", "env", "with"] {
             if let Some(node) = get(other.yaml, key) {
                 expressions_of(node, &mut found);
             }

@@ -305,16 +305,17 @@ jobs:
       - run: |
           echo "${{ needs.Build.outputs.VERSION }}" '${{ needs.build.outputs.tag }}' ${{ needs.build.outputs.sha }}
           echo ${{ needs.each.outputs.os }}
-  call: { needs: build, uses: ./.github/workflows/called.yml }
+          echo ${{ env.TAG }} $GITHUB_SHA
+  call: { needs: build, uses: ./.github/workflows/called.yml, with: { v: "${{ needs.build.outputs.version }}" } }
   last:
     needs: call
     steps: [{ run: 'echo ${{ needs.call.outputs.out }}' }]
 "#;
     let action = "outputs: { hash: { value: '${{ steps.h.outputs.h }}' } }\n\
                   runs: { using: composite, steps: [{ id: h, shell: bash, run: 'echo h=2 >>$GITHUB_OUTPUT' }] }\n";
-    let called = "on: { workflow_call: { outputs: { out: { value: '${{ jobs.inner.outputs.x }}' } } } }\n\
+    let called = "on: { workflow_call: { inputs: { v: {} }, outputs: { out: { value: '${{ jobs.inner.outputs.x }}' } } } }\n\
                   jobs:\n  inner:\n    outputs: { x: '${{ steps.s.outputs.x }}' }\n    \
-                  steps: [{ id: s, run: 'echo x=3 >>$GITHUB_OUTPUT' }]\n";
+                  steps: [{ id: s, run: 'echo x=${{ inputs.v }} >>$GITHUB_OUTPUT' }]\n";
     let (_, _, catalog) = lanes(&[
         (".github/workflows/ci.yml", workflow),
         (".github/actions/hash/action.yml", action),
@@ -329,7 +330,10 @@ jobs:
         "export TAG=''\"${NEEDS_CI_BUILD_TAG}\"''\n",
         "# Not carried over: the output `sha` (line 8): `${{ github.sha }}` is not made by a step",
         "# Not carried over: the output `os` (line 15): each combination has one of its own.",
-        "put the values there: `needs.build.outputs.sha` (line 21), `needs.each.outputs.os` (line 21).",
+        "put them into the script: `needs.build.outputs.sha` (line 21), `needs.each.outputs.os` (line 21), \
+         `$GITHUB_SHA` (line 21).",
+        "echo ${TAG} $GITHUB_SHA\n",
+        "echo x=${NEEDS_CI_BUILD_VERSION} >>$GITHUB_OUTPUT\n",
         "a secret goes into `secrets`: `BOTH` (line 19).",
         "outputs = [\"x\"]\n",
         "echo ${NEEDS_CI_CALL_INNER_X}\n",
