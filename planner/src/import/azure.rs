@@ -82,14 +82,22 @@ fn pipeline(file: &str, root: &Value, tree: &Tree<'_>, draft: &mut Draft) {
                     None => earlier.iter().cloned().collect(),
                 };
                 let mut runs = runs.clone();
-                if let Some(condition) = text(stage, "condition") {
-                    runs = runs.and(self::condition(&condition));
+                let condition = text(stage, "condition");
+                if let Some(condition) = &condition {
+                    runs = runs.and(self::condition(condition));
                 }
+                let first = found.entries.len();
                 let jobs = stage.get("jobs");
                 if let Some(template) = text(stage, "template") {
                     comment.push(format!("Not carried over: the template `{template}`."));
                 }
                 found.jobs(jobs, root, &mut lists, (&runs, Some(&name), &before));
+                // What waits for nothing in its stage starts as the stage does.
+                for (entry, waits) in found.entries.iter_mut().zip(&found.waits).skip(first) {
+                    if waits.jobs.is_empty() && entry.job.run_if.is_none() {
+                        entry.job.run_if = condition.as_deref().and_then(run_if);
+                    }
+                }
                 earlier = Some(name);
             }
         }
@@ -109,7 +117,9 @@ fn pipeline(file: &str, root: &Value, tree: &Tree<'_>, draft: &mut Draft) {
     let (mut entries, before) = listed::ordered(entries, &|entry| {
         let Some(own) = waits.iter().find(|it| it.key == entry.key) else { return Vec::new() };
         let in_stage = |it: &&Waits| it.stage.as_ref().is_some_and(|it| own.stages.contains(it));
-        let of_stages = waits.iter().filter(in_stage).map(|it| it.key.clone());
+        // What waits for a job of its own stage waits for the stages before with it.
+        let of_stages = waits.iter().filter(in_stage).filter(|_| own.jobs.is_empty());
+        let of_stages = of_stages.map(|it| it.key.clone());
         let prefix = own.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
         of_stages.chain(own.jobs.iter().map(|job| format!("{prefix}{job}"))).collect()
     });
@@ -195,6 +205,15 @@ fn condition(text: &str) -> Formula {
         }
         "false" => Formula::Is(false),
         other => Formula::Maybe(format!("`condition: {}`", other.replace('\n', " "))),
+    }
+}
+
+/// How what a job waits for must have ended, by its condition.
+fn run_if(condition: &str) -> Option<&'static str> {
+    match condition.trim() {
+        "always()" | "succeededOrFailed()" => Some("always"),
+        "failed()" => Some("failed"),
+        _ => None,
     }
 }
 
@@ -390,11 +409,7 @@ fn job(of: &Value, root: &Value) -> Job {
             None => job.comment.push(format!("Not carried over: `parallel: {count}`.")),
         }
     }
-    job.run_if = match text(of, "condition").as_deref().map(str::trim) {
-        Some("always()" | "succeededOrFailed()") => Some("always"),
-        Some("failed()") => Some("failed"),
-        _ => None,
-    };
+    job.run_if = text(of, "condition").as_deref().and_then(run_if);
     job.left_out(of.get("strategy").unwrap_or(&Value::Null), &["maxParallel"]);
     job.left_out(of, &["pool", "container", "services", "environment", "uses"]);
     job

@@ -221,9 +221,12 @@ impl Job {
                     format!("Not carried over: the variable `{name}` of a step.")
                 }));
         }
-        let lines =
-            [shell::script(&self.steps), self.lines.join("\n"), shell::end(&self.steps).into()];
-        let script = super::matrix::script(lines.concat().trim_end(), &known);
+        let script = [
+            shell::script(&self.steps, &known),
+            super::matrix::script(&self.lines.join("\n"), &known),
+            shell::end(&self.steps).to_owned(),
+        ];
+        let script = script.concat().trim_end().to_owned();
         let placeholder = script.trim().is_empty() && self.argv.is_empty();
         let command = if placeholder {
             self.comment.push(
@@ -261,11 +264,18 @@ impl Job {
 pub(super) fn wait_for(entries: &mut [Entry], before: &[Vec<usize>]) {
     let mut ranks = vec![0_usize; entries.len()];
     for at in 0..entries.len() {
-        let (needs, after): (Vec<usize>, Vec<usize>) = before[at]
-            .iter()
-            .copied()
-            .filter(|&need| need != at)
-            .partition(|&need| same(&entries[need], &entries[at]));
+        let (needs, after): (Vec<usize>, Vec<usize>) =
+            before[at].iter().copied().filter(|&need| need != at).partition(|&need| {
+                same(&entries[need], &entries[at]) || asks(&entries[need], &entries[at])
+            });
+        let apart = needs.iter().filter(|&&need| !same(&entries[need], &entries[at]));
+        let apart: Vec<String> = apart.map(|&need| format!("`{}`", entries[need].key)).collect();
+        if !apart.is_empty() {
+            entries[at].job.comment.push(format!(
+                "It asks how {} ended, for other changes: with it, they run too.",
+                apart.join(", ")
+            ));
+        }
         // Jobs are named in any order; a circle is nobody's order.
         let rank = |list: &[usize], more: usize| {
             list.iter().filter(|&&it| it < at).map(|&it| ranks[it] + more).max().unwrap_or(0)
@@ -282,6 +292,11 @@ pub(super) fn wait_for(entries: &mut [Entry], before: &[Vec<usize>]) {
         entries[at].needs = needs;
         entries[at].after = after;
     }
+}
+
+/// Whether a job asks how one that it waits for ended.
+fn asks(need: &Entry, entry: &Entry) -> bool {
+    entry.job.run_if.is_some() && entry.nightly == need.nightly
 }
 
 fn same(a: &Entry, b: &Entry) -> bool {

@@ -25,6 +25,7 @@ pub mod moon;
 pub mod nx;
 mod pipeline;
 pub mod prow;
+mod quotes;
 mod script;
 mod selection;
 mod shell;

@@ -209,10 +209,12 @@ fn with_matrix(
         .concat()
         .into_iter()
         .partition(|(_, value)| value.contains("${{=") && matrix::only_names(value, &known));
-    let late =
-        late.into_iter().map(|(name, value)| format!("export {name}={}\n", shell::quoted(&value)));
-    let script = [late.collect(), shell::script(&steps), handed_on, shell::end(&steps).to_owned()];
-    let script = matrix::script(&script.concat(), &known);
+    let late = late.into_iter().map(|(name, value)| {
+        format!("export {name}={}\n", matrix::script(&shell::quoted(&value), &known))
+    });
+    let script =
+        [late.collect(), shell::script(&steps, &known), handed_on, shell::end(&steps).to_owned()];
+    let script = script.concat();
     let placeholder = nothing && !reports;
     let command = if placeholder {
         comment.push(
@@ -345,6 +347,7 @@ impl<'w, 'a> Written<'w, 'a> {
             let uses = get(step, "uses").and_then(text);
             if uses.as_ref().is_some_and(|uses| uses.starts_with("actions/checkout")) {
                 checkout = true;
+                self.checked_out(step);
             } else if let Some(action) = steps.actions.get(&at) {
                 if let Some(when) = self.runs(context, step, None) {
                     let inside = InAction::new(self.workflow, action, step, context);
@@ -361,6 +364,18 @@ impl<'w, 'a> Written<'w, 'a> {
             }
         }
         checkout
+    }
+
+    /// Says what of a checkout is not what every job has here.
+    fn checked_out(&mut self, step: &Node) {
+        let Some(with) = get(step, "with") else { return };
+        let odd = ["path", "repository", "ref", "submodules", "lfs", "sparse-checkout"];
+        for key in odd {
+            if let Some(line) = line_of(with, key) {
+                let place = place(self.file, line);
+                self.comment.push(format!("Not carried over: `{key}` of the checkout ({place})."));
+            }
+        }
     }
 
     /// Adds the steps of an action of the tree.
@@ -425,6 +440,8 @@ impl<'w, 'a> Written<'w, 'a> {
             (true, false) => When::Failed,
             (false, false) => When::Always,
         };
+        // In an action that runs only after a failure, so does each step.
+        let when = if self.when == When::Failed { When::Failed } else { when };
         let open = |it: &Option<Formula>| !matches!(it, Some(Formula::Is(_)));
         if !open(&passed) && !open(&failed) {
             return Some(when);
@@ -445,18 +462,23 @@ impl<'w, 'a> Written<'w, 'a> {
     fn filled(&self, context: &dyn Context, step: Option<&Node>, written: &str) -> String {
         let known = self.workflow.known_text(context, written);
         matrix::expressions(&known, &mut |inside, out| {
-            let of_need = || self.readable.token(self.workflow, self.at, inside);
+            let of_need = || {
+                let name = self.readable.token(self.workflow, self.at, inside)?;
+                Some(vec![Piece::Variable(name)])
+            };
             let of_step = || {
                 let (id, name) = values::step_output(inside)?;
-                match values::of_step(self.list, &self.scope, &id, &name)?.as_slice() {
-                    [Piece::Variable(name)] => Some(name.clone()),
-                    _ => None,
-                }
+                values::of_step(self.list, &self.scope, &id, &name)
             };
-            let of_env =
-                || values::variable_of_env(inside).filter(|name| self.has_variable(step, name));
+            let of_env = || {
+                let name = values::variable_of_env(inside)?;
+                self.has_variable(step, &name).then(|| vec![Piece::Variable(name)])
+            };
             match of_need().or_else(of_step).or_else(of_env) {
-                Some(variable) => out.push_str(&matrix::as_variable(&variable)),
+                Some(pieces) => pieces.iter().for_each(|piece| match piece {
+                    Piece::Text(text) => out.push_str(text),
+                    Piece::Variable(name) => out.push_str(&matrix::as_variable(name)),
+                }),
                 None => out.extend(["${{", inside, "}}"]),
             }
         })

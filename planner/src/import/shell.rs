@@ -2,6 +2,8 @@
 //! does to its shell reaches the next; one that may fail fails nothing, and one that runs after a
 //! failure still does. Knows no engine.
 
+use super::matrix;
+
 /// One step.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Step {
@@ -44,8 +46,9 @@ pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// Steps as the lines of a script that has said `set -e`.
-pub(super) fn script(steps: &[Step]) -> String {
+/// Steps as the lines of a script that has said `set -e`; `known` are the names of the matrix whose
+/// values they read.
+pub(super) fn script(steps: &[Step], known: &[String]) -> String {
     let mut out = String::new();
     let after_failure = steps.iter().any(|step| step.when != When::Passed);
     if steps.iter().any(Step::leaves) {
@@ -63,7 +66,7 @@ pub(super) fn script(steps: &[Step]) -> String {
         if step.leaves() {
             out.push_str(": >\"$GITHUB_OUTPUT\"\n");
         }
-        let body = step.body();
+        let body = step.body(known);
         let own = ["(\n", STRICT, &body, ")\n"].concat();
         match (after_failure, step.when) {
             (true, When::Passed) => {
@@ -98,15 +101,16 @@ pub(super) fn end(steps: &[Step]) -> &'static str {
 }
 
 impl Step {
-    fn body(&self) -> String {
+    fn body(&self, known: &[String]) -> String {
+        let read = |text: &str| matrix::script(text, known);
         let mut body = String::new();
         if let Some(dir) = &self.dir {
-            body.extend(["cd ", &quoted(dir), "\n"]);
+            body.extend(["cd ", &read(&quoted(dir)), "\n"]);
         }
         for (name, value) in &self.env {
-            body.extend(["export ", name, "=", &quoted(value), "\n"]);
+            body.extend(["export ", name, "=", &read(&quoted(value)), "\n"]);
         }
-        body.push_str(self.text.trim_end());
+        body.push_str(&read(self.text.trim_end()));
         body.push('\n');
         body
     }

@@ -131,6 +131,46 @@ fn an_imported_workflow_passes_values_and_files_on_and_ends_as_it_did() {
     check(&shell, "import github", &expected, &shown, &["never", "not-this", "gone"]);
 }
 
+const COMPOSITE: &str = r#"on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    outputs: { o: "${{ steps.c.outputs.o }}" }
+    steps:
+      - { id: c, uses: ./.github/actions/c, with: { w: "it's" } }
+      - run: echo "got ${{ steps.c.outputs.o }}"
+      - { if: failure(), uses: ./.github/actions/c, with: { w: no } }
+  b:
+    needs: a
+    runs-on: ubuntu-latest
+    env: { O: "${{ needs.a.outputs.o }}" }
+    steps: [{ run: 'echo "b $O"' }]
+"#;
+
+const ACTION: &str = r#"inputs: { w: { default: d } }
+outputs: { o: { value: "(${{ steps.i.outputs.v }})" } }
+runs:
+  using: composite
+  steps:
+    - id: i
+      shell: bash
+      run: |
+        cat <<'EOF' >>"$GITHUB_OUTPUT"
+        v=${{ inputs.w }} "$HOME" `id`
+        EOF
+        exit 0
+    - { if: always(), shell: bash, run: "echo in ${{ inputs.w == 'no' }}" }
+"#;
+
+#[test]
+fn an_action_of_the_tree_gives_its_values_and_runs_when_its_step_does() {
+    let files = [(".github/workflows/ci.yml", COMPOSITE), (".github/actions/c/action.yml", ACTION)];
+    let shell = project(&files);
+    let expected = [("ci-a", "passed"), ("ci-b", "passed")];
+    let shown = ["got (it's \"$HOME\" `id`)", "b (it's \"$HOME\" `id`)", "in false"];
+    check(&shell, "import github", &expected, &shown, &["in true"]);
+}
+
 const GITLAB: &str = r#"stages: [build, test]
 build:
   stage: build
@@ -163,6 +203,20 @@ fn files_of_gitlabs_jobs_are_where_they_were() {
     let expected = ["build", "implicit", "none", "named", "without"].map(|node| (node, "passed"));
     let said = "# Not carried over: `artifacts:exclude`.";
     check(&shell, "import gitlab", &expected, &["app", "bin", "r", said], &[]);
+}
+
+const AFTERWARDS: &str = r#"stages: [a, b]
+a: { stage: a, script: [mkdir o, echo 1 >o/f, exit 1], artifacts: { paths: [o], when: always } }
+c: { stage: b, needs: [a], script: [echo cleaned, cat o/f], when: always }
+d: { stage: b, needs: [a], script: [echo rescued], rules: [{ when: on_failure }] }
+e: { stage: b, needs: [a], script: [echo e-ran] }
+"#;
+
+#[test]
+fn gitlabs_jobs_run_after_a_failure_of_what_they_need() {
+    let shell = project(&[(".gitlab-ci.yml", AFTERWARDS)]);
+    let expected = [("a", "failed"), ("c", "passed"), ("d", "passed"), ("e", "skipped")];
+    check(&shell, "import gitlab", &expected, &["cleaned", "1", "rescued"], &["e-ran"]);
 }
 
 const BUILDKITE: &str = r#"steps:
@@ -246,6 +300,32 @@ steps:
   - { name: end, image: golang, commands: ["exit 4"] }
   - { name: tell, image: golang, commands: [echo told], when: [{ status: [failure] }] }
 "#;
+
+const STAGES: &str = r#"pr: [main]
+stages:
+- { stage: A, jobs: [{ job: a, steps: [{ bash: "exit 3" }] }] }
+- { stage: B, condition: failed(), jobs: [{ job: b, steps: [{ script: echo b-ran }] }] }
+- { stage: C, dependsOn: A, jobs: [{ job: c, steps: [{ script: echo c-ran }] }] }
+- stage: D
+  dependsOn: A
+  condition: always()
+  jobs:
+  - { job: d, steps: [{ script: echo d-ran }] }
+  - { job: e, dependsOn: d, steps: [{ script: echo e-ran }] }
+"#;
+
+#[test]
+fn stages_of_azure_run_after_a_failure_where_they_say_so() {
+    let shell = project(&[("azure-pipelines.yml", STAGES)]);
+    let expected = [
+        ("A-a", "failed"),
+        ("B-b", "passed"),
+        ("C-c", "skipped"),
+        ("D-d", "passed"),
+        ("D-e", "passed"),
+    ];
+    check(&shell, "import azure", &expected, &["b-ran", "d-ran", "e-ran"], &["c-ran"]);
+}
 
 #[test]
 fn matrices_of_azure_and_woodpecker_are_ours() {
