@@ -251,3 +251,28 @@ fn a_history_with_a_hole_is_refused() {
         assert_eq!(error.to_string(), format!("the commit {hole} is missing"));
     }
 }
+
+#[test]
+fn a_file_of_shards_with_a_line_break_in_its_name_is_refused_where_the_globs_stand() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "ci/forge-lanes.toml",
+        "version = 1\n[[branch.lanes]]\nid = \"l\"\ntarget = \"t\"\n",
+    );
+    sandbox.write(
+        "ci/catalog.toml",
+        "version = 1\n[[targets]]\nid = \"t\"\n[[targets.jobs]]\nid = \"j\"\nplacement = \"local\"\n\
+         runtime = \"host_process\"\ntimeout_secs = 60\nshards = 2\nshard_files = [\"t/*\"]\n\
+         command = { argv = [\"true\"] }\n",
+    );
+    for name in ["t/a", "t/b", "t/c\nd"] {
+        sandbox.write(name, "");
+    }
+    sandbox.commit("one");
+    let said = sandbox.planner(&["plan", "--all"]).refused();
+    assert!(
+        said.contains("`shard_files` match `t/c\\nd`, and a list has a path on each line"),
+        "{said}"
+    );
+    assert!(said.contains("ci/catalog.toml:10"), "{said}");
+}
