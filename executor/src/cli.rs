@@ -25,7 +25,7 @@ pub struct Cli {
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Say on stderr what happens, step by step; twice: in detail. `FORGE_LANES_LOG=FILTER` says it
-    /// of single modules.
+    /// of single modules. With `--version`: which documents the program reads and writes.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
     /// What to do.

@@ -19,6 +19,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let whole = |word: &String| matches!(&**word, "-v" | "-vv" | "--verbose");
+            if error.kind() == clap::error::ErrorKind::DisplayVersion && arguments.iter().any(whole)
+            {
+                reporters::stdout().text(&commands::version::verbose());
+                return Exit::Done.into();
+            }
             // A closed pipe is no failure.
             let _ = error.print();
             return exit.into();

@@ -18,6 +18,7 @@ mod resume;
 mod running;
 mod schema;
 mod serve;
+pub mod version;
 mod watch;
 mod why;
 

@@ -35,6 +35,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/recipes/github.md", "gh ", "needs GitHub"),
     ("docs/recipes/gitlab.md", "planner ", "needs GitLab; the schema is asked below"),
     ("docs/recipes/gitlab.md", "executor ", "needs GitLab; the schema is asked below"),
+    ("docs/release.md", "scripts/release", "builds this repository; release.rs does, once"),
     ("docs/ssh.md", "executor doctor", "needs another host; executor/tests run it with one"),
     ("docs/tart.md", "tart ", "needs a Mac, or the stand-in that executor/tests build"),
     ("docs/tart.md", "scripts/tart-conformance", "needs a Mac; executor/tests run it"),

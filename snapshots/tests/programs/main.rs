@@ -18,6 +18,7 @@ mod page;
 mod pages;
 mod passed;
 mod reference;
+mod release;
 mod reuse;
 mod served;
 mod shards;
