@@ -130,6 +130,7 @@ fn plan_of(all: Vec<Node>) -> Result<String, Failure> {
             worktree: false,
             base_from: None,
             passed: None,
+            cache_scope: None,
         }),
         selection: Selection {
             trigger: Trigger::Manual,

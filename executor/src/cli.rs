@@ -136,6 +136,12 @@ Examples:
         after_help = "Examples:\n  executor results list\n  executor results show 3f9a"
     )]
     Results(Results),
+    /// Show or remove directories that outlive a run, for jobs with `caches`.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  executor caches list\n  executor caches remove cargo-target"
+    )]
+    Caches(Caches),
     /// Say why a node's result was reused, or not: what differs from the nearest one that is kept.
     #[command(after_help = "\
 Examples:
@@ -457,6 +463,37 @@ pub enum Results {
         /// All of them.
         #[arg(long, conflicts_with = "keys")]
         all: bool,
+    },
+}
+
+/// `executor caches`.
+#[derive(Debug, Subcommand)]
+pub enum Caches {
+    /// List them, the one that was of use last first.
+    #[command(after_help = "Example:\n  executor caches list --json | jq -r '.caches[].name'")]
+    List {
+        /// Those of the hosts that plans of the kept runs name, too.
+        #[arg(long)]
+        hosts: bool,
+        /// As JSON: `{ \"caches\": [ { name, key, scope, … } ] }`.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove some: the next job that asks for one begins with an empty directory.
+    #[command(after_help = "Example:\n  executor caches remove cargo-target")]
+    Remove {
+        /// Their names.
+        #[arg(required_unless_present = "all")]
+        names: Vec<String>,
+        /// All of them.
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
+        /// Those of the hosts that plans of the kept runs name, too.
+        #[arg(long)]
+        hosts: bool,
+        /// As JSON: `{ \"removed\": [ { name, key, scope, … } ] }`.
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -74,6 +74,13 @@ impl Script {
         self
     }
 
+    /// Appends bytes as they are: what a here-document holds.
+    #[must_use]
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.text.extend_from_slice(bytes);
+        self
+    }
+
     /// Appends a blank and one word, quoted.
     #[must_use]
     pub fn word(mut self, word: impl AsRef<OsStr>) -> Self {

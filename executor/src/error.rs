@@ -74,6 +74,9 @@ pub enum Error {
         /// Whether there are several.
         ambiguous: bool,
     },
+    /// No kept cache has such a name.
+    #[error("no kept cache is called `{0}`")]
+    NoSuchCache(String),
     /// The plan answers a scenario.
     #[error("the plan answers scenario `{0}`; it can be shown and compared, not applied")]
     Scenario(String),
@@ -250,6 +253,7 @@ impl Error {
             | Self::Plan(_)
             | Self::NoSuchNode { .. }
             | Self::NoSuchResult { .. }
+            | Self::NoSuchCache(_)
             | Self::Secrets(_)
             | Self::Serve(_)
             | Self::Directory { .. }
@@ -316,6 +320,7 @@ impl Error {
             Self::NoPlan => "`executor apply PLAN --only NODE…`, or `-` for standard input",
             Self::OtherDigest { .. } => "apply the plan that was reviewed, or review this one",
             Self::NoSuchResult { .. } => "`executor results list` shows their keys",
+            Self::NoSuchCache(_) => "`executor caches list` shows their names",
             Self::NoSuchNode { .. } => "`planner show PLAN` lists the nodes",
             Self::Scenario(_) | Self::NoTree => "make a plan of a commit with `planner plan`",
             Self::TreeMissing { .. } => {

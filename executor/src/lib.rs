@@ -9,7 +9,7 @@
 //!
 //! Two halves. The **run** decides what starts when, writes everything down before it happens and
 //! tells it: [`schedule`], [`dispatch`], [`journal`], [`ledger`], [`record`], [`state`],
-//! [`reporters`], the commands; [`results`] is what earlier runs proved. The **machine** half makes one attempt of one node happen
+//! [`reporters`], the commands; [`results`] is what earlier runs proved, [`caches`] what they left. The **machine** half makes one attempt of one node happen
 //! somewhere: [`attempt`] (what is asked and answered), [`drive`], [`placements`], [`runtimes`],
 //! [`supervise`], [`source`]; what they write of a job's output goes through `redact`.
 //!
@@ -20,6 +20,7 @@
 pub mod artifacts;
 pub mod attempt;
 mod batch;
+pub mod caches;
 pub mod cli;
 pub mod command_line;
 pub mod commands;

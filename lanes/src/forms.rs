@@ -65,6 +65,8 @@ patterns! {
     Below "^(?!/)(?!(.*/)?\\.{0,2}(/|$))";
     /// An absolute path of a machine or guest.
     Absolute "^/(?!(.*/)?\\.{0,2}(/|$))";
+    /// A path below the workspace, or an absolute one of a guest.
+    CachePath "^/?(?!(.*/)?\\.{0,2}(/|$))";
     /// What ssh connects to.
     SshDestination "^[A-Za-z0-9@._:/\\[\\]][A-Za-z0-9@._:/\\[\\]-]{0,254}$";
     /// A name that Incus or Tart knows.

@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, num::NonZeroU8};
 
-use plans::{Checkout, FailedOutcome, Reuse, RunIf};
+use plans::{CacheSave, Checkout, FailedOutcome, Reuse, RunIf};
 
 use crate::{
     bounds::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
@@ -82,6 +82,9 @@ shared_keys! {
         /// failed and tolerated, the lane passes and dependants run. Absent: none; `false` takes
         /// the base's away.
         pub allow_failure: At<AllowFailureFile>,
+        /// Directories that outlive the run, on the machine that runs the job. Absent: the base's;
+        /// an empty list takes them away.
+        pub caches: Vec<CacheFile>,
         /// Which earlier results of the same key stand for it: `"never"`, `"passed"` (at the first
         /// attempt) or `"passed_with_retries"`. Absent: `"never"`.
         pub reuse: At<ReuseWord>,
@@ -180,6 +183,32 @@ tables! {
         /// Seconds after which it is ended. Absent: 14400.
         #[schemars(range(min = 1, max = MOST_SECONDS))]
         pub timeout_secs: Option<At<u64>>,
+    }
+
+    /// A named directory that outlives the run.
+    pub struct CacheFile {
+        /// What it is called; jobs that name the same one share it.
+        #[schemars(with = "forms::Name")]
+        pub name: At<String>,
+        /// Where the job finds it: a path below the workspace, or an absolute one in a guest.
+        #[schemars(with = "forms::CachePath")]
+        pub path: At<String>,
+        /// Globs of the files of the tree that its exact key is made of, and path sets as
+        /// `"@name"`. Absent: none, and every cache of that name is an exact one.
+        #[schemars(with = "Option<Vec<forms::Glob>>")]
+        pub key: Option<Vec<At<String>>>,
+        /// Whether the newest cache of the name will do where none has the exact key. Absent: it
+        /// will not.
+        pub fallback: Option<At<bool>>,
+        /// The most MiB that are kept of it. Absent: the executor's site decides.
+        #[schemars(range(min = 1))]
+        pub max_mib: Option<At<u64>>,
+        /// After which ends of the job it is kept: `"passed"`, `"always"` or `"never"`. Absent:
+        /// `"passed"`.
+        pub save: Option<At<CacheSaveWord>>,
+        /// Whether only one job of a machine has it at a time; the others wait. Absent: each has a
+        /// copy of its own.
+        pub exclusive: Option<At<bool>>,
     }
 
     /// A host setup with inputs of its own.
@@ -469,6 +498,26 @@ impl schemars::JsonSchema for RunIfWord {
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         RunIf::json_schema(generator)
+    }
+}
+
+/// The word for a [`CacheSave`].
+#[derive(Debug, Clone, Copy)]
+pub struct CacheSaveWord(pub CacheSave);
+
+impl Decode for CacheSaveWord {
+    fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        word(value, reader, &CacheSave::ALL.map(|it| (it.as_str(), it))).map(Self)
+    }
+}
+
+impl schemars::JsonSchema for CacheSaveWord {
+    fn schema_name() -> Cow<'static, str> {
+        CacheSave::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        CacheSave::json_schema(generator)
     }
 }
 

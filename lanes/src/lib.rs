@@ -56,7 +56,7 @@ mod source;
 mod targets_of;
 
 pub use catalog::{
-    Catalog, Definition, Derived, FilesNeeded, FilterText, GlobOwner, GlobUse, HostSetup,
+    CacheUse, Catalog, Definition, Derived, FilesNeeded, FilterText, GlobOwner, GlobUse, HostSetup,
     HostSetupIndex, InputUses, Inputs, Job, JobIndex, JobOwner, Lane, LaneIndex, LockUse,
     PackageKind, PathFilter, Payload, Prepare, PrepareIndex, PrepareUse, Rules, ShardFiles,
     SharedEntry, StagedLinux, Target, TargetIndex, Via, Work,

@@ -329,7 +329,10 @@ pub(crate) fn resolve<'a>(
         let layers = resolve::layers(&job, declared, context);
         let id = context.checked(&codes::BAD_ID, job.id, JobId::new);
         let inputs = layers.inputs(&job, context);
-        let spec = resolve::job_spec(&job, &layers, inputs.as_ref(), declared, context);
+        let (caches, cache_uses): (Vec<_>, Vec<_>) =
+            layers.caches(&job, context).into_iter().unzip();
+        let seen = resolve::Seen { inputs: inputs.as_ref(), caches, cache_uses: &cache_uses };
+        let spec = resolve::job_spec(&job, &layers, seen, declared, context);
         let run_if = layers.run_if();
         if let Some(At { value: RunIf::Failed, span }) = run_if
             && described.needs_written.is_empty()
@@ -386,6 +389,7 @@ pub(crate) fn resolve<'a>(
             owner: described.owner,
             spec,
             inputs,
+            caches: cache_uses,
             inputs_from,
             needs: described.needs.clone(),
             group: member.and_then(|it| JobId::new(it.group.as_str()).ok()),

@@ -24,6 +24,7 @@
 
 mod ahead;
 pub mod backtest;
+mod cache_keys;
 pub mod change_set;
 pub mod check;
 pub mod cli;
@@ -194,7 +195,17 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
     if let Some(file) = &request.passed {
         inputs.ids.insert(PASSED_INPUT.to_owned(), file.digest.clone());
     }
-    let lowered = lowered(&catalog, &selected, trees.as_mut())?;
+    let mut lowered = lowered(&catalog, &selected, trees.as_mut())?;
+    if let Some((repository, _, tree)) = situation.in_git() {
+        cache_keys::name(repository, tree, &mut lowered.nodes)?;
+    }
+    let mut changed = changed;
+    if let Source::Change(source) = &mut changed.source
+        && lowered.nodes.iter().any(|node| !node.spec.caches.is_empty())
+    {
+        let default_branch = catalog.rules().default_branch.as_deref();
+        source.cache_scope = situation.cache_scope(request, default_branch);
+    }
     let plan =
         assemble(&catalog, lowered, inputs.ids, changed, &comparisons, &question, &selected)?;
     // 8. What decides each node's result.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use lanes::Catalog;
 use plans::{
-    BaseFrom, BaseMode, Change, ChangeSource, ObjectId as PlanObjectId, ScenarioName, Source,
-    Trigger,
+    BaseFrom, BaseMode, CacheScope, Change, ChangeSource, ObjectId as PlanObjectId, ScenarioName,
+    Source, Trigger,
 };
 
 use crate::{
@@ -243,6 +243,17 @@ impl Situation {
         Some(repository.find_base(head, wanted, &base_context(request, default_branch)))
     }
 
+    /// Says whose caches the jobs of a plan may use; nothing where that is not known.
+    #[must_use]
+    pub fn cache_scope(
+        &self,
+        request: &Request,
+        default_branch: Option<&str>,
+    ) -> Option<CacheScope> {
+        let (repository, head, _) = self.in_git()?;
+        repository.cache_scope(head, &base_context(request, default_branch))
+    }
+
     /// Every lane of the trigger: a clock started the run, and nothing changed.
     fn scheduled(&self, event: &Event) -> Changed {
         let mut changed = self.without_base(BaseMode::All, Scope::All);
@@ -312,6 +323,7 @@ impl Situation {
                 worktree: self.worktree,
                 base_from: None,
                 passed: None,
+                cache_scope: None,
             }),
             changes: Vec::new(),
             base_trees: Vec::new(),

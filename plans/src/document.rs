@@ -16,11 +16,11 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    AbsolutePath, AllowFailure, Change, ChangeSource, Checkout, Command, EnvName, FilesFrom,
-    GroupName, JobId, JobInputs, JobSpec, Key, Member, Mount, Node, NodeId, NodeKind, ObjectId,
-    Output, OutputName, OutputRef, Placement, Plan, PlanError, PlanLane, PlanParts, RepoPath,
-    RetryOn, Reuse, RunIf, Runtime, ScenarioName, SchemaVersion, Selection, Shard, SnapshotProfile,
-    Source, Taken, Workspace, WorkspacePath,
+    AbsolutePath, AllowFailure, Cache, CacheName, Change, ChangeSource, Checkout, Command, EnvName,
+    FilesFrom, GroupName, JobId, JobInputs, JobSpec, Key, Member, Mount, Node, NodeId, NodeKind,
+    ObjectId, Output, OutputName, OutputRef, Placement, Plan, PlanError, PlanLane, PlanParts,
+    RepoPath, RetryOn, Reuse, RunIf, Runtime, ScenarioName, SchemaVersion, Selection, Shard,
+    SnapshotProfile, Source, Taken, Workspace, WorkspacePath,
 };
 
 /// Why a text is not a plan this program runs. In the order in which they are checked.
@@ -312,6 +312,13 @@ struct NodeWire<'a> {
     /// Which failures do not count: `true`, or exit codes; absent: none. Since 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allow_failure: Option<Cow<'a, AllowFailure>>,
+    /// Directories that outlive the run; absent: none. Never part of `key`. Since 1.1.
+    #[serde(default, skip_serializing_if = "no_caches")]
+    caches: Cow<'a, [Cache]>,
+    /// The exact keys of its caches, by name; absent for one whose globs match no file, and in a
+    /// plan without a tree. Since 1.1.
+    #[serde(default, skip_serializing_if = "no_cache_keys")]
+    cache_keys: Cow<'a, BTreeMap<CacheName, Key>>,
     /// Which earlier results of the same key stand for it; absent: `never`. Since 1.1.
     #[serde(default, skip_serializing_if = "Reuse::is_never")]
     reuse: Reuse,
@@ -328,6 +335,14 @@ struct NodeWire<'a> {
 
 fn no_commands(commands: &[Vec<String>]) -> bool {
     commands.is_empty()
+}
+
+fn no_caches(caches: &[Cache]) -> bool {
+    caches.is_empty()
+}
+
+fn no_cache_keys(keys: &BTreeMap<CacheName, Key>) -> bool {
+    keys.is_empty()
 }
 
 fn no_values(matrix: &BTreeMap<String, String>) -> bool {
@@ -389,6 +404,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             concurrency_groups,
             spec,
             inputs_tree,
+            cache_keys,
             mounts,
             workspace_from,
             takes: Taken { env: env_from, files: files_from },
@@ -415,6 +431,7 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             retries,
             retry_on,
             allow_failure,
+            caches,
             reuse,
             reuse_with_secrets,
             key_commands,
@@ -456,6 +473,8 @@ impl<'a> From<&'a Node> for NodeWire<'a> {
             retries: *retries,
             retry_on: retry_on.as_ref().map(Cow::Borrowed),
             allow_failure: allow_failure.as_ref().map(Cow::Borrowed),
+            caches: Cow::Borrowed(caches),
+            cache_keys: Cow::Borrowed(cache_keys),
             reuse: *reuse,
             reuse_with_secrets: *reuse_with_secrets,
             key_commands: Cow::Borrowed(key_commands),
@@ -480,6 +499,7 @@ impl From<NodeWire<'static>> for Node {
             run_if: wire.run_if,
             concurrency_groups: wire.concurrency_groups.into_owned(),
             inputs_tree: wire.inputs_tree.map(Cow::into_owned),
+            cache_keys: wire.cache_keys.into_owned(),
             mounts: wire.mounts.into_owned(),
             workspace_from: wire.workspace_from.map(Cow::into_owned),
             takes: Taken {
@@ -515,6 +535,7 @@ impl From<NodeWire<'static>> for Node {
                 retries: wire.retries,
                 retry_on: wire.retry_on.map(Cow::into_owned),
                 allow_failure: wire.allow_failure.map(Cow::into_owned),
+                caches: wire.caches.into_owned(),
                 reuse: wire.reuse,
                 reuse_with_secrets: wire.reuse_with_secrets,
                 key_commands: wire.key_commands.into_owned(),

@@ -147,6 +147,8 @@ id_types! {
     HostName, "host name", 64;
     /// A concurrency group: at most one node of it runs at a time.
     GroupName, "concurrency group", 64;
+    /// A cache: a named directory that outlives a run.
+    CacheName, "cache", 64;
     /// A snapshot profile: what a source tree leaves out.
     ProfileName, "snapshot profile", 64;
     /// A scenario: a described change that a golden plan answers.

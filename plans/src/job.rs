@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsolutePath, AllowFailure, Command, EnvName, Failure, JobInputs, OutputName, Placement,
-    ProfileName, RetryOn, Reuse, Runtime, WorkspacePath,
+    AbsolutePath, AllowFailure, Cache, CachePath, Command, EnvName, Failure, JobInputs, OutputName,
+    Placement, ProfileName, RetryOn, Reuse, Runtime, WorkspacePath,
 };
 
 /// The definition of one job: one command, run once, in one execution environment.
@@ -56,6 +56,8 @@ pub struct JobSpec {
     pub retry_on: Option<RetryOn>,
     /// Which failures do not count; absent: none.
     pub allow_failure: Option<AllowFailure>,
+    /// Directories that outlive the run, by name.
+    pub caches: Vec<Cache>,
     /// Which earlier results stand for it.
     pub reuse: Reuse,
     /// Whether a result is kept although the job has secrets.
@@ -162,6 +164,8 @@ impl JobSpec {
                 why: "a word of a command cannot hold a NUL byte",
             });
         }
+        let caches = self.invalid_caches().into_iter();
+        found.extend(caches.map(|(_, why)| InvalidCombination { key: "caches", why }));
         for name in &self.secrets {
             if self.env.contains_key(name) {
                 found.push(InvalidCombination {
@@ -169,6 +173,37 @@ impl JobSpec {
                     why: "a name stands in `env` as well; a secret has no value in the catalog",
                 });
                 break;
+            }
+        }
+        found
+    }
+
+    /// Returns every cache that cannot work, by its position, with the reason.
+    #[must_use]
+    pub fn invalid_caches(&self) -> Vec<(usize, &'static str)> {
+        let host_process = matches!(self.runtime, Runtime::HostProcess);
+        let of_guest = |cache: &Cache| matches!(cache.path, CachePath::Guest(_));
+        let mut found = Vec::new();
+        for (position, cache) in self.caches.iter().enumerate() {
+            let others = &self.caches[..position];
+            let mut wrong = |why| found.push((position, why));
+            if host_process && of_guest(cache) {
+                wrong(
+                    "the path of a cache is outside of the workspace, and a host process has no \
+                     file system of its own; take a path below the workspace",
+                );
+            }
+            if cache.path.is_of_git() {
+                wrong("the path of a cache is in git's own directory; take another one");
+            }
+            if others.iter().any(|other| other.name == cache.name) {
+                wrong("two caches have one name; give each its own");
+            }
+            if others.iter().any(|other| other.path.overlaps(&cache.path)) {
+                wrong("two caches are at one path, or one is inside of the other");
+            }
+            if cache.max_mib == Some(0) {
+                wrong("a cache of 0 MiB holds nothing; give it some, or take it out");
             }
         }
         found

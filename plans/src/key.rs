@@ -178,6 +178,8 @@ impl<'a> KeyParts<'a> {
             spec,
             // `seen` has it, or the tree after the snapshot profile.
             inputs_tree: _,
+            // A cache must not decide a result.
+            cache_keys: _,
             mounts,
             workspace_from,
             takes: Taken { env: env_from, files },
@@ -204,6 +206,7 @@ impl<'a> KeyParts<'a> {
             retries: _,
             retry_on: _,
             allow_failure: _,
+            caches: _,
             reuse: _,
             reuse_with_secrets: _,
             key_commands,

@@ -20,6 +20,7 @@
 //! agree on that. It knows no repository and no transport.
 
 mod base_from;
+mod caches;
 mod causes;
 mod command;
 mod document;
@@ -46,6 +47,7 @@ mod tree_id;
 mod version;
 
 pub use base_from::{BaseFrom, InvalidBaseFrom};
+pub use caches::{Cache, CacheKey, CachePath, CacheSave, CacheScope};
 pub use causes::causes;
 pub use command::{Command, InvalidCommand};
 pub use document::{PlanReadError, PlanText, digest_of, plan_schema};
@@ -54,8 +56,8 @@ pub use file_durations::{FileDurations, FileDurationsError};
 pub use flow::{FilesFrom, InvalidOutputName, OutputName, OutputRef, Taken};
 pub use graph::{Graph, GraphError};
 pub use ids::{
-    EnvName, GroupName, HostName, InvalidEnvName, InvalidId, JobId, LaneId, NodeId, ProfileName,
-    ScenarioName, TargetId,
+    CacheName, EnvName, GroupName, HostName, InvalidEnvName, InvalidId, JobId, LaneId, NodeId,
+    ProfileName, ScenarioName, TargetId,
 };
 pub use inputs::{JobInputs, TreeFilter, TreeWalk};
 pub use job::{Checkout, InvalidCombination, JobSpec, SnapshotProfile, Workspace};

@@ -1,11 +1,15 @@
 //! One vertex of the plan: a job spec, and how it hangs together with the other nodes.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsolutePath, GroupName, JobSpec, Key, Member, NodeId, ObjectId, RunIf, Taken, WorkspacePath,
+    AbsolutePath, CacheName, GroupName, JobSpec, Key, Member, NodeId, ObjectId, RunIf, Taken,
+    WorkspacePath,
 };
 
 /// A vertex of the plan's graph.
@@ -30,6 +34,9 @@ pub struct Node {
     /// With inputs: the id of the tree that holds exactly the files it sees; absent in a plan
     /// without a tree.
     pub inputs_tree: Option<ObjectId>,
+    /// The exact keys of its caches; absent in a plan without a tree, and for one whose globs match
+    /// no file.
+    pub cache_keys: BTreeMap<CacheName, Key>,
     /// Outputs of prepare nodes that are mounted read-only for this one.
     pub mounts: Vec<Mount>,
     /// The host setup whose working copy this node sees instead of the plain source tree.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BaseFrom, Change, EnvName, FilesFrom, Graph, GraphError, InvalidCombination, Key, LaneId,
-    Member, Node, NodeId, NodeKind, Output, OutputRef, Reason, RepoPath, Reuse, RunIf,
-    ScenarioName, SchemaVersion, TargetId, WorkspacePath,
+    BaseFrom, CacheName, CacheScope, Change, EnvName, FilesFrom, Graph, GraphError,
+    InvalidCombination, Key, LaneId, Member, Node, NodeId, NodeKind, Output, OutputRef, Reason,
+    RepoPath, Reuse, RunIf, ScenarioName, SchemaVersion, TargetId, WorkspacePath,
     glob::{self, GlobProblem},
 };
 
@@ -132,6 +132,26 @@ pub enum PlanError {
         /// What is wrong with it.
         problem: GlobProblem,
     },
+    /// The globs of a cache's key cannot be read.
+    #[error("node `{node}`: the key of cache `{cache}` has the glob `{glob}`: {problem}")]
+    CacheGlob {
+        /// The node.
+        node: NodeId,
+        /// The cache.
+        cache: CacheName,
+        /// The glob.
+        glob: String,
+        /// What is wrong with it.
+        problem: GlobProblem,
+    },
+    /// An exact key is of a cache that the node does not have.
+    #[error("node `{node}` has the key of a cache `{cache}` and no such cache")]
+    CacheKey {
+        /// The node.
+        node: NodeId,
+        /// The cache.
+        cache: CacheName,
+    },
     /// Two lanes have the same id.
     #[error("two lanes have the id `{0}`")]
     DuplicateLane(LaneId),
@@ -164,6 +184,7 @@ impl Plan {
         for node in &nodes {
             check_node(node, &nodes, &graph)?;
             check_inputs(node, &source)?;
+            check_caches(node)?;
         }
         let mut lane_ids = BTreeSet::new();
         for lane in &mut lanes {
@@ -260,7 +281,7 @@ const WITH_KEYS: SchemaVersion = SchemaVersion { major: 1, minor: 1 };
 /// The oldest version of the format that has every key the parts need.
 fn oldest_version(parts: &PlanParts) -> SchemaVersion {
     let source = matches!(&parts.source, Source::Change(source)
-        if source.passed.is_some() || source.base_from.is_some());
+        if source.passed.is_some() || source.base_from.is_some() || source.cache_scope.is_some());
     let mut reasons = parts.lanes.iter().flat_map(|lane| &lane.reasons);
     let newer = reasons.any(|it| {
         let entries = matches!(it, Reason::DefinitionChanged(it) if !it.entries.is_empty());
@@ -278,6 +299,7 @@ fn oldest_version(parts: &PlanParts) -> SchemaVersion {
             || node.spec.reuse != Reuse::Never
             || node.spec.reuse_with_secrets
             || !node.spec.key_commands.is_empty()
+            || !node.spec.caches.is_empty()
     };
     let jobs = parts.nodes.iter().any(rules);
     SchemaVersion { major: 1, minor: u32::from(source || newer || jobs) }
@@ -359,6 +381,24 @@ fn check_inputs(node: &Node, source: &Source) -> Result<(), PlanError> {
     Ok(())
 }
 
+fn check_caches(node: &Node) -> Result<(), PlanError> {
+    let caches = &node.spec.caches;
+    for (cache, glob) in caches.iter().flat_map(|it| it.key.iter().map(move |glob| (it, glob))) {
+        glob::check(glob).map_err(|problem| {
+            let (node, cache, glob) = (node.id.clone(), cache.name.clone(), glob.clone());
+            PlanError::CacheGlob { node, cache, glob, problem }
+        })?;
+    }
+    let has = |name: &&CacheName| caches.iter().any(|cache| cache.name == **name);
+    match node.cache_keys.keys().find(|name| !has(name)) {
+        Some(cache) => {
+            let (node, cache) = (node.id.clone(), cache.clone());
+            Err(PlanError::CacheKey { node, cache })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Which commits, or which scenario, a plan answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -390,6 +430,10 @@ pub struct ChangeSource {
     /// longest ago; a lane that is not here was compared with `base` or runs whatever differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<BTreeMap<LaneId, ObjectId>>,
+    /// Whose caches jobs may use; absent where no job has caches, where the branch is not known, and
+    /// before 1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_scope: Option<CacheScope>,
 }
 
 /// How the base of a plan was found.

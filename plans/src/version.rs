@@ -3,7 +3,7 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
-//! | 1.1 | `source.base_from`, `source.passed`, `since` of reasons, the reason `owed`, `entries` of `definition_changed`, `retry_on`, `allow_failure`, `run_if`, `inputs` of nodes, `outputs`, `env_from`, `files_from`, `group`, `matrix`, `shard`, `shard_files`, `key`, `reuse`, `reuse_with_secrets`, `key_commands` |
+//! | 1.1 | `source.base_from`, `source.passed`, `since` of reasons, the reason `owed`, `entries` of `definition_changed`, `retry_on`, `allow_failure`, `run_if`, `inputs` of nodes, `outputs`, `env_from`, `files_from`, `group`, `matrix`, `shard`, `shard_files`, `key`, `reuse`, `reuse_with_secrets`, `key_commands`, `caches`, `cache_keys`, `source.cache_scope` |
 //!
 //! A minor version adds keys that an older reader would miss, a major one changes meaning. A
 //! reader takes its own major version up to its own minor version. A plan is written in the oldest

@@ -8,6 +8,7 @@ use std::{
 
 use super::{AttemptRequest, Observer, Phase};
 use crate::{
+    caches::CacheUse,
     control::Control,
     fault::{FailureKind, Fault},
     intent::Intent,
@@ -28,6 +29,8 @@ pub struct Context<'a> {
     observer: &'a dyn Observer,
     clock: RefCell<Clock>,
     warnings: RefCell<Vec<String>>,
+    /// The caches that it was given, in the order of its spec.
+    pub(crate) caches: RefCell<Vec<CacheUse>>,
 }
 
 /// What the time went into.
@@ -47,7 +50,8 @@ impl<'a> Context<'a> {
         observer: &'a dyn Observer,
     ) -> Self {
         let (clock, warnings) = (RefCell::default(), RefCell::default());
-        Self { request, machine, control, observer, clock, warnings }
+        let caches = RefCell::default();
+        Self { request, machine, control, observer, clock, warnings, caches }
     }
 
     /// Returns what the supervisor in a guest is to keep out of its log. Where no masks can be made the job is not

@@ -47,6 +47,8 @@ pub enum Phase {
     Directories,
     /// Placing the source tree.
     Tree,
+    /// Giving out caches, and keeping them.
+    Caches,
     /// Creating the instance or virtual machine.
     Runtime,
     /// Starting the job until it is known to run.

@@ -6,6 +6,7 @@ use plans::{EnvName, FilesFrom, Node, NodeId};
 
 use super::PreparedOutput;
 use crate::{
+    caches::Caches,
     placements::Secret,
     results::{Asked, Reused},
     source::SourceSpec,
@@ -40,6 +41,8 @@ pub struct AttemptRequest {
     pub files: Vec<FilesNeeded>,
     /// What it does with results of earlier runs; absent: nothing.
     pub reuse: Option<Asked>,
+    /// What it does with caches; absent: it has none.
+    pub caches: Option<Arc<Caches>>,
     /// The result that stands for it, because everybody who uses it passed before.
     pub spared: Option<Reused>,
     /// Whether another node takes its artifacts, so that they are listed.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Phase;
 use crate::{
+    caches::CacheUse,
     fault::{FailureKind, Fault},
     results::Reused,
     text,
@@ -43,6 +44,9 @@ pub struct AttemptResult {
     /// The files of other nodes that it was given.
     #[serde(default)]
     pub files_from: Vec<TakenFiles>,
+    /// The caches that it was given, in the order of its spec.
+    #[serde(default)]
+    pub caches: Vec<CacheUse>,
     /// The run whose result it is, when nothing was run.
     #[serde(default)]
     pub reused: Option<Reused>,
@@ -154,6 +158,7 @@ impl AttemptResult {
             outputs: BTreeMap::new(),
             because: None,
             files_from: Vec::new(),
+            caches: Vec::new(),
             reused: None,
             artifacts: 0,
             artifacts_left_out: 0,

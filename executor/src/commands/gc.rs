@@ -14,7 +14,7 @@ use std::{
 
 use plans::{Placement, Plan, Runtime};
 
-use super::{CliContext, history, prepare, results, running};
+use super::{CliContext, caches, history, prepare, results, running};
 use crate::{
     cli::Gc,
     error::Error,
@@ -135,6 +135,12 @@ pub(super) fn run(context: &CliContext, gc: &Gc) -> Result<Exit, Error> {
                     });
                 }
             }
+        }
+    }
+    for placement in placements.values() {
+        // One that does not answer was told above.
+        if let Ok(machine) = machines.open(placement) {
+            caches::collect(&*machine, &config, &mut collection);
         }
     }
     trees::collect(&machine_dir, &state, &gone, &mut collection);

@@ -18,6 +18,7 @@ pub(super) use usual::usual;
 
 use super::{CliContext, running};
 use crate::{
+    caches::Temperature,
     error::Error,
     exit_code::Exit,
     outcome::Outcome,
@@ -60,6 +61,20 @@ pub(super) struct Node {
     pub(super) cancelled: usize,
     /// How long it took each time, the newest first.
     pub(super) durations_secs: Vec<f64>,
+    /// The same by what it found in its caches; absent: it has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) temperatures: Vec<OfTemperature>,
+}
+
+/// How long a node took that found as much in its caches: of several the one that held least counts.
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct OfTemperature {
+    /// `hit`, `warm` or `cold`.
+    temperature: Temperature,
+    /// In how many of its runs that was so.
+    runs: usize,
+    /// The time half of those took at most.
+    median_secs: f64,
 }
 
 /// One run of a node: the plan it was part of, and what is known of it.
@@ -89,6 +104,10 @@ pub(super) fn run(context: &CliContext, last: Option<usize>, json: bool) -> Resu
             if number > 0 {
                 counts.push(format!("{number} {word}"));
             }
+        }
+        for of in &node.temperatures {
+            let median = text::duration(std::time::Duration::from_secs_f64(of.median_secs));
+            counts.push(format!("{} {median} ({})", of.temperature, of.runs));
         }
         out.text(&format!("{median:>10}  {}  {}\n", text::neutral(&node.id), counts.join(", ")));
     }
@@ -172,7 +191,22 @@ fn summed(id: &str, seen: &[Observed<'_>]) -> Option<Node> {
         infra_failed: count(&[Outcome::InfraFailed]),
         cancelled: count(&[Outcome::Cancelled]),
         durations_secs: times.into_iter().map(seconds).collect(),
+        temperatures: [Temperature::Hit, Temperature::Warm, Temperature::Cold]
+            .into_iter()
+            .filter_map(|temperature| of_temperature(temperature, seen))
+            .collect(),
     })
+}
+
+fn of_temperature(temperature: Temperature, seen: &[Observed<'_>]) -> Option<OfTemperature> {
+    let mut times: Vec<u64> = seen
+        .iter()
+        .filter(|(_, node)| answered(node.outcome) && node.temperature == Some(temperature))
+        .filter_map(|(_, node)| node.duration_ms)
+        .collect();
+    times.sort_unstable();
+    let median = *times.get(times.len().checked_sub(1)? / 2)?;
+    Some(OfTemperature { temperature, runs: times.len(), median_secs: seconds(median) })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "2^53 milliseconds are 285,000 years")]

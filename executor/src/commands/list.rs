@@ -149,6 +149,9 @@ fn for_people(record: &Record, dir: &RunDir) -> String {
         for (name, value) in &node.outputs {
             push!(shown, "{:>14}left {name} = {}\n", "", text::neutral(value));
         }
+        for cache in &node.caches {
+            push!(shown, "{:>14}cache {}\n", "", cache.in_words());
+        }
         for given in &node.files_from {
             push!(shown, "{:>14}given {}\n", "", text::neutral(&given.in_words()));
         }

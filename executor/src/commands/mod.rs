@@ -1,6 +1,7 @@
 //! The sub-commands, one file each, and what they share: where they are, what the site says.
 
 mod apply;
+mod caches;
 mod cancel;
 mod doctor;
 mod dry_run;
@@ -96,6 +97,7 @@ pub fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Resume(resume) => resume::run(&context, &resume),
         Command::Cancel { run, reason } => cancel::run(&context, &run, reason.as_deref()),
         Command::Gc(gc) => gc::run(&context, &gc),
+        Command::Caches(asked) => caches::run(&context, &asked),
         Command::Holders { plan, hosts, json } => {
             holders::run(&context, plan.as_deref(), hosts, json)
         }

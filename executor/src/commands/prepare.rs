@@ -13,6 +13,7 @@ use plans::{HostName, NodeKind, ObjectId, Plan, RunIf, Source, SshDestination};
 
 use super::{current_dir, results, running::environment};
 use crate::{
+    caches::{Caches, Scope},
     cli::ReuseFlags,
     config::{Config, Write},
     dispatch::Run,
@@ -134,18 +135,48 @@ impl Ready {
         policy::with_site_overrides(&self.plan, &self.config, &hosts)
     }
 
+    /// Returns whether the site trusts what the run passes.
+    fn is_trusted(&self) -> bool {
+        let trigger = self.plan.selection().trigger.as_str();
+        let trusts = |triggers: &Vec<String>| triggers.iter().any(|it| it == trigger);
+        !self.wanted.reuse.untrusted
+            && self.config.results.trusted_triggers.as_ref().is_none_or(trusts)
+    }
+
+    /// Returns what it may do with caches; nothing where no node has any.
+    fn caches(&self) -> Result<Option<Caches>, Error> {
+        if self.plan.nodes().iter().all(|node| node.spec.caches.is_empty()) {
+            return Ok(None);
+        }
+        let planned = match self.plan.source() {
+            Source::Change(change) => change.cache_scope.as_ref(),
+            Source::Scenario(_) => None,
+        };
+        let trust = if self.is_trusted() { Trust::Trusted } else { Trust::Untrusted };
+        let (reads, writes) = Scope::of(planned, self.source.head.as_ref(), trust);
+        let config = &self.config.caches;
+        Ok(Some(Caches {
+            repository: Repository::discover(&self.source.repository)?.identity(),
+            reads,
+            writes: Some(writes),
+            dir: config.dir.clone(),
+            most: config.bytes(),
+            names: config.names.clone(),
+            stale: self.source.stale,
+            environment: environment(),
+        }))
+    }
+
     /// Returns what it may do with results of earlier runs; nothing where it is to do nothing with them.
     pub(super) fn results(&self) -> Result<Option<Results>, Error> {
-        let ReuseFlags { reuse, untrusted } = self.wanted.reuse;
+        let ReuseFlags { reuse, untrusted: _ } = self.wanted.reuse;
         // Their keys are those of other files.
         let in_use = reuse != ReuseMode::Off && !self.source.stale;
         if !in_use || !self.plan.nodes().iter().any(may_be_reused) {
             return Ok(None);
         }
         let config = &self.config.results;
-        let trigger = self.plan.selection().trigger.as_str();
-        let trusts = |triggers: &Vec<String>| triggers.iter().any(|it| it == trigger);
-        let trusted = !untrusted && config.trusted_triggers.as_ref().is_none_or(trusts);
+        let trusted = self.is_trusted();
         let (reads, mine) = match trusted {
             true => (vec![Trust::Trusted], Trust::Trusted),
             false => (vec![Trust::Trusted, Trust::Untrusted], Trust::Untrusted),
@@ -167,12 +198,14 @@ impl Ready {
     /// Makes it the run of a directory; `usual` says how long nodes take, in milliseconds.
     pub(super) fn into_run(self, dir: RunDir, usual: &BTreeMap<String, u64>) -> Result<Run, Error> {
         let results = self.results()?.map(Arc::new);
+        let caches = self.caches()?.map(Arc::new);
         let (jobs, fail_fast) = (self.jobs(), self.fail_fast());
         let nodes = self.with_site_overrides();
         let usual = |node: &Arc<plans::Node>| usual.get(node.id.as_str()).copied();
         let config = self.config;
         Ok(Run {
             results,
+            caches,
             usual: nodes.iter().map(usual).collect(),
             nodes,
             plan: self.plan,

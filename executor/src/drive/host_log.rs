@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     attempt::{AttemptOutcome, AttemptRequest, AttemptResult, TakenFiles},
+    caches::CacheUse,
     placements::Machine,
 };
 
@@ -49,6 +50,12 @@ impl HostLog {
         }
     }
 
+    /// The caches that it was given.
+    pub(super) fn given(&mut self, caches: &[CacheUse]) {
+        let lines = caches.iter().map(|cache| format!("  cache {}\n", cache.in_words()));
+        self.write(&lines.collect::<String>());
+    }
+
     /// How it ended, what the time went into, what is worth knowing.
     pub(super) fn closing(&mut self, result: &AttemptResult) {
         let outcome = match result.outcome {
@@ -63,6 +70,11 @@ impl HostLog {
         let mut lines = vec![format!("{} {outcome}{kind}{}", now(), message.unwrap_or_default())];
         let given = result.files_from.iter().map(TakenFiles::in_words);
         lines.extend(given.map(|given| format!("  given: {given}")));
+        let kept = result.caches.iter().filter(|cache| cache.saved);
+        lines.extend(kept.map(|cache| {
+            let bytes = crate::text::bytes(cache.saved_bytes.unwrap_or(0));
+            format!("  kept: cache {}, {bytes}", cache.name)
+        }));
         lines.extend(result.advice.iter().map(|advice| format!("  {advice}")));
         if result.killed_processes > 0 {
             lines.push(format!("  {} processes had to be killed", result.killed_processes));

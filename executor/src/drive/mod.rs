@@ -17,6 +17,7 @@ use crate::{
         AttemptOutcome, AttemptRequest, AttemptResult, Context, FilesNeeded, Observer, Phase,
         TakenFiles,
     },
+    caches,
     control::{Control, Level},
     fault::Fault,
     intent::Intent,
@@ -86,7 +87,7 @@ fn drive(
     let locks = LockRequest {
         holder: Some((job.clone(), machine.attempt_dir(&job))),
         max_jobs: request.max_jobs,
-        groups: request.node.concurrency_groups.iter().map(|g| g.as_str().to_owned()).collect(),
+        groups: groups(request),
         in_guest: !matches!(request.node.spec.runtime, plans::Runtime::HostProcess),
     };
     let held = match context.parked(|waits| machine.acquire(&locks, control, waits)) {
@@ -110,6 +111,10 @@ fn drive(
         None => runtime.prepare(&context).map(|()| false),
         Some(begun) => runtime.adopt(&context, begun),
     };
+    if matches!(ready, Ok(true)) {
+        caches::recall(&context);
+    }
+    log.given(&context.caches.borrow());
     let ready = ready.and_then(|started| match &held {
         Some(held) if locks.in_guest && !started => held.check().map(|()| started),
         _ => Ok(started),
@@ -144,10 +149,14 @@ fn drive(
         result.outcome = AttemptOutcome::Cancelled;
     }
     result.details = runtime.details();
+    result.caches.clone_from(&context.caches.borrow());
     result.phases = context.timings();
 
     // 3. The verdict is written down before what it came from goes.
     let written = observer.verdict(&result);
+    if written.is_ok() {
+        keep_caches(&mut *runtime, &context, &mut result);
+    }
     context.enter(Phase::Cleanup);
     match written {
         Ok(()) => {
@@ -161,6 +170,28 @@ fn drive(
     result.phases = context.timings();
     log.closing(&result);
     result
+}
+
+/// Returns the groups of which nobody else may be at a time, those of its exclusive caches among them.
+fn groups(request: &AttemptRequest) -> Vec<String> {
+    let groups = request.node.concurrency_groups.iter().map(|group| group.as_str().to_owned());
+    groups.chain(caches::groups(request)).collect()
+}
+
+/// Keeps the caches that are to be kept after such a verdict, which stands whatever becomes of them.
+fn keep_caches(runtime: &mut dyn Runtime, context: &Context<'_>, result: &mut AttemptResult) {
+    let numbers = caches::to_keep(context, result);
+    if numbers.is_empty() {
+        return;
+    }
+    context.enter(Phase::Caches);
+    // Nothing writes there any more once it is gone.
+    match runtime.release(context) {
+        Ok(()) => caches::keep(context, &numbers),
+        Err(fault) => context.warn(format!("caches are not kept: {fault}")),
+    }
+    result.warnings.extend(context.warnings());
+    result.caches.clone_from(&context.caches.borrow());
 }
 
 /// Brings back what the job left. What others take of it is listed before the verdict says that it is there.

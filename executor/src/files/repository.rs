@@ -90,6 +90,21 @@ impl Repository {
         &self.root
     }
 
+    /// Returns what stands for the repository wherever it is cloned: where it is fetched from, without who fetches it;
+    /// without a remote, where it is.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let ask = |arguments: &[&str]| {
+            let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+            let said = git(&self.root, &arguments, &[]).ok()?;
+            Some(String::from_utf8_lossy(&said).into_owned()).filter(|said| !said.is_empty())
+        };
+        ask(&["config", "--get", "remote.origin.url"])
+            .map(|url| plain_url(&url))
+            .or_else(|| ask(&["rev-parse", "--path-format=absolute", "--git-common-dir"]))
+            .unwrap_or_else(|| self.root.display().to_string())
+    }
+
     /// Returns whether it holds that tree.
     ///
     /// # Errors
@@ -162,6 +177,22 @@ pub(crate) fn submodules(repository: &Path, tree: &ObjectId) -> Vec<String> {
         .collect()
 }
 
+/// Returns host and path of a URL as git takes them, alike for each way to reach it.
+fn plain_url(url: &str) -> String {
+    let (is_url, rest) = match url.split_once("://") {
+        Some((_, rest)) => (true, rest),
+        None => (false, url),
+    };
+    let host_end = rest.find('/').unwrap_or(rest.len());
+    let rest = match rest[..host_end].rfind('@') {
+        Some(at) => &rest[at + 1..],
+        None => rest,
+    };
+    let rest = if is_url { rest.to_owned() } else { rest.replacen(':', "/", 1) };
+    let rest = rest.trim_end_matches('/');
+    rest.strip_suffix(".git").unwrap_or(rest).to_owned()
+}
+
 /// Copies an index, with the time at which it was written.
 ///
 /// git believes what an index says of a file only when the file is older than the index: one that
@@ -211,6 +242,19 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
+
+    #[test]
+    fn a_repository_has_one_name_however_it_is_reached() {
+        for url in [
+            "https://forge.example/a/b.git",
+            "https://user:word@forge.example/a/b",
+            "ssh://git@forge.example/a/b.git/",
+            "git@forge.example:a/b.git",
+        ] {
+            assert_eq!(super::plain_url(url), "forge.example/a/b", "{url}");
+        }
+        assert_eq!(super::plain_url("/srv/b.git"), "/srv/b");
+    }
 
     fn fraction_of_the_second() -> Duration {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");

@@ -7,7 +7,7 @@ use plans::WorkspacePath;
 use super::Secret;
 use crate::{
     source::PlacedSource,
-    supervise::{BindMount, JobLimits, JobRef, Keep},
+    supervise::{BindMount, CacheMount, JobLimits, JobRef, Keep},
 };
 
 /// A job as its supervisor is told of it.
@@ -33,6 +33,8 @@ pub struct Job {
     pub working_dir: Option<WorkspacePath>,
     /// What else it sees, read-only.
     pub mounts: Vec<BindMount>,
+    /// Directories below its workspace that it writes to, and that outlive it.
+    pub caches: Vec<CacheMount>,
     /// How long it may run.
     pub limits: JobLimits,
     /// What is kept of what it leaves.

@@ -160,6 +160,9 @@ pub trait Jobs {
     /// output. It goes with the run.
     fn output_dir(&self, job: &JobRef) -> String;
 
+    /// Returns the directory on that machine where caches are kept, unless the site says another.
+    fn caches_dir(&self) -> String;
+
     /// Tells which values must not show in a job's log, for watching a job that another process
     /// started; [`Jobs::start`] knows them by itself.
     fn redact(&self, _job: &JobRef, _secrets: &BTreeMap<String, Secret>) {}

@@ -326,6 +326,9 @@ fn node_data<'a>(
     for given in &node.files_from {
         fact("Files given", Some(given.in_words()));
     }
+    for cache in &node.caches {
+        fact("Cache", Some(cache.in_words()));
+    }
     for (name, value) in &node.outputs {
         fact("Output", Some(format!("{name} = {value}")));
     }

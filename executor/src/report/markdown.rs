@@ -26,6 +26,9 @@ const OUTPUT_BYTES: usize = 200;
 /// How many of the nodes that took longest are listed.
 const SLOWEST: usize = 10;
 
+/// How many caches are listed.
+const CACHES: usize = 50;
+
 /// How much the list of lanes may take.
 const LANES_BYTES: usize = 256 * 1024;
 
@@ -56,6 +59,7 @@ pub(super) fn summary(report: &Report) -> String {
     lanes(&mut out, report);
     failures(&mut out, report);
     outputs(&mut out, report);
+    caches(&mut out, report);
     slowest(&mut out, report);
     push!(out, "Plan {} · started {}\n", inline(&record.plan_digest), inline(&record.started_at));
     debug_assert!(out.len() <= MOST_BYTES, "every part is bounded");
@@ -141,6 +145,25 @@ fn failure(report: &Report, node: &NodeRecord) -> String {
         );
     }
     out
+}
+
+fn caches(out: &mut String, report: &Report) {
+    let nodes = report.record.nodes.iter();
+    let given: Vec<_> =
+        nodes.flat_map(|node| node.caches.iter().map(move |cache| (node, cache))).collect();
+    if given.is_empty() {
+        return;
+    }
+    push!(out, "<details><summary>Caches</summary>\n\n| Node | Cache |\n| --- | --- |\n");
+    for (number, (node, cache)) in given.iter().enumerate() {
+        let row = format!("| {} | {} |\n", inline(&node.id), inline(&cache.in_words()));
+        if number == CACHES || out.len() + row.len() > MOST_BYTES - RESERVED_BYTES {
+            push!(out, "\n{} more are not listed.\n", given.len() - number);
+            break;
+        }
+        out.push_str(&row);
+    }
+    push!(out, "\n</details>\n\n");
 }
 
 fn outputs(out: &mut String, report: &Report) {

@@ -122,6 +122,9 @@ fn case(node: &NodeRecord, log: impl Fn(&str) -> Vec<String>) -> TestCase {
     for given in &node.files_from {
         case.add_property(("files_from", xml(&given.in_words()).as_str()));
     }
+    for cache in &node.caches {
+        case.add_property(("cache", xml(&cache.in_words()).as_str()));
+    }
     if matches!(node.outcome, Outcome::Failed | Outcome::TimedOut | Outcome::InfraFailed) {
         let lines = log(&node.id);
         if !lines.is_empty() {

@@ -32,7 +32,7 @@ use crate::{
 
 /// Whose results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Trust {
+pub enum Trust {
     /// Of runs whose plan and source the site trusts.
     Trusted,
     /// Of others: never given to a trusted run.

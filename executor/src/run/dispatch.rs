@@ -28,6 +28,7 @@ use tracing::info;
 
 use crate::{
     attempt::{AttemptRequest, AttemptResult, FilesNeeded},
+    caches::Caches,
     clock,
     control::{Control, Level},
     event::{self, Event},
@@ -75,6 +76,8 @@ pub struct Run {
     pub secrets: Secrets,
     /// What it does with results of earlier runs; absent: nothing.
     pub results: Option<Arc<Results>>,
+    /// What it does with directories that outlive it; absent: no node has any.
+    pub caches: Option<Arc<Caches>>,
     /// What host processes take from their machine's environment.
     pub pass_env: Vec<EnvName>,
     /// Between TERM and KILL for jobs that do not say.
@@ -469,6 +472,7 @@ impl<'a> Dispatch<'a> {
             needs: self.ledger.values(node),
             files: self.files(node),
             reuse: self.run.asked(task, self.ledger.node(task).own_failures > 0),
+            caches: self.run.caches.clone().filter(|_| !node.spec.caches.is_empty()),
             spared: self.spared.get(&task).cloned(),
             is_taken_from: self.taken_from.contains(&node.id),
             secrets: secrets::of_node(&self.run.secrets, node),

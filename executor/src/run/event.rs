@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     attempt::TakenFiles,
+    caches::CacheUse,
     clock,
     locks::{Holder, Waiting},
     outcome::Outcome,
@@ -20,7 +21,7 @@ use crate::{
 /// | --- | --- |
 /// | 1.0 | the first format |
 /// | 1.1 | a lane of `run_finished` may be `incomplete`; `tolerated` of nodes and lanes, `outputs` and `files_from` of nodes |
-/// | 1.2 | `node_waiting` and `node_waited` |
+/// | 1.2 | `node_waiting` and `node_waited`, `caches` of nodes |
 pub const VERSION: &str = "1.2";
 
 /// Something happened. Written with a leading `event` (its name) and `run_id`.
@@ -153,6 +154,10 @@ pub struct NodeFinished {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub files_from: Vec<TakenFiles>,
+    /// The caches that it was given, and what was kept of them; absent: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub caches: Vec<CacheUse>,
     /// The run whose result it is: nothing was run; absent: it ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused: Option<Reused>,
@@ -225,6 +230,7 @@ impl NodeFinished {
             message: record.message.clone(),
             outputs: record.outputs.clone(),
             files_from: record.files_from.clone(),
+            caches: record.caches.clone(),
             reused: record.reused.clone(),
             attempts: record.attempts,
             duration_ms: record.duration_ms,

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attempt::{AttemptResult, PreparedOutput, TakenFiles},
+    caches::CacheUse,
     intent::Intent,
     outcome::Outcome,
     record::RunOutcome,
@@ -215,6 +216,9 @@ pub struct AttemptFacts {
     /// The files of other nodes that it was given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files_from: Vec<TakenFiles>,
+    /// The caches that it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<CacheUse>,
     /// The run whose result it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused: Option<Box<Reused>>,

@@ -267,6 +267,7 @@ impl Ledger {
             record.killed_processes = last.killed_processes;
             record.outputs.clone_from(&last.outputs);
             record.files_from.clone_from(&last.files_from);
+            record.caches.clone_from(&last.caches);
             record.reused = last.reused.as_deref().cloned();
             record.artifacts = last.artifacts;
             record.artifacts_left_out = last.artifacts_left_out;

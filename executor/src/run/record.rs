@@ -3,7 +3,7 @@
 //! | version | what changed |
 //! | --- | --- |
 //! | 1.0 | the first format |
-//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out`, `outputs` and `files_from` of nodes, `tolerated` and `reused` of nodes and lanes, `not_needed` of nodes |
+//! | 1.1 | a lane's `outcome` may be `incomplete`; `artifacts_left_out`, `outputs`, `files_from` and `caches` of nodes, `tolerated` and `reused` of nodes and lanes, `not_needed` of nodes |
 //!
 //! A record that needs nothing of a later version is still written as the earlier one.
 //! A record is written once, when the run is over; until then the journal is the truth and a record
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attempt::{Phase, TakenFiles},
+    caches::CacheUse,
     files,
     outcome::{LaneOutcome, Outcome},
     results::Reused,
@@ -204,6 +205,9 @@ pub struct NodeRecord {
     /// The files of other nodes that its last attempt was given; absent: none. Since version 1.1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files_from: Vec<TakenFiles>,
+    /// The caches that its last attempt was given; absent: none. Since version 1.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<CacheUse>,
     /// The run whose result it is: nothing was run. Absent: it ran. Since version 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused: Option<Reused>,
@@ -332,7 +336,8 @@ impl Record {
         let flows = |node: &NodeRecord| !node.outputs.is_empty() || !node.files_from.is_empty();
         let outputs = self.nodes.iter().any(flows);
         let reused = self.nodes.iter().any(|node| node.reused.is_some());
-        let newer = incomplete || left_out || tolerated || outputs || reused;
+        let cached = self.nodes.iter().any(|node| !node.caches.is_empty());
+        let newer = incomplete || left_out || tolerated || outputs || reused || cached;
         let version = if newer { VERSION } else { FIRST };
         self.format_version = version.to_string();
         self
@@ -424,6 +429,7 @@ impl NodeRecord {
             killed_processes: 0,
             outputs: BTreeMap::new(),
             files_from: Vec::new(),
+            caches: Vec::new(),
             reused: None,
             artifacts: 0,
             artifacts_left_out: 0,
@@ -440,6 +446,7 @@ pub fn phase_name(phase: Phase) -> &'static str {
         Phase::Lock => "turn",
         Phase::Directories => "directories",
         Phase::Tree => "tree",
+        Phase::Caches => "caches",
         Phase::Runtime => "runtime",
         Phase::Launch => "launch",
         Phase::Wait => "wait",

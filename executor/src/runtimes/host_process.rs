@@ -9,6 +9,7 @@ use super::{Runtime, Work, shard, workspace};
 use crate::{
     artifacts::Collected,
     attempt::{AttemptRequest, Context, Phase},
+    caches,
     fault::Fault,
     intent::{Intent, SupervisedIntent},
     placements::{Job, Secret, ShownWorkspace, WorkspaceSource},
@@ -95,6 +96,7 @@ fn secrets(request: &AttemptRequest) -> BTreeMap<String, Secret> {
 
 fn job(context: &Context<'_>, work: Work, workspace: WorkspaceSource) -> Job {
     let request = context.request;
+    let caches = caches::mounts(context, &work);
     let Work {
         argv,
         display: _,
@@ -109,6 +111,7 @@ fn job(context: &Context<'_>, work: Work, workspace: WorkspaceSource) -> Job {
         writable,
         working_dir,
         mounts,
+        caches: _,
         limits,
         keep,
     } = work;
@@ -122,6 +125,7 @@ fn job(context: &Context<'_>, work: Work, workspace: WorkspaceSource) -> Job {
         writable,
         working_dir,
         mounts,
+        caches,
         limits,
         keep,
         log: request.guest_log.clone(),

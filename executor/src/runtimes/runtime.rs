@@ -44,6 +44,16 @@ pub trait Runtime {
     /// When it cannot be brought back.
     fn collect(&mut self, context: &Context<'_>) -> Result<Collected, Fault>;
 
+    /// Ends whatever may still write into what the job was given of its machine, so that caches can be kept of it.
+    /// Called after [`Runtime::collect`] and before [`Runtime::cleanup`].
+    ///
+    /// # Errors
+    ///
+    /// When something may still write there.
+    fn release(&mut self, _context: &Context<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Removes everything that was made, and checks that it is gone.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use plans::{AbsolutePath, Checkout, JobSpec, Runtime, Workspace, WorkspacePath};
+use plans::{AbsolutePath, Cache, Checkout, JobSpec, Runtime, Workspace, WorkspacePath};
 
 use crate::{
     attempt::AttemptRequest,
@@ -33,6 +33,8 @@ pub struct Work {
     pub working_dir: Option<WorkspacePath>,
     /// Outputs of prepare nodes and where they are seen.
     pub mounts: Vec<BindMount>,
+    /// Directories that outlive the run, and where it sees them.
+    pub caches: Vec<Cache>,
     /// How long it may run.
     pub limits: JobLimits,
     /// What is kept of what it leaves.
@@ -78,6 +80,7 @@ impl Work {
             retries: _,
             retry_on: _,
             allow_failure: _,
+            caches,
             // Whether it runs at all was decided before.
             reuse: _,
             reuse_with_secrets: _,
@@ -129,6 +132,7 @@ impl Work {
             writable: *workspace == Workspace::Writable,
             working_dir: working_dir.clone(),
             mounts,
+            caches: if request.caches.is_some() { caches.clone() } else { Vec::new() },
             limits: JobLimits {
                 timeout: Duration::from_secs(*timeout_secs),
                 grace: grace_secs.map_or(request.grace, Duration::from_secs),

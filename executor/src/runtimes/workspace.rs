@@ -3,15 +3,20 @@
 //!
 //! A tree is shared and never written to. So files of other nodes make it another one, for this attempt alone:
 //! `composed` in the attempt's directory, in which everything of the tree is linked where the file system can and
-//! copied where not. It is then what any tree is: shown read-only, or copied for a job that writes. Owns that tree;
-//! which files come, and that they are what was kept, is [`crate::artifacts::kept`]'s.
+//! copied where not. It is then what any tree is: shown read-only, or copied for a job that writes. A job with caches
+//! may need one too: with places for these to appear at, and with files whose times tell what is newer than what a cache
+//! holds, which the times of a shared tree do not. Owns that tree; which files come, and that they are what was kept, is
+//! [`crate::artifacts::kept`]'s, and which times, [`crate::caches`]'s.
 
 use std::time::Duration;
+
+use plans::{CachePath, WorkspacePath};
 
 use super::Work;
 use crate::{
     artifacts::kept::KeptFiles,
     attempt::{Context, Phase},
+    caches,
     command_line::Script,
     control::Level,
     fault::{FailureKind, Fault},
@@ -33,11 +38,16 @@ pub(super) fn place(context: &Context<'_>, work: &Work) -> Result<WorkspaceSourc
     // Known before anything is made.
     let kept = needed.iter().map(KeptFiles::of).collect::<Result<Vec<_>, _>>()?;
     let base = base(context, work)?;
-    if kept.is_empty() {
+    let mut dates = None;
+    if !work.caches.is_empty() {
+        context.enter(Phase::Caches);
+        dates = caches::take(context, work)?;
+    }
+    if kept.is_empty() && dates.is_none() && points(work).next().is_none() {
         return Ok(base);
     }
     context.enter(Phase::Tree);
-    compose(context, base.path(), &kept)?;
+    compose(context, work, base.path(), &kept, dates.as_ref())?;
     Ok(WorkspaceSource::Output(composed(context)))
 }
 
@@ -47,7 +57,7 @@ pub(super) fn place(context: &Context<'_>, work: &Work) -> Result<WorkspaceSourc
 ///
 /// When the source tree cannot be had any more.
 pub(super) fn placed(context: &Context<'_>, work: &Work) -> Result<String, Fault> {
-    if context.request.files.is_empty() {
+    if context.request.files.is_empty() && work.caches.is_empty() {
         return Ok(base(context, work)?.path().to_owned());
     }
     Ok(composed(context))
@@ -61,9 +71,21 @@ fn base(context: &Context<'_>, work: &Work) -> Result<WorkspaceSource, Fault> {
     Ok(WorkspaceSource::Tree(machine.place_source(&work.source, control)?))
 }
 
+/// Returns where caches appear in a workspace that the job cannot write to: there must be something to appear at.
+fn points(work: &Work) -> impl Iterator<Item = (usize, &WorkspacePath)> {
+    let caches = work.caches.iter().enumerate().filter(|_| !work.writable);
+    caches.filter_map(|(number, cache)| match &cache.path {
+        CachePath::Workspace(at) => Some((number, at)),
+        CachePath::Guest(_) => None,
+    })
+}
+
 fn composed(context: &Context<'_>) -> String {
     format!("{}/composed", context.machine.attempt_dir(&context.request.job()))
 }
+
+/// What the script says when a cache has no place.
+const NO_POINT: i32 = 4;
 
 /// What the script says when it cannot go on for the job's own reason.
 const NO_PLACE: i32 = 3;
@@ -80,9 +102,9 @@ no() {
 remove() {
     rm -rf "$1" 2>/dev/null || { find "$1" -type d -exec chmod u+rwx {} \; 2>/dev/null; rm -rf "$1"; }
 }
-# copy FROM TO: TO is not there.
+# copy FROM TO: TO is not there. With `$dated` its files are its own: they get times of their own.
 copy() {
-    cp -al "$1" "$2" 2>/dev/null || { remove "$2"; cp -a --reflink=auto "$1" "$2" 2>/dev/null; } ||
+    { [ "$dated" = no ] && cp -al "$1" "$2" 2>/dev/null; } || { remove "$2"; cp -a --reflink=auto "$1" "$2" 2>/dev/null; } ||
         { remove "$2"; cp -cRp "$1" "$2" 2>/dev/null; } || { remove "$2"; cp -Rp "$1" "$2"; }
 }
 # Below TO: the first path at which one of the two trees has a directory and the other has none.
@@ -129,25 +151,57 @@ lay() {
     replaced=$(give_way | wc -l)
     [ "$(give_way | wc -l)" -eq 0 ] || no
     [ "$replaced" -eq 0 ] || echo "replaced $number $((replaced))"
-    cp -al "$from/." "$to" 2>/dev/null || {
+    { [ "$dated" = no ] && cp -al "$from/." "$to" 2>/dev/null; } || {
         give_way >/dev/null
         [ "$(give_way | wc -l)" -eq 0 ] || no
         cp -Rp "$from/." "$to" || no
     }
 }
+# point AT LINK: a directory for a cache to appear at, or where nothing can be mounted a link to where it is.
+point() {
+    at=$d/.composed rest=$1
+    while [ -n "$rest" ]; do
+        name=${rest%%/*}
+        case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
+        chmod u+rwx "$at" || no
+        at=$at/$name
+        if [ -L "$at" ] || { [ -e "$at" ] && [ ! -d "$at" ]; }; then
+            printf 'no point %s\n' "${at#"$d/.composed/"}"
+            exit 4
+        fi
+        [ -d "$at" ] || mkdir "$at" || no
+    done
+    [ -z "$2" ] || { remove "$at" && ln -s "$2" "$at" || no; }
+}
 "#;
 
-fn compose(context: &Context<'_>, base: &str, kept: &[KeptFiles]) -> Result<(), Fault> {
+fn compose(
+    context: &Context<'_>,
+    work: &Work,
+    base: &str,
+    kept: &[KeptFiles],
+    dates: Option<&Script>,
+) -> Result<(), Fault> {
     let Context { request, machine, control, .. } = context;
     let dir = machine.attempt_dir(&request.job());
-    let script =
-        Script::new("umask 022\nset -f\n").set("d", &dir).set("base", base).text(FUNCTIONS);
+    let script = Script::new("umask 022\nset -f\n").set("d", &dir).set("base", base);
+    let script = script.set("dated", if dates.is_some() { "yes" } else { "no" }).text(FUNCTIONS);
     let mut script = script.text(
         "mkdir -p \"$d\" || no\n\
          [ -d \"$base\" ] || { echo \"gone $base\" >&2; exit 1; }\n\
          remove \"$d/.composed\"; remove \"$d/composed\"\n\
          copy \"$base\" \"$d/.composed\" && chmod u+rwx \"$d/.composed\" || no\n",
     );
+    for (number, at) in points(work) {
+        let link = match work.runtime {
+            plans::Runtime::Tart(_) => super::tart::cache_in_guest(number),
+            _ => String::new(),
+        };
+        script = script.text("point").words([at.as_str(), &link]).text("\n");
+    }
+    if let Some(dates) = dates {
+        script = script.text("(\nset -- \"$d/.composed\"\nset +f\n").then(dates).text(") || no\n");
+    }
     for (number, (needed, kept)) in request.files.iter().zip(kept).enumerate() {
         let into = format!("{dir}/given-{number}");
         let PlacedFiles { path, own } = machine.place_files(kept, &into, control)?;
@@ -157,6 +211,10 @@ fn compose(context: &Context<'_>, base: &str, kept: &[KeptFiles]) -> Result<(), 
         };
         script = script.text("lay").words([&from, needed.from.at.as_str()]);
         script = script.word(number.to_string()).text(if own { " own\n" } else { " shared\n" });
+        if dates.is_some() {
+            // Whenever they were made, no cache has seen them.
+            script = script.text("find \"$to\" -type f -exec touch {} +\n");
+        }
     }
     let script = script.text("mv \"$d/.composed\" \"$d/composed\" || no\n");
     let mut said = Vec::new();
@@ -169,6 +227,14 @@ fn compose(context: &Context<'_>, base: &str, kept: &[KeptFiles]) -> Result<(), 
     let Some(answer) = answer else { return Err(Fault::cancelled()) };
     let said = String::from_utf8_lossy(&said).into_owned();
     let of = |number: &str| number.parse().ok().and_then(|number: usize| request.files.get(number));
+    if answer.code == Some(NO_POINT) {
+        let last = said.lines().find_map(|line| line.strip_prefix("no point ")).unwrap_or_default();
+        let path = text::neutral(last);
+        let what = format!("a cache has no place: something else is at `{path}` of the tree");
+        return Err(
+            Fault::new(FailureKind::Workspace, what).advice("give the cache another `path`")
+        );
+    }
     if answer.code == Some(NO_PLACE) {
         let last = said.lines().rfind(|line| line.starts_with("no place ")).unwrap_or_default();
         let mut words = last.splitn(4, ' ').skip(2);

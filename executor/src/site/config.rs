@@ -50,6 +50,9 @@ pub struct Config {
     /// What is done with results that passed.
     #[serde(default)]
     pub results: ResultsConfig,
+    /// What is done with directories that outlive a run.
+    #[serde(default)]
+    pub caches: CachesConfig,
     /// Hosts of the catalog by name: how this site reaches them.
     #[serde(default)]
     pub hosts: BTreeMap<HostName, SiteHost>,
@@ -125,7 +128,8 @@ pub struct ResultsConfig {
     /// Whose are kept.
     #[serde(default)]
     pub write: Write,
-    /// The triggers whose plans are trusted; absent: all. Results of others are never given to these.
+    /// The triggers whose plans are trusted; absent: all. Results of others are never given to these, nor do others write
+    /// the caches of the default branch.
     #[serde(default)]
     pub trusted_triggers: Option<Vec<String>>,
     /// After how many days without use `executor gc` removes one; absent: 30.
@@ -134,6 +138,40 @@ pub struct ResultsConfig {
     /// How many MiB `executor gc` leaves, those that were of use last; absent: 10,240.
     #[serde(default)]
     pub max_mib: Option<u64>,
+}
+
+/// What is done with caches, for jobs with `caches`.
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CachesConfig {
+    /// Where they are kept on this machine; absent: `caches` in its cache directory, shared by all state directories. Hosts
+    /// keep theirs in `caches` of their `work_dir`.
+    #[serde(default)]
+    pub dir: Option<PathBuf>,
+    /// The names that are kept, an entry that ends in `*` whatever begins like that; absent: any.
+    #[serde(default)]
+    pub names: Option<Vec<String>>,
+    /// After how many days without use `executor gc` removes one; absent: 14.
+    #[serde(default)]
+    pub keep_days: Option<u64>,
+    /// How many MiB `executor gc` leaves on a machine, those that were of use last; none is kept that is larger. Absent: 51,200.
+    #[serde(default)]
+    pub max_mib: Option<u64>,
+}
+
+impl CachesConfig {
+    /// Returns for how long one is kept that is of no use.
+    #[must_use]
+    pub fn age(&self) -> std::time::Duration {
+        let days = self.keep_days.unwrap_or(14);
+        std::time::Duration::from_secs(days.saturating_mul(24 * 60 * 60))
+    }
+
+    /// Returns how many bytes are kept on a machine.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.max_mib.unwrap_or(51_200).saturating_mul(1024 * 1024)
+    }
 }
 
 /// Whose results are kept.

@@ -11,7 +11,7 @@ mod list;
 mod store;
 mod unused;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use plans::{Checkout, FileMode, JobInputs, ObjectId, SnapshotProfile, TreeFilter};
 use sha2::{Digest, Sha256};
@@ -61,6 +61,18 @@ pub struct PlacedSource {
     pub path: String,
     /// What names its content: the tree's id, and what was left out.
     pub id: String,
+}
+
+/// Returns what a job sees of a source, sorted by path.
+///
+/// # Errors
+///
+/// When git cannot list it.
+pub(crate) fn files_of(
+    wanted: &SourceRequest,
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<Entry>, Fault> {
+    wanted.entries(Git { repository: &wanted.source.repository, environment })
 }
 
 impl SourceRequest {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use plans::{Output, OutputName};
+use plans::{Output, OutputName, WorkspacePath};
 use serde::{Deserialize, Serialize};
 
 /// A directory of the machine that a job sees read-only at a path of its own.
@@ -20,6 +20,16 @@ impl BindMount {
     pub fn is_stored(&self) -> bool {
         self.from.starts_with("/nix/store/")
     }
+}
+
+/// A directory that a job sees, and writes to, below its workspace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CacheMount {
+    /// Its directory on the machine: the job's own `data`; or `lower`, which is not written to, beside which layers are
+    /// made of what is.
+    pub dir: String,
+    /// Where the job sees it.
+    pub at: WorkspacePath,
 }
 
 /// What is kept of what a job leaves.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use frames::Frame;
 pub(crate) use frames::{Frames, NotAFrame};
-pub use job::{BindMount, Keep};
+pub use job::{BindMount, CacheMount, Keep};
 pub(crate) use log::{Log, masks_of, no_redactor};
 pub(crate) use renewal::Renewal;
 pub use status::{Ended, Evidence, JobStatus, Reason};

@@ -94,6 +94,7 @@ impl Bench {
             needs: BTreeMap::new(),
             files: Vec::new(),
             reuse: None,
+            caches: None,
             spared: None,
             is_taken_from: false,
             secrets: BTreeMap::new(),

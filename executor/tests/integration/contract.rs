@@ -131,6 +131,7 @@ impl Supervisor for Local {
             writable: false,
             working_dir: None,
             mounts: Vec::new(),
+            caches: Vec::new(),
             limits,
             keep: Keep::default(),
             log,

@@ -2,6 +2,8 @@
 //!
 //! The file system is a tmpfs of its own in a mount namespace of its own, so nothing is left.
 
+use plans::{Cache, CacheName, CachePath, CacheSave, Key, Workspace};
+
 use crate::harness::{EXECUTOR, Ended, World, sh};
 
 /// Runs a script with a small tmpfs at `$FULL`; `None` where that is not allowed.
@@ -63,6 +65,52 @@ fn a_disk_that_fills_up_loses_no_verdict_and_resume_ends_the_run() {
     assert!(!ended.err.contains("\"passed\""), "{}\n{}", ended.out, ended.err);
     assert!(ended.err.contains("the end of its output is missing"), "{}", ended.err);
     assert!(!ended.err.contains("\"interrupted\""), "{}", ended.err);
+}
+
+#[test]
+fn a_cache_that_has_no_room_is_not_kept_and_what_was_kept_stays() {
+    let world = World::new();
+    let script = "cat cache/value; echo more >>cache/value; head -c \"$(cat ../../../../size)\" /dev/zero >cache/fill";
+    let size = world.path().join("size");
+    let mut node =
+        sh("execute-a", &script.replace("../../../../size", &size.display().to_string()), &[]);
+    node.spec.workspace = Workspace::Writable;
+    node.spec.caches.push(Cache {
+        name: CacheName::new("c").expect("well formed"),
+        path: CachePath::new("cache".to_owned()).expect("well formed"),
+        key: vec!["lock".to_owned()],
+        fallback: false,
+        max_mib: None,
+        save: CacheSave::Passed,
+        exclusive: false,
+    });
+    node.cache_keys.insert(CacheName::new("c").expect("well formed"), Key::of(b"one"));
+    let plan = world.plan(vec![node]);
+    let config = world.path().join("executor.toml");
+    std::fs::write(
+        &config,
+        format!("[caches]\ndir = \"{}/disk/caches\"\n", world.path().display()),
+    )
+    .expect("written");
+    let script = format!(
+        "apply() {{ echo $1 >'{}'; \"$EXECUTOR\" apply \"$PLAN\" --config '{}' --output jsonl; }}
+        apply 10 || exit 1; apply 1000000 || exit 1; apply 10 || exit 1
+        \"$EXECUTOR\" logs; ls \"$FULL/caches/v1/new\"; \"$EXECUTOR\" caches list --config '{}'",
+        size.display(),
+        config.display(),
+        config.display()
+    );
+    let Some(ended) = with_small_disk(&world, &plan, &script) else { return };
+    let ended = ended.code(0);
+    assert!(ended.out.contains("is not kept: it could not be moved there"), "{}", ended.out);
+    let temperatures: Vec<&str> =
+        ended.out.split("\"temperature\":\"").skip(1).map(|it| &it[..3]).collect();
+    assert_eq!(temperatures, ["col", "hit", "hit"], "{}", ended.out);
+    // The third one found what the first one left; nothing half-written is beside it.
+    let (_, rest) = ended.out.rsplit_once("run_finished").expect("three runs");
+    let lines: Vec<&str> = rest.lines().skip(1).collect();
+    assert_eq!(lines[0], "more", "{}", ended.out);
+    assert!(lines.len() == 2 && lines[1].contains("  c  "), "{lines:?}");
 }
 
 #[test]

@@ -112,6 +112,7 @@ impl World {
                 worktree: false,
                 base_from: None,
                 passed: None,
+                cache_scope: None,
             }),
             selection: Selection {
                 trigger: Trigger::Branch,

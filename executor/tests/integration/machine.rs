@@ -221,6 +221,7 @@ fn abandon(bench: &Bench, script: &str, lease: Duration) -> AttemptRequest {
             writable: false,
             working_dir: None,
             mounts: Vec::new(),
+            caches: Vec::new(),
             limits: work.limits,
             keep: work.keep,
             log: request.guest_log.clone(),

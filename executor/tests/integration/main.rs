@@ -6,6 +6,7 @@ mod artifacts;
 mod attempts;
 mod behaviour;
 mod bench;
+mod caches;
 mod chaos;
 mod clocks;
 mod contract;

@@ -685,6 +685,7 @@ fn job(sshd: &Sshd, node: &str, argv: &[&str], way: Way) -> Job {
         writable: way != Way::Seen,
         working_dir: None,
         mounts: if way == Way::Mounted { vec![mount] } else { Vec::new() },
+        caches: Vec::new(),
         limits: JobLimits {
             timeout: Duration::from_secs(60),
             lease: Duration::from_secs(60),

@@ -2,9 +2,47 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
-use plans::{AbsolutePath, EnvName, Mount, Output, Workspace, WorkspacePath};
+use plans::{
+    AbsolutePath, Cache, CacheName, CachePath, CacheSave, EnvName, Key, Mount, Output, Workspace,
+    WorkspacePath,
+};
 
 use crate::harness::{EXECUTOR, Ended, World, node_id, outcomes, sh, until};
+
+#[test]
+fn caches_are_moved_into_a_workspace_or_mounted_over_one_that_cannot_be_written_to() {
+    let bench = Unprivileged::new();
+    let counts = "cat out/cache/value; echo more >>out/cache/value";
+    let mut nodes = Vec::new();
+    for (id, workspace) in
+        [("execute-own", Workspace::Writable), ("execute-shown", Workspace::ReadOnly)]
+    {
+        let mut node = sh(id, counts, &[]);
+        node.spec.workspace = workspace;
+        let name = CacheName::new(id).expect("well formed");
+        node.cache_keys.insert(name.clone(), Key::of(b"one"));
+        node.spec.caches.push(Cache {
+            name,
+            path: CachePath::new("out/cache".to_owned()).expect("well formed"),
+            key: vec!["lock".to_owned()],
+            fallback: false,
+            max_mib: None,
+            save: CacheSave::Passed,
+            exclusive: false,
+        });
+        nodes.push(node);
+    }
+    let plan = bench.world.plan(nodes);
+    bench.hand_over();
+    for _ in 0..3 {
+        bench.run(&["apply", &plan]).code(0);
+    }
+    for id in ["execute-own", "execute-shown"] {
+        assert_eq!(bench.log(id, "guest.log"), "more\nmore\n", "{id}");
+        let log = bench.log(id, "host.log");
+        assert!(log.contains(": hit, "), "{log}");
+    }
+}
 
 const NOBODY: &str = "65534";
 

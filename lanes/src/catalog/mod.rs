@@ -198,6 +198,8 @@ pub struct Job {
     pub spec: JobSpec,
     /// The globs of the files it sees, where they are written; nothing: it sees the whole tree.
     pub inputs: Option<InputUses>,
+    /// The globs of the keys of its caches, where they are written, in the order of its spec.
+    pub caches: Vec<CacheUse>,
     /// The packages that its inputs are derived from; the planner adds what they reach.
     pub inputs_from: Inputs,
     /// Jobs that must have ended before.
@@ -280,6 +282,15 @@ pub struct InputUses {
     pub paths: Vec<GlobUse>,
     /// Of the files it does not see all the same.
     pub exclude: Vec<GlobUse>,
+}
+
+/// What the exact key of a cache is made of, where it is written.
+#[derive(Debug, Clone)]
+pub struct CacheUse {
+    /// Of the files of the tree.
+    pub key: Vec<GlobUse>,
+    /// The value of its `name`.
+    pub span: Span,
 }
 
 impl InputUses {

@@ -93,7 +93,7 @@ impl<'a> Layers<'a> {
     }
 
     /// The directory of the file in which a key is written: the job's, or its base's.
-    fn under(&self, job: &Job<'a>, own: bool) -> Option<&'a str> {
+    pub(super) fn under(&self, job: &Job<'a>, own: bool) -> Option<&'a str> {
         if own { job.under } else { self.base.and_then(|base| base.under) }
     }
 }
@@ -111,7 +111,8 @@ impl Settings {
             }
             Some(HostSetupFile::Script(_)) | None => [None, None],
         };
-        own.into_iter().chain(prepare).chain(setup)
+        let caches = self.caches.iter().flatten().map(|cache| cache.key.as_deref());
+        own.into_iter().chain(prepare).chain(setup).chain(caches)
     }
 }
 

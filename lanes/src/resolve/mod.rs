@@ -3,6 +3,7 @@
 //! The only room in which a `JobSpec` is built. Which jobs there are, and how they hang together,
 //! is decided in [`crate::load`].
 
+mod caches;
 mod command;
 mod inputs;
 mod machine;
@@ -13,9 +14,9 @@ use std::{
 };
 
 use plans::{
-    AbsolutePath, AllowFailure, AllowedCodes, Checkout, Command, EnvName, ExitCodes, JobInputs,
-    JobSpec, OutputName, Placement, ProfileName, RetryOn, Reuse, RunIf, Runtime, SnapshotProfile,
-    SshHost, Workspace, WorkspacePath,
+    AbsolutePath, AllowFailure, AllowedCodes, Cache, Checkout, Command, EnvName, ExitCodes,
+    JobInputs, JobSpec, OutputName, Placement, ProfileName, RetryOn, Reuse, RunIf, Runtime,
+    SnapshotProfile, SshHost, Workspace, WorkspacePath,
 };
 
 use self::{
@@ -29,7 +30,7 @@ pub(crate) use self::{
 };
 use crate::{
     bounds::{MOST_GRACE, MOST_RETRIES, MOST_SECONDS},
-    catalog::InputUses,
+    catalog::{CacheUse, InputUses},
     codes,
     context::Context,
     decode::{Named, TableAt},
@@ -150,14 +151,22 @@ pub(crate) fn layers<'a>(
     Layers { own: job.settings, base, named: job.base.map(|name| name.span) }
 }
 
+/// What a job sees, resolved before the rest of it.
+pub(crate) struct Seen<'a> {
+    pub(crate) inputs: Option<&'a InputUses>,
+    pub(crate) caches: Vec<Cache>,
+    pub(crate) cache_uses: &'a [CacheUse],
+}
+
 /// Resolves a job; nothing if something of it is wrong, which is told.
 pub(crate) fn job_spec<'a>(
     job: &Job<'a>,
     layers: &Layers<'a>,
-    inputs: Option<&InputUses>,
+    seen: Seen<'_>,
     declared: &Declared<'a>,
     context: &mut Context<'_>,
 ) -> Option<JobSpec> {
+    let Seen { inputs, caches, cache_uses } = seen;
     let lane = matches!(job.of, Of::Lane);
     let before = context.found.len();
     // A base that is not found, or a key that was not understood, may have held what is missing.
@@ -280,11 +289,21 @@ pub(crate) fn job_spec<'a>(
         retries,
         retry_on,
         allow_failure,
+        caches,
         reuse: reuse.unwrap_or_default(),
         reuse_with_secrets: with_secrets.is_some_and(|at| at.value),
         key_commands: key_commands.into_iter().flatten().map(words).collect(),
     };
+    for (position, why) in spec.invalid_caches() {
+        let message = format!("`caches` cannot work for the job `{}`", shorten(job.id));
+        let place = cache_uses[position].span;
+        context.report(Diagnostic::error(&codes::INVALID_COMBINATION, place, message).help(why));
+    }
     for combination in spec.invalid_combinations() {
+        // Told above, of the cache that it is about.
+        if combination.key == "caches" {
+            continue;
+        }
         let place = match combination.key {
             "as_root" => job.command.map(|command| command.span),
             "privileged" => layers.place("runtime"),
@@ -346,6 +365,7 @@ pub(crate) fn prepare_spec(
         retries: 0,
         retry_on: None,
         allow_failure: None,
+        caches: Vec::new(),
         reuse: Reuse::Never,
         reuse_with_secrets: false,
         key_commands: Vec::new(),

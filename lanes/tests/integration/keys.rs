@@ -705,6 +705,54 @@ const ROWS: &[Row] = &[
         )],
         Means,
     ),
+    ("CacheFile.name", CACHE, Means),
+    (
+        "CacheFile.name",
+        &[("#job#", "caches = [{ name = \"a b\", path = \"target\" }]")],
+        Refused("bad_value"),
+    ),
+    (
+        "CacheFile.name",
+        &[("#job#", "caches = [{ name = \"a\", path = \"x\" }, { name = \"a\", path = \"y\" }]")],
+        Refused("invalid_combination"),
+    ),
+    ("CacheFile.path", CACHE, Means),
+    ("CacheFile.path", &[("#job#", "caches = [{ name = \"a\", path = \"/root/.npm\" }]")], Means),
+    (
+        "CacheFile.path",
+        &[("#job#", "caches = [{ name = \"a\", path = \"../target\" }]")],
+        Refused("bad_value"),
+    ),
+    (
+        "CacheFile.path",
+        &[("#job#", "caches = [{ name = \"a\", path = \".git/a\" }]")],
+        Refused("invalid_combination"),
+    ),
+    (
+        "CacheFile.path",
+        &[("#host_job#", "caches = [{ name = \"a\", path = \"/root/.npm\" }]")],
+        Refused("invalid_combination"),
+    ),
+    (
+        "CacheFile.path",
+        &[("#job#", "caches = [{ name = \"a\", path = \"x\" }, { name = \"b\", path = \"x/y\" }]")],
+        Refused("invalid_combination"),
+    ),
+    ("CacheFile.key", CACHE, Means),
+    ("CacheFile.fallback", CACHE, Means),
+    ("CacheFile.max_mib", CACHE, Means),
+    (
+        "CacheFile.max_mib",
+        &[("#job#", "caches = [{ name = \"a\", path = \"x\", max_mib = 0 }]")],
+        Refused("invalid_combination"),
+    ),
+    ("CacheFile.save", CACHE, Means),
+    (
+        "CacheFile.save",
+        &[("#job#", "caches = [{ name = \"a\", path = \"x\", save = \"failed\" }]")],
+        Refused("bad_value"),
+    ),
+    ("CacheFile.exclusive", CACHE, Means),
     ("NeedTable.job", NEED, Means),
     ("NeedTable.files", NEED, Means),
     ("NeedTable.at", NEED, Means),
@@ -769,6 +817,12 @@ const NEED: &[(&str, &str)] = &[
     ("#job#", "needs = [{ job = \"host\", files = [\"dist/**\"], at = \"in\" }]"),
 ];
 
+const CACHE: &[(&str, &str)] = &[(
+    "#job#",
+    "caches = [{ name = \"a\", path = \"target\", key = [\"Cargo.lock\"], fallback = true, \
+     max_mib = 9, save = \"always\", exclusive = true }]",
+)];
+
 const PREPARE: &[(&str, &str)] = &[(
     "#job#",
     "prepare = [{ id = \"f\", description = \"d\", command = [\"x\"], output = \"o\", mount = \"/o\", \
@@ -797,6 +851,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("reuse", "\"passed\""),
     ("reuse_with_secrets", "true"),
     ("key_commands", "[[\"rustc\", \"-Vv\"]]"),
+    ("caches", "[{ name = \"a\", path = \"target\", key = [\"@rust\"] }]"),
     ("inputs", "[\"@rust\"]"),
     ("outputs", "[\"version\"]"),
     ("inputs_exclude", "[\"docs/**\"]"),

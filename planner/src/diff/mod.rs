@@ -254,10 +254,10 @@ fn same(from: &Plan, to: &Plan, scope: Scope) -> bool {
 }
 
 /// What the files of one commit make of a node says nothing about what could run.
-const OF_FILES: [&str; 2] = ["key", "inputs_tree"];
+const OF_FILES: [&str; 3] = ["key", "inputs_tree", "cache_keys"];
 
 fn without_files(node: &Node) -> Node {
-    Node { key: None, inputs_tree: None, ..node.clone() }
+    Node { key: None, inputs_tree: None, cache_keys: BTreeMap::new(), ..node.clone() }
 }
 
 fn forget_files(node: &mut Value) {

@@ -2,9 +2,9 @@
 
 use crate::sample::{node, parts};
 use plans::{
-    AbsolutePath, AllowFailure, Checkout, Command, EnvName, GroupName, Incus, Key, Member, Node,
-    ObjectId, Output, OutputName, Placement, Plan, RepoPath, Reuse, RunIf, Runtime, Seen, Shard,
-    SshDestination, SshHost, Tart, Workspace, WorkspacePath,
+    AbsolutePath, AllowFailure, Cache, CacheName, CachePath, CacheSave, Checkout, Command, EnvName,
+    GroupName, Incus, Key, Member, Node, ObjectId, Output, OutputName, Placement, Plan, RepoPath,
+    Reuse, RunIf, Runtime, Seen, Shard, SshDestination, SshHost, Tart, Workspace, WorkspacePath,
 };
 use std::convert::Infallible;
 
@@ -160,13 +160,26 @@ fn what_a_node_uses_is_part_of_its_key() {
 fn nothing_else_changes_it() {
     let plain = key(|_| {});
     type Change = fn(&mut Node);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 10] = [
         ("what it is for", |it| it.spec.description = "else".into()),
         ("its time", |it| it.spec.timeout_secs = 7),
         ("its grace", |it| it.spec.grace_secs = Some(7)),
         ("its retries", |it| it.spec.retries = 3),
         ("failures that do not count", |it| it.spec.allow_failure = Some(AllowFailure::ANY)),
         ("reuse", |it| it.spec.reuse = Reuse::Passed),
+        ("caches", |it| {
+            let cache = Cache {
+                name: CacheName::new("c").expect("a name"),
+                path: CachePath::new("target".into()).expect("a path"),
+                key: vec!["lock".into()],
+                fallback: true,
+                max_mib: Some(1),
+                save: CacheSave::Always,
+                exclusive: true,
+            };
+            it.cache_keys.insert(cache.name.clone(), Key::of(b"lock"));
+            it.spec.caches.push(cache);
+        }),
         ("groups", |it| {
             it.concurrency_groups.insert(GroupName::new("g").expect("a name"));
         }),

@@ -34,6 +34,7 @@ pub(crate) fn spec() -> JobSpec {
         retries: 0,
         retry_on: None,
         allow_failure: None,
+        caches: Vec::new(),
         reuse: plans::Reuse::Never,
         reuse_with_secrets: false,
         key_commands: Vec::new(),
@@ -50,6 +51,7 @@ pub(crate) fn node(id: &str, depends_on: &[&str]) -> Node {
         spec: spec(),
         key: None,
         inputs_tree: None,
+        cache_keys: std::collections::BTreeMap::new(),
         mounts: Vec::new(),
         member: plans::Member::default(),
         run_if: plans::RunIf::Passed,
@@ -81,6 +83,7 @@ pub(crate) fn parts() -> PlanParts {
             worktree: false,
             base_from: None,
             passed: None,
+            cache_scope: None,
         }),
         selection: Selection {
             trigger: Trigger::Branch,

@@ -13,6 +13,7 @@ use plans::{JobId, LaneId, LaneRun, NodeId, ObjectId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    caches::Temperature,
     outcome::Outcome,
     record::{NodeRecord, Record},
     state::StateDir,
@@ -65,6 +66,9 @@ pub(super) struct Node {
     /// How long its last attempt took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) duration_ms: Option<u64>,
+    /// How much of its work it found done in its caches, the least of them; absent: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) temperature: Option<Temperature>,
     /// Whether a job of it failed before the last attempt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) retried: bool,
@@ -78,6 +82,7 @@ impl Run {
             outcome: node.outcome,
             // What was reused took no time.
             duration_ms: node.duration_ms.filter(|_| node.reused.is_none()),
+            temperature: node.caches.iter().map(|cache| cache.temperature).max(),
             retried: node.retried.iter().any(|r| r.outcome != Outcome::InfraFailed),
         };
         let ran = record.nodes.iter().filter(|node| node.outcome != Outcome::Skipped);

@@ -216,6 +216,10 @@ impl Jobs for Local {
         self.dir(job).to_string_lossy().into_owned()
     }
 
+    fn caches_dir(&self) -> String {
+        self.config.machine_dir.join("caches").to_string_lossy().into_owned()
+    }
+
     fn output_dir(&self, job: &JobRef) -> String {
         Self::output_dir(self, job).to_string_lossy().into_owned()
     }

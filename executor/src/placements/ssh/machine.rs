@@ -243,6 +243,10 @@ impl Jobs for RemoteSsh {
         self.remote.paths(job).state
     }
 
+    fn caches_dir(&self) -> String {
+        format!("{}/caches", self.remote.work_dir)
+    }
+
     fn output_dir(&self, job: &JobRef) -> String {
         self.remote.paths(job).output
     }

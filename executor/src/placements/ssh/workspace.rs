@@ -75,6 +75,12 @@ fn ready(job: &Job, places: &JobPaths, owner: &str, may_mount: bool) -> Script {
         let locked = view(job, may_mount) == WorkspaceView::LockedCopy;
         ready = ready.set("tree", tree(job)).set("ws", workspace(job, places, may_mount));
         ready = ready.text(if locked { LOCKED_COPY } else { WRITABLE_COPY });
+        // The copy is the job's own: its caches are moved into it.
+        for cache in &job.caches {
+            ready =
+                ready.set("cache", format!("{}/data", cache.dir)).set("below", cache.at.as_str());
+            ready = ready.text(MOVED_CACHE);
+        }
     }
     ready
 }
@@ -100,6 +106,25 @@ macro_rules! copy {
     };
 }
 
+/// Moves a cache into the workspace, unless that was done. Whoever may not write there does so all the same.
+const MOVED_CACHE: &str = "if [ -d \"$cache\" ]; then\n\
+    at=$ws rest=$below\n\
+    while [ -n \"$rest\" ]; do\n\
+    name=${rest%%/*}\n\
+    case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac\n\
+    parent=$at at=$at/$name mode=\n\
+    { [ ! -L \"$at\" ] && { [ ! -e \"$at\" ] || [ -d \"$at\" ]; }; } || \
+    { echo \"something is in the way of a cache: $at\" >&2; exit 1; }\n\
+    [ -w \"$parent\" ] || { mode=u-w; chmod u+w \"$parent\"; }\n\
+    if [ -n \"$rest\" ]; then [ -d \"$at\" ] || mkdir \"$at\" || exit 1\n\
+    else\n\
+    [ ! -d \"$at\" ] || { chmod -R u+rwX \"$at\"; rm -rf \"$at\"; }\n\
+    mv \"$cache\" \"$at\" || exit 1\n\
+    fi\n\
+    [ -z \"$mode\" ] || chmod \"$mode\" \"$parent\"\n\
+    done\n\
+    fi\n";
+
 const WRITABLE_COPY: &str = copy!("chmod -R u+w \"$new\" && mv \"$new\" \"$ws\" || exit 1\n");
 
 const LOCKED_COPY: &str = copy!(
@@ -113,7 +138,14 @@ pub(super) fn used(job: &Job) -> &str {
 
 /// Returns the tree that the supervisor is to show the job read-only, when that is all it needs mounted.
 pub(super) fn shown(job: &Job, may_mount: bool) -> Option<&str> {
-    (view(job, may_mount) == WorkspaceView::Mount && job.mounts.is_empty()).then(|| tree(job))
+    (view(job, may_mount) == WorkspaceView::Mount && !mounts_more(job, may_mount))
+        .then(|| tree(job))
+}
+
+/// Returns whether something besides the tree is to be mounted.
+fn mounts_more(job: &Job, may_mount: bool) -> bool {
+    let caches = view(job, may_mount) == WorkspaceView::Mount && !job.caches.is_empty();
+    caches || !job.mounts.is_empty()
 }
 
 fn tree(job: &Job) -> &str {
@@ -141,7 +173,7 @@ pub(super) fn without_shell(
     owner: &str,
     may_mount: bool,
 ) -> Option<Vec<String>> {
-    if !job.mounts.is_empty() {
+    if mounts_more(job, may_mount) {
         return None;
     }
     let ready = ready(job, places, owner, may_mount);
@@ -181,7 +213,7 @@ fn command(job: &Job, places: &JobPaths, may_mount: bool) -> Script {
         script.set("_fl_dir", &directory).text(ENTER).text("_fl_enter").text(" \"$@\"\n")
     };
     let given = exports(variables(job, places).into_iter());
-    if job.mounts.is_empty() {
+    if !mounts_more(job, may_mount) {
         let script = given.text("_fl_state=$1\nset --").words(&job.argv).text("\n");
         return enter(script);
     }
@@ -193,6 +225,11 @@ fn command(job: &Job, places: &JobPaths, may_mount: bool) -> Script {
     );
     if view == WorkspaceView::Mount {
         inner = inner.text("_fl_bind").word(tree(job)).word(tree(job)).text("\n");
+        for cache in &job.caches {
+            let (from, at) = (format!("{}/data", cache.dir), format!("{}/{}", tree(job), cache.at));
+            inner = inner.text("mount --bind").words([&from, &at]).text(" || _fl_no broken");
+            inner = inner.word(format!("cannot mount a cache at {at}")).text("\n");
+        }
     }
     for mount in &job.mounts {
         inner = inner.text("mkdir -p").word(&mount.to).text("\n_fl_bind");

@@ -288,6 +288,7 @@ pub(super) fn facts_of(result: &AttemptResult) -> AttemptFacts {
         outputs: result.outputs.clone(),
         because: result.because.clone(),
         files_from: result.files_from.clone(),
+        caches: result.caches.clone(),
         reused: result.reused.clone().map(Box::new),
         artifacts: result.artifacts,
         artifacts_left_out: result.artifacts_left_out,

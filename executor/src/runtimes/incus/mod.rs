@@ -458,8 +458,24 @@ impl Runtime for Incus {
         Ok(collected)
     }
 
+    fn release(&mut self, context: &Context<'_>) -> Result<(), Fault> {
+        self.delete(context)
+    }
+
     fn cleanup(&mut self, context: &Context<'_>) -> Result<(), Fault> {
-        let Context { request, machine, .. } = context;
+        self.delete(context)?;
+        context.machine.remove(&context.request.job())
+    }
+
+    fn details(&self) -> Details {
+        self.details.clone()
+    }
+}
+
+impl Incus {
+    /// Deletes the instance, if it is there and ours.
+    fn delete(&mut self, context: &Context<'_>) -> Result<(), Fault> {
+        let request = context.request;
         let site = self.site(context)?;
         if self.made {
             let engine = self.engine(context);
@@ -474,16 +490,11 @@ impl Runtime for Incus {
             if ours {
                 engine.delete(&site.name)?;
             }
+            self.made = false;
         }
-        machine.remove(&request.job())
+        Ok(())
     }
 
-    fn details(&self) -> Details {
-        self.details.clone()
-    }
-}
-
-impl Incus {
     /// Gives everything that another user of the guest made to whom the machine's files belong.
     fn give_back(&self, context: &Context<'_>, site: &Site) {
         let same = site.machine_may_chown() || site.user == site.machine_user;

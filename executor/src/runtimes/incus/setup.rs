@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use plans::Output;
+use plans::{CachePath, Output};
 
 use super::{
     Site,
@@ -96,6 +96,9 @@ pub(super) fn directories(
         if work.writable {
             script = script.text("chown -R \"$who\" ws || no\n");
         }
+        if !work.caches.is_empty() {
+            script = script.text("chown -R \"$who\" caches/*/data || no\n");
+        }
     }
     script
 }
@@ -142,8 +145,29 @@ pub(super) fn ready(site: &Site, work: &Work, is_clustered: bool) -> Script {
         if work.writable {
             script = script.text(&format!("chown -R \"$who\" {WORKSPACE}\n"));
         }
+        if !work.caches.is_empty() {
+            script = script.text("chown -R \"$who\" state/caches/*/data\n");
+        }
+    }
+    if !is_clustered {
+        script = script.then(&caches(work));
     }
     if is_clustered { script } else { script.text(&scratch(site, work).to_text()) }
+}
+
+/// Returns the script that mounts each cache where the job finds it, unless it is there.
+fn caches(work: &Work) -> Script {
+    let mut script = Script::default();
+    for (number, cache) in work.caches.iter().enumerate() {
+        let at = match &cache.path {
+            CachePath::Workspace(below) => format!("{WORKSPACE}/{below}"),
+            CachePath::Guest(path) => path.to_string(),
+        };
+        script = script.set("c", format!("{STATE}/caches/{number}/data")).set("at", at).text(
+            "[ \"$at\" -ef \"$c\" ] || { mkdir -p \"$at\" && mount --bind \"$c\" \"$at\"; } || exit 1\n",
+        );
+    }
+    script
 }
 
 /// Returns the script that mounts the source tree once more at [`SCRATCH`], where writing is allowed

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use plans::Output;
+use plans::{CachePath, CacheSave, Output};
 
 use super::{
     guest::TartGuest,
@@ -16,9 +16,10 @@ use super::{
 };
 use crate::{
     artifacts::{self, Collected, Found, FoundFile, Tree, shell},
+    caches,
     command_line::Script,
     fault::{FailureKind, Fault},
-    placements::Answer,
+    placements::{Answer, ControlCommand},
     runtimes::{Work, workspace},
 };
 
@@ -59,6 +60,7 @@ pub(super) fn collect(guest: &TartGuest<'_>, work: &Work) -> Result<Collected, F
         outputs,
         &request.artifacts,
     )?;
+    bring_caches(guest, work);
     let (below, what) = match &work.keep.output {
         // The guest's own store goes with it.
         None | Some(Output::StorePath) => return Ok(collected),
@@ -75,6 +77,47 @@ pub(super) fn collect(guest: &TartGuest<'_>, work: &Work) -> Result<Collected, F
         collected.output = Some(into);
     }
     Ok(collected)
+}
+
+/// Brings back what the job made of its caches, in place of what it was given; one that does not come is not kept.
+fn bring_caches(guest: &TartGuest<'_>, work: &Work) {
+    let root = caches::root(guest.context);
+    for (number, cache) in work.caches.iter().enumerate() {
+        let place = match &cache.path {
+            CachePath::Workspace(below) if work.writable => {
+                (WORKSPACE.to_owned(), below.to_string())
+            }
+            _ => (HOME.to_owned(), format!("caches/{number}")),
+        };
+        if cache.save == CacheSave::Never {
+            continue;
+        }
+        if let Err(fault) = bring_cache(guest, &place, &format!("{root}/{number}")) {
+            guest.context.warn(format!("cache `{}` does not come back: {fault}", cache.name));
+        }
+    }
+}
+
+fn bring_cache(
+    guest: &TartGuest<'_>,
+    (root, below): &(String, String),
+    into: &str,
+) -> Result<(), Fault> {
+    let machine = guest.host.machine;
+    // Whatever comes of it, what was given is not what the job left.
+    let gone = machine.run(&ControlCommand::new(["rm", "-rf", &format!("{into}/data")]))?;
+    if !gone.success() {
+        let what = format!("{into}/data cannot be removed: {}", gone.complaint());
+        return Err(Fault::new(FailureKind::Collect, what));
+    }
+    let archive = format!("{HOME}/cache.tar");
+    let argv = guest.words(&["sh", "-c", PACK_DIRECTORY, "sh", root, below, &archive]);
+    let pack = TartHost::exec(guest.name, false, &argv).deadline(PATIENCE);
+    let sum = said(guest, || machine.run(&pack), "")?;
+    if let Some(sum) = sum.strip_prefix("sum ") {
+        guest.host.fetch(guest.name, &archive, sum, &format!("{into}/data"))?;
+    }
+    Ok(())
 }
 
 /// A directory of a guest, of which artifacts are kept.

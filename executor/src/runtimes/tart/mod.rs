@@ -26,6 +26,7 @@ use super::{Runtime, Work, guest::GuestStart, shard, workspace};
 use crate::{
     artifacts::Collected,
     attempt::{AttemptRequest, Context, Details, Phase},
+    caches,
     control::Level,
     fault::{FailureKind, Fault},
     intent::{Intent, SupervisedIntent, VirtualMachineIntent},
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub use leftovers::{examine, leftovers, remove_leftover};
+pub(super) use setup::cache_in_guest;
 pub(super) use shown::calls;
 
 /// How long a guest may be silent while it is made ready: it says something every few seconds.
@@ -86,6 +88,8 @@ impl Tart {
             mounts: work.mounts.clone(),
             ..Shares::default()
         };
+        let root = caches::root(context);
+        shares.caches = (0..work.caches.len()).map(|it| format!("{root}/{it}/data")).collect();
         if work.rust_toolchain {
             let (toolchain, nix) = host.toolchain()?;
             shares.toolchain = Some(toolchain);

@@ -4,6 +4,8 @@
 //! Everything of an attempt in the guest is below [`HOME`], a path without blanks; a share is
 //! reached through a link there, because macOS mounts shares below `/Volumes/My Shared Files`.
 
+use plans::{Cache, CachePath};
+
 use crate::{
     artifacts::outputs,
     attempt::Context,
@@ -41,6 +43,8 @@ pub(super) struct Shares {
     pub(super) entries: u64,
     /// Outputs of prepare nodes.
     pub(super) mounts: Vec<BindMount>,
+    /// What caches hold, in the order of the job's.
+    pub(super) caches: Vec<String>,
     /// The machine's Rust toolchain.
     pub(super) toolchain: Option<String>,
     /// Whether it sees the machine's `/nix`.
@@ -59,6 +63,9 @@ impl Shares {
         let mut all = vec![named("source", &self.workspace)?];
         for (number, mount) in self.mounts.iter().enumerate() {
             all.push(named(&format!("output-{number}"), &mount.from)?);
+        }
+        for (number, cache) in self.caches.iter().enumerate() {
+            all.push(named(&format!("cache-{number}"), cache)?);
         }
         if let Some(toolchain) = &self.toolchain {
             all.push(named("rust", toolchain)?);
@@ -79,6 +86,21 @@ impl Shares {
             return Some(path.clone());
         }
         Some(format!("{HOME}/rust"))
+    }
+}
+
+/// Returns where a job finds a cache that is not in a workspace of its own.
+pub(in crate::runtimes) fn cache_in_guest(number: usize) -> String {
+    format!("{HOME}/caches/{number}")
+}
+
+/// Returns where the directory of a cache is to be in the guest, or a link to it.
+pub(super) fn cache_at(number: usize, cache: &Cache, work: &Work) -> String {
+    match &cache.path {
+        CachePath::Workspace(below) if work.writable => format!("{WORKSPACE}/{below}"),
+        // The tree has a link to it.
+        CachePath::Workspace(_) => cache_in_guest(number),
+        CachePath::Guest(path) => path.to_string(),
     }
 }
 
@@ -153,6 +175,22 @@ pub(super) fn script(context: &Context<'_>, work: &Work, shares: &Shares) -> Scr
              mkdir -p \"${{to%/*}}\" 2>/dev/null || sudo -n mkdir -p \"${{to%/*}}\" || no \"mount $to\"\n\
              ln -s \"$shares/output-{number}\" \"$to\" 2>/dev/null ||\n\
              sudo -n ln -s \"$shares/output-{number}\" \"$to\" || no \"mount $to\"\n"
+        ));
+    }
+    for (number, cache) in work.caches.iter().enumerate().take(shares.caches.len()) {
+        // A guest writes to its own disk. An empty share looks as one that is not there yet: nothing is waited for.
+        script = script.set("to", cache_at(number, cache, work)).text(&format!(
+            "mkdir -p \"$g/caches\" || no caches\n\
+             cp -Rp \"$shares/cache-{number}\" \"$g/caches/{number}\" 2>/dev/null ||\n\
+             {{ rm -rf \"$g/caches/{number}\"; mkdir \"$g/caches/{number}\"; }} || no caches\n\
+             case $to in\n\
+             \"$g/caches/\"*) ;;\n\
+             \"$g\"/*) rm -rf \"$to\"; mkdir -p \"${{to%/*}}\" && mv \"$g/caches/{number}\" \"$to\" || no \"mount $to\" ;;\n\
+             *) [ ! -e \"$to\" ] || no \"mount $to\"\n\
+             mkdir -p \"${{to%/*}}\" 2>/dev/null || sudo -n mkdir -p \"${{to%/*}}\" || no \"mount $to\"\n\
+             ln -s \"$g/caches/{number}\" \"$to\" 2>/dev/null ||\n\
+             sudo -n ln -s \"$g/caches/{number}\" \"$to\" || no \"mount $to\" ;;\n\
+             esac\n"
         ));
     }
     let file = |script, name: &str, text: &[u8]| {

@@ -96,6 +96,12 @@ impl Mounts {
         Ok(())
     }
 
+    /// Shows a directory at another that exists, as it is.
+    #[expect(clippy::unused_self, reason = "only who may mount can ask")]
+    pub(super) fn bind(&self, from: &Path, at: &Path) -> io::Result<()> {
+        Ok(mount_bind(from, at)?)
+    }
+
     /// Mounts a writable view of `lower` at `at`; what is written goes to `upper`.
     pub(super) fn overlay(
         &self,

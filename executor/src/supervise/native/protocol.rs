@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     artifacts::Collected,
     fault::FailureKind,
-    supervise::{BindMount, Ended, JobRef, Keep},
+    supervise::{BindMount, CacheMount, Ended, JobRef, Keep},
 };
 
 use super::record::AttemptFiles;
@@ -46,6 +46,7 @@ pub(crate) struct Start {
     pub(crate) view: View,
     pub(crate) working_dir: Option<WorkspacePath>,
     pub(crate) mounts: Vec<BindMount>,
+    pub(crate) caches: Vec<CacheMount>,
     pub(crate) timeout_ms: u64,
     pub(crate) grace_ms: u64,
     pub(crate) lease_ms: u64,

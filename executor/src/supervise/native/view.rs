@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
 };
 
@@ -13,6 +14,7 @@ use super::{
 use crate::{
     directory,
     fault::{FailureKind, Fault},
+    supervise::CacheMount,
 };
 
 /// A view that was made for one job.
@@ -22,6 +24,8 @@ pub(super) struct MountedView {
     pub(super) workspace: PathBuf,
     /// Mounts that go with the job, in the order they were made.
     mounted: Vec<PathBuf>,
+    /// Caches that were moved into the workspace, with where they belong.
+    moved: Vec<(PathBuf, PathBuf)>,
     /// Keeps the source tree from being removed, whatever becomes of the executor.
     tree_in_use: Option<File>,
 }
@@ -37,7 +41,8 @@ impl MountedView {
         let mut making = Making { dir, mounts, notes, seen: Self::default() };
         let made = making
             .workspace(&start.view, &start.output)
-            .and_then(|()| start.mounts.iter().try_for_each(|bind| making.show(bind)));
+            .and_then(|()| start.mounts.iter().try_for_each(|bind| making.show(bind)))
+            .and_then(|()| start.caches.iter().try_for_each(|cache| making.cache(cache)));
         let Making { seen, mounts, .. } = making;
         match made {
             Ok(()) => Ok(seen),
@@ -48,8 +53,12 @@ impl MountedView {
         }
     }
 
-    /// Takes the view away, but not what its directory holds.
+    /// Takes the view away, but not what its directory holds: caches go back to where they belong.
     pub(super) fn leave(self, mounts: &Mounts) {
+        for (at, belongs) in &self.moved {
+            // One that does not come back is not kept.
+            let _ = beside(at, || fs::rename(at, belongs));
+        }
         for at in self.mounted.iter().rev() {
             mounts.hide(at);
         }
@@ -148,6 +157,88 @@ impl Making<'_> {
         self.seen.mounted.push(to.to_owned());
         Ok(())
     }
+}
+
+impl Making<'_> {
+    /// Lets a cache appear in the workspace: mounted there, or moved into a workspace that is a copy.
+    fn cache(&mut self, cache: &CacheMount) -> Result<(), Fault> {
+        let at = self.reach(cache.at.as_str())?;
+        let dir = Path::new(&cache.dir);
+        let (data, lower) = (dir.join("data"), dir.join("lower"));
+        let failed = |error: &io::Error| fault(&at, "a cache", error);
+        let mounted = self.mounts.refused().is_none();
+        if lower.is_dir() {
+            if mounted && self.layers(dir, &at).is_ok() {
+                self.seen.mounted.push(at);
+                return Ok(());
+            }
+            // Not every file system can be above another.
+            copied(&lower, dir, "data")?;
+        }
+        if mounted {
+            self.mounts.bind(&data, &at).map_err(|error| failed(&error))?;
+            self.seen.mounted.push(at);
+            return Ok(());
+        }
+        let moved = beside(&at, || directory::remove(&at).and_then(|()| fs::rename(&data, &at)));
+        match moved {
+            Ok(()) => self.seen.moved.push((at, data)),
+            // Another file system: it is reached where it is.
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                beside(&at, || symlink(&data, &at)).map_err(|error| failed(&error))?;
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+        Ok(())
+    }
+
+    fn layers(&self, dir: &Path, at: &Path) -> io::Result<()> {
+        let (upper, work) = (dir.join("upper"), dir.join("work"));
+        for made in [&upper, &work] {
+            directory::remove(made)?;
+            fs::create_dir(made)?;
+        }
+        let lower = dir.join("lower");
+        fs::set_permissions(&upper, fs::metadata(&lower)?.permissions())?;
+        self.mounts.overlay(&lower, &upper, &work, at).inspect_err(|_| {
+            // What is there without a mount would be taken for what the job wrote.
+            let _ = directory::remove(&upper);
+        })
+    }
+
+    /// Returns a directory of the workspace, which is made where that can be. No link leads there.
+    fn reach(&self, below: &str) -> Result<PathBuf, Fault> {
+        let mut at = self.seen.workspace.clone();
+        for name in below.split('/') {
+            at.push(name);
+            match at.symlink_metadata() {
+                Ok(found) if found.is_dir() => {}
+                Ok(_) => {
+                    let what = format!("no cache at `{below}`: something else is in its way");
+                    return Err(Fault::new(FailureKind::Workspace, what)
+                        .advice("give the cache another path"));
+                }
+                Err(_) => {
+                    beside(&at, || fs::create_dir(&at))
+                        .map_err(|error| fault(&at, "a place for a cache", &error))?;
+                }
+            }
+        }
+        Ok(at)
+    }
+}
+
+/// Changes the directory that something is in, which may be one that nobody may write to.
+fn beside(path: &Path, change: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let Some(parent) = path.parent() else { return change() };
+    let before = fs::metadata(parent)?.permissions();
+    if before.mode() & 0o200 != 0 {
+        return change();
+    }
+    fs::set_permissions(parent, fs::Permissions::from_mode(before.mode() | 0o200))?;
+    let changed = change();
+    fs::set_permissions(parent, before)?;
+    changed
 }
 
 fn copied(tree: &Path, parent: &Path, name: &str) -> Result<PathBuf, Fault> {

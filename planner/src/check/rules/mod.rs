@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod bad_package_manifest;
+mod cache_key_matches_nothing;
 mod dead_glob;
 mod default_timeout;
 mod exclude_without_effect;
@@ -66,6 +67,7 @@ pub(super) const UNCOVERED_FILE: &str = uncovered_file::RULE.code.name;
 /// Every rule, sorted by code.
 pub static ALL: &[&Rule] = &[
     &bad_package_manifest::RULE,
+    &cache_key_matches_nothing::RULE,
     &dead_glob::RULE,
     &default_timeout::RULE,
     &exclude_without_effect::RULE,

@@ -54,6 +54,7 @@ impl Default for Sample {
             worktree: false,
             base_from: None,
             passed: None,
+            cache_scope: None,
         });
         Self { source, mode: SelectionMode::All, jobs: Vec::new(), lanes: Vec::new() }
     }
@@ -201,12 +202,14 @@ fn node(job: Job) -> Node {
             retries: job.retries,
             retry_on: None,
             allow_failure: None,
+            caches: Vec::new(),
             reuse: plans::Reuse::Never,
             reuse_with_secrets: false,
             key_commands: Vec::new(),
         },
         key: None,
         inputs_tree: None,
+        cache_keys: std::collections::BTreeMap::new(),
         mounts: Vec::new(),
         member: plans::Member::default(),
         run_if: job.run_if,

@@ -10,12 +10,12 @@ mod event;
 mod graph;
 
 use git2::Oid;
-use plans::{BaseFrom, BaseMode};
+use plans::{BaseFrom, BaseMode, CacheScope};
 
 use self::branch::Target;
 pub(super) use self::graph::has_parents;
 use super::{GitError, Head, Note, ObjectId, Repository};
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -153,6 +153,38 @@ impl Repository {
             notes: notes.clone(),
         });
         BaseSearch { found, trail, notes }
+    }
+}
+
+impl Repository {
+    /// Says of which branch head is, as far as caches go: the event's word counts, then the branch
+    /// that is checked out. Without a name a commit that the default branch has is of that; nothing
+    /// for a request, a merge that may be or a tag, whatever branch of the same name there is.
+    #[must_use]
+    pub fn cache_scope(&self, head: &Head, context: &BaseContext<'_>) -> Option<CacheScope> {
+        let branch = match context.event.map(|event| &event.kind) {
+            Some(EventKind::Push { branch, .. } | EventKind::Manual { branch }) => {
+                Some(branch.clone()?)
+            }
+            Some(EventKind::Schedule) | None => head.branch.clone(),
+            Some(EventKind::Request { .. } | EventKind::Merged { .. } | EventKind::Tag { .. }) => {
+                return None;
+            }
+        };
+        let mut search =
+            Search { repository: self, head, context, trail: Vec::new(), notes: Vec::new() };
+        let target = search.default_target().ok();
+        match (branch, target) {
+            (Some(branch), Some(target)) if target.branch.as_ref() == Some(&branch) => {
+                Some(CacheScope::DefaultBranch)
+            }
+            (Some(branch), _) => Some(CacheScope::Branch(branch)),
+            (None, Some(target)) => self
+                .contains(target.commit, head.commit.0, &target)
+                .is_ok_and(|contained| contained)
+                .then_some(CacheScope::DefaultBranch),
+            (None, None) => None,
+        }
     }
 }
 

@@ -346,6 +346,11 @@ fn one_node(
     if !spec.secrets.is_empty() {
         detail("Secrets", codes(spec.secrets.iter().map(plans::EnvName::as_str).collect()));
     }
+    if !spec.caches.is_empty() {
+        let caches: Vec<String> =
+            spec.caches.iter().map(|cache| format!("{} at {}", cache.name, cache.path)).collect();
+        detail("Caches", codes(caches.iter().map(String::as_str).collect()));
+    }
     if !spec.artifacts.is_empty() {
         detail("Keeps", codes(spec.artifacts.iter().map(String::as_str).collect()));
     }

@@ -1,0 +1,293 @@
+# Where caches lie on a machine, as functions for the `sh` there. `$s` is the store.
+#
+#   v1/new/<process>.<number>/            being published, or being removed
+#   v1/<place>/<key>-<seconds>-<process>/ data/, dates, meta, used
+#
+# An entry appears whole, by a rename, and is only ever copied: what a job writes is its own. What `meta` says of the
+# number of its files and of their bytes must be so in the copy; what is torn, of another format or somebody else's is no
+# entry.
+
+LC_ALL=C
+export LC_ALL
+umask 077
+tab=$(printf '\t')
+
+remove() {
+    rm -rf "$1" 2>/dev/null
+    [ -e "$1" ] || [ -L "$1" ] || return 0
+    find "$1" -type d -exec chmod u+rwx {} \; 2>/dev/null
+    rm -rf "$1"
+}
+
+# Whether the store can be used; `$why` not.
+usable() {
+    [ -e "$s" ] || [ -L "$s" ] || mkdir -p "$s" 2>/dev/null
+    why=
+    if [ -L "$s" ] || { [ -e "$s" ] && [ ! -d "$s" ]; }; then
+        why='it is no directory'
+    elif [ ! -d "$s" ]; then
+        why='it cannot be made'
+    elif [ ! -O "$s" ]; then
+        why="it is another user's"
+    else
+        case $(ls -ld "$s") in ????????w*) why='anybody may write there' ;; esac
+    fi
+    [ -z "$why" ]
+}
+
+if find / -prune -printf '' 2>/dev/null; then
+    kinds() { find "$1" -printf '%y %s\n'; }
+else
+    kinds() { find "$1" -exec ls -ldn {} + | awk '{ print substr($1, 1, 1), $5 }'; }
+fi
+
+# measure DIR: the number of its entries, and the bytes of its files.
+measure() {
+    kinds "$1" 2>/dev/null | awk '{ n++ } $1 == "f" || $1 == "-" { b += $2 } END { printf "%d %.0f\n", n, b }'
+}
+
+# meta ENTRY: reads what is known of it into `$m_…`; `$why` it is none.
+meta() {
+    m_format= m_key= m_saved= m_entries= m_bytes= m_end=
+    why='it is not whole'
+    [ -d "$1" ] && [ ! -L "$1" ] && [ -f "$1/meta" ] && [ -d "$1/data" ] && [ ! -L "$1/data" ] || return 1
+    [ -O "$1" ] || { why="it is another user's" && return 1; }
+    while IFS=$tab read -r m_word m_value; do
+        case $m_word in
+        format) m_format=$m_value ;;
+        key) m_key=$m_value ;;
+        saved) m_saved=$m_value ;;
+        entries) m_entries=$m_value ;;
+        bytes) m_bytes=$m_value ;;
+        end) m_end=yes ;;
+        esac
+    done <"$1/meta"
+    [ "$m_format" = 1 ] || [ -z "$m_format" ] || { why='it is of another format' && return 1; }
+    for m_value in "$m_saved" "$m_entries" "$m_bytes"; do
+        case $m_value in '' | *[!0-9]*) return 1 ;; esac
+    done
+    [ "$m_end" = yes ] && [ -n "$m_key" ] && why=
+}
+
+# newest PLACE PREFIX: its entries whose names begin so, the one that was kept last first.
+newest() {
+    for n_entry in "$1/$2"*; do
+        [ ! -d "$n_entry" ] || printf '%s\n' "${n_entry##*/}"
+    done | sort -t- -k2,2nr -k3,3nr | head -n 4
+}
+
+# copy FROM TO: shared blocks, shared files below layers (in `lower`), or a copy; `$way` says which.
+copy() {
+    way=reflink
+    cp -a --reflink=always "$1" "$2/data" 2>/dev/null && return
+    remove "$2/data"
+    if [ "$layers" = yes ]; then
+        way=overlay
+        cp -al "$1" "$2/lower" 2>/dev/null && return
+        remove "$2/lower"
+    fi
+    if [ "$(uname -s)" = Darwin ]; then
+        way=reflink
+        cp -cRp "$1" "$2/data" 2>/dev/null && return
+        remove "$2/data"
+    fi
+    way=copy
+    cp -a "$1" "$2/data" 2>/dev/null && return
+    remove "$2/data"
+    cp -Rp "$1" "$2/data" 2>/dev/null && return
+    remove "$2/data"
+    return 1
+}
+
+# give ENTRY TO: a copy of it that is whole.
+give() {
+    meta "$1" || return 1
+    copy "$1/data" "$2" || { why='it cannot be copied' && return 1; }
+    g_copied=$2/data
+    [ "$way" != overlay ] || g_copied=$2/lower
+    if [ "$(measure "$g_copied")" = "$m_entries $m_bytes" ] && { [ ! -e "$1/dates" ] || cp "$1/dates" "$2/old"; }; then
+        date +%s 2>/dev/null >"$1/used"
+        return 0
+    fi
+    remove "$g_copied"
+    why='it is torn'
+    return 1
+}
+
+# take NUMBER KEY FALLBACK LAYERS PLACE…: puts a cache, or an empty one, into `$d/NUMBER`, and says what it is.
+take() {
+    number=$1 key=$2 fallback=$3 layers=$4
+    shift 4
+    to=$d/$number
+    if [ ! -s "$to/use" ]; then
+        remove "$to"
+        mkdir -p "$to" || return 1
+        : >"$to/said"
+        find_one "$@"
+        printf 'cache\t%s\t%s\n' "$number" "$found" >>"$to/said"
+        mv "$to/said" "$to/use" || return 1
+    fi
+    cat "$to/use"
+}
+
+find_one() {
+    if ! usable; then
+        printf 'note\t%s\tcaches of %s are not used: %s\n' "$number" "$s" "$why" >>"$to/said"
+    else
+        for f_kind in hit warm; do
+            case $f_kind in
+            hit) f_prefix=$key- && [ -n "$key" ] || continue ;;
+            warm) f_prefix= && [ "$fallback" = yes ] || continue ;;
+            esac
+            for f_place; do
+                for f_entry in $(newest "$s/v1/$f_place" "$f_prefix"); do
+                    f_entry=$s/v1/$f_place/$f_entry
+                    if give "$f_entry" "$to"; then
+                        f_age=$(($(date +%s) - m_saved))
+                        [ "$f_age" -ge 0 ] || f_age=0
+                        printf '%s\n' "$m_saved" >"$to/saved"
+                        found="$f_kind$tab$m_key$tab$f_place$tab$f_age$tab$m_bytes$tab$way"
+                        return
+                    fi
+                    [ ! -e "$f_entry" ] ||
+                        printf 'note\t%s\tthe kept %s is not used: %s\n' "$number" "$f_entry" "$why" >>"$to/said"
+                done
+            done
+        done
+    fi
+    # Whatever user the job is.
+    mkdir "$to/data" && chmod 755 "$to/data"
+    found="cold$tab-$tab-${tab}0${tab}0${tab}new"
+}
+
+at() { date -u -d "@$1" +%Y%m%d%H%M.%S 2>/dev/null || date -u -r "$1" +%Y%m%d%H%M.%S; }
+
+# dates NUMBER: when each file and directory that the job sees became what it is, as far as that cache can know. `tree`
+# has a line for each: what it holds, and its path; in `dates` a time is before it. What the last job that the cache is
+# of has not seen is newer than anything in the cache; where a link leads elsewhere, everything is.
+dates() {
+    to=$d/$1
+    [ ! -e "$to/dates" ] || return 0
+    if [ -e "$to/saved" ]; then
+        [ -e "$to/old" ] || : >"$to/old"
+        now=$(date +%s)
+        read -r d_saved <"$to/saved"
+        # What is new is newer than the cache and older than what is made of it. A clock may have been set back.
+        while [ "$now" -lt "$d_saved" ] && [ "$((d_saved - now))" -le 2 ]; do
+            sleep 0.1 2>/dev/null || sleep 1
+            now=$(date +%s)
+        done
+        [ "$now" -ge "$d_saved" ] || now=$d_saved
+        awk '{ i = index($0, " ") }
+            step == 1 { time[substr($0, i + 1)] = substr($0, 1, i - 1) }
+            step == 2 && /^l/ && !($0 in time) { fresh = 1 }
+            step == 3 { print ((!fresh && $0 in time) ? time[$0] : now) " " $0 }' \
+            now="$(at "$now")" step=1 "$to/old" step=2 "$d/tree" step=3 "$d/tree" >"$to/.dates" || return 1
+    else
+        sed 's/^/200001010000.00 /' "$d/tree" >"$to/.dates" || return 1
+    fi
+    mv "$to/.dates" "$to/dates"
+}
+
+# date_files DIR: gives the files there the times that `dates` found, the newest where caches differ; one that no list
+# has is new.
+date_files() {
+    latest=$(date +%s)
+    for dated in "$d"/*/saved; do
+        { [ -e "$dated" ] && read -r d_saved <"$dated" && [ "$d_saved" -gt "$latest" ] && latest=$d_saved; } || :
+    done
+    TZ=UTC0 find "$1" -type f -exec touch -t "$(at "$latest")" {} + || return 1
+    remove "$d/dated"
+    mkdir "$d/dated" || return 1
+    cat "$d"/*/dates | awk '{
+            i = index($0, " "); time = substr($0, 1, i - 1)
+            rest = substr($0, i + 1); path = substr(rest, index(rest, " ") + 1)
+            if (rest ~ /^l/) next
+            if (!(path in newest) || time "" > newest[path] "") newest[path] = time
+        } END { for (path in newest) print newest[path] " " path }' | sort | awk '{
+            i = index($0, " "); time = substr($0, 1, i - 1)
+            if (time != last) { if (last != "") close(file); file = dir "/" time; last = time }
+            print substr($0, i + 1) >file
+        }' dir="$d/dated" || return 1
+    for dated in "$d"/dated/*; do
+        [ -e "$dated" ] || continue
+        tr '\n' '\0' <"$dated" | { cd "$1" && TZ=UTC0 xargs -0 touch -c -t "${dated##*/}"; } || return 1
+    done
+    remove "$d/dated"
+}
+
+# save NUMBER PLACE KEY MOST GIVEN WORKSPACE BELOW: keeps the directory that was given, or BELOW of the workspace where
+# it was moved there; `$facts` is what else is known of it.
+save() {
+    number=$1 place=$s/v1/$2 key=$3 most=$4 root=$5 below=data
+    [ -d "$root/data" ] || { root=$6 && below=$7; }
+    not() {
+        [ -z "${new-}" ] || remove "$new"
+        printf 'not\t%s\t%s\n' "$number" "$1"
+    }
+    new=
+    from=$(cd "$root/$below" 2>/dev/null && pwd -P)
+    if [ -z "$from" ] || [ "$from" != "$(cd "$root" && pwd -P)/$below" ]; then
+        not 'the job left no directory there'
+        return
+    fi
+    usable || { not "$s cannot be used: $why" && return; }
+    measured=$(measure "$from")
+    entries=${measured% *} bytes=${measured#* }
+    [ "$bytes" -le "$most" ] || { not "it has $bytes bytes, $most are allowed" && return; }
+    new=$s/v1/new/$$.$number
+    remove "$new"
+    # Where it lies elsewhere a move is a copy.
+    { mkdir -p "$new" "$place" && mv "$from" "$new/data" && [ "$(measure "$new/data")" = "$measured" ]; } 2>/dev/null ||
+        { not 'it could not be moved there: no room, or no right to write' && return; }
+    seconds=$(date +%s)
+    {
+        [ ! -e "$d/$number/dates" ] || cp "$d/$number/dates" "$new/dates"
+    } && {
+        printf 'format\t1\n%skey\t%s\nsaved\t%s\nentries\t%s\nbytes\t%s\nend\t\n' \
+            "$facts" "$key" "$((seconds + 1))" "$entries" "$bytes" >"$new/meta"
+    } && printf '%s\n' "$seconds" >"$new/used" && mv "$new" "$place/$key-$seconds-$$" ||
+        { not 'it could not be written there' && return; }
+    new=
+    for other in "$place/$key"-*; do
+        [ "$other" != "$place/$key-$seconds-$$" ] || continue
+        other_seconds=${other#"$place/$key-"}
+        [ "${other_seconds%%-*}" -le "$seconds" ] 2>/dev/null || continue
+        mkdir -p "$s/v1/new" && mv "$other" "$s/v1/new/$$.old" && remove "$s/v1/new/$$.old"
+    done 2>/dev/null
+    printf 'saved\t%s\t%s\n' "$number" "$bytes"
+}
+
+# list WHOLE: every entry with what is known of it; with `whole`, whether it is that.
+list() {
+    [ -d "$s/v1" ] || return 0
+    for new in "$s/v1/new"/*; do
+        [ -e "$new" ] || continue
+        process=${new##*/}
+        kill -0 "${process%%.*}" 2>/dev/null || printf 'unfinished\t%s\n' "$new"
+    done
+    for entry in "$s/v1"/*/*-*-*; do
+        case $entry in "$s/v1/new/"*) continue ;; esac
+        [ -e "$entry" ] || [ -L "$entry" ] || continue
+        if meta "$entry" && { [ "$1" != whole ] || [ "$(measure "$entry/data")" = "$m_entries $m_bytes" ]; }; then
+            printf 'entry\t%s\n' "$entry"
+            cat "$entry/meta"
+            printf 'used\t%s\n' "$(cat "$entry/used" 2>/dev/null)"
+        else
+            printf 'damaged\t%s\n' "$entry"
+        fi
+    done
+}
+
+# drop PATH: removes one thing that `list` named. It is moved away first: nobody finds half of it.
+drop() {
+    case $1 in
+    "$s/v1/new/"*) remove "$1" ;;
+    "$s/v1/"*)
+        mkdir -p "$s/v1/new" && mv "$1" "$s/v1/new/$$.gone" && remove "$s/v1/new/$$.gone"
+        rmdir "${1%/*}" 2>/dev/null
+        [ ! -e "$1" ]
+        ;;
+    *) return 1 ;;
+    esac
+}
