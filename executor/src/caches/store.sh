@@ -79,8 +79,12 @@ newest() {
 # copy FROM TO: shared blocks, shared files below layers (in `lower`), or a copy; `$way` says which.
 copy() {
     way=reflink
-    cp -a --reflink=always "$1" "$2/data" 2>/dev/null && return
-    remove "$2/data"
+    # Asked with one file: without an answer every file of a cache would be made and removed in vain.
+    if cp --reflink=always "${1%/*}/meta" "$2/probe" 2>/dev/null; then
+        cp -a --reflink=always "$1" "$2/data" 2>/dev/null && return
+        remove "$2/data"
+    fi
+    rm -f "$2/probe"
     if [ "$layers" = yes ]; then
         way=overlay
         cp -al "$1" "$2/lower" 2>/dev/null && return

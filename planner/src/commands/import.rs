@@ -1,10 +1,6 @@
 //! `planner import`: another engine's definitions as lanes.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf};
 
 use lanes::glob::Glob;
 
@@ -20,7 +16,7 @@ use crate::{
         ImportError, Tree, azure, buildkite, circleci, github, gitlab, moon, nx, prow, taskgraph,
         turbo, woodpecker,
     },
-    init::draft::Draft,
+    init::{caches, draft::Draft},
     packages::ManifestTree as _,
 };
 
@@ -103,7 +99,7 @@ fn from_tree(
     let draft = sources.ask(import).map_err(|error| {
         Failure::bad_input(error.to_string(), "name a directory of the repository that it is in")
     })?;
-    finish(console, &sources.root, &draft, args.print)
+    finish(console, &sources, draft, args.print)
 }
 
 fn from_github(console: &Console, args: &ImportGithubArgs) -> Answer {
@@ -128,17 +124,18 @@ fn from_github(console: &Console, args: &ImportGithubArgs) -> Answer {
     let draft = sources
         .ask(|tree| github::import_from(&files, tree))
         .map_err(|error| Failure::bad_input(error.to_string(), "name the files to import"))?;
-    finish(console, &sources.root, &draft, args.print)
+    finish(console, &sources, draft, args.print)
 }
 
-fn finish(console: &Console, root: &Path, draft: &Draft, print: bool) -> Answer {
+fn finish(console: &Console, sources: &Sources, mut draft: Draft, print: bool) -> Answer {
     if draft.lanes.is_empty() {
         return Err(Failure::bad_input(
             "nothing there is started by a push or a pull request",
             "use `planner init`",
         ));
     }
-    write(console, root, &draft.files(), print)?;
+    caches::add(&mut draft, &sources.paths.iter().cloned().collect());
+    write(console, &sources.root, &draft.files(), print)?;
     for file in &draft.left_out {
         console.say(&format!("left out: {file}"));
     }

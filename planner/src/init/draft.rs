@@ -103,6 +103,19 @@ pub struct JobDraft {
     pub run_if: Option<&'static str>,
     /// It calls git.
     pub clone: bool,
+    /// Directories that outlive a run.
+    pub caches: Vec<CacheDraft>,
+}
+
+/// A directory that outlives a run; the newest one will do where none has the exact key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheDraft {
+    /// What it is called.
+    pub name: String,
+    /// Where it is, from the root.
+    pub path: String,
+    /// Globs of the files that decide what is in it.
+    pub key: Vec<String>,
 }
 
 /// The combinations that a job runs for.
@@ -386,6 +399,16 @@ impl JobDraft {
         }
         if self.clone {
             out.line("checkout = \"clone\"");
+        }
+        if !self.caches.is_empty() {
+            out.line("caches = [");
+            for CacheDraft { name, path, key } in &self.caches {
+                let (name, path, key) = (quoted(name), quoted(path), list(key));
+                out.line(&format!(
+                    "  {{ name = {name}, path = {path}, key = {key}, fallback = true }},"
+                ));
+            }
+            out.line("]");
         }
     }
 }

@@ -6,6 +6,7 @@
 //! them.
 
 mod bazel;
+pub mod caches;
 mod cargo;
 mod cmake;
 mod deno;
@@ -196,8 +197,11 @@ fn working_dir(dir: &str) -> Option<String> {
 /// [`PackagesError`] when a file that says how the project is built cannot be read.
 pub fn draft(tree: &PlannedTree<'_>) -> Result<Draft, PackagesError> {
     let paths = tree.paths()?;
-    let paths = paths.iter().filter_map(|path| path.as_str().map(str::to_owned));
-    draft_of(&Project::new(tree, paths))
+    let paths: BTreeSet<String> =
+        paths.iter().filter_map(|path| path.as_str().map(str::to_owned)).collect();
+    let mut draft = draft_of(&Project::new(tree, paths.iter().cloned()))?;
+    caches::add(&mut draft, &paths);
+    Ok(draft)
 }
 
 fn draft_of(project: &Project<'_>) -> Result<Draft, PackagesError> {
