@@ -4,7 +4,7 @@
 //! Jobs with the same filters share a lane. What one list of `paths` and `exclude` cannot say is a
 //! further lane of the same target.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plans::OutputName;
 
@@ -115,6 +115,7 @@ pub(super) fn draft(pipeline: Pipeline<'_>, draft: &mut Draft) {
         }
     }
     let ids = job_ids(&pipeline, &groups, draft);
+    let ids = with_variables_apart(entries, ids, draft);
     let members = entries.iter().zip(&ids).flat_map(|(entry, id)| entry.job.ids(id)).collect();
     let mut lane_of: Vec<String> = vec![String::new(); entries.len()];
     let mut waiting: Vec<(usize, Vec<usize>)> = Vec::new();
@@ -234,6 +235,37 @@ fn job_ids(pipeline: &Pipeline<'_>, groups: &[Vec<usize>], draft: &Draft) -> Vec
         let ours = std::iter::once(plain.clone()).chain(fresh).find(is_free);
         ids[at] = ours.unwrap_or(plain);
         taken.extend(entry.job.ids(&ids[at]));
+    }
+    ids
+}
+
+/// The ids, some of them longer: two outputs of jobs that one needs must not be one variable of it, nor
+/// one that it sets.
+fn with_variables_apart(entries: &[Entry], mut ids: Vec<String>, draft: &Draft) -> Vec<String> {
+    // Each time around, one id gets longer.
+    for number in 2..100 {
+        let clash = entries.iter().find_map(|entry| {
+            let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+            let own = entry.job.env.iter().map(|(name, _)| (name.clone(), usize::MAX));
+            seen.extend(own);
+            let needs: BTreeSet<usize> = entry.needs.iter().copied().collect();
+            let outputs = needs.into_iter().flat_map(|need| {
+                entries[need].job.outputs.iter().map(move |name| (need, name.as_str()))
+            });
+            outputs.into_iter().find_map(|(need, name)| {
+                let variable = OutputName::new(name).ok()?.variable_of(&ids[need]);
+                let before = seen.insert(variable, need);
+                before.filter(|&other| other != need).map(|_| need)
+            })
+        });
+        let Some(job) = clash else { break };
+        let mut taken = draft.taken();
+        taken.extend(entries.iter().zip(&ids).flat_map(|(entry, id)| entry.job.ids(id)));
+        let fresh = (number..).map(|number| format!("{}-{number}", ids[job]));
+        let is_free = |id: &String| entries[job].job.ids(id).iter().all(|id| !taken.contains(id));
+        if let Some(id) = fresh.take(100).find(is_free) {
+            ids[job] = id;
+        }
     }
     ids
 }

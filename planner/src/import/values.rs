@@ -160,10 +160,15 @@ fn read_of(workflow: &Workflow<'_>, job: usize) -> BTreeSet<String> {
                 names.insert(name.to_ascii_lowercase());
             }
         };
-        for key in ["steps", "env", "with"] {
-            if let Some(node) = get(other.yaml, key) {
-                expressions_of(node, &mut found);
-            }
+        // What is given to an action or a workflow from elsewhere goes nowhere here.
+        let is_here = |step: &&Node| {
+            let uses = get(step, "uses").and_then(text);
+            get(step, "run").is_some() || uses.is_some_and(|uses| uses.starts_with("./"))
+        };
+        let steps = other.steps.list.iter().filter(is_here);
+        let with = get(other.yaml, "with").filter(|_| !other.called.is_empty());
+        for node in steps.chain(get(other.yaml, "env")).chain(with) {
+            expressions_of(node, &mut found);
         }
     }
     names

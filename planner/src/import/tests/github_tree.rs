@@ -346,6 +346,27 @@ jobs:
 }
 
 #[test]
+fn values_of_two_jobs_are_two_variables() {
+    let job = |name: &str, output: &str| {
+        format!(
+            "  {name}: {{ outputs: {{ {output}: '${{{{ steps.s.outputs.v }}}}' }}, \
+             steps: [{{ id: s, run: 'echo v=1 >>$GITHUB_OUTPUT' }}] }}\n"
+        )
+    };
+    let read =
+        "run: 'echo ${{ needs.build.outputs.docs_url }} ${{ needs.build-docs.outputs.url }}'";
+    let workflow = format!(
+        "on: push\njobs:\n{}{}  read: {{ needs: [build, build-docs], steps: [{{ {read} }}] }}\n",
+        job("build", "docs_url"),
+        job("build-docs", "url")
+    );
+    let (shown, _, catalog) = lanes(&[(".github/workflows/ci.yml", &workflow)]);
+    assert_eq!(shown, ["ci None -{} ci-build,ci-build-docs-2,ci-read"]);
+    let line = "echo ${NEEDS_CI_BUILD_DOCS_URL} ${NEEDS_CI_BUILD_DOCS_2_URL}\n";
+    assert!(catalog.contains(line), "{catalog}");
+}
+
+#[test]
 fn a_nightly_lane_waits_for_nightly_ones_alone() {
     let workflow = r#"
 on: { pull_request: { paths: [fuzz/**] }, schedule: [{ cron: "0 3 * * *" }] }
