@@ -58,8 +58,8 @@ use std::collections::BTreeMap;
 
 use lanes::{Catalog, Diagnostics};
 use plans::{
-    InvalidId, PASSED_INPUT, Plan, PlanError, PlanLane, PlanParts, Reason, ScenarioName, Selection,
-    SelectionMode, Source, Trigger,
+    InvalidId, PASSED_INPUT, Plan, PlanError, PlanLane, PlanParts, Reason, Reuse, ScenarioName,
+    Selection, SelectionMode, Source, Trigger,
 };
 use tracing::info;
 
@@ -201,7 +201,10 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
     }
     let mut changed = changed;
     if let Source::Change(source) = &mut changed.source
-        && lowered.nodes.iter().any(|node| !node.spec.caches.is_empty())
+        && lowered
+            .nodes
+            .iter()
+            .any(|node| !node.spec.caches.is_empty() || node.spec.reuse != Reuse::Never)
     {
         let default_branch = catalog.rules().default_branch.as_deref();
         source.cache_scope = situation.cache_scope(request, default_branch);

@@ -430,7 +430,8 @@ pub struct ChangeSource {
     /// longest ago; a lane that is not here was compared with `base` or runs whatever differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<BTreeMap<LaneId, ObjectId>>,
-    /// Whose caches jobs may use; absent where no job has caches, where the branch is not known, and
+    /// Of which branch the plan is, which decides whose caches jobs may use and whether a site trusts
+    /// what they leave; absent where no job has caches or is reused, where the branch is not known, and
     /// before 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_scope: Option<CacheScope>,

@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use plans::{HostName, NodeKind, ObjectId, Plan, RunIf, Source, SshDestination};
+use plans::{CacheScope, HostName, NodeKind, ObjectId, Plan, RunIf, Source, SshDestination};
 
 use super::{current_dir, results, running::environment};
 use crate::{
     caches::{Caches, Scope},
     cli::ReuseFlags,
-    config::{Config, Write},
+    config::{Config, ResultsConfig, Write},
     dispatch::Run,
     error::Error,
     policy,
@@ -137,10 +137,25 @@ impl Ready {
 
     /// Returns whether the site trusts what the run passes.
     fn is_trusted(&self) -> bool {
+        let ResultsConfig { trusted_triggers, trusted_branches, .. } = &self.config.results;
         let trigger = self.plan.selection().trigger.as_str();
-        let trusts = |triggers: &Vec<String>| triggers.iter().any(|it| it == trigger);
+        let by_trigger = |triggers: &Vec<String>| triggers.iter().any(|it| it == trigger);
+        let by_branch = |branches: &Vec<String>| match self.branch() {
+            Some(CacheScope::DefaultBranch) => true,
+            Some(CacheScope::Branch(name)) => branches.iter().any(|it| policy::allows(it, name)),
+            None => false,
+        };
         !self.wanted.reuse.untrusted
-            && self.config.results.trusted_triggers.as_ref().is_none_or(trusts)
+            && trusted_triggers.as_ref().is_none_or(by_trigger)
+            && trusted_branches.as_ref().is_none_or(by_branch)
+    }
+
+    /// Returns of which branch the plan is, as far as it says that.
+    fn branch(&self) -> Option<&CacheScope> {
+        match self.plan.source() {
+            Source::Change(change) => change.cache_scope.as_ref(),
+            Source::Scenario(_) => None,
+        }
     }
 
     /// Returns what it may do with caches; nothing where no node has any.
@@ -148,12 +163,8 @@ impl Ready {
         if self.plan.nodes().iter().all(|node| node.spec.caches.is_empty()) {
             return Ok(None);
         }
-        let planned = match self.plan.source() {
-            Source::Change(change) => change.cache_scope.as_ref(),
-            Source::Scenario(_) => None,
-        };
         let trust = if self.is_trusted() { Trust::Trusted } else { Trust::Untrusted };
-        let (reads, writes) = Scope::of(planned, self.source.head.as_ref(), trust);
+        let (reads, writes) = Scope::of(self.branch(), self.source.head.as_ref(), trust);
         let config = &self.config.caches;
         Ok(Some(Caches {
             repository: Repository::discover(&self.source.repository)?.identity(),

@@ -132,6 +132,10 @@ pub struct ResultsConfig {
     /// the caches of the default branch.
     #[serde(default)]
     pub trusted_triggers: Option<Vec<String>>,
+    /// The branches beside the default one whose plans are trusted, an entry that ends in `*` whatever begins like that; absent:
+    /// all. A request, a tag, and a plan that names no branch are then of none.
+    #[serde(default)]
+    pub trusted_branches: Option<Vec<String>>,
     /// After how many days without use `executor gc` removes one; absent: 30.
     #[serde(default)]
     pub keep_days: Option<u64>,

@@ -80,7 +80,8 @@ fn of_node(node: &Node, config: &Config) -> Vec<String> {
     found
 }
 
-fn allows(entry: &str, word: &str) -> bool {
+/// Returns whether an entry of a list names a word: itself, or with `*` at its end whatever begins like that.
+pub(crate) fn allows(entry: &str, word: &str) -> bool {
     match entry.strip_suffix('*') {
         Some(start) => word.starts_with(start),
         None => entry == word,

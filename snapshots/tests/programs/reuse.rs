@@ -327,3 +327,32 @@ fn a_job_with_a_host_setup_is_reused_while_the_setup_sees_the_same_files() {
     let why = shell.does("executor why latest --node execute-job");
     assert!(why.contains("src/a") && !why.contains("docs/good"), "{why}");
 }
+
+#[test]
+fn what_a_branch_passed_that_is_not_trusted_is_never_given_to_one_that_is() {
+    let shell = one_job("echo job >>\"$RUNS\"", "");
+    shell.does("git branch -M main");
+    shell.does(
+        "printf '[results]\\nwrite = \"always\"\\ntrusted_branches = [\"release/*\"]\\n' \
+         >>~/.config/forge-lanes/executor.toml",
+    );
+    let on = |branch: &str| {
+        shell.does(&format!("git checkout -qB {branch}"));
+        plan(&shell);
+        shell.does("executor apply ../plan.json");
+        ran(&shell)
+    };
+    // Nobody trusts the first, the others share what they leave.
+    assert_eq!(on("feature"), "job");
+    assert_eq!(on("feature"), "");
+    assert_eq!(on("main"), "job");
+    assert_eq!(on("release/1"), "");
+    // Who is not trusted may have what others left; who names no branch is not.
+    assert_eq!(on("other"), "");
+    shell.does("rm -rf ~/.cache/forge-lanes/results && git checkout -q --detach");
+    shell.does("git commit -q --allow-empty -m more");
+    plan(&shell);
+    shell.does("executor apply ../plan.json");
+    assert_eq!(ran(&shell), "job");
+    assert_eq!(on("main"), "job");
+}
