@@ -64,12 +64,8 @@ pub(super) fn run(context: &CliContext, asked: &Caches) -> Result<Exit, Error> {
     let machines = machines(context, &config, *hosts)?;
     let mut all = Vec::new();
     for machine in machines {
-        let found = caches::list(&*machine, &dir(&*machine, &config), false);
-        for one in found.map_err(Error::Machine)? {
-            if let Found::Kept(kept) = one {
-                all.push((Arc::clone(&machine), *kept));
-            }
-        }
+        let kept = kept(&*machine, &config)?;
+        all.extend(kept.into_iter().map(|kept| (Arc::clone(&machine), kept)));
     }
     let mut out = reporters::stdout();
     let names = match asked {
@@ -104,6 +100,16 @@ pub(super) fn run(context: &CliContext, asked: &Caches) -> Result<Exit, Error> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Returns the caches that a machine keeps, the one that was of use last first.
+pub(super) fn kept(machine: &dyn Machine, config: &Config) -> Result<Vec<KeptCache>, Error> {
+    let found = caches::list(machine, &dir(machine, config), false).map_err(Error::Machine)?;
+    let kept = found.into_iter().filter_map(|one| match one {
+        Found::Kept(kept) => Some(*kept),
+        Found::Damaged(_) | Found::Unfinished(_) => None,
+    });
+    Ok(kept.collect())
 }
 
 /// Removes what is old, beyond the site's limit, damaged or was never finished, on one machine.

@@ -7,6 +7,7 @@ use super::{
     site::{Site, Summary},
 };
 use crate::{
+    clock,
     commands::{history, results},
     record::Record,
     report::html::{self, escape},
@@ -259,5 +260,49 @@ pub(super) fn kept(site: &Site) -> Page {
             out.push_str("</tbody></table></div>\n");
         }
     }
+    caches(&mut out, site);
     page("/results", "Results kept for reuse", &out)
+}
+
+/// Writes which caches this machine keeps.
+fn caches(out: &mut String, site: &Site) {
+    out.push_str("<h2>Caches of this machine</h2>\n");
+    let all = match site.caches() {
+        Ok(all) => all,
+        Err(error) => {
+            return push!(out, "<p class=\"note\">{}</p>\n", escape(&error.to_string()));
+        }
+    };
+    if all.is_empty() {
+        return out.push_str(
+            "<p class=\"soft\">No caches are kept: no job with <code>caches</code> has passed yet.</p>\n",
+        );
+    }
+    let bytes: u64 = all.iter().map(|kept| kept.bytes).sum();
+    push!(
+        out,
+        "<p class=\"soft\">{}, {}; <code>executor caches list --hosts</code> says those of hosts as well.</p>\n\
+         <div class=\"wide\"><table class=\"runs\"><thead>\
+         <tr><th scope=\"col\">Cache</th><th scope=\"col\">Whose</th><th scope=\"col\" class=\"number\">Size</th>\
+         <th scope=\"col\" class=\"more\">Used last</th><th scope=\"col\" class=\"more\">Left by</th>\
+         <th scope=\"col\" class=\"more\">Key</th></tr></thead><tbody>\n",
+        text::count(all.len(), "cache"),
+        text::bytes(bytes)
+    );
+    for kept in all.iter().take(RESULTS) {
+        let digits = kept.key.trim_start_matches("sha256:");
+        push!(
+            out,
+            "<tr><td class=\"name id\">{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"more\">{}</td>\
+             <td class=\"more\">{}, run {}</td><td class=\"more\"><code>{}</code></td></tr>\n",
+            escape(&kept.name),
+            escape(&kept.scope),
+            text::bytes(kept.bytes),
+            clock::of_system(kept.used),
+            escape(&kept.node),
+            escape(&kept.run),
+            escape(results::short(digits)),
+        );
+    }
+    out.push_str("</tbody></table></div>\n");
 }

@@ -7,11 +7,13 @@ use std::{
 };
 
 use jiff::Timestamp;
+use plans::Placement;
 use serde::Serialize;
 
 use super::{live::Run, log::Indexes};
 use crate::{
-    commands::{gc, holders, running},
+    caches::KeptCache,
+    commands::{caches, gc, holders, running},
     config::Config,
     error::Error,
     locks::holders::Standing,
@@ -209,6 +211,14 @@ impl Site {
         }
         let machines = machines.as_ref().expect("just made");
         Ok(holders::look(machines, &self.config, &plans, &BTreeMap::new()))
+    }
+
+    /// Returns the caches that this machine keeps. No host is waited for.
+    pub(super) fn caches(&self) -> Result<Vec<KeptCache>, Error> {
+        let Some(first) = self.states.first() else { return Ok(Vec::new()) };
+        let machines = Machines::new(running::machines_config(first)?);
+        let here = machines.open(&Placement::Local).map_err(Error::Machine)?;
+        caches::kept(&*here, &self.config)
     }
 
     /// Lets go of connections to hosts.
