@@ -206,8 +206,7 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
             .iter()
             .any(|node| !node.spec.caches.is_empty() || node.spec.reuse != Reuse::Never)
     {
-        let default_branch = catalog.rules().default_branch.as_deref();
-        source.cache_scope = situation.cache_scope(request, default_branch);
+        source.cache_scope = situation.cache_scope(request);
     }
     let plan =
         assemble(&catalog, lowered, inputs.ids, changed, &comparisons, &question, &selected)?;

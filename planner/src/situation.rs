@@ -243,15 +243,13 @@ impl Situation {
         Some(repository.find_base(head, wanted, &base_context(request, default_branch)))
     }
 
-    /// Says whose caches the jobs of a plan may use; nothing where that is not known.
+    /// Says of which branch the plan is; nothing where that is not known. What nobody has committed is not of the
+    /// default branch.
     #[must_use]
-    pub fn cache_scope(
-        &self,
-        request: &Request,
-        default_branch: Option<&str>,
-    ) -> Option<CacheScope> {
+    pub fn cache_scope(&self, request: &Request) -> Option<CacheScope> {
         let (repository, head, _) = self.in_git()?;
-        repository.cache_scope(head, &base_context(request, default_branch))
+        let scope = repository.cache_scope(head, &base_context(request, None));
+        scope.filter(|scope| !self.worktree || *scope != CacheScope::DefaultBranch)
     }
 
     /// Every lane of the trigger: a clock started the run, and nothing changed.

@@ -4,6 +4,7 @@
 
 mod backtest;
 mod base;
+mod cache_scope;
 mod cargo_packages;
 mod check;
 mod check_command;

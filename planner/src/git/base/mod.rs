@@ -157,33 +157,56 @@ impl Repository {
 }
 
 impl Repository {
-    /// Says of which branch head is, as far as caches go: the event's word counts, then the branch
-    /// that is checked out. Without a name a commit that the default branch has is of that; nothing
-    /// for a request, a merge that may be or a tag, whatever branch of the same name there is.
+    /// Says of which branch head is, as far as caches and trust go; nothing where that is not certain, and for a
+    /// request, a merge that may be, or a tag, whatever branch of the same name there is.
+    ///
+    /// The event's word counts while head is the commit that the event is about: a workflow may have checked
+    /// out something else since. Without an event it is the branch that is checked out. The default branch is
+    /// the engine's or the remote's word, never the manifest's, which is part of what is planned; and head is of it
+    /// when the event says so, or when the branch has it.
     #[must_use]
     pub fn cache_scope(&self, head: &Head, context: &BaseContext<'_>) -> Option<CacheScope> {
-        let branch = match context.event.map(|event| &event.kind) {
+        let context = BaseContext { default_branch: None, ..*context };
+        let event = context.event;
+        let claim = event.and_then(|event| event.head.as_ref());
+        let is_claimed = claim.map(|claim| head.commit.to_string().starts_with(&claim.commit));
+        let (branch, is_certain) = match event.map(|event| &event.kind) {
             Some(EventKind::Push { branch, .. } | EventKind::Manual { branch }) => {
-                Some(branch.clone()?)
+                if is_claimed == Some(false) {
+                    return None;
+                }
+                (Some(branch.clone()?), is_claimed == Some(true))
             }
-            Some(EventKind::Schedule) | None => head.branch.clone(),
+            Some(EventKind::Schedule) | None => (head.branch.clone(), false),
             Some(EventKind::Request { .. } | EventKind::Merged { .. } | EventKind::Tag { .. }) => {
                 return None;
             }
         };
-        let mut search =
-            Search { repository: self, head, context, trail: Vec::new(), notes: Vec::new() };
+        let mut search = Search {
+            repository: self,
+            head,
+            context: &context,
+            trail: Vec::new(),
+            notes: Vec::new(),
+        };
         let target = search.default_target().ok();
-        match (branch, target) {
-            (Some(branch), Some(target)) if target.branch.as_ref() == Some(&branch) => {
-                Some(CacheScope::DefaultBranch)
+        let engine = event.and_then(|event| event.default_branch.as_deref());
+        let default = engine.or_else(|| target.as_ref()?.branch.as_deref());
+        let has = |target: Option<&Target>| {
+            target.is_some_and(|target| {
+                self.contains(target.commit, head.commit.0, target).is_ok_and(|contained| contained)
+            })
+        };
+        match branch {
+            Some(branch) if default != Some(&*branch) => {
+                let own = search.branch_target(&branch).ok().flatten();
+                let is_own = event.is_none() || is_certain || has(own.as_ref());
+                is_own.then_some(CacheScope::Branch(branch))
             }
-            (Some(branch), _) => Some(CacheScope::Branch(branch)),
-            (None, Some(target)) => self
-                .contains(target.commit, head.commit.0, &target)
-                .is_ok_and(|contained| contained)
-                .then_some(CacheScope::DefaultBranch),
-            (None, None) => None,
+            branch => {
+                let is_default = (branch.is_some() && is_certain) || has(target.as_ref());
+                is_default.then_some(CacheScope::DefaultBranch)
+            }
         }
     }
 }
