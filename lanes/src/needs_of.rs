@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use plans::{FilesFrom, OutputName, WorkspacePath};
+use plans::{CachePath, FilesFrom, OutputName, WorkspacePath};
 
 use crate::{
     catalog::{FilesNeeded, Job, JobIndex},
@@ -137,6 +137,7 @@ pub(crate) fn flow(all: &Described<'_>, jobs: &[Job], context: &mut Context<'_>)
         variables_differ(job, jobs, span_of, context);
         for need in described.needs_written {
             let NeedFile::Files(table) = need else { continue };
+            caches_overlap(job, table, context);
             for index in all.named(&table.job).into_iter().flatten() {
                 files_are_left(&jobs[index.position()], table, context);
             }
@@ -191,6 +192,22 @@ fn variables_differ(
                 variables.insert(variable, (needed, output));
             }
         }
+    }
+}
+
+/// A cache hides what else is at its place.
+fn caches_overlap(job: &Job, table: &NeedTable, context: &mut Context<'_>) {
+    let Ok(at) = CachePath::new(table.at.value.clone()) else { return };
+    let caches = job.spec.caches.iter().zip(&job.caches);
+    for (cache, written) in caches.filter(|(cache, _)| cache.path.overlaps(&at)) {
+        let (name, path) = (&cache.name, cache.path.as_str());
+        let message =
+            format!("files at `{}` and the cache `{name}` at `{path}` overlap", shorten(&table.at));
+        context.report(
+            Diagnostic::error(&codes::FILES_OVERLAP, table.at.span, message)
+                .also(written.span, "the cache")
+                .help("give one of the two another place"),
+        );
     }
 }
 

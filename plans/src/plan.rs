@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BaseFrom, CacheName, CacheScope, Change, EnvName, FilesFrom, Graph, GraphError,
+    BaseFrom, CacheName, CachePath, CacheScope, Change, EnvName, FilesFrom, Graph, GraphError,
     InvalidCombination, Key, LaneId, Member, Node, NodeId, NodeKind, Output, OutputRef, Reason,
     RepoPath, Reuse, RunIf, ScenarioName, SchemaVersion, TargetId, WorkspacePath,
     glob::{self, GlobProblem},
@@ -353,6 +353,14 @@ fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanErro
         if let Some(other) = files[..position].iter().find(|other| one.overlaps(other)) {
             let (one, other) = (one.at.clone(), other.at.clone());
             return Err(PlanError::FilesOverlap { node: node.id.clone(), one, other });
+        }
+        // A cache hides what else is at its place.
+        let place = CachePath::Workspace(one.at.clone());
+        for cache in node.spec.caches.iter().filter(|cache| cache.path.overlaps(&place)) {
+            if let CachePath::Workspace(other) = &cache.path {
+                let (one, other) = (one.at.clone(), other.clone());
+                return Err(PlanError::FilesOverlap { node: node.id.clone(), one, other });
+            }
         }
     }
     match node.spec.invalid_combinations().first() {

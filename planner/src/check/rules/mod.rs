@@ -17,6 +17,7 @@ use crate::{
 
 mod bad_package_manifest;
 mod cache_key_matches_nothing;
+mod cache_path_in_tree;
 mod dead_glob;
 mod default_timeout;
 mod exclude_without_effect;
@@ -68,6 +69,7 @@ pub(super) const UNCOVERED_FILE: &str = uncovered_file::RULE.code.name;
 pub static ALL: &[&Rule] = &[
     &bad_package_manifest::RULE,
     &cache_key_matches_nothing::RULE,
+    &cache_path_in_tree::RULE,
     &dead_glob::RULE,
     &default_timeout::RULE,
     &exclude_without_effect::RULE,
