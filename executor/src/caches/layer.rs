@@ -1,12 +1,18 @@
 //! What a job wrote above a cache that it saw as layers, put into one directory.
 //!
-//! `lower` holds links to the files of what was kept, which are never written to: what is above is moved into it, and
-//! what the job removed is removed there, as overlayfs notes it (the kernel's `Documentation/filesystems/overlayfs.rst`).
+//! `lower` holds links to the files of what was kept, which are never written to. What is above, and what of `lower` is
+//! neither removed nor replaced, is moved into a directory of its own, as overlayfs notes it (the kernel's
+//! `Documentation/filesystems/overlayfs.rst`): a directory that was renamed says where below it was.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
     fs, io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
-    path::Path,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown},
+    },
+    path::{Component, Path, PathBuf},
 };
 
 use rustix::{
@@ -20,45 +26,101 @@ use crate::directory;
 ///
 /// # Errors
 ///
-/// When something of it cannot be read or moved, or is noted in a way that is not known here.
+/// When something of it cannot be read or moved, or is noted in a way that is not known here; or when that was begun
+/// before and not ended.
 pub(super) fn fold(dir: &Path) -> io::Result<()> {
     let (lower, upper, data) = (dir.join("lower"), dir.join("upper"), dir.join("data"));
     if !upper.is_dir() || data.symlink_metadata().is_ok() {
         return Ok(());
     }
-    fold_directory(&lower, &upper)?;
-    fs::rename(&lower, &data)
+    let folded = dir.join("folded");
+    fs::create_dir(&folded)?;
+    fold_directory(&lower, Some(&lower), &upper, &folded)?;
+    directory::remove(&upper)?;
+    directory::remove(&lower)?;
+    fs::rename(&folded, &data)
 }
 
-fn fold_directory(lower: &Path, upper: &Path) -> io::Result<()> {
+/// Moves into the empty directory `to` what a job saw of `upper` above `lower`; `root` is the lowest of these.
+fn fold_directory(root: &Path, lower: Option<&Path>, upper: &Path, to: &Path) -> io::Result<()> {
+    let seen = fs::metadata(upper)?;
+    open(upper)?;
+    let mut above = BTreeSet::new();
     for entry in fs::read_dir(upper)? {
         let entry = entry?;
-        let (from, to) = (entry.path(), lower.join(entry.file_name()));
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        above.insert(entry.file_name());
         let metadata = entry.metadata()?;
         let kind = metadata.file_type();
         if kind.is_char_device() && metadata.rdev() == 0 {
-            remove(&to)?;
-        } else if kind.is_dir() {
-            if note(&from, "redirect")?.is_some() {
-                return Err(io::Error::other("a directory was moved in a way that is not known"));
-            }
-            let is_new = note(&from, "opaque")?.is_some();
-            if is_new || !to.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-                remove(&to)?;
-                fs::create_dir(&to)?;
-            }
-            fold_directory(&to, &from)?;
-            fs::set_permissions(&to, metadata.permissions())?;
-            utimensat(CWD, &to, &times(&metadata), AtFlags::empty())?;
+            continue;
+        }
+        if kind.is_dir() {
+            let below = below(root, lower, &from)?;
+            fs::create_dir(&to)?;
+            fold_directory(root, below.as_deref(), &from, &to)?;
         } else {
             if kind.is_file() && note(&from, "metacopy")?.is_some() {
                 return Err(io::Error::other("a file is above its content"));
             }
-            remove(&to)?;
             fs::rename(&from, &to)?;
         }
     }
-    Ok(())
+    if let Some(lower) = lower {
+        open(lower)?;
+        for entry in fs::read_dir(lower)? {
+            let entry = entry?;
+            if !above.contains(&entry.file_name()) {
+                move_whole(&entry.path(), &to.join(entry.file_name()))?;
+            }
+        }
+    }
+    let made = fs::metadata(to)?;
+    if (made.uid(), made.gid()) != (seen.uid(), seen.gid()) {
+        chown(to, Some(seen.uid()), Some(seen.gid()))?;
+    }
+    fs::set_permissions(to, seen.permissions())?;
+    Ok(utimensat(CWD, to, &times(&seen), AtFlags::empty())?)
+}
+
+/// Returns the directory that one of `upper` is above of, where there is one.
+fn below(root: &Path, lower: Option<&Path>, upper: &Path) -> io::Result<Option<PathBuf>> {
+    if note(upper, "opaque")?.as_deref() == Some(b"y") {
+        return Ok(None);
+    }
+    let Some(moved) = note(upper, "redirect")? else {
+        let name = upper.file_name().unwrap_or_default();
+        let same = lower.map(|lower| lower.join(name));
+        return Ok(same.filter(|same| same.symlink_metadata().is_ok_and(|it| it.is_dir())));
+    };
+    let moved = Path::new(OsStr::from_bytes(&moved));
+    // From the root, or from the directory that the one which it is in is above of.
+    let (from, path) = match moved.strip_prefix("/") {
+        Ok(path) => (Some(root), path),
+        Err(_) => (lower, moved),
+    };
+    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    let found = from.filter(|_| is_plain).map(|from| from.join(path));
+    let found = found.filter(|it| it.symlink_metadata().is_ok_and(|it| it.is_dir()));
+    found.map(Some).ok_or_else(|| io::Error::other("what a renamed directory was is not there"))
+}
+
+/// Lets things be moved out of a directory, and itself.
+fn open(dir: &Path) -> io::Result<u32> {
+    let mode = fs::metadata(dir)?.mode();
+    if mode & 0o700 != 0o700 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(mode & 0o7777 | 0o700))?;
+    }
+    Ok(mode & 0o7777)
+}
+
+fn move_whole(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.symlink_metadata()?.is_dir() {
+        return fs::rename(from, to);
+    }
+    let mode = open(from)?;
+    fs::rename(from, to)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode))
 }
 
 fn times(of: &fs::Metadata) -> Timestamps {
@@ -69,25 +131,16 @@ fn times(of: &fs::Metadata) -> Timestamps {
 }
 
 /// Returns what overlayfs noted about something; a mount of a user has its notes in the user's own attributes.
-fn note(path: &Path, name: &str) -> io::Result<Option<()>> {
+fn note(path: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
     for space in ["trusted", "user"] {
-        let mut value = [0; 1];
+        let mut value = [0; 4096];
         match lgetxattr(path, format!("{space}.overlay.{name}"), &mut value[..]) {
-            Ok(_) | Err(Errno::RANGE) => return Ok(Some(())),
+            Ok(length) => return Ok(Some(value[..length].to_vec())),
             Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => {}
             Err(error) => return Err(error.into()),
         }
     }
     Ok(None)
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match path.symlink_metadata() {
-        Ok(found) if found.is_dir() => directory::remove(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]
@@ -114,6 +167,42 @@ mod tests {
         );
         assert_eq!(read("kept/one"), "old");
         assert!(!at("lower").exists());
+    }
+
+    #[test]
+    fn a_renamed_directory_has_what_it_had_below_and_what_was_written_since() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |path: &str| dir.path().join(path);
+        for path in ["lower/a/deep", "lower/b", "upper/new/moved", "upper/b", "upper/a"] {
+            fs::create_dir_all(at(path)).expect("made");
+        }
+        for path in ["lower/a/deep/one", "lower/a/two", "lower/b/three", "upper/new/moved/four"] {
+            fs::write(at(path), path).expect("written");
+        }
+        let noted = [
+            ("upper/new/moved", "redirect", "/a/deep"),
+            ("upper/a", "opaque", "y"),
+            ("upper/b", "opaque", "y"),
+            ("upper/new", "redirect", "a"),
+        ];
+        for (path, name, value) in noted {
+            let name = format!("user.overlay.{name}");
+            let flags = rustix::fs::XattrFlags::empty();
+            match rustix::fs::lsetxattr(at(path), name, value.as_bytes(), flags) {
+                // A file system without such attributes has no layers either.
+                Err(Errno::OPNOTSUPP) => return,
+                set => set.expect("set"),
+            }
+        }
+        fs::set_permissions(at("lower/a/deep"), fs::Permissions::from_mode(0o555)).expect("set");
+        fold(dir.path()).expect("folded");
+        let found = |path: &str| fs::read_dir(at(path)).expect("readable").count();
+        assert_eq!(
+            fs::read_to_string(at("data/new/moved/one")).expect("there"),
+            "lower/a/deep/one"
+        );
+        assert!(at("data/new/moved/four").exists() && at("data/new/two").exists());
+        assert_eq!((found("data/a"), found("data/b"), found("data/new")), (0, 0, 3));
     }
 
     #[test]

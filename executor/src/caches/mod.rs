@@ -343,12 +343,12 @@ fn is_clustered(runtime: &Runtime) -> bool {
     matches!(runtime, Runtime::Incus(incus) if incus.cluster.is_some())
 }
 
-/// Returns whether a job of this machine may see a cache as layers: what it writes above what was kept. Without being
-/// root that takes set-user-id programs away, so only where the job has none already.
+/// Returns whether a job of this machine may see a cache as layers: what it writes above what was kept. Only root can
+/// have layers in which a directory is renamed as in any other.
 fn may_be_layered(context: &Context<'_>, work: &Work) -> bool {
     context.machine.placement() == plans::PlacementKind::Local
         && matches!(work.runtime, Runtime::HostProcess)
-        && (rustix::process::geteuid().is_root() || !work.writable)
+        && rustix::process::geteuid().is_root()
 }
 
 /// Returns a line for each file and directory that a job sees: what it holds, and its path.

@@ -76,6 +76,14 @@ newest() {
     done | sort -t- -k2,2nr -k3,3nr | head -n 4
 }
 
+# layered DIR: whether nobody can tell layers above it from a copy: two names of one file would become two files, and
+# overlayfs renames no directory whose path is longer than it notes.
+layered() {
+    [ "$layers" = yes ] &&
+        find "$1" -type f -links +1 -exec ls -di {} + | awk 'seen[$1]++ { exit 1 }' &&
+        (cd "$1" && find . -type d | awk 'length($0) > 200 { exit 1 }')
+}
+
 # copy FROM TO: shared blocks, shared files below layers (in `lower`), or a copy; `$way` says which.
 copy() {
     way=reflink
@@ -85,7 +93,7 @@ copy() {
         remove "$2/data"
     fi
     rm -f "$2/probe"
-    if [ "$layers" = yes ]; then
+    if layered "$1"; then
         way=overlay
         cp -al "$1" "$2/lower" 2>/dev/null && return
         remove "$2/lower"

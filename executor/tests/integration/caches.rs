@@ -455,6 +455,37 @@ fn what_changed_since_a_cache_was_kept_is_newer_than_it_and_nothing_else_is() {
 }
 
 #[test]
+fn a_cache_is_written_to_as_any_directory() {
+    let here = Here::new();
+    // Renames directories, within one and out of it, and writes to one of two names of a file.
+    let script = "set -e; cd cache; perl -e 'for (@ARGV) { my ($a, $b) = split /:/; -d $a or mkdir $a; rename($a, $b) or die \"$a: $!\" }' \
+                  gen:old; mkdir gen; mkdir -p deep/er; [ ! -e moved ] || rm -r moved\n\
+                  perl -e 'rename(\"deep/er\", \"moved\") or die $!'; echo x >>moved/file; rm -r old\n\
+                  [ -e linked/a ] || { mkdir linked; echo 0 >linked/a; ln linked/a linked/b; }\n\
+                  echo 1 >>linked/a; cmp linked/a linked/b; echo y >gen/file; cat moved/file; ls";
+    let mut logs = Vec::new();
+    for expected in ["cold", "hit", "hit"] {
+        let node = with(writable(sh("execute-n", script, &[])), cache("c", "cache"), "one");
+        let ended = here.apply(vec![node], &[]).code(0);
+        assert_eq!(temperatures(&ended), [expected]);
+        logs.push(here.log("execute-n"));
+    }
+    assert_eq!(logs, ["x\ndeep\ngen\nlinked\nmoved\n"; 3]);
+    // Without names of one file: layers, where these can be.
+    let script = "set -e; cd cache; rm -rf linked; mkdir -p a/b; echo x >>a/b/file; exec perl -e \
+                  'mkdir \"c\"; rename(\"a/b\", \"c/n\") or die $!; rename(\"c\", \"d\") or die $!; rename(\"d/n\", \"a/b\") or die $!; rename(\"a\", \"e\") or die $!; rename(\"e\", \"a\") or die $!; rmdir \"d\"'";
+    for lines in 1..4 {
+        let node = with(writable(sh("execute-n", script, &[])), cache("c", "cache"), "two");
+        let ended = here.apply(vec![node], &[]).code(0);
+        assert!(!ended.out.contains("is not kept"), "{}", ended.out);
+        let entries = here.entries();
+        let entry = entries.iter().find(|it| it.join("data/a").exists()).expect("it is kept");
+        let text = fs::read_to_string(entry.join("data/a/b/file")).expect("there");
+        assert_eq!(text.lines().count(), lines);
+    }
+}
+
+#[test]
 fn a_site_says_where_how_large_and_which() {
     let here = Here::new();
     let dir = here.world.path().join("elsewhere");

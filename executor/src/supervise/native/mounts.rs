@@ -130,6 +130,9 @@ impl Mounts {
         if self.by_user {
             // Without it directories of the lower tree cannot be renamed or removed.
             fsconfig_set_flag(&options, "userxattr")?;
+        } else {
+            // Nor can they be renamed without this one, which a user may not ask for.
+            fsconfig_set_string(&options, "redirect_dir", "on")?;
         }
         if volatile {
             fsconfig_set_flag(&options, "volatile")?;

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{XattrFlags, lsetxattr};
+
 use super::{
     mounts::Mounts,
     protocol::{Start, View},
@@ -198,6 +200,11 @@ impl Making<'_> {
             directory::remove(made)?;
             fs::create_dir(made)?;
         }
+        // Where overlayfs cannot take notes it mounts nevertheless, and renames no directory.
+        let noted = lsetxattr(&work, "trusted.overlay.noted", b"y", XattrFlags::empty());
+        noted.inspect_err(|_| {
+            let _ = directory::remove(&upper);
+        })?;
         let lower = dir.join("lower");
         fs::set_permissions(&upper, fs::metadata(&lower)?.permissions())?;
         self.mounts.overlay(&lower, &upper, &work, at).inspect_err(|_| {
