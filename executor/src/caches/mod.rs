@@ -33,6 +33,9 @@ use crate::{
 /// What a machine runs.
 const STORE: &str = include_str!("store.sh");
 
+/// What the key is of that a cache is kept under whose globs match no file: no job has it as its exact one.
+const OF_NO_FILE: &[u8] = b"the globs of this cache match no file";
+
 /// How long a large cache may take that has to be copied.
 const COPYING: Duration = Duration::from_secs(1800);
 
@@ -254,6 +257,17 @@ pub(crate) fn keep(context: &Context<'_>, numbers: &[usize]) {
     let mut script = store(context);
     for &number in numbers {
         let cache = &request.node.spec.caches[number];
+        let key = request.node.cache_keys.get(&cache.name).cloned();
+        let key = match key {
+            Some(key) => key,
+            None if cache.key.is_empty() => plans::CacheKey::of_nothing(),
+            None if cache.fallback => plans::Key::of(OF_NO_FILE),
+            None => {
+                let name = &cache.name;
+                context.warn(format!("cache `{name}` is not kept: its globs match no file"));
+                continue;
+            }
+        };
         if let Err(error) = layer::fold(&PathBuf::from(format!("{root}/{number}"))) {
             context.warn(format!("cache `{}` is not kept: {error}", cache.name));
             continue;
@@ -261,8 +275,6 @@ pub(crate) fn keep(context: &Context<'_>, numbers: &[usize]) {
         let most = cache
             .max_mib
             .map_or(caches.most, |mib| mib.saturating_mul(1024 * 1024).min(caches.most));
-        let key = request.node.cache_keys.get(&cache.name).cloned();
-        let key = key.unwrap_or_else(plans::CacheKey::of_nothing);
         let facts = [
             ("name", cache.name.to_string()),
             ("scope", scope.to_string()),
