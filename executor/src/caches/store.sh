@@ -30,7 +30,10 @@ usable() {
     elif [ ! -O "$s" ]; then
         why="it is another user's"
     else
-        case $(ls -ld "$s") in ????????w*) why='anybody may write there' ;; esac
+        case $(ls -ld "$s") in
+        ????????w*) why='anybody may write there' ;;
+        ?????w*) why='its whole group may write there' ;;
+        esac
     fi
     [ -z "$why" ]
 }
@@ -64,16 +67,19 @@ meta() {
     done <"$1/meta"
     [ "$m_format" = 1 ] || [ -z "$m_format" ] || { why='it is of another format' && return 1; }
     for m_value in "$m_saved" "$m_entries" "$m_bytes"; do
-        case $m_value in '' | *[!0-9]*) return 1 ;; esac
+        case $m_value in '' | *[!0-9]* | 0?*) return 1 ;; esac
     done
-    [ "$m_end" = yes ] && [ -n "$m_key" ] && why=
+    # What is longer is no time that a file can have.
+    [ "${#m_saved}" -le 11 ] && [ "$m_end" = yes ] && [ -n "$m_key" ] && why=
 }
 
-# newest PLACE PREFIX: its entries whose names begin so, the one that was kept last first.
+# newest PLACE PREFIX: its entries whose names begin so, the one that was kept last first. One that is from later than now
+# is of a clock that was set back since: it comes after all others.
 newest() {
     for n_entry in "$1/$2"*; do
         [ ! -d "$n_entry" ] || printf '%s\n' "${n_entry##*/}"
-    done | sort -t- -k2,2nr -k3,3nr | head -n 4
+    done | awk -F- '{ print ($2 + 0 > now + 2 ? 0 : $2) "-" $2 "-" $3 "-" $0 }' now="$(date +%s)" |
+        sort -t- -k1,1nr -k2,2nr -k3,3nr | head -n 4 | cut -d- -f4-
 }
 
 # layered DIR: whether nobody can tell layers above it from a copy: two names of one file would become two files, and
@@ -176,10 +182,17 @@ at() { date -u -d "@$1" +%Y%m%d%H%M.%S 2>/dev/null || date -u -r "$1" +%Y%m%d%H%
 
 # dates NUMBER: when each file and directory that the job sees became what it is, as far as that cache can know. `tree`
 # has a line for each: what it holds, and its path; in `dates` a time is before it. What the last job that the cache is
-# of has not seen is newer than anything in the cache; where a link leads elsewhere, everything is.
+# of has not seen is newer than anything in the cache; where a link leads elsewhere, everything is, and where it cannot be
+# told (`fresh`).
 dates() {
     to=$d/$1
     [ ! -e "$to/dates" ] || return 0
+    (find_dates) 2>/dev/null && return
+    printf 'note\t%s\ttimes of files cannot be told from it: every file is new\n' "$1"
+    : >"$to/fresh" && : >"$to/dates"
+}
+
+find_dates() {
     if [ -e "$to/saved" ]; then
         [ -e "$to/old" ] || : >"$to/old"
         now=$(date +%s)
@@ -202,13 +215,22 @@ dates() {
 }
 
 # date_files DIR: gives the files there the times that `dates` found, the newest where caches differ; one that no list
-# has is new.
+# has is new. Nothing of git's own is touched, whose list of the files learns their times.
 date_files() {
     latest=$(date +%s)
     for dated in "$d"/*/saved; do
         { [ -e "$dated" ] && read -r d_saved <"$dated" && [ "$d_saved" -gt "$latest" ] && latest=$d_saved; } || :
     done
-    TZ=UTC0 find "$1" -type f -exec touch -t "$(at "$latest")" {} + || return 1
+    latest=$(at "$latest") && all_new "$1" || return 1
+    is_fresh=
+    for dated in "$d"/*/fresh; do [ ! -e "$dated" ] || is_fresh=yes; done
+    [ -n "$is_fresh" ] || (as_dated "$1") 2>/dev/null || { printf 'undated\n' && all_new "$1"; } || return 1
+    [ ! -e "$1/.git" ] || git -C "$1" update-index -q --refresh >/dev/null 2>&1 || :
+}
+
+all_new() { (cd "$1" && TZ=UTC0 find . -path ./.git -prune -o -type f -exec touch -t "$latest" {} +); }
+
+as_dated() {
     remove "$d/dated"
     mkdir "$d/dated" || return 1
     cat "$d"/*/dates | awk '{
@@ -216,17 +238,24 @@ date_files() {
             rest = substr($0, i + 1); path = substr(rest, index(rest, " ") + 1)
             if (rest ~ /^l/) next
             if (!(path in newest) || time "" > newest[path] "") newest[path] = time
-        } END { for (path in newest) print newest[path] " " path }' | sort | awk '{
+        } END { for (path in newest) print newest[path] " " path }' | sort | dated=$d/dated awk '{
             i = index($0, " "); time = substr($0, 1, i - 1)
-            if (time != last) { if (last != "") close(file); file = dir "/" time; last = time }
+            if (time != last) { if (last != "") close(file); file = ENVIRON["dated"] "/" time; last = time }
             print substr($0, i + 1) >file
-        }' dir="$d/dated" || return 1
+        }' || return 1
     for dated in "$d"/dated/*; do
         [ -e "$dated" ] || continue
         tr '\n' '\0' <"$dated" | { cd "$1" && TZ=UTC0 xargs -0 touch -c -t "${dated##*/}"; } || return 1
     done
     remove "$d/dated"
 }
+
+# latest_in DIR: the newest time that anything there has, in seconds.
+if stat -c %Y / >/dev/null 2>&1; then
+    latest_in() { find "$1" -exec stat -c %Y {} +; }
+else
+    latest_in() { find "$1" -exec stat -f %m {} +; }
+fi
 
 # save NUMBER PLACE KEY MOST GIVEN WORKSPACE BELOW: keeps the directory that was given, or BELOW of the workspace where
 # it was moved there; `$facts` is what else is known of it.
@@ -253,34 +282,41 @@ save() {
     { mkdir -p "$new" "$place" && mv "$from" "$new/data" && [ "$(measure "$new/data")" = "$measured" ]; } 2>/dev/null ||
         { not 'it could not be moved there: no room, or no right to write' && return; }
     seconds=$(date +%s)
+    # What a job dates ahead is no newer than what changes after it.
+    latest=$(latest_in "$new/data" 2>/dev/null | awk '$1 > m { m = $1 } END { printf "%.0f\n", m }')
+    [ "$latest" -ge "$seconds" ] 2>/dev/null || latest=$seconds
+    [ "$latest" -le "$((seconds + 315360000))" ] || { not 'a file of it has a time that is years ahead' && return; }
     {
         [ ! -e "$d/$number/dates" ] || cp "$d/$number/dates" "$new/dates"
     } && {
         printf 'format\t1\n%skey\t%s\nsaved\t%s\nentries\t%s\nbytes\t%s\nend\t\n' \
-            "$facts" "$key" "$((seconds + 1))" "$entries" "$bytes" >"$new/meta"
-    } && printf '%s\n' "$seconds" >"$new/used" && mv "$new" "$place/$key-$seconds-$$" ||
+            "$facts" "$key" "$((latest + 1))" "$entries" "$bytes" >"$new/meta"
+    } && printf '%s\n' "$seconds" >"$new/used" && [ ! -e "$place/$key-$seconds-$$" ] &&
+        mv "$new" "$place/$key-$seconds-$$" ||
         { not 'it could not be written there' && return; }
     new=
+    # Those before it, and those of a clock that was set back since. Of two in one second one stays, whoever comes last.
     for other in "$place/$key"-*; do
-        [ "$other" != "$place/$key-$seconds-$$" ] || continue
-        other_seconds=${other#"$place/$key-"}
-        [ "${other_seconds%%-*}" -le "$seconds" ] 2>/dev/null || continue
+        other_process=${other##*-} other_seconds=${other#"$place/$key-"}
+        other_seconds=${other_seconds%%-*}
+        [ "$other_seconds" -lt "$seconds" ] || [ "$other_seconds" -gt "$((seconds + 2))" ] ||
+            { [ "$other_seconds" -eq "$seconds" ] && [ "$other_process" -lt "$$" ]; } || continue
         mkdir -p "$s/v1/new" && mv "$other" "$s/v1/new/$$.old" && remove "$s/v1/new/$$.old"
     done 2>/dev/null
     printf 'saved\t%s\t%s\n' "$number" "$bytes"
 }
 
-# list WHOLE: every entry with what is known of it; with `whole`, whether it is that.
+# list WHOLE: every entry with what is known of it; with `whole`, whether it is that. What is another user's is left out.
 list() {
-    [ -d "$s/v1" ] || return 0
+    [ -d "$s/v1" ] && usable || return 0
     for new in "$s/v1/new"/*; do
-        [ -e "$new" ] || continue
+        [ -O "$new" ] || continue
         process=${new##*/}
         kill -0 "${process%%.*}" 2>/dev/null || printf 'unfinished\t%s\n' "$new"
     done
     for entry in "$s/v1"/*/*-*-*; do
-        case $entry in "$s/v1/new/"*) continue ;; esac
-        [ -e "$entry" ] || [ -L "$entry" ] || continue
+        is_ours "${entry%/*}" || continue
+        [ -L "$entry" ] || [ -O "$entry" ] || continue
         if meta "$entry" && { [ "$1" != whole ] || [ "$(measure "$entry/data")" = "$m_entries $m_bytes" ]; }; then
             printf 'entry\t%s\n' "$entry"
             cat "$entry/meta"
@@ -291,11 +327,21 @@ list() {
     done
 }
 
+# is_ours PLACE: whether that is the name of one.
+is_ours() {
+    case ${1#"$s/v1/"} in '' | *[!0-9a-f]*) return 1 ;; esac
+}
+
 # drop PATH: removes one thing that `list` named. It is moved away first: nobody finds half of it.
 drop() {
+    usable || return 1
+    case ${1#"$s/v1/"} in
+    */ | */.* | */*/*) return 1 ;;
+    esac
     case $1 in
-    "$s/v1/new/"*) remove "$1" ;;
-    "$s/v1/"*)
+    "$s/v1/new/"?*) remove "$1" ;;
+    "$s/v1/"*/*-*-*)
+        is_ours "${1%/*}" || return 1
         mkdir -p "$s/v1/new" && mv "$1" "$s/v1/new/$$.gone" && remove "$s/v1/new/$$.gone"
         rmdir "${1%/*}" 2>/dev/null
         [ ! -e "$1" ]

@@ -250,6 +250,9 @@ fn compose(
     if !answer.success() {
         return Err(not_composed(machine.name(), &answer.complaint()));
     }
+    if said.lines().any(|line| line == "undated") {
+        context.warn("times of files cannot be told from caches: every file is new".to_owned());
+    }
     for line in said.lines() {
         let mut words = line.split(' ');
         if let (Some("replaced"), Some(number), Some(count)) =

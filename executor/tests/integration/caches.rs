@@ -250,6 +250,101 @@ fn parallel_users_have_copies_of_their_own() {
 }
 
 #[test]
+fn of_jobs_that_end_at_once_one_leaves_what_it_made() {
+    for _ in 0..3 {
+        let here = Here::new();
+        let node = |number: u8| {
+            let node = sh(&format!("execute-user-{number}"), "echo >cache/file", &[]);
+            with(writable(node), cache("c", "cache"), "one")
+        };
+        here.apply((0..4).map(node).collect(), &["--jobs", "4"]).code(0);
+        assert!(!here.entries().is_empty());
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_keeps_no_cache_for_ever() {
+    let here = Here::new();
+    here.count("one", false, &[]);
+    let place = |name: &str| {
+        let [entry] = &here.entries()[..] else { panic!("one is kept") };
+        let key = Key::of(b"one");
+        fs::rename(entry, entry.with_file_name(format!("{}-{name}", key.digits()))).expect("moved");
+    };
+    place("9999999999-1");
+    assert_eq!(here.count("one", false, &[]), pair("hit", "more\n"));
+    let [entry] = &here.entries()[..] else { panic!("one is kept") };
+    assert!(!entry.display().to_string().ends_with("-9999999999-1"), "{}", entry.display());
+    assert_eq!(here.count("one", false, &[]), pair("hit", "more\nmore\n"));
+}
+
+#[test]
+fn what_is_another_users_is_left_alone() {
+    let here = Here::new();
+    here.count("one", false, &[]);
+    let [entry] = &here.entries()[..] else { panic!("one is kept") };
+    // Only root can give it away.
+    if std::os::unix::fs::chown(entry, Some(12345), None).is_err() {
+        return;
+    }
+    let said = here.world.run(&["gc"]).code(0);
+    assert!(entry.join("data").is_dir(), "{}", said.out);
+    assert!(here.listed().is_empty());
+}
+
+#[test]
+fn a_cache_whose_globs_match_no_file_is_no_exact_one() {
+    let here = Here::new();
+    let node = |cache: Cache| {
+        let mut node = writable(sh("execute-count", &counts("cache"), &[]));
+        node.spec.caches.push(cache);
+        node
+    };
+    let ended = here.apply(vec![node(cache("c", "cache"))], &[]).code(0);
+    assert!(ended.out.contains("is not kept: its globs match no file"), "{}", ended.out);
+    assert!(here.entries().is_empty());
+    let last = || Cache { fallback: true, ..cache("c", "cache") };
+    for expected in ["cold", "warm"] {
+        assert_eq!(temperatures(&here.apply(vec![node(last())], &[]).code(0)), [expected]);
+    }
+    // Nor that of one that has no globs.
+    let cache = Cache { key: Vec::new(), ..cache("c", "cache") };
+    let mut all = node(cache.clone());
+    all.cache_keys.insert(cache.name, plans::CacheKey::of_nothing());
+    assert_eq!(temperatures(&here.apply(vec![all], &[]).code(0)), ["cold"]);
+}
+
+#[test]
+fn what_a_job_dates_ahead_is_no_newer_than_what_changes_after_it() {
+    let mut here = Here::new();
+    here.world.commit(&[("a", "one\n")]);
+    let script = "if [ ! -e cache/a ] || [ a -nt cache/a ]; then cp a cache/a; echo built; fi\n\
+                  perl -e 'utime(time + 7200, time + 7200, \"cache/a\")'; cmp a cache/a";
+    for (text, expected) in [("one\n", "built\n"), ("two\n", "built\n"), ("two\n", "")] {
+        if text != "one\n" && !expected.is_empty() {
+            here.world.commit(&[("a", text)]);
+        }
+        let node = with(writable(sh("execute-build", script, &[])), cache("c", "cache"), "one");
+        here.apply(vec![node], &[]).code(0);
+        assert_eq!(here.log("execute-build"), expected);
+    }
+}
+
+#[test]
+fn git_finds_nothing_changed_in_a_clone_with_a_cache() {
+    let here = Here::new();
+    for expected in ["cold", "hit"] {
+        // Looks at times alone.
+        let script = "git -c safe.directory='*' diff-files --name-only; echo >cache/file";
+        let mut node = sh("execute-clone", script, &[]);
+        node.spec.checkout = plans::Checkout::Clone;
+        let ended = here.apply(vec![with(node, cache("c", "cache"), "one")], &[]).code(0);
+        assert_eq!(temperatures(&ended), [expected]);
+    }
+    assert_eq!(here.log("execute-clone"), "");
+}
+
+#[test]
 fn an_exclusive_cache_is_one_jobs_at_a_time() {
     let here = Here::new();
     let nodes: Vec<Node> = (0..3)
@@ -268,7 +363,7 @@ fn an_exclusive_cache_is_one_jobs_at_a_time() {
 #[test]
 fn what_is_torn_or_foreign_is_a_miss_with_a_note() {
     type Tear = fn(&std::path::Path);
-    let tears: [(&str, Tear); 7] = [
+    let tears: [(&str, Tear); 8] = [
         ("half a meta", |it| {
             let text = fs::read_to_string(it.join("meta")).expect("there");
             fs::write(it.join("meta"), &text[..text.len() / 2]).expect("written");
@@ -280,6 +375,11 @@ fn what_is_torn_or_foreign_is_a_miss_with_a_note() {
         ("another format", |it| {
             let text = fs::read_to_string(it.join("meta")).expect("there");
             fs::write(it.join("meta"), text.replace("format\t1", "format\t2")).expect("written");
+        }),
+        ("a time that cannot be", |it| {
+            let text = fs::read_to_string(it.join("meta")).expect("there");
+            let text = text.replace("saved\t", "saved\t9999999");
+            fs::write(it.join("meta"), text).expect("written");
         }),
         ("a file in its place", |it| {
             fs::remove_dir_all(it).expect("removed");
@@ -333,6 +433,15 @@ fn a_store_that_cannot_be_used_costs_no_verdict() {
     fs::write(&config, text).expect("written");
     let config = ["--config", config.to_str().expect("UTF-8")];
     let ended = here.apply(vec![node()], &config).code(0);
+    assert!(ended.out.contains("anybody may write there"), "{}", ended.out);
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o775)).expect("set");
+    let ended = here.apply(vec![node()], &config).code(0);
+    assert!(ended.out.contains("its whole group may write there"), "{}", ended.out);
+    // So is the usual one.
+    fs::remove_file(&store).expect("removed");
+    fs::create_dir(&store).expect("made");
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o777)).expect("set");
+    let ended = here.apply(vec![node()], &[]).code(0);
     assert!(ended.out.contains("anybody may write there"), "{}", ended.out);
 }
 
