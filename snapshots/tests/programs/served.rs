@@ -217,6 +217,16 @@ fn every_page_is_reached_by_keyboard_and_told_to_a_screen_reader() {
         assert_eq!(browser.value("typeof window.pwned"), json!("undefined"));
         assert_eq!(browser.complaints(), [""; 0], "{path}");
     }
+    // News reach every row, also one that has the focus, which stays where it is.
+    browser.visit(&served.origin, "/");
+    browser.wait_for("document.querySelectorAll('#runs tr[data-text]').length === 3");
+    browser.value(
+        "window.link = document.querySelector('#runs a'); link.focus(); \
+         for (const row of document.querySelectorAll('#runs tr')) row.dataset.text = ''",
+    );
+    assert_eq!(shell.run("executor apply ../plan.json").code, Some(1));
+    browser.wait_for("document.querySelectorAll('#runs tr:not([data-text=\"\"])').length === 4");
+    assert_eq!(browser.value("document.activeElement === link"), json!(true));
     browser.visit(&served.origin, "/history");
     let drawings = browser.value(
         "[...document.querySelectorAll('svg')].map((one) => one.getAttribute('aria-label'))",
@@ -225,7 +235,7 @@ fn every_page_is_reached_by_keyboard_and_told_to_a_screen_reader() {
     assert!(
         drawings
             .iter()
-            .any(|name| name.as_str().is_some_and(|name| name.contains("passed 0 of 3"))),
+            .any(|name| name.as_str().is_some_and(|name| name.contains("passed 0 of 4"))),
         "{drawings:?}"
     );
 }

@@ -5,7 +5,7 @@
   const make = (name, css, ...parts) => {
     const made = document.createElement(name);
     if (css) made.className = css;
-    made.append(...parts);
+    made.append(...parts.filter((part) => part !== ""));
     return made;
   };
   const two = (n) => String(n).padStart(2, "0");
@@ -40,17 +40,25 @@
       made.dataset.text = JSON.stringify(run);
       return made;
     };
+    // A row that is there stays, and its link with the focus that may be on it; what changed is put into it.
+    const refresh = (old, fresh) => {
+      old.className = fresh.className;
+      old.dataset.text = fresh.dataset.text;
+      [...fresh.children].forEach((cell, at) => {
+        if (!cell.isEqualNode(old.children[at])) old.children[at].replaceWith(cell);
+      });
+    };
     const show = (runs) => {
       const known = new Map([...rows.children].map((each) => [each.dataset.at, each]));
       let before = null;
       for (const run of runs) {
         let each = known.get(run.at);
-        if (!each || each.dataset.text !== JSON.stringify(run)) {
-          const made = row(run);
-          if (each) each.replaceWith(made);
-          else if (before) before.after(made);
-          else rows.prepend(made);
-          each = made;
+        if (!each) {
+          each = row(run);
+          if (before) before.after(each);
+          else rows.prepend(each);
+        } else if (each.dataset.text !== JSON.stringify(run)) {
+          refresh(each, row(run));
         }
         before = each;
       }
