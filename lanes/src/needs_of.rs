@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use plans::{CachePath, FilesFrom, OutputName, WorkspacePath};
+use plans::{FilesFrom, OutputName, WorkspacePath, paths_overlap};
 
 use crate::{
     catalog::{FilesNeeded, Job, JobIndex},
@@ -87,11 +87,7 @@ fn files_needed(
         context.error(&codes::BAD_VALUE, at.span, message);
         return Vec::new();
     }
-    let within = |inner: &WorkspacePath, outer: &WorkspacePath| {
-        let rest = inner.as_str().strip_prefix(outer.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let overlaps = |other: &WorkspacePath| within(&place, other) || within(other, &place);
+    let overlaps = |other: &WorkspacePath| paths_overlap(place.as_str(), other.as_str());
     if let Some((other, span)) = before.iter().find(|(other, _)| overlaps(&other.at)) {
         let message = if other.at == place {
             format!("two lists of files would appear at `{place}`")
@@ -197,10 +193,12 @@ fn variables_differ(
 
 /// A cache hides what else is at its place.
 fn caches_overlap(job: &Job, table: &NeedTable, context: &mut Context<'_>) {
-    let Ok(at) = CachePath::new(table.at.value.clone()) else { return };
-    let caches = job.spec.caches.iter().zip(&job.caches);
-    for (cache, written) in caches.filter(|(cache, _)| cache.path.overlaps(&at)) {
-        let (name, path) = (&cache.name, cache.path.as_str());
+    for (cache, written) in job.spec.caches.iter().zip(&job.caches) {
+        let Some(path) = cache.path.in_workspace() else { continue };
+        if !paths_overlap(path.as_str(), &table.at.value) {
+            continue;
+        }
+        let name = &cache.name;
         let message =
             format!("files at `{}` and the cache `{name}` at `{path}` overlap", shorten(&table.at));
         context.report(

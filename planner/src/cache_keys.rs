@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 
-use plans::{Cache, CacheKey, FileMode, JobInputs, Key, Node, TreeFilter};
+use plans::{Cache, CacheKey, JobInputs, Key, Node, TreeFilter};
 
 use crate::{
-    git::{FileKind, GitError, ObjectId, Repository},
+    git::{GitError, ObjectId, Repository},
     planned_tree::TreeError,
 };
 
@@ -56,13 +56,7 @@ fn key_of(
     })?;
     let mut key = CacheKey::default();
     for file in repository.files_seen(tree, &filter)? {
-        let mode = match file.kind {
-            FileKind::File { executable: false } => FileMode::File,
-            FileKind::File { executable: true } => FileMode::Executable,
-            FileKind::SymbolicLink => FileMode::Symlink,
-            FileKind::Submodule => FileMode::Submodule,
-        };
-        key.add(file.path.as_bytes(), mode, file.id.as_bytes());
+        key.add(file.path.as_bytes(), file.kind.into(), file.id.as_bytes());
     }
     Ok(key.finish())
 }

@@ -7,12 +7,11 @@
 use std::collections::HashMap;
 
 use plans::{
-    Change, Checkout, FileMode, JobInputs, Node, ObjectHash, Seen, SnapshotProfile, TreeFilter,
-    TreeId,
+    Change, Checkout, JobInputs, Node, ObjectHash, Seen, SnapshotProfile, TreeFilter, TreeId,
 };
 
 use crate::{
-    git::{FileKind, GitError, ObjectId, Repository},
+    git::{GitError, ObjectId, Repository},
     planned_tree::TreeError,
 };
 
@@ -122,13 +121,7 @@ impl<'a> InputTrees<'a> {
     fn filtered(&self, filter: &TreeFilter) -> Result<plans::ObjectId, TreeError> {
         let mut tree = TreeId::new(ObjectHash::Sha1);
         for file in self.repository.files_seen(self.tree, filter)? {
-            let mode = match file.kind {
-                FileKind::File { executable: false } => FileMode::File,
-                FileKind::File { executable: true } => FileMode::Executable,
-                FileKind::SymbolicLink => FileMode::Symlink,
-                FileKind::Submodule => FileMode::Submodule,
-            };
-            tree.add(file.path.as_bytes(), mode, file.id.as_bytes());
+            tree.add(file.path.as_bytes(), file.kind.into(), file.id.as_bytes());
         }
         Ok(tree.finish())
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AbsolutePath, CacheName, FileMode, InvalidText, Key, WorkspacePath};
+use crate::{AbsolutePath, CacheName, FileMode, InvalidText, Key, WorkspacePath, paths_overlap};
 
 /// A named directory that outlives a run.
 #[derive(
@@ -72,13 +72,19 @@ impl CachePath {
         }
     }
 
+    /// Returns where below the workspace it is; nothing where it is elsewhere in a guest.
+    #[must_use]
+    pub fn in_workspace(&self) -> Option<&WorkspacePath> {
+        match self {
+            Self::Workspace(path) => Some(path),
+            Self::Guest(_) => None,
+        }
+    }
+
     /// Returns whether one of the two is the other, or below it.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
-        let within = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        within(self.as_str(), other.as_str()) || within(other.as_str(), self.as_str())
+        paths_overlap(self.as_str(), other.as_str())
     }
 
     /// Returns whether it is in git's own directory.

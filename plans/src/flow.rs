@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EnvName, NodeId, WorkspacePath};
+use crate::{EnvName, NodeId, WorkspacePath, paths_overlap};
 
 /// The name of a value that a job leaves for those that need it: `[A-Za-z_][A-Za-z0-9_-]*`, at most
 /// 64 characters, as GitHub's names of outputs.
@@ -161,11 +161,7 @@ impl FilesFrom {
     /// Returns whether one of two places is at or below the other.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
-        let within = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let (a, b) = (self.at.as_str(), other.at.as_str());
-        within(a, b) || within(b, a)
+        paths_overlap(self.at.as_str(), other.at.as_str())
     }
 }
 

@@ -71,6 +71,7 @@ pub use passed::{
 pub use path::{Change, ChangeStatus, InvalidPath, RepoPath};
 pub use placement::{
     AbsolutePath, InvalidText, Placement, PlacementKind, SshDestination, SshHost, WorkspacePath,
+    paths_overlap,
 };
 pub use plan::{
     BaseMode, ChangeSource, InvalidObjectId, ObjectId, Plan, PlanError, PlanLane, PlanParts,

@@ -52,6 +52,11 @@ impl Node {
     pub fn prepared_by(&self) -> impl Iterator<Item = &NodeId> {
         self.mounts.iter().map(|mount| &mount.node).chain(&self.workspace_from)
     }
+
+    /// Returns the nodes of which it has something: those that prepare it, then those whose outputs and files it is given.
+    pub fn uses(&self) -> impl Iterator<Item = &NodeId> {
+        self.prepared_by().chain(self.takes.nodes())
+    }
 }
 
 /// Whether a node makes something ready or runs a job.

@@ -164,6 +164,15 @@ impl AbsolutePath {
     }
 }
 
+/// Returns whether one of two paths is the other, or below it.
+#[must_use]
+pub fn paths_overlap(one: &str, other: &str) -> bool {
+    let within = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    within(one, other) || within(other, one)
+}
+
 /// A path below the workspace: not absolute, no `.` or `..`, no empty component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 #[serde(transparent)]

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BaseFrom, CacheName, CachePath, CacheScope, Change, EnvName, FilesFrom, Graph, GraphError,
+    BaseFrom, CacheName, CacheScope, Change, EnvName, FilesFrom, Graph, GraphError,
     InvalidCombination, Key, LaneId, Member, Node, NodeId, NodeKind, Output, OutputRef, Reason,
     RepoPath, Reuse, RunIf, ScenarioName, SchemaVersion, TargetId, WorkspacePath,
     glob::{self, GlobProblem},
+    paths_overlap,
 };
 
 /// What a plan is made of, before it is checked.
@@ -355,9 +356,9 @@ fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanErro
             return Err(PlanError::FilesOverlap { node: node.id.clone(), one, other });
         }
         // A cache hides what else is at its place.
-        let place = CachePath::Workspace(one.at.clone());
-        for cache in node.spec.caches.iter().filter(|cache| cache.path.overlaps(&place)) {
-            if let CachePath::Workspace(other) = &cache.path {
+        let caches = node.spec.caches.iter().filter_map(|cache| cache.path.in_workspace());
+        for other in caches {
+            if paths_overlap(one.at.as_str(), other.as_str()) {
                 let (one, other) = (one.at.clone(), other.clone());
                 return Err(PlanError::FilesOverlap { node: node.id.clone(), one, other });
             }

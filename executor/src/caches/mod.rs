@@ -9,9 +9,14 @@ mod layer;
 mod scope;
 mod used;
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use plans::{Cache, CachePath, CacheSave, FileMode, NodeKind, Runtime};
+use plans::{Cache, CacheSave, FileMode, Key, Node, NodeKind, Runtime};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use kept::{Found, KeptCache, list, remove};
@@ -21,6 +26,7 @@ pub use used::{CacheUse, Temperature};
 use crate::{
     attempt::{AttemptOutcome, AttemptRequest, AttemptResult, Context},
     command_line::Script,
+    config::lists,
     control::Level,
     fault::{FailureKind, Fault},
     placements::{ControlCommand, Flow, Machine},
@@ -63,11 +69,22 @@ pub struct Caches {
 impl Caches {
     /// Returns whether the site keeps caches of that name.
     fn allows(&self, name: &str) -> bool {
-        let fits = |allowed: &String| match allowed.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            None => allowed == name,
+        self.names.as_ref().is_none_or(|names| lists(names, name))
+    }
+
+    /// Returns the exact key of a cache of a node; nothing where it has none, or its tree is another than the planned one.
+    fn key<'a>(&self, node: &'a Node, cache: &Cache) -> Option<&'a Key> {
+        node.cache_keys.get(&cache.name).filter(|_| !self.stale)
+    }
+
+    /// Reads what a machine said of the cache with a number of a node, and what people should know of it.
+    fn read(&self, said: &str, node: &Node, number: usize) -> Option<(CacheUse, Vec<String>)> {
+        let cache = &node.spec.caches[number];
+        let scope_of = |place: &str| {
+            let mut scopes = self.reads.iter();
+            scopes.find(|scope| self.place(scope, cache, &node.spec.runtime) == place)
         };
-        self.names.as_ref().is_none_or(|names| names.iter().any(fits))
+        used::read(said, number, cache, self.key(node, cache), scope_of)
     }
 
     /// Returns the directory in which all caches of one name, scope and kind of guest are.
@@ -104,28 +121,24 @@ pub(crate) fn root(context: &Context<'_>) -> String {
 /// Returns the caches below the workspace of a job that is a process of the machine.
 pub(crate) fn mounts(context: &Context<'_>, work: &Work) -> Vec<CacheMount> {
     let root = root(context);
-    let caches = work.caches.iter().enumerate();
-    let below = caches.filter_map(|(number, cache)| match &cache.path {
-        CachePath::Workspace(at) => {
-            Some(CacheMount { dir: format!("{root}/{number}"), at: at.clone() })
-        }
-        // Refused when the plan is read.
-        CachePath::Guest(_) => None,
-    });
-    below.collect()
+    // One elsewhere was refused when the plan was read.
+    let at = |(number, cache): (usize, &Cache)| {
+        let at = cache.path.in_workspace()?.clone();
+        Some(CacheMount { dir: format!("{root}/{number}"), at })
+    };
+    work.caches.iter().enumerate().filter_map(at).collect()
 }
 
 /// Returns the locks without which caches that are exclusive are not given out.
 pub(crate) fn groups(request: &AttemptRequest) -> Vec<String> {
     let Some(caches) = &request.caches else { return Vec::new() };
-    let scope = caches.writes.as_ref().or(caches.reads.first());
-    let node = &request.node;
-    let exclusive = node.spec.caches.iter().filter(|cache| cache.exclusive);
+    let Some(scope) = caches.writes.as_ref().or(caches.reads.first()) else { return Vec::new() };
+    let spec = &request.node.spec;
+    let exclusive = spec.caches.iter().filter(|cache| cache.exclusive);
     exclusive
-        .zip(std::iter::repeat(scope))
-        .filter_map(|(cache, scope)| {
-            let place = caches.place(scope?, cache, &node.spec.runtime);
-            Some(format!("cache.{}.{}", cache.name, &place[..8]))
+        .map(|cache| {
+            let place = caches.place(scope, cache, &spec.runtime);
+            format!("cache.{}.{}", cache.name, &place[..8])
         })
         .collect()
 }
@@ -151,7 +164,7 @@ pub(crate) fn take(context: &Context<'_>, work: &Work) -> Result<Option<Script>,
     script = script.text("FORGE_LANES_TREE\n");
     let runtime = &request.node.spec.runtime;
     for (number, cache) in work.caches.iter().enumerate() {
-        let key = request.node.cache_keys.get(&cache.name).filter(|_| !caches.stale);
+        let key = caches.key(&request.node, cache);
         let yes = |is: bool| if is { "yes" } else { "no" };
         script = script.text("take").word(number.to_string());
         script = script.word(key.map_or("", |key| key.digits())).word(yes(cache.fallback));
@@ -165,12 +178,7 @@ pub(crate) fn take(context: &Context<'_>, work: &Work) -> Result<Option<Script>,
     let said = ask(context, &script, Level::Run)?;
     let mut found = Vec::new();
     for (number, cache) in work.caches.iter().enumerate() {
-        let key = request.node.cache_keys.get(&cache.name).filter(|_| !caches.stale);
-        let place = |place: &str| {
-            let mut scopes = caches.reads.iter();
-            scopes.find(|scope| caches.place(scope, cache, runtime) == place)
-        };
-        let (used, notes) = used::read(&said, number, cache, key, place).ok_or_else(|| {
+        let (used, notes) = caches.read(&said, &request.node, number).ok_or_else(|| {
             let what = format!("what `{}` says of caches cannot be read", machine.name());
             Fault::new(FailureKind::Protocol, what)
         })?;
@@ -182,7 +190,7 @@ pub(crate) fn take(context: &Context<'_>, work: &Work) -> Result<Option<Script>,
         } else if is_clustered(runtime) {
             let name = &cache.name;
             context.warn(format!("no cache `{name}`: a cluster sees no directory of its machine"));
-        } else if key.is_none() && !cache.key.is_empty() {
+        } else if used.key.is_none() && !cache.key.is_empty() {
             context
                 .warn(format!("cache `{}` has no exact key: its globs match no file", cache.name));
         }
@@ -203,16 +211,9 @@ pub(crate) fn recall(context: &Context<'_>) {
     }
     let script = Script::new("cat").word(root(context)).text("/*/use 2>/dev/null\ntrue\n");
     let Ok(said) = ask(context, &script, Level::Cancel) else { return };
-    let runtime = &request.node.spec.runtime;
-    let read = |(number, cache): (usize, &Cache)| {
-        let key = request.node.cache_keys.get(&cache.name).filter(|_| !caches.stale);
-        let place = |place: &str| {
-            let mut scopes = caches.reads.iter();
-            scopes.find(|scope| caches.place(scope, cache, runtime) == place)
-        };
-        used::read(&said, number, cache, key, place).map(|(used, _)| used)
-    };
-    let found: Option<Vec<_>> = request.node.spec.caches.iter().enumerate().map(read).collect();
+    let numbers = 0..request.node.spec.caches.len();
+    let read = |number| caches.read(&said, &request.node, number).map(|(used, _)| used);
+    let found: Option<Vec<_>> = numbers.map(read).collect();
     context.caches.replace(found.unwrap_or_default());
 }
 
@@ -261,14 +262,15 @@ pub(crate) fn keep(context: &Context<'_>, numbers: &[usize]) {
         let key = match key {
             Some(key) => key,
             None if cache.key.is_empty() => plans::CacheKey::of_nothing(),
-            None if cache.fallback => plans::Key::of(OF_NO_FILE),
+            None if cache.fallback => Key::of(OF_NO_FILE),
             None => {
                 let name = &cache.name;
                 context.warn(format!("cache `{name}` is not kept: its globs match no file"));
                 continue;
             }
         };
-        if let Err(error) = layer::fold(&PathBuf::from(format!("{root}/{number}"))) {
+        let data = format!("{root}/{number}");
+        if let Err(error) = layer::fold(Path::new(&data)) {
             context.warn(format!("cache `{}` is not kept: {error}", cache.name));
             continue;
         }
@@ -290,7 +292,6 @@ pub(crate) fn keep(context: &Context<'_>, numbers: &[usize]) {
         script = script.word(caches.place(scope, cache, runtime)).word(key.digits());
         script = script.word(most.to_string());
         // A workspace of its own may have it in itself.
-        let data = format!("{root}/{number}");
         let own = format!("{attempt}/ws");
         script = script.words([&*data, &*own, cache.path.as_str()]).text("\n");
     }

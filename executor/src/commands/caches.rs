@@ -1,16 +1,15 @@
 //! `executor caches`: directories that outlive a run, on this machine and on hosts, and who removes them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, ffi::OsString, sync::Arc, time::SystemTime};
 
-use plans::{Placement, Plan};
+use plans::Placement;
 use serde::Serialize;
 
-use super::{CliContext, gc::Collection, prepare, running};
+use super::{
+    CliContext,
+    gc::{self, Collection},
+    results, running,
+};
 use crate::{
     caches::{self, Found, KeptCache},
     cli::Caches,
@@ -159,13 +158,7 @@ fn machines(
     let state = context.state(config)?;
     let mut placements = BTreeMap::from([("local".to_owned(), Placement::Local)]);
     if hosts {
-        let mut seen = BTreeSet::new();
-        for run in state.runs()? {
-            let Ok(bytes) = prepare::read_plan(&run.plan()) else { continue };
-            let Ok((plan, digest)) = Plan::from_json(&bytes) else { continue };
-            if !seen.insert(digest) {
-                continue;
-            }
+        for plan in gc::plans_of(&state.runs()?) {
             for node in policy::with_site_overrides(&plan, config, &BTreeMap::new()) {
                 let placement = node.spec.placement.clone();
                 placements.insert(placement.host_name().to_owned(), placement);
@@ -193,10 +186,9 @@ fn table(all: &[Listed<'_>]) -> String {
 }
 
 fn line(one: &Listed<'_>) -> String {
-    let digits = one.key.trim_start_matches("sha256:");
     text::neutral(&format!(
         "{}  {}  {:>9}  {}  {}  {}  {}",
-        &digits[..12.min(digits.len())],
+        results::short(one.key.trim_start_matches("sha256:")),
         one.used_at,
         text::bytes(one.bytes),
         one.name,

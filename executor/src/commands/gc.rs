@@ -155,11 +155,13 @@ pub(super) fn run(context: &CliContext, gc: &Gc) -> Result<Exit, Error> {
     }
 }
 
-/// Returns the plans of runs, as far as they can be read.
+/// Returns the plans of runs, each once, as far as they can be read.
 pub(super) fn plans_of(runs: &[RunDir]) -> impl Iterator<Item = Plan> {
-    runs.iter().filter_map(|dir| {
+    let mut seen = BTreeSet::new();
+    runs.iter().filter_map(move |dir| {
         let bytes = prepare::read_plan(&dir.plan()).ok()?;
-        Plan::from_json(&bytes).ok().map(|(plan, _)| plan)
+        let (plan, digest) = Plan::from_json(&bytes).ok()?;
+        seen.insert(digest).then_some(plan)
     })
 }
 

@@ -15,7 +15,7 @@ use super::{current_dir, results, running::environment};
 use crate::{
     caches::{Caches, Scope},
     cli::ReuseFlags,
-    config::{Config, ResultsConfig, Write},
+    config::{Config, ResultsConfig, Write, lists},
     dispatch::Run,
     error::Error,
     policy,
@@ -142,7 +142,7 @@ impl Ready {
         let by_trigger = |triggers: &Vec<String>| triggers.iter().any(|it| it == trigger);
         let by_branch = |branches: &Vec<String>| match self.branch() {
             Some(CacheScope::DefaultBranch) => true,
-            Some(CacheScope::Branch(name)) => branches.iter().any(|it| policy::allows(it, name)),
+            Some(CacheScope::Branch(name)) => lists(branches, name),
             None => false,
         };
         !self.wanted.reuse.untrusted

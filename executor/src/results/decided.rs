@@ -86,16 +86,11 @@ fn uses(plan: &Plan, position: usize) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     let mut open = vec![position];
     while let Some(one) = open.pop() {
-        for id in used(&plan.nodes()[one]) {
+        for id in plan.nodes()[one].uses() {
             open.extend(plan.graph().position(id.as_str()).filter(|&used| all.insert(used)));
         }
     }
     all
-}
-
-/// Returns the nodes of which a node has something.
-pub(crate) fn used(node: &Node) -> impl Iterator<Item = &NodeId> {
-    node.prepared_by().chain(node.takes.nodes())
 }
 
 fn parts_of(plan: &Plan, node: &Node, source: &SourceSpec) -> Option<Value> {

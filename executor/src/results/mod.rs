@@ -17,7 +17,7 @@ use plans::{EnvName, Node, NodeKind, Reuse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub(crate) use decided::{Decided, Sought, Tools, decided, used};
+pub(crate) use decided::{Decided, Sought, Tools, decided};
 pub(crate) use entry::Entry;
 pub use entry::Reused;
 pub(crate) use store::{Kept, KeyLock, Store};

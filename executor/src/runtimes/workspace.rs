@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use plans::{CachePath, WorkspacePath};
+use plans::WorkspacePath;
 
 use super::Work;
 use crate::{
@@ -74,10 +74,7 @@ fn base(context: &Context<'_>, work: &Work) -> Result<WorkspaceSource, Fault> {
 /// Returns where caches appear in a workspace that the job cannot write to: there must be something to appear at.
 fn points(work: &Work) -> impl Iterator<Item = (usize, &WorkspacePath)> {
     let caches = work.caches.iter().enumerate().filter(|_| !work.writable);
-    caches.filter_map(|(number, cache)| match &cache.path {
-        CachePath::Workspace(at) => Some((number, at)),
-        CachePath::Guest(_) => None,
-    })
+    caches.filter_map(|(number, cache)| Some((number, cache.path.in_workspace()?)))
 }
 
 fn composed(context: &Context<'_>) -> String {

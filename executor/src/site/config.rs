@@ -118,6 +118,15 @@ pub struct Allow {
     pub privileged: bool,
 }
 
+/// Returns whether a list of a site has a word: as it is, or by an entry with `*` at its end that the word begins like.
+#[must_use]
+pub fn lists(list: &[String], word: &str) -> bool {
+    list.iter().any(|entry| match entry.strip_suffix('*') {
+        Some(start) => word.starts_with(start),
+        None => entry == word,
+    })
+}
+
 /// What is done with results that passed, for nodes with `reuse`.
 #[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use plans::{HostName, Node, Placement, Plan, Runtime, SshDestination};
 
 use crate::{
-    config::{Allow, Config},
+    config::{Allow, Config, lists},
     runtimes, word_limits,
 };
 
@@ -47,7 +47,7 @@ fn of_node(node: &Node, config: &Config) -> Vec<String> {
     }
     let mut refuse = |key: &str, list: &Option<Vec<String>>, what: &str, word: &str| {
         if let Some(list) = list
-            && !list.iter().any(|entry| allows(entry, word))
+            && !lists(list, word)
         {
             found.push(format!("this site does not allow the {what} `{word}` (`allow.{key}`)"));
         }
@@ -78,14 +78,6 @@ fn of_node(node: &Node, config: &Config) -> Vec<String> {
         ));
     }
     found
-}
-
-/// Returns whether an entry of a list names a word: itself, or with `*` at its end whatever begins like that.
-pub(crate) fn allows(entry: &str, word: &str) -> bool {
-    match entry.strip_suffix('*') {
-        Some(start) => word.starts_with(start),
-        None => entry == word,
-    }
 }
 
 /// Returns the plan's nodes as this site runs them: hosts reached its way, never more at once than

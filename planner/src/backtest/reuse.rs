@@ -251,7 +251,7 @@ fn find<'n, E>(
     if keys.contains_key(node.id.as_str()) {
         return Ok(());
     }
-    for used in node.prepared_by().chain(node.takes.nodes()) {
+    for used in node.uses() {
         if let Some(used) = nodes.get(used.as_str()) {
             find(used, nodes, keys, seen)?;
         }

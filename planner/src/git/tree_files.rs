@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use git2::Oid;
 use globset::{Candidate, GlobBuilder, GlobMatcher};
-use plans::{RepoPath, TreeFilter, TreeWalk};
+use plans::{FileMode, RepoPath, TreeFilter, TreeWalk};
 
 use super::{
     GitError, ObjectId, Repository,
@@ -25,6 +25,17 @@ pub enum FileKind {
     SymbolicLink,
     /// A commit of another repository; its content is elsewhere.
     Submodule,
+}
+
+impl From<FileKind> for FileMode {
+    fn from(kind: FileKind) -> Self {
+        match kind {
+            FileKind::File { executable: false } => Self::File,
+            FileKind::File { executable: true } => Self::Executable,
+            FileKind::SymbolicLink => Self::Symlink,
+            FileKind::Submodule => Self::Submodule,
+        }
+    }
 }
 
 /// One tracked file.

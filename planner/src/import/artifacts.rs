@@ -7,17 +7,16 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use lanes::glob::Glob;
-use plans::WorkspacePath;
+use plans::{WorkspacePath, paths_overlap};
 
 use super::{
     dialect::picomatch,
     filter::{disjoint, distinct},
     pipeline::Entry,
     script,
-    shell::quoted,
     yaml::{Node, get, text},
 };
-use crate::init::draft::CommandDraft;
+use crate::init::{draft::CommandDraft, shell::quoted};
 
 /// What one step keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,7 +116,7 @@ impl Entry {
             }
         };
         for (dir, globs) in groups {
-            let is_taken = self.takes.iter().any(|(.., at)| overlap(at, &dir));
+            let is_taken = self.takes.iter().any(|(.., at)| paths_overlap(at, &dir));
             if !dir.is_empty() && !is_taken && !of_many {
                 self.takes.push((need, globs, dir));
                 continue;
@@ -384,12 +383,4 @@ fn into(written: &str) -> Result<String, String> {
         Ok(_) if !plain.contains('$') && !plain.starts_with('~') => Ok(plain.to_owned()),
         _ => Err(format!("`{written}` is no directory of the workspace")),
     }
-}
-
-/// Whether one directory is in the other.
-fn overlap(a: &str, b: &str) -> bool {
-    let within = |inner: &str, outer: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    within(a, b) || within(b, a)
 }

@@ -210,7 +210,7 @@ fn with_matrix(
         .into_iter()
         .partition(|(_, value)| value.contains("${{=") && matrix::only_names(value, &known));
     let late = late.into_iter().map(|(name, value)| {
-        format!("export {name}={}\n", matrix::script(&shell::quoted(&value), &known))
+        format!("export {name}={}\n", matrix::script(&crate::init::shell::quoted(&value), &known))
     });
     let script =
         [late.collect(), shell::script(&steps, &known), handed_on, shell::end(&steps).to_owned()];

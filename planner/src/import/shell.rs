@@ -3,6 +3,7 @@
 //! failure still does. Knows no engine.
 
 use super::matrix;
+use crate::init::shell::quoted;
 
 /// One step.
 #[derive(Debug, Clone, Default)]
@@ -40,11 +41,6 @@ const CHANGES: [&str; 17] = [
 
 /// The first line of what a step runs where it is one of several.
 const STRICT: &str = "set -e\n";
-
-/// A text between single quotes.
-pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
 
 /// Steps as the lines of a script that has said `set -e`; `known` are the names of the matrix whose
 /// values they read.

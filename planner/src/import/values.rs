@@ -246,7 +246,7 @@ pub(super) fn handed_on(outputs: &[Output]) -> String {
         let value: Vec<String> = pieces
             .iter()
             .map(|piece| match piece {
-                Piece::Text(text) => super::shell::quoted(text),
+                Piece::Text(text) => crate::init::shell::quoted(text),
                 Piece::Variable(name) => format!("\"${{{name}}}\""),
             })
             .collect();

@@ -4,9 +4,12 @@
 //! again; where the tool keeps it outside of the job's workspace, a variable brings it in. A job that
 //! says such a variable itself is left as it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::draft::{CacheDraft, CommandDraft, Draft, JobDraft};
+use super::{
+    draft::{CacheDraft, CommandDraft, Draft, JobDraft},
+    shell,
+};
 use crate::packages::literal;
 
 /// What a tool keeps.
@@ -93,14 +96,18 @@ const TOOLS: [Tool; 9] = [
     },
 ];
 
+/// What besides letters and digits stands in words of a command without quotes.
+const SIGNS: &str = "-_./:=@%+,";
+
 /// Gives each job of a draft the caches of the tools that it calls. `paths` are the files of the tree.
 pub fn add(draft: &mut Draft, paths: &BTreeSet<String>) {
     for job in draft.lanes.iter_mut().flat_map(|lane| &mut lane.jobs) {
         let called: Vec<String> = words(&job.command);
+        if formats_only(&called) {
+            continue;
+        }
         for tool in &TOOLS {
-            if called.iter().any(|word| tool.words.contains(&word.as_str()))
-                && !formats_only(&called)
-            {
+            if called.iter().any(|word| tool.words.contains(&word.as_str())) {
                 give(tool, job, paths);
             }
         }
@@ -111,15 +118,14 @@ pub fn add(draft: &mut Draft, paths: &BTreeSet<String>) {
 /// What one job builds is another one's only as far as both build the same: of several, each keeps its own. What is
 /// fetched is the same for all.
 fn of_their_own(draft: &mut Draft) {
-    let all = |draft: &Draft| -> Vec<String> {
-        let jobs = draft.lanes.iter().flat_map(|lane| &lane.jobs);
-        jobs.flat_map(|job| job.caches.iter().map(|cache| cache.name.clone())).collect()
-    };
-    let names = all(draft);
+    let mut users: BTreeMap<String, usize> = BTreeMap::new();
+    let jobs = draft.lanes.iter().flat_map(|lane| &lane.jobs);
+    for cache in jobs.flat_map(|job| &job.caches) {
+        *users.entry(cache.name.clone()).or_default() += 1;
+    }
     for job in draft.lanes.iter_mut().flat_map(|lane| &mut lane.jobs) {
         for cache in &mut job.caches {
-            let several = names.iter().filter(|name| **name == cache.name).count() > 1;
-            if several && cache.name.starts_with("cargo-target") {
+            if users[&cache.name] > 1 && cache.name.starts_with("cargo-target") {
                 cache.name = format!("cargo-target-{}", job.id).chars().take(64).collect();
             }
         }
@@ -175,7 +181,7 @@ fn give(tool: &Tool, job: &mut JobDraft, paths: &BTreeSet<String>) {
         } else {
             let script = match &job.command {
                 CommandDraft::Argv(words) => {
-                    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+                    words.iter().map(|word| shell::word(word, SIGNS)).collect::<Vec<_>>().join(" ")
                 }
                 CommandDraft::Shell(script) => script.clone(),
             };
@@ -204,14 +210,6 @@ fn nearest(top: &str, name: &str, paths: &BTreeSet<String>) -> Option<String> {
         }
         dir = dir.rsplit_once('/').map_or("", |(above, _)| above);
     }
-}
-
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

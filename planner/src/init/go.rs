@@ -3,7 +3,7 @@
 use super::{
     MOST_LANES, Project,
     draft::{CommandDraft, Draft, JobDraft, LaneDraft},
-    glob_in, modules, named, working_dir,
+    glob_in, modules, named, shell, working_dir,
 };
 use crate::packages::{Packages, PackagesError, To, go};
 
@@ -78,7 +78,7 @@ fn draft_all(project: &Project<'_>, modules: &[String], draft: &mut Draft) {
     let id = draft.fresh_id("go");
     let quoted = |dir: &String| {
         let dir = if dir.is_empty() { "." } else { dir };
-        format!("'{}'", dir.replace('\'', "'\\''"))
+        shell::quoted(dir)
     };
     let dirs: Vec<String> = modules.iter().map(quoted).collect();
     let script = format!(

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     MOST_LANES, Project,
     draft::{CommandDraft, Draft, JobDraft, LaneDraft},
-    glob_in, in_dir, is_below, modules, named, working_dir,
+    glob_in, in_dir, is_below, modules, named, shell, working_dir,
 };
 use crate::packages::{self, Package, PackagesError};
 
@@ -142,7 +142,7 @@ fn of_package(
         return Ok(None);
     }
     let id = draft.fresh_id(&format!("node-{}", package.name));
-    let name = shell_word(&package.name);
+    let name = shell::word(&package.name, "@/._-");
     let run = |script: &str| match manager.run {
         "pnpm" => format!("{install}pnpm --filter {name} run {script}"),
         "yarn" => format!("{install}yarn workspace {name} run {script}"),
@@ -216,9 +216,4 @@ fn sources(project: &Project<'_>) -> Vec<String> {
         }
     }
     sources
-}
-
-fn shell_word(text: &str) -> String {
-    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "@/._-".contains(c));
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

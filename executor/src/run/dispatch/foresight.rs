@@ -13,7 +13,7 @@ use crate::{
     control::Control,
     ledger::Ledger,
     placements::Machines,
-    results::{Asked, Looked, Patience, Reused, Sought, may_be_reused, used},
+    results::{Asked, Looked, Patience, Reused, Sought, may_be_reused},
 };
 
 impl Run {
@@ -45,7 +45,7 @@ pub(super) fn spared(run: &Run, ledger: &Ledger, machines: &Machines) -> BTreeMa
     // Of each prepare node: who uses it, and the results that were found.
     let mut users: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (position, node) in run.nodes.iter().enumerate().filter(|(at, _)| run.selected[*at]) {
-        for id in used(node) {
+        for id in node.uses() {
             users.entry(id.as_str()).or_default().push(position);
         }
     }

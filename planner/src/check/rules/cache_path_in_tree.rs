@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lanes::{LintLevel, codes::Code};
-use plans::{CachePath, TreeFilter};
+use plans::TreeFilter;
 
 use super::Rule;
 use crate::check::{findings::Found, view::View};
@@ -27,7 +27,7 @@ fn find(view: &View<'_>) -> Vec<Found> {
         let Ok(filter) = filter else { continue };
         let sees = |file: &u32| filter.keeps(view.path(*file).as_bytes(), false);
         for (cache, uses) in job.spec.caches.iter().zip(&job.caches) {
-            let CachePath::Workspace(path) = &cache.path else { continue };
+            let Some(path) = cache.path.in_workspace() else { continue };
             // The path itself, what is on the way to it, and what is below it.
             let above = path.as_str().match_indices('/').map(|(end, _)| &path.as_str()[..end]);
             let at = above.chain([path.as_str()]).filter_map(|it| view.file_at(it.as_bytes()));
