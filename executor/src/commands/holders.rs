@@ -224,10 +224,7 @@ impl LockLine {
         if self.state == Standing::Free {
             return "free".to_owned();
         }
-        let mut said = format!("{}: {}", self.state.as_str(), self.holder.in_words());
-        if let Some(process) = &self.holder.process {
-            push!(said, ", process {}", text::neutral(process));
-        }
+        let mut said = format!("{}: {}", self.state.as_str(), self.holder.in_full());
         if let Some(left) = self.lease_left_ms {
             let left = for_people(std::time::Duration::from_millis(left));
             push!(said, ", {left} of its lease left");
@@ -242,10 +239,7 @@ impl LockLine {
 impl WaiterLine {
     /// Returns who waits, in words.
     pub(crate) fn in_words(&self) -> String {
-        let mut said = self.holder.in_words();
-        if let Some(process) = &self.holder.process {
-            push!(said, ", process {}", text::neutral(process));
-        }
+        let mut said = self.holder.in_full();
         if self.dead {
             said.push_str("; it is dead");
         }

@@ -450,8 +450,12 @@ pub(super) fn read_record(dir: &crate::state::RunDir) -> Result<Record, Error> {
 
 /// Writes into the record of a run that goes on what its nodes wait for.
 pub(super) fn tell_waiting(record: &mut Record, dir: &crate::state::RunDir) {
-    let at_it = |node: &&mut NodeRecord| node.attempts > 0 && node.finished_at.is_none();
-    for node in record.nodes.iter_mut().filter(at_it) {
+    record.nodes.iter_mut().for_each(|node| tell_wait(node, dir));
+}
+
+/// Writes into the record of a node of such a run what it waits for.
+pub(super) fn tell_wait(node: &mut NodeRecord, dir: &crate::state::RunDir) {
+    if node.attempts > 0 && node.finished_at.is_none() {
         let id = plans::NodeId::new(node.id.as_str()).ok();
         node.waits_for = id.and_then(|id| dir.waits_for(&id)).map(|waiting| waiting.to_string());
     }

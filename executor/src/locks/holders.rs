@@ -113,6 +113,15 @@ impl Holder {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { "an executor that does not say".to_owned() } else { parts.join(", ") }
     }
+
+    /// Returns the same and its process.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        match &self.process {
+            Some(process) => format!("{}, process {}", self.in_words(), text::neutral(process)),
+            None => self.in_words(),
+        }
+    }
 }
 
 /// Returns how this process is told apart from others in locks: `PID@HOST`, one word.

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Report, at_most, last_written, log::Log, needs_a_look, phases, state, why};
 use crate::{
     clock, guest_command,
-    record::{LaneRecord, NodeRecord},
+    record::NodeRecord,
     results::Reused,
     text::{self, push},
 };
@@ -229,10 +229,10 @@ pub(crate) fn news_of_head(report: &Report) -> String {
             .into_iter()
             .map(|(word, n)| (word, sentence(words(word)), n))
             .collect(),
-        lanes: sorted_lanes(report)
+        lanes: report
+            .lane_states()
             .into_iter()
-            .map(|lane| {
-                let word = report.lane_state(lane);
+            .map(|(lane, word)| {
                 (word, at_most(&lane.title, TEXT_BYTES), lane.in_words(words(word)))
             })
             .collect(),
@@ -408,22 +408,14 @@ fn head(out: &mut String, report: &Report) {
     out.push_str("</dl>\n</header>\n");
 }
 
-/// The worst first.
-fn sorted_lanes(report: &Report) -> Vec<&LaneRecord> {
-    let mut lanes: Vec<_> = report.record.lanes.iter().collect();
-    lanes.sort_by_key(|lane| std::cmp::Reverse(lane.outcome));
-    lanes
-}
-
 fn lanes(out: &mut String, report: &Report) {
-    let lanes = sorted_lanes(report);
+    let lanes = report.lane_states();
     if lanes.is_empty() {
         return;
     }
     out.push_str("<section aria-labelledby=\"lanes\"><h2 id=\"lanes\">Lanes</h2>\n");
     out.push_str("<ul class=\"lanes\" id=\"lane-list\">\n");
-    for lane in lanes {
-        let word = report.lane_state(lane);
+    for (lane, word) in lanes {
         push!(
             out,
             "<li class=\"o {word}\"><span class=\"name\">{}</span> <span class=\"word\">{}</span></li>\n",

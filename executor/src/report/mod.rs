@@ -11,7 +11,7 @@ mod trace;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use jiff::Timestamp;
-use plans::{Node, Plan};
+use plans::{Node, Plan, PlanLane};
 
 use crate::{
     attempt::Phase,
@@ -113,17 +113,24 @@ impl Report {
         Some(u64::try_from(at.as_millisecond() - run.as_millisecond()).unwrap_or(0))
     }
 
+    /// Returns the lanes, the worst first, each with how it stands.
+    fn lane_states(&self) -> Vec<(&LaneRecord, &'static str)> {
+        let planned = self.plan.iter().flat_map(Plan::lanes);
+        let planned: BTreeMap<&str, &PlanLane> =
+            planned.map(|lane| (lane.id.as_str(), lane)).collect();
+        let mut lanes: Vec<_> = self.record.lanes.iter().collect();
+        lanes.sort_by_key(|lane| std::cmp::Reverse(lane.outcome));
+        let state = |lane: &LaneRecord| self.lane_state(lane, planned.get(&*lane.id).copied());
+        lanes.into_iter().map(|lane| (lane, state(lane))).collect()
+    }
+
     /// Returns how a lane stands: its outcome, or that its nodes have not all ended. What is bad already is said at once.
-    fn lane_state(&self, lane: &LaneRecord) -> &'static str {
+    fn lane_state(&self, lane: &LaneRecord, planned: Option<&PlanLane>) -> &'static str {
         let settled = lane.outcome.as_str();
         if self.record.outcome != RunOutcome::Running || lane.outcome >= LaneOutcome::Cancelled {
             return settled;
         }
-        let planned = self.plan.as_ref().and_then(|plan| {
-            let planned = plan.lanes().iter().find(|it| it.id.as_str() == lane.id)?;
-            Some((plan, planned))
-        });
-        let Some((plan, planned)) = planned else { return settled };
+        let Some((plan, planned)) = self.plan.as_ref().zip(planned) else { return settled };
         let nodes = planned.nodes.iter().filter_map(|id| plan.graph().position(id.as_str()));
         let states = nodes.filter_map(|at| self.record.nodes.get(at)).map(state);
         let (mut running, mut waiting, mut begun) = (false, false, false);

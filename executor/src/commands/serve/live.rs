@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     event::Event,
     follow::Follower,
-    record::Record,
+    record::{Record, RunOutcome},
     report::{Report, html},
     state::RunDir,
 };
@@ -84,6 +84,15 @@ impl Run {
         let mut state = self.state();
         state.look();
         state.follower.is_some()
+    }
+
+    /// Returns whether somebody has to look anew: nothing follows it any more, and it may have been taken up again and
+    /// written its record since.
+    pub(super) fn is_stale(&self) -> bool {
+        let mut state = self.state();
+        state.look();
+        let unsettled = [RunOutcome::Interrupted, RunOutcome::Running];
+        state.follower.is_none() && unsettled.contains(&state.report.record.outcome)
     }
 
     /// Returns the record as it stands.
@@ -165,10 +174,7 @@ impl State {
         touched.dedup();
         for task in touched {
             let mut node = follower.node_record(task);
-            if node.finished_at.is_none() && node.attempts > 0 {
-                let waiting = self.dir.waits_for(&plan.nodes()[task].id);
-                node.waits_for = waiting.map(|waiting| waiting.to_string());
-            }
+            running::tell_wait(&mut node, &self.dir);
             self.report.record.nodes[task] = node;
             self.changed[task] = self.news;
         }

@@ -101,14 +101,10 @@ impl Site {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = runs.iter().position(|(of, _)| *of == key)
             && let Some((_, run)) = runs.remove(at)
+            && !run.is_stale()
         {
-            // One that was abandoned may have been taken up again, and written its record since.
-            let stale = !run.goes_on()
-                && matches!(run.record().outcome, RunOutcome::Interrupted | RunOutcome::Running);
-            if !stale {
-                runs.push_back((key, Arc::clone(&run)));
-                return Some((dir, run));
-            }
+            runs.push_back((key, Arc::clone(&run)));
+            return Some((dir, run));
         }
         drop(runs);
         let run = Arc::new(Run::open(dir.clone()).ok()?);
