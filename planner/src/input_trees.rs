@@ -4,7 +4,7 @@
 //! matches. Jobs with equal inputs share the answer. Which files match is [`plans::TreeFilter`]'s
 //! decision, which the executor shares.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use plans::{
     Change, Checkout, JobInputs, Node, ObjectHash, Seen, SnapshotProfile, TreeFilter, TreeId,
@@ -74,6 +74,15 @@ impl<'a> InputTrees<'a> {
     ///
     /// [`TreeError`] when a tree cannot be read.
     pub(crate) fn name(&mut self, nodes: &mut [Node]) -> Result<(), TreeError> {
+        // Once through the tree, however many there are.
+        let mut unknown: Vec<Sight> = Vec::new();
+        let mut seen = HashSet::new();
+        for sight in nodes.iter().filter_map(sight) {
+            if !self.known.contains_key(&sight) && seen.insert(sight.clone()) {
+                unknown.push(sight);
+            }
+        }
+        self.learn(unknown)?;
         for node in nodes {
             if node.spec.inputs.is_some() {
                 node.inputs_tree = Some(self.of(node)?);
@@ -98,10 +107,8 @@ impl<'a> InputTrees<'a> {
         if let Some(known) = self.known.get(&sight) {
             return Ok(known.id.clone());
         }
-        let filter = filter_of(&sight)?;
-        let id = self.filtered(&filter)?;
-        self.known.insert(sight, Known { filter, id: id.clone() });
-        Ok(id)
+        self.learn(vec![sight.clone()])?;
+        Ok(self.known[&sight].id.clone())
     }
 
     /// Returns what a node sees of the planned tree; `head` is what a clone stands on.
@@ -118,11 +125,19 @@ impl<'a> InputTrees<'a> {
         Ok(Seen { tree: self.of(node)?, commit: commit.cloned() })
     }
 
-    fn filtered(&self, filter: &TreeFilter) -> Result<plans::ObjectId, TreeError> {
-        let mut tree = TreeId::new(ObjectHash::Sha1);
-        for file in self.repository.files_seen(self.tree, filter)? {
-            tree.add(file.path.as_bytes(), file.kind.into(), file.id.as_bytes());
+    fn learn(&mut self, sights: Vec<Sight>) -> Result<(), TreeError> {
+        if sights.is_empty() {
+            return Ok(());
         }
-        Ok(tree.finish())
+        let filters = sights.iter().map(filter_of).collect::<Result<Vec<_>, _>>()?;
+        let mut trees: Vec<TreeId> =
+            filters.iter().map(|_| TreeId::new(ObjectHash::Sha1)).collect();
+        self.repository.each_seen(self.tree, &filters, |of, path, kind, id| {
+            trees[of].add(path, kind.into(), id.as_bytes());
+        })?;
+        for ((sight, filter), tree) in sights.into_iter().zip(filters).zip(trees) {
+            self.known.insert(sight, Known { filter, id: tree.finish() });
+        }
+        Ok(())
     }
 }

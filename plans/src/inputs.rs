@@ -93,7 +93,16 @@ pub struct TreeWalk<'a> {
     exclude: Vec<glob::Positions>,
 }
 
-impl TreeWalk<'_> {
+impl<'a> TreeWalk<'a> {
+    /// Returns the names in this directory that a job can see something at or below of; nothing where these may be any.
+    #[must_use]
+    pub fn names(&self) -> Option<Vec<&'a [u8]>> {
+        let (patterns, at) = (self.filter.include.as_ref()?, self.include.as_ref()?);
+        let mut names = Vec::new();
+        let few = patterns.iter().zip(at).all(|(pattern, at)| pattern.names(at, &mut names));
+        few.then_some(names)
+    }
+
     /// Goes into a directory; nothing where a job can see no file below it.
     #[must_use]
     pub fn enter(&self, name: &[u8]) -> Option<Self> {
@@ -194,9 +203,14 @@ mod tests {
             if filter.keeps(path.join("/").as_bytes(), false) {
                 let (_, directories) = path.split_last().expect("one or more");
                 let mut walk = filter.walk();
+                let may_be = |walk: &TreeWalk<'_>, name: &str| {
+                    walk.names().is_none_or(|names| names.contains(&name.as_bytes()))
+                };
                 for name in directories {
+                    prop_assert!(may_be(&walk, name));
                     walk = walk.enter(name.as_bytes()).expect("a file below it is kept");
                 }
+                prop_assert!(may_be(&walk, path.last().expect("one or more")));
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Reads only the directories on the way. Says nothing about what the files mean.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use git2::Oid;
 use globset::{Candidate, GlobBuilder, GlobMatcher};
@@ -236,6 +236,24 @@ impl Repository {
         })
     }
 
+    /// Goes through a tree once for several filters, and hands over each file that one of them sees, with the number of
+    /// that filter; of each filter sorted by path. Only directories in which one of them can see a file are read.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError`] when a tree is missing or damaged.
+    pub(crate) fn each_seen(
+        &self,
+        tree: ObjectId,
+        filters: &[TreeFilter],
+        mut with: impl FnMut(usize, &[u8], FileKind, ObjectId),
+    ) -> Result<(), GitError> {
+        let walks = filters.iter().map(TreeFilter::walk).enumerate().collect();
+        self.reading(tree, |objects| {
+            list_for_each(objects, tree.0, &mut Vec::new(), (filters, walks), &mut with)
+        })
+    }
+
     fn reading<T>(
         &self,
         tree: ObjectId,
@@ -327,6 +345,61 @@ fn list(
                 files.push(TreeFile { path, kind, id: ObjectId(entry.id()) });
             }
             Some(_) => {}
+        }
+        path.truncate(above);
+    }
+    Ok(())
+}
+
+/// The same for several at once: those that can see a few names alone are asked about these and no others.
+fn list_for_each(
+    objects: &Objects<'_>,
+    tree: Oid,
+    path: &mut Vec<u8>,
+    (filters, walks): (&[TreeFilter], Vec<(usize, TreeWalk<'_>)>),
+    with: &mut impl FnMut(usize, &[u8], FileKind, ObjectId),
+) -> Result<(), ReadError> {
+    let mut of_any_name = Vec::new();
+    let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    for (at, (_, walk)) in walks.iter().enumerate() {
+        match walk.names() {
+            None => of_any_name.push(at),
+            Some(names) => {
+                for name in names {
+                    let there = by_name.entry(name).or_default();
+                    // Of several globs that begin alike.
+                    if there.last() != Some(&at) {
+                        there.push(at);
+                    }
+                }
+            }
+        }
+    }
+    let bytes = objects.tree(tree)?;
+    let mut entries = Entries::new(tree, bytes.as_slice());
+    let above = path.len();
+    while let Some(entry) = entries.next()? {
+        let named = by_name.get(entry.name).map_or(&[][..], Vec::as_slice);
+        if named.is_empty() && of_any_name.is_empty() {
+            continue;
+        }
+        let asked = named.iter().chain(&of_any_name).map(|&at| &walks[at]);
+        path.extend_from_slice(entry.name);
+        match file_kind(entry.kind) {
+            None => {
+                let below = asked.filter_map(|(of, walk)| Some((*of, walk.enter(entry.name)?)));
+                let below: Vec<_> = below.collect();
+                if !below.is_empty() {
+                    path.push(b'/');
+                    list_for_each(objects, entry.id(), path, (filters, below), with)?;
+                }
+            }
+            Some(kind) => {
+                let submodule = kind == FileKind::Submodule;
+                for (of, _) in asked.filter(|(of, _)| filters[*of].keeps(path, submodule)) {
+                    with(*of, path, kind, ObjectId(entry.id()));
+                }
+            }
         }
         path.truncate(above);
     }

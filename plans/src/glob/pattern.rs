@@ -122,6 +122,17 @@ impl Pattern {
         }))
     }
 
+    /// Adds the names of all that may match here or below; `false` where it may be any name.
+    pub fn names<'a>(&'a self, here: &Positions, names: &mut Vec<&'a [u8]>) -> bool {
+        here.at.iter().all(|&at| match &self.components[at] {
+            Component::Literal(name) => {
+                names.push(name);
+                true
+            }
+            Component::Deep | Component::Any | Component::Wild(_) => false,
+        })
+    }
+
     /// Returns whether every file below here matches.
     #[must_use]
     pub fn matches_all_below(&self, here: &Positions) -> bool {
