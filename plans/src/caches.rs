@@ -168,6 +168,8 @@ pub enum CacheScope {
     DefaultBranch,
     /// Another branch, by its name.
     Branch(String),
+    /// A request to merge, by its number: of no branch, whatever its own is called.
+    Request(String),
 }
 
 /// The exact key of a cache in the making: a digest over files, given in the order of their paths.

@@ -1,4 +1,4 @@
-//! Whose caches: the default branch's, another branch's, or a commit's of which no branch is known.
+//! Whose caches: the default branch's, another branch's, a request's, or a commit's of which none of these is known.
 
 use std::fmt;
 
@@ -17,6 +17,7 @@ pub struct Scope {
 enum Of {
     DefaultBranch,
     Branch(String),
+    Request(String),
     /// A run whose plan names no branch has caches of its own.
     Commit(String),
 }
@@ -33,6 +34,7 @@ impl Scope {
         let of = match planned {
             Some(CacheScope::DefaultBranch) => Of::DefaultBranch,
             Some(CacheScope::Branch(name)) => Of::Branch(name.clone()),
+            Some(CacheScope::Request(number)) => Of::Request(number.clone()),
             None => Of::Commit(head.map_or("none", ObjectId::as_str).to_owned()),
         };
         let own = Self { trust, of };
@@ -46,7 +48,7 @@ impl Scope {
 }
 
 impl fmt::Display for Scope {
-    /// `default_branch`, `branch:NAME`, `commit:ID`; `untrusted:` before it.
+    /// `default_branch`, `branch:NAME`, `request:NUMBER`, `commit:ID`; `untrusted:` before it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.trust == Trust::Untrusted {
             f.write_str("untrusted:")?;
@@ -54,6 +56,7 @@ impl fmt::Display for Scope {
         match &self.of {
             Of::DefaultBranch => f.write_str("default_branch"),
             Of::Branch(name) => write!(f, "branch:{name}"),
+            Of::Request(number) => write!(f, "request:{number}"),
             Of::Commit(id) => write!(f, "commit:{id}"),
         }
     }
@@ -76,6 +79,8 @@ mod tests {
         check(Some(&branch), Trust::Trusted, &["branch:x/y", "default_branch"], "branch:x/y");
         let default = CacheScope::DefaultBranch;
         check(Some(&default), Trust::Trusted, &["default_branch"], "default_branch");
+        let request = CacheScope::Request("7".to_owned());
+        check(Some(&request), Trust::Trusted, &["request:7", "default_branch"], "request:7");
     }
 
     #[test]

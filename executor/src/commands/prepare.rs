@@ -143,7 +143,7 @@ impl Ready {
         let by_branch = |branches: &Vec<String>| match self.branch() {
             Some(CacheScope::DefaultBranch) => true,
             Some(CacheScope::Branch(name)) => lists(branches, name),
-            None => false,
+            Some(CacheScope::Request(_)) | None => false,
         };
         !self.wanted.reuse.untrusted
             && trusted_triggers.as_ref().is_none_or(by_trigger)

@@ -18,6 +18,7 @@ pub(super) const AZURE: Engine = Engine {
         ),
         variable("BUILD_SOURCEBRANCH", "the branch, tag or request, as a reference"),
         variable("SYSTEM_PULLREQUEST_TARGETBRANCH", "the branch the request goes to"),
+        variable("SYSTEM_PULLREQUEST_PULLREQUESTID", "the request's id"),
         variable("SYSTEM_PULLREQUEST_SOURCECOMMITID", "the request's head"),
     ],
     read: |environment| {
@@ -42,6 +43,9 @@ pub(super) const AZURE: Engine = Engine {
             EventKind::Manual { branch }
         };
         let head = environment.claim("SYSTEM_PULLREQUEST_SOURCECOMMITID");
-        Some(Event { head, ..Event::new("azure", kind) })
+        let request = matches!(kind, EventKind::Request { .. })
+            .then(|| environment.number("SYSTEM_PULLREQUEST_PULLREQUESTID"))
+            .flatten();
+        Some(Event { head, request, ..Event::new("azure", kind) })
     },
 };

@@ -37,6 +37,9 @@ pub(super) const BITBUCKET: Engine = Engine {
             EventKind::Push { branch, before: Before::Unsaid }
         };
         let head = environment.claim("BITBUCKET_COMMIT");
-        Some(Event { head, ..Event::new("bitbucket", kind) })
+        let request = matches!(kind, EventKind::Request { .. })
+            .then(|| environment.number("BITBUCKET_PR_ID"))
+            .flatten();
+        Some(Event { head, request, ..Event::new("bitbucket", kind) })
     },
 };

@@ -59,6 +59,9 @@ pub(super) const BUILDKITE: Engine = Engine {
         };
         let default_branch = environment.branch("BUILDKITE_PIPELINE_DEFAULT_BRANCH");
         let head = environment.claim("BUILDKITE_COMMIT");
-        Some(Event { default_branch, head, ..Event::new("buildkite", kind) })
+        let request = matches!(kind, EventKind::Request { .. })
+            .then(|| environment.number("BUILDKITE_PULL_REQUEST"))
+            .flatten();
+        Some(Event { default_branch, head, request, ..Event::new("buildkite", kind) })
     },
 };

@@ -18,6 +18,7 @@ pub(super) const DRONE: Engine = Engine {
         variable("DRONE_COMMIT_SHA", "the commit that is built; a request's head"),
         variable("DRONE_BRANCH", "the branch; of a request, the one it goes to"),
         variable("DRONE_TARGET_BRANCH", "the branch a request goes to"),
+        variable("DRONE_PULL_REQUEST", "the request's number"),
         variable("DRONE_REPO_BRANCH", "the repository's default branch"),
         variable("DRONE_TAG", "the tag"),
     ],
@@ -43,6 +44,9 @@ pub(super) const DRONE: Engine = Engine {
         };
         let default_branch = environment.branch("DRONE_REPO_BRANCH");
         let head = environment.claim("DRONE_COMMIT_SHA");
-        Some(Event { default_branch, head, ..Event::new("drone", kind) })
+        let request = matches!(kind, EventKind::Request { .. })
+            .then(|| environment.number("DRONE_PULL_REQUEST"))
+            .flatten();
+        Some(Event { default_branch, head, request, ..Event::new("drone", kind) })
     },
 };

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{
-    Before, Claim, Engine, Environment, Event, EventKind, Variable, plain_branch, variable,
+    Before, Claim, Engine, Environment, Event, EventKind, Variable, number, plain_branch, variable,
 };
 
 pub(super) const VARIABLES: &[Variable] = &[
@@ -99,5 +99,14 @@ pub(super) fn read(environment: &Environment<'_>, engine: &'static str) -> Optio
         _ => EventKind::Manual { branch: branch() },
     };
     let default_branch = text("/repository/default_branch").map(str::to_owned);
-    Some(Event { engine, kind, default_branch, head, notes })
+    let request = match kind {
+        EventKind::Request { .. } => {
+            let said = event.pointer("/pull_request/number").or_else(|| event.pointer("/number"));
+            let of_reference = || reference?.strip_prefix("refs/pull/")?.split('/').next();
+            let said = said.and_then(Value::as_u64).map(|number| number.to_string());
+            said.or_else(|| of_reference().and_then(number))
+        }
+        _ => None,
+    };
+    Some(Event { engine, kind, default_branch, head, request, notes })
 }

@@ -25,6 +25,8 @@ pub(super) const GITLAB: Engine = Engine {
         variable("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", "its commit; merged results and trains"),
         variable("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "the request's head; the same"),
         variable("CI_MERGE_REQUEST_DIFF_BASE_SHA", "the merge base of the request"),
+        variable("CI_MERGE_REQUEST_IID", "the request's number"),
+        variable("CI_EXTERNAL_PULL_REQUEST_IID", "the number of a GitHub request"),
         variable(
             "CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME",
             "the branch a GitHub request goes to",
@@ -79,7 +81,15 @@ pub(super) const GITLAB: Engine = Engine {
         } else {
             EventKind::Manual { branch: commit_branch }
         };
+        let request = match kind {
+            // A train has others in front.
+            EventKind::Merged { word: "merge_train", .. } => None,
+            EventKind::Merged { .. } | EventKind::Request { .. } => environment
+                .number("CI_MERGE_REQUEST_IID")
+                .or_else(|| environment.number("CI_EXTERNAL_PULL_REQUEST_IID")),
+            _ => None,
+        };
         let default_branch = environment.branch("CI_DEFAULT_BRANCH");
-        Some(Event { default_branch, head, ..Event::new("gitlab", kind) })
+        Some(Event { default_branch, head, request, ..Event::new("gitlab", kind) })
     },
 };

@@ -17,6 +17,8 @@ pub(super) const JENKINS: Engine = Engine {
         variable("JENKINS_URL", "the server's address"),
         variable("CHANGE_TARGET", "the branch the change goes to"),
         variable("ghprbTargetBranch", "the same, from the plugin GitHub Pull Request Builder"),
+        variable("CHANGE_ID", "the change's number"),
+        variable("ghprbPullId", "the number of that request"),
         variable("ghprbActualCommit", "the head of that request"),
         variable("gitlabMergeRequestIid", "the number of a merge request, from the GitLab plugin"),
         variable("gitlabTargetBranch", "the branch that merge request goes to"),
@@ -62,6 +64,14 @@ pub(super) const JENKINS: Engine = Engine {
             EventKind::Push { branch, before: before.of_a_run() }
         };
         let head = environment.claim("ghprbActualCommit");
-        Some(Event { default_branch, head, ..Event::new("jenkins", kind) })
+        let request = matches!(kind, EventKind::Request { .. })
+            .then(|| {
+                environment
+                    .number("CHANGE_ID")
+                    .or_else(|| environment.number("ghprbPullId"))
+                    .or_else(|| environment.number("gitlabMergeRequestIid"))
+            })
+            .flatten();
+        Some(Event { default_branch, head, request, ..Event::new("jenkins", kind) })
     },
 };

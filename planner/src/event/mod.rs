@@ -71,6 +71,8 @@ pub struct Event {
     pub default_branch: Option<String>,
     /// The commit the event is about: a request's own head, or what a push left.
     pub head: Option<Claim>,
+    /// The number of the request, of one request alone: digits.
+    pub request: Option<String>,
     /// What is odd about the variables.
     pub notes: Vec<String>,
 }
@@ -246,7 +248,7 @@ impl Event {
     }
 
     fn new(engine: &'static str, kind: EventKind) -> Self {
-        Self { engine, kind, default_branch: None, head: None, notes: Vec::new() }
+        Self { engine, kind, default_branch: None, head: None, request: None, notes: Vec::new() }
     }
 }
 
@@ -277,9 +279,19 @@ impl Environment<'_> {
         self.get(name).map(plain_branch)
     }
 
+    /// A request's number.
+    fn number(&self, name: &str) -> Option<String> {
+        self.get(name).and_then(number)
+    }
+
     fn claim(&self, name: &'static str) -> Option<Claim> {
         Claim::new(self.get(name)?, name)
     }
+}
+
+fn number(text: &str) -> Option<String> {
+    let is_one = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_one.then(|| text.to_owned())
 }
 
 fn plain_branch(reference: &str) -> String {

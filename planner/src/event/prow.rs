@@ -22,6 +22,7 @@ pub(super) const PROW: Engine = Engine {
         variable("JOB_SPEC", "the job as JSON: `.refs.base_ref`, `.refs.base_link`, …"),
         variable("PULL_BASE_REF", "the branch the requests go to"),
         variable("PULL_BASE_SHA", "its commit; of a push, the commit pushed"),
+        variable("PULL_NUMBER", "the number of the one request"),
         variable("PULL_PULL_SHA", "the head of the one request"),
     ],
     read: |environment| {
@@ -50,6 +51,9 @@ pub(super) const PROW: Engine = Engine {
             "periodic" => EventKind::Schedule,
             _ => EventKind::Manual { branch },
         };
-        Some(Event { head, ..Event::new("prow", kind) })
+        let request = matches!(kind, EventKind::Request { .. })
+            .then(|| environment.number("PULL_NUMBER"))
+            .flatten();
+        Some(Event { head, request, ..Event::new("prow", kind) })
     },
 };

@@ -53,6 +53,9 @@ pub(super) const TRAVIS: Engine = Engine {
                 EventKind::Push { branch, before }
             }
         };
-        Some(Event { head, ..Event::new("travis", kind) })
+        let request = matches!(kind, EventKind::Request { .. })
+            .then(|| environment.number("TRAVIS_PULL_REQUEST"))
+            .flatten();
+        Some(Event { head, request, ..Event::new("travis", kind) })
     },
 };

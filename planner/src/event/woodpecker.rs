@@ -25,6 +25,7 @@ pub(super) const WOODPECKER: Engine = Engine {
         variable("CI_REPO_DEFAULT_BRANCH", "the repository's default branch"),
         variable("CI_COMMIT_BRANCH", "the branch; of a request, the one it goes to"),
         variable("CI_COMMIT_TARGET_BRANCH", "the branch a request goes to"),
+        variable("CI_COMMIT_PULL_REQUEST", "the request's number"),
         variable("CI_COMMIT_SHA", "the commit that is built"),
         variable("CI_COMMIT_TAG", "the tag"),
         variable("CI_PREV_COMMIT_SHA", "the commit of the branch's previous pipeline"),
@@ -62,6 +63,9 @@ pub(super) const WOODPECKER: Engine = Engine {
         };
         let default_branch = environment.branch("CI_REPO_DEFAULT_BRANCH");
         let head = environment.claim("CI_COMMIT_SHA");
-        Some(Event { default_branch, head, ..Event::new("woodpecker", kind) })
+        let request = matches!(kind, EventKind::Request { .. })
+            .then(|| environment.number("CI_COMMIT_PULL_REQUEST"))
+            .flatten();
+        Some(Event { default_branch, head, request, ..Event::new("woodpecker", kind) })
     },
 };

@@ -36,6 +36,7 @@ fn request(branch: Option<&str>, base: Option<ObjectId>, merge_base: Option<Obje
         kind: EventKind::Request { branch, base: claim(base), merge_base: claim(merge_base) },
         default_branch: None,
         head: None,
+        request: None,
         notes: Vec::new(),
     }
 }

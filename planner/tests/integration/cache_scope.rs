@@ -100,3 +100,70 @@ fn what_nobody_committed_is_not_of_the_default_branch() {
     sandbox.git(&["checkout", "-qB", "main", "evil"]);
     assert_eq!(scope(&sandbox, &[], &[]), Value::Null);
 }
+
+#[test]
+fn a_request_is_its_number_whatever_its_branch_is_called() {
+    let sandbox = repository();
+    sandbox.git(&["checkout", "-q", "--detach", "evil"]);
+    let event = sandbox.beside("event.json");
+    let said = json!({ "number": 7, "pull_request": { "base": { "ref": "main" } } });
+    fs::write(&event, said.to_string()).expect("written");
+    let event = event.to_str().expect("UTF-8").to_owned();
+    let engines: &[&[(&str, &str)]] = &[
+        &[("GITHUB_EVENT_NAME", "pull_request"), ("GITHUB_EVENT_PATH", &event)],
+        &[("GITHUB_EVENT_NAME", "pull_request_target"), ("GITHUB_REF", "refs/pull/7/merge")],
+        &[
+            ("GITEA_ACTIONS", "true"),
+            ("GITHUB_EVENT_NAME", "pull_request"),
+            ("GITHUB_REF", "refs/pull/7/head"),
+        ],
+        &[
+            ("GITLAB_CI", "true"),
+            ("CI_MERGE_REQUEST_IID", "7"),
+            ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main"),
+        ],
+        &[
+            ("GITLAB_CI", "true"),
+            ("CI_MERGE_REQUEST_IID", "7"),
+            ("CI_MERGE_REQUEST_EVENT_TYPE", "merged_result"),
+            ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main"),
+        ],
+        &[
+            ("BUILDKITE", "true"),
+            ("BUILDKITE_BRANCH", "main"),
+            ("BUILDKITE_PULL_REQUEST", "7"),
+            ("BUILDKITE_PULL_REQUEST_BASE_BRANCH", "main"),
+        ],
+        &[("CI_PIPELINE_EVENT", "pull_request"), ("CI_COMMIT_PULL_REQUEST", "7")],
+        &[("DRONE_BUILD_EVENT", "pull_request"), ("DRONE_PULL_REQUEST", "7")],
+        &[
+            ("TF_BUILD", "True"),
+            ("SYSTEM_PULLREQUEST_TARGETBRANCH", "refs/heads/main"),
+            ("SYSTEM_PULLREQUEST_PULLREQUESTID", "7"),
+        ],
+        &[("BITBUCKET_PR_ID", "7"), ("BITBUCKET_PR_DESTINATION_BRANCH", "main")],
+        &[("TRAVIS", "true"), ("TRAVIS_BRANCH", "main"), ("TRAVIS_PULL_REQUEST", "7")],
+        &[
+            ("PROW_JOB_ID", "1"),
+            ("JOB_TYPE", "presubmit"),
+            ("PULL_BASE_REF", "main"),
+            ("PULL_NUMBER", "7"),
+        ],
+        &[("CHANGE_TARGET", "main"), ("CHANGE_ID", "7"), ("BRANCH_NAME", "main")],
+    ];
+    for engine in engines {
+        assert_eq!(scope(&sandbox, engine, &[]), json!({ "request": "7" }), "{engine:?}");
+    }
+    // What is no number is nobody's, and what merges several is of none of them.
+    let odd: &[&[(&str, &str)]] = &[
+        &[("CHANGE_TARGET", "main"), ("CHANGE_ID", "../7")],
+        &[
+            ("GITLAB_CI", "true"),
+            ("CI_MERGE_REQUEST_IID", "7"),
+            ("CI_MERGE_REQUEST_EVENT_TYPE", "merge_train"),
+        ],
+    ];
+    for engine in odd {
+        assert_eq!(scope(&sandbox, engine, &[]), Value::Null, "{engine:?}");
+    }
+}

@@ -157,8 +157,9 @@ impl Repository {
 }
 
 impl Repository {
-    /// Says of which branch head is, as far as caches and trust go; nothing where that is not certain, and for a
-    /// request, a merge that may be, or a tag, whatever branch of the same name there is.
+    /// Says of which branch or request head is, as far as caches and trust go; nothing where that is not certain, and for
+    /// a merge of several that may be, or a tag, whatever branch of the same name there is. A request is of no branch:
+    /// anybody may call a branch of a fork what he likes.
     ///
     /// The event's word counts while head is the commit that the event is about: a workflow may have checked
     /// out something else since. Without an event it is the branch that is checked out. The default branch is
@@ -178,9 +179,10 @@ impl Repository {
                 (Some(branch.clone()?), is_claimed == Some(true))
             }
             Some(EventKind::Schedule) | None => (head.branch.clone(), false),
-            Some(EventKind::Request { .. } | EventKind::Merged { .. } | EventKind::Tag { .. }) => {
-                return None;
+            Some(EventKind::Request { .. } | EventKind::Merged { .. }) => {
+                return event?.request.clone().map(CacheScope::Request);
             }
+            Some(EventKind::Tag { .. }) => return None,
         };
         let mut search = Search {
             repository: self,
