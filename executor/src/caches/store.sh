@@ -1,11 +1,12 @@
 # Where caches lie on a machine, as functions for the `sh` there. `$s` is the store.
 #
 #   v1/new/<process>.<number>/            being published, or being removed
-#   v1/<place>/<key>-<seconds>-<process>/ data/, dates, meta, used
+#   v1/<place>/<key>-<seconds>-<process>/ data/, dates, meta, used, synced
 #
-# An entry appears whole, by a rename, and is only ever copied: what a job writes is its own. What `meta` says of the
-# number of its files and of their bytes must be so in the copy; what is torn, of another format or somebody else's is no
-# entry.
+# An entry appears whole, by a rename, and is only ever copied: what a job writes is its own. What `meta` says of its
+# files (their names, sizes and times) must be so, and the number of them and of their bytes in the copy; what is torn, of
+# another format or somebody else's is no entry. Nobody waits for the disk: what was not on it (`synced`) when the machine
+# went down is no entry either.
 
 LC_ALL=C
 export LC_ALL
@@ -49,9 +50,21 @@ measure() {
     kinds "$1" 2>/dev/null | awk '{ n++ } $1 == "f" || $1 == "-" { b += $2 } END { printf "%d %.0f\n", n, b }'
 }
 
+# listing DIR: a checksum of what is there: kinds, sizes, times, names.
+if find / -prune -printf '' 2>/dev/null; then
+    listing() { (cd "$1" && find . -type f -printf 'f %s %T@ %p\n' -o -printf '%y %p\n') 2>/dev/null | sort | cksum; }
+else
+    listing() {
+        (cd "$1" && find . -type f -exec ls -ln {} + && find . ! -type f) 2>/dev/null |
+            awk '/^-/ { print $5, substr($0, index($0, "./")); next } 1' | sort | cksum
+    }
+fi
+
+boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || sysctl -n kern.bootsessionuuid 2>/dev/null)
+
 # meta ENTRY: reads what is known of it into `$m_…`; `$why` it is none.
 meta() {
-    m_format= m_key= m_saved= m_entries= m_bytes= m_end=
+    m_format= m_key= m_saved= m_entries= m_bytes= m_listing= m_dates= m_boot= m_end=
     why='it is not whole'
     [ -d "$1" ] && [ ! -L "$1" ] && [ -f "$1/meta" ] && [ -d "$1/data" ] && [ ! -L "$1/data" ] || return 1
     [ -O "$1" ] || { why="it is another user's" && return 1; }
@@ -62,6 +75,9 @@ meta() {
         saved) m_saved=$m_value ;;
         entries) m_entries=$m_value ;;
         bytes) m_bytes=$m_value ;;
+        listing) m_listing=$m_value ;;
+        dates) m_dates=$m_value ;;
+        boot) m_boot=$m_value ;;
         end) m_end=yes ;;
         esac
     done <"$1/meta"
@@ -70,7 +86,16 @@ meta() {
         case $m_value in '' | *[!0-9]* | 0?*) return 1 ;; esac
     done
     # What is longer is no time that a file can have.
-    [ "${#m_saved}" -le 11 ] && [ "$m_end" = yes ] && [ -n "$m_key" ] && why=
+    [ "${#m_saved}" -le 11 ] && [ "$m_end" = yes ] && [ -n "$m_key" ] || return 1
+    [ -z "$m_boot" ] || [ "$m_boot" = "$boot" ] || [ -e "$1/synced" ] ||
+        { why='the machine went down before it was on the disk' && return 1; }
+    why=
+}
+
+# unchanged ENTRY: whether its files are those that were kept. What was kept before there was a list of them has none.
+unchanged() {
+    { [ -z "$m_listing" ] || [ "$(listing "$1/data")" = "$m_listing" ]; } &&
+        { [ -z "$m_dates" ] || [ "$(cksum 2>/dev/null <"$1/dates")" = "$m_dates" ]; }
 }
 
 # newest PLACE PREFIX: its entries whose names begin so, the one that was kept last first. One that is from later than now
@@ -120,6 +145,7 @@ copy() {
 # give ENTRY TO: a copy of it that is whole.
 give() {
     meta "$1" || return 1
+    unchanged "$1" || { why='it is not what was kept' && return 1; }
     copy "$1/data" "$2" || { why='it cannot be copied' && return 1; }
     g_copied=$2/data
     [ "$way" != overlay ] || g_copied=$2/lower
@@ -289,12 +315,15 @@ save() {
     {
         [ ! -e "$d/$number/dates" ] || cp "$d/$number/dates" "$new/dates"
     } && {
-        printf 'format\t1\n%skey\t%s\nsaved\t%s\nentries\t%s\nbytes\t%s\nend\t\n' \
-            "$facts" "$key" "$((latest + 1))" "$entries" "$bytes" >"$new/meta"
+        dated=
+        [ ! -e "$new/dates" ] || dated=$(cksum <"$new/dates")
+        printf 'format\t1\n%skey\t%s\nsaved\t%s\nentries\t%s\nbytes\t%s\nlisting\t%s\ndates\t%s\nboot\t%s\nend\t\n' \
+            "$facts" "$key" "$((latest + 1))" "$entries" "$bytes" "$(listing "$new/data")" "$dated" "$boot" >"$new/meta"
     } && printf '%s\n' "$seconds" >"$new/used" && [ ! -e "$place/$key-$seconds-$$" ] &&
         mv "$new" "$place/$key-$seconds-$$" ||
         { not 'it could not be written there' && return; }
     new=
+    written "$place/$key-$seconds-$$"
     # Those before it, and those of a clock that was set back since. Of two in one second one stays, whoever comes last.
     for other in "$place/$key"-*; do
         other_process=${other##*-} other_seconds=${other#"$place/$key-"}
@@ -304,6 +333,11 @@ save() {
         mkdir -p "$s/v1/new" && mv "$other" "$s/v1/new/$$.old" && remove "$s/v1/new/$$.old"
     done 2>/dev/null
     printf 'saved\t%s\t%s\n' "$number" "$bytes"
+}
+
+# written ENTRY: notes that it is on the disk, as soon as it is; nobody waits for that, and no run answers for it.
+written() {
+    (cd "$1" && { sync -f . 2>/dev/null || sync; } && : >synced) </dev/null >/dev/null 2>&1 &
 }
 
 # list WHOLE: every entry with what is known of it; with `whole`, whether it is that. What is another user's is left out.
@@ -317,7 +351,7 @@ list() {
     for entry in "$s/v1"/*/*-*-*; do
         is_ours "${entry%/*}" || continue
         [ -L "$entry" ] || [ -O "$entry" ] || continue
-        if meta "$entry" && { [ "$1" != whole ] || [ "$(measure "$entry/data")" = "$m_entries $m_bytes" ]; }; then
+        if meta "$entry" && { [ "$1" != whole ] || { unchanged "$entry" && [ "$(measure "$entry/data")" = "$m_entries $m_bytes" ]; }; }; then
             printf 'entry\t%s\n' "$entry"
             cat "$entry/meta"
             printf 'used\t%s\n' "$(cat "$entry/used" 2>/dev/null)"

@@ -364,7 +364,7 @@ fn an_exclusive_cache_is_one_jobs_at_a_time() {
 #[test]
 fn what_is_torn_or_foreign_is_a_miss_with_a_note() {
     type Tear = fn(&std::path::Path);
-    let tears: [(&str, Tear); 8] = [
+    let tears: [(&str, Tear); 12] = [
         ("half a meta", |it| {
             let text = fs::read_to_string(it.join("meta")).expect("there");
             fs::write(it.join("meta"), &text[..text.len() / 2]).expect("written");
@@ -372,6 +372,26 @@ fn what_is_torn_or_foreign_is_a_miss_with_a_note() {
         ("no meta", |it| fs::remove_file(it.join("meta")).expect("removed")),
         ("a file less", |it| fs::remove_file(it.join("data/value")).expect("removed")),
         ("a shorter file", |it| fs::write(it.join("data/value"), "").expect("written")),
+        ("another bit", |it| {
+            let mut bytes = fs::read(it.join("data/value")).expect("there");
+            bytes[0] ^= 1;
+            fs::write(it.join("data/value"), bytes).expect("written");
+        }),
+        ("bytes that went from one file to another", |it| {
+            fs::write(it.join("data/value"), "mor").expect("written");
+            fs::write(it.join("data/sub/deep/value"), "more\nx").expect("written");
+        }),
+        ("other times of files", |it| {
+            let text = fs::read_to_string(it.join("dates")).expect("there");
+            fs::write(it.join("dates"), text.replacen('2', "1", 1)).expect("written");
+        }),
+        ("a machine that went down before it was written", |it| {
+            let text = fs::read_to_string(it.join("meta")).expect("there");
+            let (before, _) = text.split_once("boot\t").expect("its boot");
+            fs::write(it.join("meta"), format!("{before}boot\tanother\nend\t\n")).expect("written");
+            // Whoever notes that it is written may be at it yet.
+            crate::harness::until(|| fs::remove_file(it.join("synced")).is_ok());
+        }),
         ("no data", |it| fs::remove_dir_all(it.join("data")).expect("removed")),
         ("another format", |it| {
             let text = fs::read_to_string(it.join("meta")).expect("there");
@@ -404,6 +424,18 @@ fn what_is_torn_or_foreign_is_a_miss_with_a_note() {
         assert_eq!(here.entries().len(), 1, "{what}: what is torn goes");
         assert_eq!(here.count("one", false, &[]).0, "hit", "{what}");
     }
+}
+
+#[test]
+fn what_was_on_the_disk_when_the_machine_went_down_is_a_hit() {
+    let here = Here::new();
+    here.count("one", false, &[]);
+    let [entry] = &here.entries()[..] else { panic!("one is kept") };
+    crate::harness::until(|| entry.join("synced").exists());
+    let text = fs::read_to_string(entry.join("meta")).expect("there");
+    let (before, _) = text.split_once("boot\t").expect("its boot");
+    fs::write(entry.join("meta"), format!("{before}boot\tanother\nend\t\n")).expect("written");
+    assert_eq!(here.count("one", false, &[]), pair("hit", "more\n"));
 }
 
 #[test]
