@@ -444,6 +444,9 @@ pub enum Results {
     /// List them, the one that was of use last first.
     #[command(after_help = "Example:\n  executor results list --json | jq -r '.results[].node'")]
     List {
+        /// Those of the host that `[results]` of `executor.toml` names, too.
+        #[arg(long)]
+        hosts: bool,
         /// As JSON: `{ \"results\": [ { key, node, run_id, … } ] }`.
         #[arg(long)]
         json: bool,
@@ -453,6 +456,9 @@ pub enum Results {
     Show {
         /// Its key, or an unambiguous beginning of its digits.
         key: String,
+        /// Those of the host that `[results]` of `executor.toml` names, too.
+        #[arg(long)]
+        hosts: bool,
     },
     /// Remove some: what they stand for runs again.
     #[command(after_help = "Example:\n  executor results remove 3f9a")]
@@ -463,6 +469,9 @@ pub enum Results {
         /// All of them.
         #[arg(long, conflicts_with = "keys")]
         all: bool,
+        /// Those of the host that `[results]` of `executor.toml` names, too.
+        #[arg(long)]
+        hosts: bool,
     },
 }
 

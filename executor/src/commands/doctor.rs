@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 use plans::{HostName, Plan, SshDestination};
 use serde::Serialize;
 
-use super::{CliContext, prepare, running};
+use super::{CliContext, prepare, results, running};
 use crate::{
     error::Error, exit_code::Exit, placements::Machines, policy, reporters, runtimes, secrets, text,
 };
@@ -110,6 +110,15 @@ pub(super) fn run(
         // A machine that does not answer was said to be so.
         for check in found.and_then(|m| tools::examine(&*m, &wanted)).unwrap_or_default() {
             add(&about, check.ok, check.message, check.advice);
+        }
+    }
+    if let Some(place) = results::far_place(&config, &flags, &nodes) {
+        let name = config.results.host.as_ref().map(ToString::to_string).unwrap_or_default();
+        let about = format!("results on {name}");
+        match place.map(|place| results::examine(&machines, &place)) {
+            Ok(Ok(message)) => add(&about, true, message, None),
+            Ok(Err(fault)) => add(&about, false, fault.message, fault.advice),
+            Err(why) => add(&about, false, why, None),
         }
     }
     let mut tried = std::collections::BTreeSet::new();

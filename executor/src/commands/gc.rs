@@ -144,7 +144,7 @@ pub(super) fn run(context: &CliContext, gc: &Gc) -> Result<Exit, Error> {
         }
     }
     trees::collect(&machine_dir, &state, &gone, &mut collection);
-    results::collect(&config, &mut collection)?;
+    results::collect(context, &config, &mut collection)?;
     if collection.removed == 0 && collection.stays.is_empty() {
         reporters::stderr().text("nothing to remove\n");
     }

@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     policy,
     repository::Repository,
-    results::{Results, ReuseMode, Tools, Trust, may_be_reused},
+    results::{Far, Results, ReuseMode, Sought, Tools, Trust, may_be_reused},
     secrets,
     source::{NotAsPlanned, SourceSpec, not_as_planned},
     state::RunDir,
@@ -199,11 +199,24 @@ impl Ready {
         };
         Ok(Some(Results {
             store: results::store(&self.config)?,
+            far: self.far(),
             reads,
             writes: writes.filter(|_| reuse == ReuseMode::On),
             pass_env: self.config.pass_env.clone(),
             tools: Tools::default(),
         }))
+    }
+
+    /// Returns the host that keeps results as well, with the nodes whose results may be there.
+    fn far(&self) -> Option<Far> {
+        let nodes = self.with_site_overrides();
+        let flags: BTreeMap<_, _> = self.wanted.hosts.iter().cloned().collect();
+        let place = results::far_place(&self.config, &flags, &nodes)?;
+        let chosen = self.selected.iter().enumerate().filter(|(_, selected)| **selected);
+        let reusable = chosen.filter(|(position, _)| may_be_reused(&nodes[*position]));
+        let sought = reusable
+            .filter_map(|(position, _)| Sought::of(&self.plan, &nodes, position, &self.source));
+        Some(Far::new(place, sought.collect()))
     }
 
     /// Makes it the run of a directory; `usual` says how long nodes take, in milliseconds.

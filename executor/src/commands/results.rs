@@ -1,17 +1,30 @@
 //! `executor results`: what is kept for nodes with `reuse`, and who removes it.
 
-use std::{path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use plans::{HostName, Node, Placement, SshDestination};
 use serde::Serialize;
 
-use super::{CliContext, gc::Collection, running};
+use super::{
+    CliContext,
+    gc::{self, Collection},
+    running,
+};
 use crate::{
     cli::Results,
-    config::Config,
+    config::{Config, ResultsConfig},
+    control::Control,
     error::Error,
     exit_code::Exit,
-    reporters,
-    results::{Kept, Store},
+    fault::{FailureKind, Fault},
+    placements::Machines,
+    policy, reporters,
+    results::{Entry, FarFile, FarName, FarPlace, FarStore, Kept, Store, Trust},
     text::{self, push},
 };
 
@@ -32,29 +45,114 @@ struct Listed<'a> {
     bytes: u64,
     artifacts: u64,
     trust: &'static str,
+    host: &'a str,
 }
 
 impl<'a> Listed<'a> {
-    fn of(kept: &'a Kept) -> Self {
-        let of = &kept.entry.reused;
+    fn of(found: &'a Found) -> Self {
+        let Found { entry, trust, .. } = found;
+        let of = &entry.reused;
         Self {
-            key: kept.entry.key.as_str(),
+            key: entry.key.as_str(),
             node: &of.node,
             run_id: &of.run_id,
             finished_at: &of.finished_at,
             duration_ms: of.duration_ms,
-            bytes: kept.entry.bytes,
-            artifacts: kept.entry.artifacts,
-            trust: kept.trust.as_str(),
+            bytes: entry.bytes,
+            artifacts: entry.artifacts,
+            trust: trust.as_str(),
+            host: found.host(),
         }
     }
 }
 
+/// A kept result, and where.
+pub(super) struct Found {
+    pub(super) entry: Entry,
+    trust: Trust,
+    place: Place,
+}
+
+/// Where a result is kept.
+enum Place {
+    Here(PathBuf),
+    Host(String, FarName),
+}
+
+impl Found {
+    fn here(kept: Kept) -> Self {
+        Self { entry: kept.entry, trust: kept.trust, place: Place::Here(kept.dir) }
+    }
+
+    fn host(&self) -> &str {
+        match &self.place {
+            Place::Here(_) => "local",
+            Place::Host(host, _) => host,
+        }
+    }
+}
+
+/// The results that a host keeps.
+pub(super) struct OfHost {
+    store: FarStore,
+    control: Control,
+    /// What of it can be read.
+    kept: Vec<(FarName, Entry)>,
+    /// All files there, what was of use last first.
+    files: Vec<(FarName, FarFile)>,
+    host: String,
+    machines: Machines,
+}
+
+impl OfHost {
+    /// Looks at all that is kept there.
+    pub(super) fn open(machines: Machines, place: &FarPlace) -> Result<Self, Error> {
+        let failed = |error| Error::System { what: "a control", error };
+        let control = Control::new().map_err(failed)?;
+        let host = machines.connect_in_haste(&place.ssh).map_err(Error::Machine)?;
+        let store = FarStore::new(place, host);
+        let found = store.find(None, &control).map_err(Error::Machine)?;
+        let mut files: Vec<(FarName, FarFile)> = found.into_iter().collect();
+        files.sort_by_key(|(_, file)| std::cmp::Reverse(file.used));
+        let names: Vec<FarName> = files.iter().map(|(name, _)| name.clone()).collect();
+        let mut entries = store.entries(&names, &control).map_err(Error::Machine)?;
+        let kept = names.into_iter().filter_map(|name| {
+            let entry = entries.remove(&name)?;
+            Some((name, entry))
+        });
+        let kept = kept.collect();
+        Ok(Self { store, control, kept, files, host: text::neutral(place.host.as_str()), machines })
+    }
+
+    pub(super) fn found(&self) -> impl Iterator<Item = Found> {
+        self.kept.iter().map(|(name, entry)| Found {
+            entry: entry.clone(),
+            trust: name.trust,
+            place: Place::Host(self.host.clone(), name.clone()),
+        })
+    }
+
+    fn remove(&self, name: &FarName) -> Result<(), Error> {
+        self.store.remove(name, &self.control).map_err(Error::Machine)
+    }
+}
+
+impl Drop for OfHost {
+    fn drop(&mut self) {
+        self.machines.close();
+    }
+}
+
 pub(super) fn run(context: &CliContext, asked: &Results) -> Result<Exit, Error> {
-    let store = store(&context.config()?)?;
+    let config = context.config()?;
+    let store = store(&config)?;
+    let (Results::List { hosts, .. } | Results::Show { hosts, .. } | Results::Remove { hosts, .. }) =
+        asked;
+    let of_host = if *hosts { of_kept_runs(context, &config)? } else { None };
+    let mut all: Vec<Found> = listed(&store)?.into_iter().map(Found::here).collect();
+    all.extend(of_host.iter().flat_map(OfHost::found));
     match asked {
-        Results::List { json } => {
-            let all = listed(&store)?;
+        Results::List { json, .. } => {
             let shown: Vec<Listed<'_>> = all.iter().map(Listed::of).collect();
             reporters::stdout().text(&if *json {
                 let document = serde_json::json!({ "results": shown });
@@ -63,21 +161,33 @@ pub(super) fn run(context: &CliContext, asked: &Results) -> Result<Exit, Error> 
                 table(&shown)
             });
         }
-        Results::Show { key } => {
-            let kept = find(&store, key)?;
-            let text = serde_json::to_string_pretty(&kept.entry).expect("plain data");
+        Results::Show { key, .. } => {
+            let [found, ..] = &find(&all, key)?[..] else { unreachable!("one at least") };
+            let text = serde_json::to_string_pretty(&found.entry).expect("plain data");
             reporters::stdout().text(&format!("{text}\n"));
         }
-        Results::Remove { keys, all } => {
-            let gone: Vec<Kept> = if *all {
-                listed(&store)?
+        Results::Remove { keys, all: every, .. } => {
+            let gone: Vec<&Found> = if *every {
+                all.iter().collect()
             } else {
-                keys.iter().map(|key| find(&store, key)).collect::<Result<_, _>>()?
+                let each: Vec<_> =
+                    keys.iter().map(|key| find(&all, key)).collect::<Result<_, _>>()?;
+                each.concat()
             };
-            for kept in &gone {
-                Store::remove(&kept.dir).map_err(|error| unusable(&kept.dir, error))?;
-                let (node, key) = (text::neutral(&kept.entry.reused.node), &kept.entry.key);
-                reporters::stdout().text(&format!("removed {node}  {}\n", short(key.digits())));
+            for found in &gone {
+                let on = match &found.place {
+                    Place::Here(dir) => {
+                        Store::remove(dir).map_err(|error| unusable(dir, error))?;
+                        String::new()
+                    }
+                    Place::Host(host, name) => {
+                        of_host.iter().try_for_each(|of| of.remove(name))?;
+                        format!("  on {host}")
+                    }
+                };
+                let (node, key) = (text::neutral(&found.entry.reused.node), &found.entry.key);
+                let line = format!("removed {node}  {}{on}\n", short(key.digits()));
+                reporters::stdout().text(&line);
             }
             if gone.is_empty() {
                 reporters::stderr().text("nothing to remove\n");
@@ -85,6 +195,44 @@ pub(super) fn run(context: &CliContext, asked: &Results) -> Result<Exit, Error> 
         }
     }
     Ok(Exit::Done)
+}
+
+/// Looks at the host that keeps results as well, which the site or a plan of a kept run says how to reach.
+fn of_kept_runs(context: &CliContext, config: &Config) -> Result<Option<OfHost>, Error> {
+    let state = context.state(config)?;
+    let nodes: Vec<Arc<Node>> = gc::plans_of(&state.runs()?)
+        .flat_map(|plan| policy::with_site_overrides(&plan, config, &BTreeMap::new()))
+        .collect();
+    let Some(place) = far_place(config, &BTreeMap::new(), &nodes) else { return Ok(None) };
+    match place {
+        Ok(place) => {
+            let machines = Machines::new(running::machines_config(&state)?);
+            OfHost::open(machines, &place).map(Some)
+        }
+        Err(why) => {
+            reporters::stderr().text(&format!("{why}\n"));
+            Ok(None)
+        }
+    }
+}
+
+/// Asks the host that keeps results as well whether it can be used, and returns what is there, for people.
+///
+/// # Errors
+///
+/// When it does not answer, or others may change what is kept there.
+pub(super) fn examine(machines: &Machines, place: &FarPlace) -> Result<String, Fault> {
+    let failed = |error| Fault::io(FailureKind::Io, "a control", &error);
+    let control = Control::new().map_err(failed)?;
+    let store = FarStore::new(place, machines.connect_in_haste(&place.ssh)?);
+    let found = store.find(None, &control)?;
+    let bytes = found.values().map(|file| file.bytes).sum();
+    Ok(format!(
+        "{}, {}, in `{}`",
+        text::count(found.len(), "result"),
+        text::bytes(bytes),
+        place.dir
+    ))
 }
 
 /// Returns the store of this site; its directory is made, and belongs to this user alone.
@@ -97,8 +245,43 @@ pub(super) fn store(config: &Config) -> Result<Store, Error> {
     Ok(Store::new(&dir))
 }
 
+/// Returns where the host is that keeps results as well, or why nobody knows; nothing where the site names none. `nodes`
+/// are those of a plan as this site runs them.
+pub(super) fn far_place(
+    config: &Config,
+    flags: &BTreeMap<HostName, SshDestination>,
+    nodes: &[Arc<Node>],
+) -> Option<Result<FarPlace, String>> {
+    let ResultsConfig { host, host_dir, .. } = &config.results;
+    let host = host.clone()?;
+    let planned = nodes.iter().find_map(|node| match &node.spec.placement {
+        Placement::RemoteSsh(there) if there.host == host => Some(there),
+        _ => None,
+    });
+    let configured = config.hosts.get(&host).and_then(|site| site.ssh.as_ref());
+    let ssh = flags.get(&host).or(configured).or(planned.map(|there| &there.ssh));
+    let below = planned.map(|there| format!("{}/results", there.work_dir));
+    let dir = host_dir.as_ref().map(ToString::to_string).or(below);
+    Some(match (ssh.cloned(), dir) {
+        (Some(ssh), Some(dir)) => Ok(FarPlace { host, ssh, dir }),
+        (ssh, _) => {
+            let key = match ssh {
+                None => format!("`hosts.{host}.ssh`"),
+                Some(_) => "`results.host_dir`".to_owned(),
+            };
+            Err(format!(
+                "results on `{host}` are left alone: no node of the plan is there, and {key} is not set"
+            ))
+        }
+    })
+}
+
 /// Removes what is old, beyond the site's limit, damaged or was never finished.
-pub(super) fn collect(config: &Config, collection: &mut Collection) -> Result<(), Error> {
+pub(super) fn collect(
+    context: &CliContext,
+    config: &Config,
+    collection: &mut Collection,
+) -> Result<(), Error> {
     let store = store(config)?;
     let days = config.results.keep_days.unwrap_or(KEEP_DAYS);
     let age = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
@@ -111,7 +294,43 @@ pub(super) fn collect(config: &Config, collection: &mut Collection) -> Result<()
         }
         Err(error) => collection.stays(format!("results cannot be listed: {error}")),
     }
+    match of_kept_runs(context, config) {
+        Ok(None) => {}
+        Ok(Some(of_host)) => collect_far(&of_host, (age, bytes), collection),
+        Err(error) => collection.stays(format!("results of a host: {error}")),
+    }
     Ok(())
+}
+
+/// The same on a host.
+fn collect_far(of: &OfHost, (age, bytes): (Duration, u64), collection: &mut Collection) {
+    let host = &of.host;
+    let now = SystemTime::now();
+    let mut sum = 0u64;
+    for (name, file) in &of.files {
+        let entry = of.kept.iter().find(|(kept, _)| kept == name).map(|(_, entry)| entry);
+        let is_old = now.duration_since(file.used).is_ok_and(|passed| passed > age);
+        let fits = sum.saturating_add(file.bytes) <= bytes;
+        let what = match (entry, is_old, fits) {
+            (None, _, _) => "a damaged result".to_owned(),
+            (Some(entry), true, _) => {
+                format!("result of `{}`, unused for too long", text::neutral(&entry.reused.node))
+            }
+            (Some(entry), false, false) => {
+                format!("result of `{}`, beyond the limit", text::neutral(&entry.reused.node))
+            }
+            (Some(_), false, true) => {
+                sum += file.bytes;
+                continue;
+            }
+        };
+        collection.take(&format!("{what}, on `{host}`"), || {
+            of.remove(name).map_err(|error| error.to_string())
+        });
+    }
+    if let Err(fault) = of.store.sweep(&of.control) {
+        collection.stays(format!("unfinished results on `{host}`: {fault}"));
+    }
 }
 
 pub(super) fn listed(store: &Store) -> Result<Vec<Kept>, Error> {
@@ -122,15 +341,18 @@ fn unusable(path: &Path, error: std::io::Error) -> Error {
     Error::File { what: "results cannot be used in", path: path.display().to_string(), error }
 }
 
-/// Finds the one result whose key begins like that.
-fn find(store: &Store, wanted: &str) -> Result<Kept, Error> {
+/// Finds the result whose key begins like that, in all places.
+fn find<'a>(all: &'a [Found], wanted: &str) -> Result<Vec<&'a Found>, Error> {
     let digits = wanted.strip_prefix("sha256:").unwrap_or(wanted);
-    let mut found: Vec<Kept> =
-        listed(store)?.into_iter().filter(|it| it.entry.key.digits().starts_with(digits)).collect();
-    match (found.pop(), found.len()) {
-        (Some(kept), 0) => Ok(kept),
-        (None, _) => Err(Error::NoSuchResult { wanted: text::neutral(wanted), ambiguous: false }),
-        (Some(_), _) => Err(Error::NoSuchResult { wanted: text::neutral(wanted), ambiguous: true }),
+    let found: Vec<&Found> =
+        all.iter().filter(|it| it.entry.key.digits().starts_with(digits)).collect();
+    let no_such = |ambiguous| Error::NoSuchResult { wanted: text::neutral(wanted), ambiguous };
+    match &found[..] {
+        [] => Err(no_such(false)),
+        [first, others @ ..] => {
+            let one = others.iter().all(|it| it.entry.key == first.entry.key);
+            if one { Ok(found) } else { Err(no_such(true)) }
+        }
     }
 }
 
@@ -150,7 +372,7 @@ fn table(all: &[Listed<'_>]) -> String {
         let took = text::duration(Duration::from_millis(one.duration_ms));
         push!(
             out,
-            "{}  {:9}  {}  {:>8}  {:>9}  {}\n",
+            "{}  {:9}  {}  {:>8}  {:>9}  {}",
             short(digits),
             one.trust,
             text::neutral(one.finished_at),
@@ -158,6 +380,10 @@ fn table(all: &[Listed<'_>]) -> String {
             text::bytes(one.bytes),
             text::neutral(one.node)
         );
+        match one.host {
+            "local" => out.push('\n'),
+            host => push!(out, "  on {host}\n"),
+        }
     }
     out
 }

@@ -9,13 +9,17 @@ use plans::{HostName, NodeId, ObjectId, SshDestination};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{CliContext, prepare, results, running};
+use super::{
+    CliContext, prepare,
+    results::{self, OfHost},
+    running,
+};
 use crate::{
     error::Error,
     exit_code::Exit,
     placements::Machines,
     policy, reporters,
-    results::{DECIDED, Decided, Kept, Reused, Sought, Tools, decided},
+    results::{DECIDED, Decided, Entry, FarPlace, Reused, Sought, Tools, decided},
     source,
     text::{self, push},
 };
@@ -117,7 +121,9 @@ fn of_plan(
     match found {
         Err(reason) => Ok(Answer::without(wanted, reason)),
         Ok(Decided { key, parts }) => {
-            compared(context, wanted, (&key, true), &parts, &source.repository)
+            let place = results::far_place(&config, &flags, &nodes);
+            let far = of_host(context, place)?;
+            compared(context, wanted, (&key, true), &parts, (&source.repository, far))
         }
     }
 }
@@ -154,7 +160,9 @@ fn of_run(context: &CliContext, run: &str, wanted: &str) -> Result<Answer, Error
         return Ok(Answer::without(id.as_str(), reason));
     };
     let repository = running::started(&dir).map(|started| started.repository).unwrap_or_default();
-    compared(context, id.as_str(), (&key, false), &parts, &repository)
+    let nodes = policy::with_site_overrides(&plan, &config, &BTreeMap::new());
+    let far = of_host(context, results::far_place(&config, &BTreeMap::new(), &nodes))?;
+    compared(context, id.as_str(), (&key, false), &parts, (&repository, far))
 }
 
 fn not_reusable(node: &plans::Node) -> Option<String> {
@@ -168,33 +176,49 @@ fn not_reusable(node: &plans::Node) -> Option<String> {
         .then(|| "it has secrets, and its job does not say `reuse_with_secrets`".to_owned())
 }
 
-/// Compares with what is kept. Of a run that is over, what is kept under its key is its own result, or came later.
+/// Looks at what a host keeps; what is wrong with it is no reason not to answer.
+fn of_host(
+    context: &CliContext,
+    place: Option<Result<FarPlace, String>>,
+) -> Result<Option<OfHost>, Error> {
+    let Some(place) = place else { return Ok(None) };
+    let state = context.state(&context.config()?)?;
+    let machines = Machines::new(running::machines_config(&state)?);
+    let opened = place.and_then(|place| {
+        OfHost::open(machines, &place).map_err(|error| format!("results of a host: {error}"))
+    });
+    Ok(opened.inspect_err(|why| reporters::stderr().text(&format!("{why}\n"))).ok())
+}
+
+/// Compares with what is kept, here and on a host. Of a run that is over, what is kept under its key is its own result, or came later.
 fn compared(
     context: &CliContext,
     node: &str,
     (key, may_stand): (&plans::Key, bool),
     parts: &Value,
-    repository: &Path,
+    (repository, far): (&Path, Option<OfHost>),
 ) -> Result<Answer, Error> {
     let store = results::store(&context.config()?)?;
-    let kept = results::listed(&store)?;
+    let mut kept: Vec<Entry> =
+        results::listed(&store)?.into_iter().map(|kept| kept.entry).collect();
+    kept.extend(far.iter().flat_map(OfHost::found).map(|found| found.entry));
     let mut answer = Answer::without(node, String::new());
     (answer.key, answer.because) = (Some(key.to_string()), None);
-    if let Some(same) = kept.iter().find(|kept| may_stand && kept.entry.key == *key) {
-        (answer.reused, answer.from) = (true, Some(same.entry.reused.clone()));
+    if let Some(same) = kept.iter().find(|kept| may_stand && kept.key == *key) {
+        (answer.reused, answer.from) = (true, Some(same.reused.clone()));
     }
-    let others = kept.iter().filter(|it| it.entry.reused.node == node && it.entry.key != *key);
-    let differing = |kept: &Kept| {
-        let compared = |part: &str| differences(part, &kept.entry.parts[part], &parts[part]);
+    let others = kept.iter().filter(|it| it.reused.node == node && it.key != *key);
+    let differing = |kept: &Entry| {
+        let compared = |part: &str| differences(part, &kept.parts[part], &parts[part]);
         ["plan", "machine", "uses"].into_iter().flat_map(compared).collect::<Vec<_>>()
     };
     // The first of equals was of use last.
     let nearest = others.map(|kept| (differing(kept), kept)).min_by_key(|(found, _)| found.len());
     match nearest {
         Some((differs, kept)) if !answer.reused => {
-            answer.nearest = Some(kept.entry.reused.clone());
+            answer.nearest = Some(kept.reused.clone());
             answer.differs = differs;
-            name_files(&mut answer.differs, &kept.entry.parts, parts, repository);
+            name_files(&mut answer.differs, &kept.parts, parts, repository);
         }
         None if !answer.reused => {
             answer.because = Some("no result of this node is kept".to_owned());

@@ -6,9 +6,10 @@ use std::{
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use plans::{FileMode, Placement, SshHost};
+use plans::{FileMode, Placement, SshDestination, SshHost};
 
 use super::{
     Machine,
@@ -19,7 +20,7 @@ use crate::{
     control::Control,
     fault::Fault,
     source::{PlacedSource, SourceRequest, Store},
-    ssh::{Manifest, ManifestEntry, SshOptions, What, object_digest},
+    ssh::{Host, Manifest, ManifestEntry, SshOptions, What, object_digest, prepare_runtime_dir},
 };
 
 /// Where this process keeps what its machines need.
@@ -41,13 +42,15 @@ pub struct MachinesConfig {
 pub struct Machines {
     config: MachinesConfig,
     open: Mutex<BTreeMap<String, Arc<dyn Machine>>>,
+    /// Hosts that are no machine of a run, but keep something for it.
+    beside: Mutex<Vec<Arc<Host>>>,
 }
 
 impl Machines {
     /// Opens nothing yet.
     #[must_use]
     pub fn new(config: MachinesConfig) -> Self {
-        Self { config, open: Mutex::default() }
+        Self { config, open: Mutex::default(), beside: Mutex::default() }
     }
 
     /// Returns the per-machine directory of this user.
@@ -74,6 +77,24 @@ impl Machines {
         Ok(machine)
     }
 
+    /// Makes a host that keeps what runs can do without: nobody waits long for it. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// When the directory for control sockets cannot be made.
+    pub(crate) fn connect_in_haste(&self, ssh: &SshDestination) -> Result<Arc<Host>, Fault> {
+        let mut options = SshOptions::new(ssh.as_str(), &runtime_dir(&self.config.environment));
+        options.connect_timeout = Duration::from_secs(10);
+        options.silence = Duration::from_secs(10);
+        options.reconnect_budget = Duration::from_secs(10);
+        options.first_attempts = 1;
+        prepare_runtime_dir(&options.runtime_dir)?;
+        let host = Arc::new(Host::new(options));
+        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        beside.push(Arc::clone(&host));
+        Ok(host)
+    }
+
     /// Closes every machine that was opened. Threads that are about to end may still hold one of them, so that
     /// closing cannot wait for the end of the last one.
     pub fn close(&self) {
@@ -81,9 +102,16 @@ impl Machines {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *open).into_values().collect()
         };
+        let beside = {
+            let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *beside)
+        };
         std::thread::scope(|scope| {
             for machine in &machines {
                 scope.spawn(|| machine.close());
+            }
+            for host in &beside {
+                scope.spawn(|| host.disconnect());
             }
         });
     }

@@ -97,6 +97,11 @@ impl Entry {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::Absent),
             Err(error) => return Err(Unusable::Damaged(error.to_string())),
         };
+        Self::parse(&text)
+    }
+
+    /// Reads the file's bytes.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Unusable> {
         let (digest, body) = text
             .iter()
             .position(|&byte| byte == b'\n')

@@ -1,10 +1,13 @@
 //! Results that passed, kept by what decided them, so that nothing proven runs twice.
 //!
 //! Owns what a run does about them: whom it trusts, when a node's result is looked for and kept, and that two executors do
-//! not run the same at once. What decides a result is `decided`'s, where results lie `store`'s.
+//! not run the same at once. What decides a result is `decided`'s, where results lie `store`'s, and on a host `far`'s; what
+//! a run has to do with those is `second`'s.
 
 mod decided;
 mod entry;
+mod far;
+mod second;
 mod store;
 
 use std::{
@@ -20,6 +23,8 @@ use serde_json::json;
 pub(crate) use decided::{Decided, Sought, Tools, decided};
 pub(crate) use entry::Entry;
 pub use entry::Reused;
+pub(crate) use far::{FarFile, FarName, FarPlace, FarStore};
+pub(crate) use second::Far;
 pub(crate) use store::{Kept, KeyLock, Store};
 
 use crate::{
@@ -66,6 +71,8 @@ pub enum ReuseMode {
 pub struct Results {
     /// Where they are.
     pub(crate) store: Store,
+    /// Where else they are: consulted when the first does not know.
+    pub(crate) far: Option<Far>,
     /// Those it may take, the first found counts.
     pub(crate) reads: Vec<Trust>,
     /// What it leaves, if anything.
@@ -134,7 +141,7 @@ impl Asked {
             }
         };
         self.write_down(&decided);
-        let Results { store, reads, writes, .. } = &*self.results;
+        let Results { store, far, reads, writes, .. } = &*self.results;
         match Entry::read(&self.node_dir) {
             Ok(entry) if entry.key == decided.key => {
                 return Looked::Passed(Box::new(passed(&entry.reused, Some(&entry))));
@@ -151,7 +158,16 @@ impl Asked {
         };
         let staged = self.node_dir.join(".reused");
         let _ = crate::directory::remove(&staged);
-        match store.take(&decided.key, reads, &staged, control) {
+        let mut found = store.take(&decided.key, reads, &staged, control);
+        if let (Err(problem), Some(far)) = (&mut found, far) {
+            problem.take().into_iter().for_each(&mut *note);
+            found = far.take(&self.results, &decided.key, &staged, (machines, control));
+            // Before a run nobody listens.
+            if !patience.is_zero() {
+                far.untold().into_iter().for_each(&mut *note);
+            }
+        }
+        match found {
             Ok(entry) => match put(&staged, &self.node_dir) {
                 Ok(()) => {
                     return Looked::Passed(Box::new(passed(&entry.reused, Some(&entry))));
@@ -173,6 +189,7 @@ impl Asked {
         &self,
         decided: Decided,
         result: &AttemptResult,
+        machines: &Machines,
         control: &Control,
     ) -> Result<(), String> {
         let Some(trust) = self.results.writes else { return Ok(()) };
@@ -190,10 +207,13 @@ impl Asked {
         entry.outputs.clone_from(&result.outputs);
         entry.artifacts = result.artifacts;
         entry.artifacts_left_out = result.artifacts_left_out;
-        self.results
-            .store
-            .keep(entry, trust, &self.node_dir, control)
-            .map_err(|error| format!("its result is not kept: {error}"))
+        let key = entry.key.clone();
+        let Results { store, far, .. } = &*self.results;
+        let kept = store.keep(entry, trust, &self.node_dir, control);
+        kept.map_err(|error| format!("its result is not kept: {error}"))?;
+        let Some(far) = far else { return Ok(()) };
+        far.publish(&self.results, &key, trust, (machines, control))?;
+        far.untold().map_or(Ok(()), Err)
     }
 
     /// Finds what decides the result.

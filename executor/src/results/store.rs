@@ -41,6 +41,9 @@ const LOG: &str = "guest.log";
 /// The directory of artifacts, as in a node's.
 const ARTIFACTS: &str = "artifacts";
 
+/// What lies beside an entry.
+pub(super) const FILES: [&str; 3] = [LOG, kept::LIST, ARTIFACTS];
+
 /// How often a lock that somebody holds is tried.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -123,34 +126,56 @@ impl Store {
         let mut note = None;
         for &trust in readable {
             let dir = self.place(trust, key);
-            let found = match Entry::read(&dir) {
-                Ok(found) => found,
-                Err(Unusable::Absent) => continue,
-                Err(Unusable::Damaged(why)) => {
-                    note = Some(format!("the kept result {} is not used: {why}", dir.display()));
-                    continue;
-                }
-            };
-            let own = fs::symlink_metadata(&dir)
-                .is_ok_and(|it| it.is_dir() && it.uid() == rustix::process::geteuid().as_raw());
-            let taken = match own && found.key == *key {
-                true => copy_out(&found, &dir, into, control),
-                false => Err("it is not its own key's, or somebody else's".to_owned()),
-            };
-            match taken {
-                Ok(()) => {
+            match taken(&dir, key, into, control) {
+                Ok(found) => {
                     // Those that are of use are the last to go.
                     let now = SystemTime::now();
                     let _ = File::open(&dir).and_then(|dir| dir.set_modified(now));
                     return Ok(found);
                 }
-                Err(why) => {
-                    let _ = directory::remove(into);
+                Err(Unusable::Absent) => {}
+                Err(Unusable::Damaged(why)) => {
                     note = Some(format!("the kept result {} is not used: {why}", dir.display()));
                 }
             }
         }
         Err(note)
+    }
+
+    /// Returns whether something is kept of a key, whatever it is worth.
+    pub(super) fn has(&self, key: &Key, readable: &[Trust]) -> bool {
+        readable.iter().any(|&trust| self.place(trust, key).join(entry::FILE).exists())
+    }
+
+    /// Returns a path at which something may be written before it is published.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written to.
+    pub(super) fn new_path(&self) -> io::Result<PathBuf> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let new = self.0.join("new");
+        make(&new)?;
+        Ok(new.join(format!("{}-{number}", std::process::id())))
+    }
+
+    /// Makes the directory of an entry that was taken from it the kept one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be moved there.
+    pub(super) fn adopt(&self, dir: &Path, trust: Trust, key: &Key) -> io::Result<()> {
+        let place = self.place(trust, key);
+        make(place.parent().expect("two levels above"))?;
+        if place.symlink_metadata().is_ok() {
+            directory::remove(&place)?;
+        }
+        match fs::rename(dir, &place) {
+            // Another executor kept the same.
+            Err(_) if place.join(entry::FILE).exists() => Ok(()),
+            renamed => renamed,
+        }
     }
 
     /// Keeps what a node left in its directory; one that is there already is replaced.
@@ -165,10 +190,7 @@ impl Store {
         node_dir: &Path,
         control: &Control,
     ) -> Result<(), String> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let new = self.0.join("new").join(format!("{}-{number}", std::process::id()));
-        let place = self.place(trust, &entry.key);
+        let new = self.new_path().map_err(|error| error.to_string())?;
         let mut written = || -> Result<(), String> {
             let failed = |error: io::Error| error.to_string();
             make(&new).map_err(failed)?;
@@ -193,16 +215,7 @@ impl Store {
             fs::write(&file, entry.to_bytes()).map_err(failed)?;
             // What a power cut could tear is found by its checksum; the name must not come before the content.
             File::open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
-            make(place.parent().expect("two levels above")).map_err(failed)?;
-            if place.symlink_metadata().is_ok() {
-                directory::remove(&place).map_err(failed)?;
-            }
-            match fs::rename(&new, &place) {
-                Ok(()) => Ok(()),
-                // Another executor kept the same.
-                Err(_) if place.join(entry::FILE).exists() => Ok(()),
-                Err(error) => Err(error.to_string()),
-            }
+            self.adopt(&new, trust, &entry.key).map_err(failed)
         };
         let answer = written();
         let _ = directory::remove(&new);
@@ -292,6 +305,30 @@ fn is_held(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
+/// Puts what the directory of an entry holds into one that is not there yet, verified; says why there is nothing, and
+/// leaves nothing then.
+pub(super) fn taken(
+    dir: &Path,
+    key: &Key,
+    into: &Path,
+    control: &Control,
+) -> Result<Entry, Unusable> {
+    let found = Entry::read(dir)?;
+    let own = fs::symlink_metadata(dir)
+        .is_ok_and(|it| it.is_dir() && it.uid() == rustix::process::geteuid().as_raw());
+    let copied = match own && found.key == *key {
+        true => copy_out(&found, dir, into, control),
+        false => Err("it is not its own key's, or somebody else's".to_owned()),
+    };
+    match copied {
+        Ok(()) => Ok(found),
+        Err(why) => {
+            let _ = directory::remove(into);
+            Err(Unusable::Damaged(why))
+        }
+    }
+}
+
 fn copy_out(entry: &Entry, dir: &Path, into: &Path, control: &Control) -> Result<(), String> {
     let failed = |error: io::Error| error.to_string();
     make(into).map_err(failed)?;
@@ -322,7 +359,7 @@ fn link(from: &Path, to: &Path) -> io::Result<Sum> {
 }
 
 /// Makes a directory that is this user's alone.
-fn make(dir: &Path) -> io::Result<()> {
+pub(super) fn make(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 

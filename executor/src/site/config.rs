@@ -134,6 +134,13 @@ pub struct ResultsConfig {
     /// Where they are kept on this machine; absent: `results` in its cache directory, shared by all state directories.
     #[serde(default)]
     pub dir: Option<PathBuf>,
+    /// A host of the catalog that keeps them as well, for several machines: asked over ssh, once in a run, for what is not
+    /// known here. It is reached as nodes are, or by `hosts.NAME.ssh`.
+    #[serde(default)]
+    pub host: Option<HostName>,
+    /// The absolute directory there; absent: `results` in the host's `work_dir`, which plans say that have nodes there.
+    #[serde(default)]
+    pub host_dir: Option<plans::AbsolutePath>,
     /// Whose are kept.
     #[serde(default)]
     pub write: Write,

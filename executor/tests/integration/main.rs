@@ -14,6 +14,7 @@ mod cut_short;
 mod durations;
 mod environment;
 mod errors;
+mod far_results;
 mod files_between_jobs;
 mod full_disk;
 mod harness;

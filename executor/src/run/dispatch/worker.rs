@@ -109,8 +109,9 @@ fn kept(
 ) -> AttemptResult {
     let Some(asked) = &request.reuse else { return result };
     if result.outcome == AttemptOutcome::Passed
-        && let Err(why) =
-            asked.decided(machines).and_then(|decided| asked.keep(decided, &result, control))
+        && let Err(why) = asked
+            .decided(machines)
+            .and_then(|decided| asked.keep(decided, &result, machines, control))
     {
         result.warnings.push(why);
     }
@@ -143,7 +144,7 @@ fn reused_or_run(
         Looked::Runs(None) => run(),
         Looked::Runs(Some((decided, _held))) => {
             let result = run();
-            if let Err(why) = asked.keep(decided, &result, control) {
+            if let Err(why) = asked.keep(decided, &result, machines, control) {
                 notes.push(why);
             }
             result
