@@ -26,6 +26,7 @@ mod incus_faults;
 mod incus_settings;
 mod inputs;
 mod junit;
+mod kept_kills;
 mod leases;
 mod look;
 mod machine;
