@@ -14,6 +14,7 @@ mod imported;
 mod inputs;
 mod map;
 mod named;
+mod oracle;
 mod page;
 mod pages;
 mod passed;
