@@ -105,6 +105,17 @@ pub struct JobDraft {
     pub clone: bool,
     /// Directories that outlive a run.
     pub caches: Vec<CacheDraft>,
+    /// What it sees; nothing: everything.
+    pub sees: Option<SeesDraft>,
+}
+
+/// What a job sees and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeesDraft {
+    /// The key of `inputs_from` and its packages.
+    pub from: (&'static str, Vec<String>),
+    /// Globs beside these.
+    pub inputs: Vec<String>,
 }
 
 /// A directory that outlives a run; the newest one will do where none has the exact key.
@@ -353,6 +364,15 @@ impl JobDraft {
         }
         if let Some(dir) = &self.working_dir {
             out.pair("working_dir", dir);
+        }
+        if let Some(SeesDraft { from: (kind, packages), inputs }) = &self.sees {
+            out.comment(&[
+                "It sees these files and no other: one that it reads beside them is missed by name.".to_owned(),
+            ]);
+            out.line(&format!("inputs_from = {{ {kind} = {} }}", list(packages)));
+            if !inputs.is_empty() {
+                out.line(&format!("inputs = {}", list(inputs)));
+            }
         }
         let takes = |(job, files, at): &(String, Vec<String>, String)| {
             let files = list(files);

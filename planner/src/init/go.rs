@@ -2,8 +2,8 @@
 
 use super::{
     MOST_LANES, Project,
-    draft::{CommandDraft, Draft, JobDraft, LaneDraft},
-    glob_in, modules, named, shell, working_dir,
+    draft::{CommandDraft, Draft, JobDraft, LaneDraft, SeesDraft},
+    glob_in, modules, named, sees, shell, working_dir,
 };
 use crate::packages::{Packages, PackagesError, To, go};
 
@@ -20,20 +20,31 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
     }
     for module in modules {
         let id = draft.fresh_id(&named("go", &module));
+        // The root's own directory is everything; its sources are not.
+        let package = packages.at(&module).filter(|package| !package.dir.is_empty());
+        // Go reads the manifest of every module of its workspace.
+        let workspace = project.has("go.work");
+        let manifests = || if workspace { vec!["**/go.mod".to_owned()] } else { Vec::new() };
+        let closed =
+            package.filter(|package| sees::is_closed(project, &packages, package, "go.mod"));
         let job = |name: &str, words: &[&str]| JobDraft {
             id: format!("{id}-{name}"),
             description: words.join(" "),
             command: CommandDraft::argv(words),
             working_dir: working_dir(&module),
+            sees: closed.map(|package| SeesDraft {
+                from: ("go", vec![package.name.clone()]),
+                inputs: manifests(),
+            }),
             ..JobDraft::default()
         };
         let jobs =
             vec![job("vet", &["go", "vet", "./..."]), job("tests", &["go", "test", "./..."])];
-        // The root's own directory is everything; its sources are not.
-        let package = packages.at(&module).filter(|package| !package.dir.is_empty());
         let (comment, inputs, paths) = match package {
             Some(package) => {
-                (vec![modules::FOLLOWED.to_owned()], Some(("go", vec![package.name.clone()])), None)
+                let inputs = ("go", vec![package.name.clone()]);
+                let paths = Some(manifests()).filter(|paths| !paths.is_empty());
+                (vec![modules::FOLLOWED.to_owned()], Some(inputs), paths)
             }
             None => (Vec::new(), None, Some(paths(project, &module, &packages))),
         };

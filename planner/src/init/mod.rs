@@ -20,6 +20,7 @@ mod maven;
 mod modules;
 mod npm;
 mod python;
+mod sees;
 pub(crate) mod shell;
 
 use std::collections::BTreeSet;

@@ -83,6 +83,29 @@ const KINDS: &[Kind] = &[
         says: "ok",
     },
     Kind {
+        name: "a Go workspace, whose jobs see their modules alone",
+        files: &[
+            ("go.work", "go 1.18\n\nuse (\n\t./a\n\t./b\n\t./c\n)\n"),
+            ("a/go.mod", "module example.org/a\n\ngo 1.18\n\nrequire example.org/b v0.0.0\n"),
+            (
+                "a/a.go",
+                "package a\n\nimport \"example.org/b\"\n\nfunc Two() int { return b.Two() }\n",
+            ),
+            (
+                "a/a_test.go",
+                "package a\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nconst up = \".\" + \"./\"\n\nfunc TestTwo(t *testing.T) {\n\tif Two() != 2 {\n\t\tt.Fatal(1)\n\t}\n\tif _, err := os.Stat(up + \"c/c.go\"); err == nil {\n\t\tt.Fatal(2)\n\t}\n}\n",
+            ),
+            ("b/go.mod", "module example.org/b\n\ngo 1.18\n"),
+            ("b/b.go", "package b\n\nfunc Two() int { return 2 }\n"),
+            ("c/go.mod", "module example.org/c\n\ngo 1.18\n"),
+            ("c/c.go", "package c\n\n// See ../a.\nconst Other = \"../a\"\n"),
+        ],
+        before: "true",
+        tools: &["go"],
+        jobs: &["go-a-vet", "go-a-tests", "go-b-tests", "go-c-tests"],
+        says: "ok",
+    },
+    Kind {
         name: "a Makefile",
         files: &[("Makefile", "test:\n\t@echo it adds\nlint:\n\t@true\n")],
         before: "true",
