@@ -90,6 +90,36 @@ pub fn fetch(
     result
 }
 
+/// Packs the names it is given into `$t`, and says the size and checksum of it behind the mark that is put at its end.
+///
+/// What cannot be read does not come. tar's 1 is "a file changed while it was read", which is no news here. busybox tar
+/// knows no `--null`: what it packs in pieces is one archive behind the other. While it works a line says so; where
+/// nobody hears it any more, it ends.
+const PACK: &str = r#"
+trap 'rm -f "$t" "$t.names" "$t.said"' EXIT
+for p; do [ ! -f "$p" ] || [ ! -r "$p" ] || printf '%s\0' "$p"; done >"$t.names"
+sum() {
+    if command -v sha256sum >/dev/null 2>&1; then sum=$(sha256sum <"$t")
+    elif command -v shasum >/dev/null 2>&1; then sum=$(shasum -a 256 <"$t")
+    else sum=$(openssl dgst -sha256 -r <"$t"); fi
+}
+pack() {
+    if [ ! -s "$t.names" ]; then : >"$t"
+    elif tar --version 2>/dev/null | grep -q -e GNU -e bsdtar; then exec tar --null -T "$t.names" -cf "$t"
+    else exec xargs -0 -n 1000 tar -cf - -- <"$t.names" >"$t"; fi
+}
+pack >"$t.said" 2>&1 & packing=$!
+{ trap '' PIPE; while sleep 1 >/dev/null 2>&1; do echo packing 2>/dev/null || { kill $packing 2>/dev/null; exit; }; done; } &
+alive=$!
+wait $packing; status=$?
+[ $status -le 1 ] || { kill $alive 2>/dev/null; tail -n 5 "$t.said"; exit $status; }
+sum
+kill $alive 2>/dev/null; wait $alive 2>/dev/null
+printf '%s\n%s %s\n' "#;
+
+/// What is said while files are packed.
+const PACKING: &str = "packing";
+
 fn bring(
     host: &Host,
     directory: &Path,
@@ -106,21 +136,7 @@ fn bring(
         name.push(std::ffi::OsStr::from_bytes(path));
         script = script.word(name);
     }
-    // What cannot be read does not come. 1 is "a file changed while it was read", which is no news here.
-    // busybox tar knows no --null.
-    script = script.text(
-        "\nfor p; do shift; { [ ! -f \"$p\" ] || [ ! -r \"$p\" ]; } || set -- \"$@\" \"$p\"; done\n\
-         names() { printf '%s\\0' \"$@\"; }\n\
-         trap 'rm -f \"$t\"' EXIT\n\
-         pack() { if [ $# -eq 0 ]; then : >\"$t\"; elif tar --version 2>/dev/null | grep -q -e GNU -e bsdtar; then \
-         names \"$@\" | tar --null -T - -cf \"$t\"; else names \"$@\" | xargs -0 -x -n 50000 tar -cf \"$t\" --; fi; }\n\
-         said=$(pack \"$@\" 2>&1); status=$?\n\
-         [ $status -le 1 ] || { printf '%s\\n' \"$said\" | tail -n 5; exit $status; }\n\
-         if command -v sha256sum >/dev/null 2>&1; then sum=$(sha256sum <\"$t\")\n\
-         elif command -v shasum >/dev/null 2>&1; then sum=$(shasum -a 256 <\"$t\")\n\
-         else sum=$(openssl dgst -sha256 -r <\"$t\"); fi\n\
-         printf '%s\\n%s %s\\n'",
-    );
+    script = script.text(PACK);
     let mut wrong = None;
     host.repeat(patience, |until| {
         let ready = token();
@@ -128,7 +144,8 @@ fn bring(
             script.clone().word(&ready).text(" $(($(wc -c <\"$t\"))) \"${sum%% *}\"\ncat \"$t\"\n");
         let mut session = host.session(SessionKind::Shell, until)?;
         session.begin(&script, "</dev/null 2>&1", until)?;
-        if let Some(answer) = session.await_ready(&ready, until)? {
+        let (mut until, alive) = (until, Some((PACKING, patience.each)));
+        if let Some(answer) = session.await_ready_alive(&ready, alive, &mut until)? {
             host.succeeded(answer)?;
             return Err(SshError::new(&session.host, SshFault::Remote, "it sent no archive"));
         }
@@ -189,6 +206,7 @@ fn bring(
 pub fn unpack(archive: impl Read, destination: &Path) -> Result<Fetched, FetchError> {
     let here = |error| FetchError::Unwritable { path: destination.to_owned(), error };
     let mut archive = tar::Archive::new(archive);
+    archive.set_ignore_zeros(true);
     let mut fetched = Fetched::default();
     let mut written = BTreeSet::new();
     // Made when all files stand, so that no file is written through one.
@@ -352,6 +370,12 @@ fn link(root: &Path, path: &Path, target: &[u8]) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::BufRead as _,
+        os::unix::fs::PermissionsExt as _,
+        process::{Command, Stdio},
+    };
+
     use super::*;
 
     fn archive(fill: impl FnOnce(&mut tar::Builder<&mut Vec<u8>>)) -> Vec<u8> {
@@ -361,6 +385,39 @@ mod tests {
         builder.finish().expect("an archive in memory");
         drop(builder);
         bytes
+    }
+
+    #[test]
+    fn who_packs_says_so_and_ends_when_nobody_hears_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let bin = directory.path().join("bin");
+        fs::create_dir(&bin).expect("a directory");
+        let slow = "#!/bin/sh\n[ \"$1\" != --version ] || { echo GNU; exit; }\necho $$ >packing\nexec sleep 300\n";
+        fs::write(bin.join("tar"), slow).expect("a program");
+        fs::set_permissions(bin.join("tar"), fs::Permissions::from_mode(0o755)).expect("its mode");
+        fs::write(directory.path().join("file"), "x").expect("a file");
+        let path = std::env::join_paths(
+            std::iter::once(bin)
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        );
+        let script =
+            Script::new("").set("t", "out.tar").text("set -- ./file").text(PACK).text("end");
+        let mut child = Command::new("sh")
+            .args(["-c", &script.to_text()])
+            .current_dir(directory.path())
+            .env("PATH", path.expect("a PATH"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut line = String::new();
+        let mut heard = io::BufReader::new(child.stdout.take().expect("its output"));
+        heard.read_line(&mut line).expect("a line");
+        assert_eq!(line, format!("{PACKING}\n"));
+        let packing = fs::read_to_string(directory.path().join("packing")).expect("its id");
+        drop(heard);
+        assert!(!child.wait().expect("it ends").success());
+        assert!(!Path::new("/proc").join(packing.trim()).exists());
+        assert!(!directory.path().join("out.tar.names").exists());
     }
 
     /// Adds a member with exactly these bytes as its name.

@@ -264,14 +264,29 @@ impl Session {
     pub(crate) fn await_ready(
         &mut self,
         ready: &str,
-        until: Instant,
+        mut until: Instant,
+    ) -> Result<Option<ShellAnswer>, SshError> {
+        self.await_ready_alive(ready, None, &mut until)
+    }
+
+    /// The same of a script that prints the line `alive.0` while it works: each time, it has `alive.1` from then on, to
+    /// which `until` is set.
+    pub(crate) fn await_ready_alive(
+        &mut self,
+        ready: &str,
+        alive: Option<(&str, Duration)>,
+        until: &mut Instant,
     ) -> Result<Option<ShellAnswer>, SshError> {
         let mut output = Vec::new();
         loop {
             let line =
-                self.wire.line(until).map_err(|error| self.explain(error, SshFault::Lost))?;
+                self.wire.line(*until).map_err(|error| self.explain(error, SshFault::Lost))?;
             if line == ready.as_bytes() {
                 return Ok(None);
+            }
+            if let Some((_, each)) = alive.filter(|(said, _)| line == said.as_bytes()) {
+                *until = Instant::now() + each;
+                continue;
             }
             let text = String::from_utf8_lossy(&line);
             if let Some(status) = self.ended(&text) {

@@ -268,8 +268,35 @@ fn busybox_over_there_will_do() {
     let sent = bench.send("two", &tree).expect("sent");
     assert!(matches!(sent, Sent::Difference { .. }), "{sent:?}");
     assert_same(&tree, &bench.remote("two"));
+    // More than one call of its tar takes.
+    let many = bench.sshd.root().join("many");
+    make_tree(&many, 2_500);
+    let names = names(&many);
+    let destination = bench.sshd.root().join("here");
+    let fetched = fetch(&host, &many, &names, bench.sshd.root(), &destination, &host.patience());
+    assert_eq!(fetched.expect("fetched").files.len(), names.len());
+}
+
+#[test]
+fn files_that_take_long_to_pack_come_as_long_as_the_host_says_that_it_packs() {
+    let sshd = Sshd::start(
+        "ForceCommand export PATH={root}/bin:$PATH; exec sh -c \"$SSH_ORIGINAL_COMMAND\"",
+    );
+    let Some(sshd) = sshd else { return };
+    let bin = sshd.root().join("bin");
+    fs::create_dir_all(&bin).expect("a directory");
+    // Longer than one try may take.
+    let slow = "#!/bin/sh\n[ \"$1\" = --version ] || sleep 9\nPATH=${PATH#*:} exec tar \"$@\"\n";
+    fs::write(bin.join("tar"), slow).expect("a program");
+    fs::set_permissions(bin.join("tar"), fs::Permissions::from_mode(0o755)).expect("its mode");
+    let bench = Bench::new(sshd);
+    let host = bench.sshd.host();
+    let tree = bench.sshd.root().join("tree");
+    make_tree(&tree, 5);
     let names = names(&tree);
     let destination = bench.sshd.root().join("here");
-    fetch(&host, &tree, &names, bench.sshd.root(), &destination, &host.patience())
-        .expect("fetched");
+    let each = std::time::Duration::from_secs(7);
+    let patience = executor::ssh::Patience { each, budget: each, ..host.patience() };
+    let fetched = fetch(&host, &tree, &names, bench.sshd.root(), &destination, &patience);
+    assert_eq!(fetched.expect("fetched").files.len(), names.len());
 }
