@@ -43,9 +43,7 @@ pub(super) const AZURE: Engine = Engine {
             EventKind::Manual { branch }
         };
         let head = environment.claim("SYSTEM_PULLREQUEST_SOURCECOMMITID");
-        let request = matches!(kind, EventKind::Request { .. })
-            .then(|| environment.number("SYSTEM_PULLREQUEST_PULLREQUESTID"))
-            .flatten();
+        let request = environment.request(&kind, &["SYSTEM_PULLREQUEST_PULLREQUESTID"]);
         Some(Event { head, request, ..Event::new("azure", kind) })
     },
 };

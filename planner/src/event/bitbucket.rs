@@ -37,9 +37,7 @@ pub(super) const BITBUCKET: Engine = Engine {
             EventKind::Push { branch, before: Before::Unsaid }
         };
         let head = environment.claim("BITBUCKET_COMMIT");
-        let request = matches!(kind, EventKind::Request { .. })
-            .then(|| environment.number("BITBUCKET_PR_ID"))
-            .flatten();
+        let request = environment.request(&kind, &["BITBUCKET_PR_ID"]);
         Some(Event { head, request, ..Event::new("bitbucket", kind) })
     },
 };

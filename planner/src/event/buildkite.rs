@@ -59,9 +59,7 @@ pub(super) const BUILDKITE: Engine = Engine {
         };
         let default_branch = environment.branch("BUILDKITE_PIPELINE_DEFAULT_BRANCH");
         let head = environment.claim("BUILDKITE_COMMIT");
-        let request = matches!(kind, EventKind::Request { .. })
-            .then(|| environment.number("BUILDKITE_PULL_REQUEST"))
-            .flatten();
+        let request = environment.request(&kind, &["BUILDKITE_PULL_REQUEST"]);
         Some(Event { default_branch, head, request, ..Event::new("buildkite", kind) })
     },
 };

@@ -44,9 +44,7 @@ pub(super) const DRONE: Engine = Engine {
         };
         let default_branch = environment.branch("DRONE_REPO_BRANCH");
         let head = environment.claim("DRONE_COMMIT_SHA");
-        let request = matches!(kind, EventKind::Request { .. })
-            .then(|| environment.number("DRONE_PULL_REQUEST"))
-            .flatten();
+        let request = environment.request(&kind, &["DRONE_PULL_REQUEST"]);
         Some(Event { default_branch, head, request, ..Event::new("drone", kind) })
     },
 };

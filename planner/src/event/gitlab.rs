@@ -81,13 +81,11 @@ pub(super) const GITLAB: Engine = Engine {
         } else {
             EventKind::Manual { branch: commit_branch }
         };
+        let numbers = ["CI_MERGE_REQUEST_IID", "CI_EXTERNAL_PULL_REQUEST_IID"];
         let request = match kind {
             // A train has others in front.
-            EventKind::Merged { word: "merge_train", .. } => None,
-            EventKind::Merged { .. } | EventKind::Request { .. } => environment
-                .number("CI_MERGE_REQUEST_IID")
-                .or_else(|| environment.number("CI_EXTERNAL_PULL_REQUEST_IID")),
-            _ => None,
+            EventKind::Merged { word, .. } if word != "merge_train" => environment.number(&numbers),
+            _ => environment.request(&kind, &numbers),
         };
         let default_branch = environment.branch("CI_DEFAULT_BRANCH");
         Some(Event { default_branch, head, request, ..Event::new("gitlab", kind) })

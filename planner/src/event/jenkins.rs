@@ -64,14 +64,8 @@ pub(super) const JENKINS: Engine = Engine {
             EventKind::Push { branch, before: before.of_a_run() }
         };
         let head = environment.claim("ghprbActualCommit");
-        let request = matches!(kind, EventKind::Request { .. })
-            .then(|| {
-                environment
-                    .number("CHANGE_ID")
-                    .or_else(|| environment.number("ghprbPullId"))
-                    .or_else(|| environment.number("gitlabMergeRequestIid"))
-            })
-            .flatten();
+        let numbers = ["CHANGE_ID", "ghprbPullId", "gitlabMergeRequestIid"];
+        let request = environment.request(&kind, &numbers);
         Some(Event { default_branch, head, request, ..Event::new("jenkins", kind) })
     },
 };

@@ -279,9 +279,14 @@ impl Environment<'_> {
         self.get(name).map(plain_branch)
     }
 
-    /// A request's number.
-    fn number(&self, name: &str) -> Option<String> {
-        self.get(name).and_then(number)
+    /// A request's number, from the first of these that has one.
+    fn number(&self, names: &[&str]) -> Option<String> {
+        names.iter().find_map(|name| self.get(name).and_then(number))
+    }
+
+    /// The same, of what is a request.
+    fn request(&self, kind: &EventKind, names: &[&str]) -> Option<String> {
+        matches!(kind, EventKind::Request { .. }).then(|| self.number(names)).flatten()
     }
 
     fn claim(&self, name: &'static str) -> Option<Claim> {

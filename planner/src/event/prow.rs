@@ -51,9 +51,7 @@ pub(super) const PROW: Engine = Engine {
             "periodic" => EventKind::Schedule,
             _ => EventKind::Manual { branch },
         };
-        let request = matches!(kind, EventKind::Request { .. })
-            .then(|| environment.number("PULL_NUMBER"))
-            .flatten();
+        let request = environment.request(&kind, &["PULL_NUMBER"]);
         Some(Event { head, request, ..Event::new("prow", kind) })
     },
 };

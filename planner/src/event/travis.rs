@@ -53,9 +53,7 @@ pub(super) const TRAVIS: Engine = Engine {
                 EventKind::Push { branch, before }
             }
         };
-        let request = matches!(kind, EventKind::Request { .. })
-            .then(|| environment.number("TRAVIS_PULL_REQUEST"))
-            .flatten();
+        let request = environment.request(&kind, &["TRAVIS_PULL_REQUEST"]);
         Some(Event { head, request, ..Event::new("travis", kind) })
     },
 };

@@ -63,9 +63,7 @@ pub(super) const WOODPECKER: Engine = Engine {
         };
         let default_branch = environment.branch("CI_REPO_DEFAULT_BRANCH");
         let head = environment.claim("CI_COMMIT_SHA");
-        let request = matches!(kind, EventKind::Request { .. })
-            .then(|| environment.number("CI_COMMIT_PULL_REQUEST"))
-            .flatten();
+        let request = environment.request(&kind, &["CI_COMMIT_PULL_REQUEST"]);
         Some(Event { default_branch, head, request, ..Event::new("woodpecker", kind) })
     },
 };
