@@ -132,8 +132,8 @@ impl<'a> InputTrees<'a> {
         let filters = sights.iter().map(filter_of).collect::<Result<Vec<_>, _>>()?;
         let mut trees: Vec<TreeId> =
             filters.iter().map(|_| TreeId::new(ObjectHash::Sha1)).collect();
-        self.repository.each_seen(self.tree, &filters, |of, path, kind, id| {
-            trees[of].add(path, kind.into(), id.as_bytes());
+        self.repository.each_seen(self.tree, &filters, |of, file| {
+            trees[of].add(file.path.as_bytes(), file.kind.into(), file.id.as_bytes());
         })?;
         for ((sight, filter), tree) in sights.into_iter().zip(filters).zip(trees) {
             self.known.insert(sight, Known { filter, id: tree.finish() });

@@ -228,12 +228,10 @@ impl Repository {
         tree: ObjectId,
         filter: &TreeFilter,
     ) -> Result<Vec<TreeFile>, GitError> {
-        self.reading(tree, |objects| {
-            let mut files = Vec::new();
-            let walk = Seen { filter, walk: filter.walk() };
-            list(objects, tree.0, &mut Vec::new(), &walk, &mut files)?;
-            Ok(files)
-        })
+        let mut files = Vec::new();
+        let filters = std::slice::from_ref(filter);
+        self.each_seen(tree, filters, |_, file| files.push(file.clone()))?;
+        Ok(files)
     }
 
     /// Goes through a tree once for several filters, and hands over each file that one of them sees, with the number of
@@ -246,7 +244,7 @@ impl Repository {
         &self,
         tree: ObjectId,
         filters: &[TreeFilter],
-        mut with: impl FnMut(usize, &[u8], FileKind, ObjectId),
+        mut with: impl FnMut(usize, &TreeFile),
     ) -> Result<(), GitError> {
         let walks = filters.iter().map(TreeFilter::walk).enumerate().collect();
         self.reading(tree, |objects| {
@@ -340,9 +338,7 @@ fn list(
                 }
             }
             Some(kind) if filter.keeps(path, kind) => {
-                let path = RepoPath::new(path.as_slice())
-                    .map_err(|error| ReadError::Corrupt { id: tree, detail: error.to_string() })?;
-                files.push(TreeFile { path, kind, id: ObjectId(entry.id()) });
+                files.push(tree_file(tree, path, kind, entry.id())?);
             }
             Some(_) => {}
         }
@@ -351,13 +347,19 @@ fn list(
     Ok(())
 }
 
-/// The same for several at once: those that can see a few names alone are asked about these and no others.
+fn tree_file(tree: Oid, path: &[u8], kind: FileKind, id: Oid) -> Result<TreeFile, ReadError> {
+    let path = RepoPath::new(path)
+        .map_err(|error| ReadError::Corrupt { id: tree, detail: error.to_string() })?;
+    Ok(TreeFile { path, kind, id: ObjectId(id) })
+}
+
+/// The same for several filters of what jobs see: those that can see a few names alone are asked about these and no others.
 fn list_for_each(
     objects: &Objects<'_>,
     tree: Oid,
     path: &mut Vec<u8>,
     (filters, walks): (&[TreeFilter], Vec<(usize, TreeWalk<'_>)>),
-    with: &mut impl FnMut(usize, &[u8], FileKind, ObjectId),
+    with: &mut impl FnMut(usize, &TreeFile),
 ) -> Result<(), ReadError> {
     let mut of_any_name = Vec::new();
     let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
@@ -396,30 +398,17 @@ fn list_for_each(
             }
             Some(kind) => {
                 let submodule = kind == FileKind::Submodule;
-                for (of, _) in asked.filter(|(of, _)| filters[*of].keeps(path, submodule)) {
-                    with(*of, path, kind, ObjectId(entry.id()));
+                let mut seen =
+                    asked.filter(|(of, _)| filters[*of].keeps(path, submodule)).peekable();
+                if seen.peek().is_some() {
+                    let file = tree_file(tree, path, kind, entry.id())?;
+                    seen.for_each(|(of, _)| with(*of, &file));
                 }
             }
         }
         path.truncate(above);
     }
     Ok(())
-}
-
-/// What a job sees.
-struct Seen<'a> {
-    filter: &'a TreeFilter,
-    walk: TreeWalk<'a>,
-}
-
-impl Filter for Seen<'_> {
-    fn enter(&self, name: &[u8]) -> Option<Self> {
-        Some(Self { filter: self.filter, walk: self.walk.enter(name)? })
-    }
-
-    fn keeps(&self, path: &[u8], kind: FileKind) -> bool {
-        self.filter.keeps(path, kind == FileKind::Submodule)
-    }
 }
 
 /// A glob and, component by component, what its directories must look like.

@@ -3,6 +3,7 @@
 use std::{fs, process::Command};
 
 use planner::git::{BaseContext, BaseRequest, GitError, Repository};
+use plans::{JobInputs, TreeFilter};
 
 use crate::sandbox::{Sandbox, finish};
 
@@ -275,4 +276,23 @@ fn a_file_of_shards_with_a_line_break_in_its_name_is_refused_where_the_globs_sta
         "{said}"
     );
     assert!(said.contains("ci/catalog.toml:10"), "{said}");
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_damage_in_what_a_job_sees() {
+    let sandbox = Sandbox::new();
+    sandbox.write("file", "one");
+    sandbox.commit("first");
+    let repository = sandbox.open();
+    let blob = sandbox.id("HEAD:file");
+    let everything = JobInputs { paths: vec!["**".to_owned()], exclude: Vec::new() };
+    let filter = TreeFilter::new(Some(&everything), None).expect("well formed");
+    for name in [".", ".."] {
+        let bytes = [format!("100644 {name}\0").as_bytes(), blob.as_bytes()].concat();
+        let tree = sandbox
+            .git_with_input(&["hash-object", "-w", "-t", "tree", "--literally", "--stdin"], &bytes);
+        let error = repository.files_seen(tree.parse().expect("an id"), &filter);
+        let error = error.expect_err("damaged");
+        assert!(matches!(error, GitError::Corrupt { .. }), "{error}");
+    }
 }
