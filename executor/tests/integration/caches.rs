@@ -2,37 +2,16 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
-use plans::{
-    Cache, CacheName, CachePath, CacheSave, CacheScope, Key, Node, Plan, Source, Workspace,
-};
+use plans::{Cache, CacheSave, CacheScope, Key, Node, Plan, Source, Workspace};
 use serde_json::Value;
 
 use crate::{
-    harness::{Ended, World, kill, lane, sh},
+    harness::{Ended, World, cache, kill, lane, sh, with_cache},
     pairs::{Pair, in_all_pairs},
 };
 
 in_all_pairs! {
     a_job_finds_what_one_before_it_left => super::finds;
-}
-
-fn cache(name: &str, path: &str) -> Cache {
-    Cache {
-        name: CacheName::new(name).expect("well formed"),
-        path: CachePath::new(path.to_owned()).expect("well formed"),
-        key: vec!["lock".to_owned()],
-        fallback: false,
-        max_mib: None,
-        save: CacheSave::Passed,
-        exclusive: false,
-    }
-}
-
-/// Gives a node a cache whose exact key is of a text.
-fn with(mut node: Node, cache: Cache, key: &str) -> Node {
-    node.cache_keys.insert(cache.name.clone(), Key::of(key.as_bytes()));
-    node.spec.caches.push(cache);
-    node
 }
 
 fn writable(mut node: Node) -> Node {
@@ -71,7 +50,7 @@ fn finds(pair: &Pair) {
         let cache = |name: &str| Cache { fallback, ..cache(name, "out/cache") };
         let own = writable(pair.node("execute-own", &counts("out/cache")));
         let shown = pair.node("execute-shown", &counts("out/cache"));
-        vec![with(own, cache("own"), key), with(shown, cache("shown"), key)]
+        vec![with_cache(own, cache("own"), key), with_cache(shown, cache("shown"), key)]
     };
     let logs = |expected: &str| {
         for id in ["execute-own", "execute-shown"] {
@@ -144,7 +123,7 @@ impl Here {
     #[track_caller]
     fn count(&self, key: &str, fallback: bool, more: &[&str]) -> (String, String) {
         let node = sh("execute-count", &counts("cache"), &[]);
-        let node = with(writable(node), Cache { fallback, ..cache("c", "cache") }, key);
+        let node = with_cache(writable(node), Cache { fallback, ..cache("c", "cache") }, key);
         let ended = self.apply(vec![node], more).code(0);
         (temperatures(&ended).concat(), self.log("execute-count"))
     }
@@ -188,7 +167,7 @@ fn a_failed_job_leaves_no_cache_unless_it_always_does() {
     for (save, expected) in [(CacheSave::Passed, "cold"), (CacheSave::Always, "hit")] {
         let fails = || {
             let node = sh("execute-fails", "echo x >cache/x; exit 1", &[]);
-            with(writable(node), Cache { save, ..cache("c", "cache") }, "one")
+            with_cache(writable(node), Cache { save, ..cache("c", "cache") }, "one")
         };
         here.apply(vec![fails()], &[]).code(1);
         let ended = here.apply(vec![fails()], &[]).code(1);
@@ -197,7 +176,7 @@ fn a_failed_job_leaves_no_cache_unless_it_always_does() {
     let here = Here::new();
     let reads = || {
         let node = sh("execute-reads", "echo x >cache/x", &[]);
-        with(writable(node), Cache { save: CacheSave::Never, ..cache("c", "cache") }, "one")
+        with_cache(writable(node), Cache { save: CacheSave::Never, ..cache("c", "cache") }, "one")
     };
     here.apply(vec![reads()], &[]).code(0);
     assert_eq!(temperatures(&here.apply(vec![reads()], &[]).code(0)), ["cold"]);
@@ -233,7 +212,7 @@ fn parallel_users_have_copies_of_their_own() {
                 "cd cache; echo {number} >mine; echo {number} >>value; sleep 0.3; cat value mine; cp value sub/deep/"
             );
             let node = sh(&format!("execute-user-{number}"), &script, &[]);
-            with(writable(node), cache("c", "cache"), "one")
+            with_cache(writable(node), cache("c", "cache"), "one")
         })
         .collect();
     here.apply(nodes, &["--jobs", "3"]).code(0);
@@ -255,7 +234,7 @@ fn of_jobs_that_end_at_once_one_leaves_what_it_made() {
         let here = Here::new();
         let node = |number: u8| {
             let node = sh(&format!("execute-user-{number}"), "echo >cache/file", &[]);
-            with(writable(node), cache("c", "cache"), "one")
+            with_cache(writable(node), cache("c", "cache"), "one")
         };
         here.apply((0..4).map(node).collect(), &["--jobs", "4"]).code(0);
         assert!(!here.entries().is_empty());
@@ -325,7 +304,8 @@ fn what_a_job_dates_ahead_is_no_newer_than_what_changes_after_it() {
         if text != "one\n" && !expected.is_empty() {
             here.world.commit(&[("a", text)]);
         }
-        let node = with(writable(sh("execute-build", script, &[])), cache("c", "cache"), "one");
+        let node =
+            with_cache(writable(sh("execute-build", script, &[])), cache("c", "cache"), "one");
         here.apply(vec![node], &[]).code(0);
         assert_eq!(here.log("execute-build"), expected);
     }
@@ -339,7 +319,7 @@ fn git_finds_nothing_changed_in_a_clone_with_a_cache() {
         let script = "git -c safe.directory='*' diff-files --name-only; echo >cache/file";
         let mut node = sh("execute-clone", script, &[]);
         node.spec.checkout = plans::Checkout::Clone;
-        let ended = here.apply(vec![with(node, cache("c", "cache"), "one")], &[]).code(0);
+        let ended = here.apply(vec![with_cache(node, cache("c", "cache"), "one")], &[]).code(0);
         assert_eq!(temperatures(&ended), [expected]);
     }
     assert_eq!(here.log("execute-clone"), "");
@@ -352,11 +332,12 @@ fn an_exclusive_cache_is_one_jobs_at_a_time() {
         .map(|number| {
             let script = "cd cache; [ ! -e busy ] || exit 1; : >busy; sleep 0.1; rm busy; echo >>n";
             let node = sh(&format!("execute-user-{number}"), script, &[]);
-            with(writable(node), Cache { exclusive: true, ..cache("c", "cache") }, "one")
+            with_cache(writable(node), Cache { exclusive: true, ..cache("c", "cache") }, "one")
         })
         .collect();
     here.apply(nodes, &["--jobs", "3"]).code(0);
-    let node = with(writable(sh("execute-n", "wc -l <cache/n", &[])), cache("c", "cache"), "one");
+    let node =
+        with_cache(writable(sh("execute-n", "wc -l <cache/n", &[])), cache("c", "cache"), "one");
     here.apply(vec![node], &[]).code(0);
     assert_eq!(here.log("execute-n").trim(), "3");
 }
@@ -413,8 +394,11 @@ fn what_is_torn_or_foreign_is_a_miss_with_a_note() {
         let entries = here.entries();
         let [entry] = &entries[..] else { panic!("one is kept") };
         tear(entry);
-        let node =
-            with(writable(sh("execute-count", &counts("cache"), &[])), cache("c", "cache"), "one");
+        let node = with_cache(
+            writable(sh("execute-count", &counts("cache"), &[])),
+            cache("c", "cache"),
+            "one",
+        );
         let ended = here.apply(vec![node], &[]).code(0);
         assert_eq!(temperatures(&ended), ["cold"], "{what}");
         let noted = ended.out.contains("is not used");
@@ -451,7 +435,7 @@ fn a_store_that_cannot_be_used_costs_no_verdict() {
     fs::write(&store, "").expect("written");
     let node = || {
         let node = sh("execute-count", &counts("cache"), &[]);
-        with(writable(node), cache("c", "cache"), "one")
+        with_cache(writable(node), cache("c", "cache"), "one")
     };
     for _ in 0..2 {
         let ended = here.apply(vec![node()], &[]).code(0);
@@ -486,7 +470,7 @@ fn an_executor_that_is_killed_never_leaves_half_a_cache() {
                   for f in $(seq 0 39); do [ ! -e $f ] || [ \"$(cat $f)\" = \"$n\" ] || exit 7; done\n\
                   [ \"$n\" = 0 ] || [ \"$(ls | wc -l)\" = 40 ] || exit 8\n\
                   for f in $(seq 0 39); do echo $((n + 1)) >$f; done";
-    let node = || with(writable(sh("execute-n", script, &[])), cache("c", "cache"), "one");
+    let node = || with_cache(writable(sh("execute-n", script, &[])), cache("c", "cache"), "one");
     here.apply(vec![node()], &[]).code(0);
     for round in 0..12u64 {
         let plan = here.plan(vec![node()]);
@@ -574,7 +558,8 @@ fn what_changed_since_a_cache_was_kept_is_newer_than_it_and_nothing_else_is() {
         if [ ! -e cache/$f ] || [ $f -nt cache/$f ]; then cp $f cache/$f; echo built $f; fi\n\
         cmp -s $f cache/$f || { echo stale $f; exit 1; }\ndone";
     let builds = |here: &Here, inputs: &str| {
-        let mut node = with(writable(sh("execute-build", script, &[])), cache("c", "cache"), "one");
+        let mut node =
+            with_cache(writable(sh("execute-build", script, &[])), cache("c", "cache"), "one");
         if !inputs.is_empty() {
             node.spec.command =
                 plans::Command::Shell { script: script.replace("a b", inputs), as_root: false };
@@ -607,7 +592,7 @@ fn a_cache_is_written_to_as_any_directory() {
                   echo 1 >>linked/a; cmp linked/a linked/b; echo y >gen/file; cat moved/file; ls";
     let mut logs = Vec::new();
     for expected in ["cold", "hit", "hit"] {
-        let node = with(writable(sh("execute-n", script, &[])), cache("c", "cache"), "one");
+        let node = with_cache(writable(sh("execute-n", script, &[])), cache("c", "cache"), "one");
         let ended = here.apply(vec![node], &[]).code(0);
         assert_eq!(temperatures(&ended), [expected]);
         logs.push(here.log("execute-n"));
@@ -617,7 +602,7 @@ fn a_cache_is_written_to_as_any_directory() {
     let script = "set -e; cd cache; rm -rf linked; mkdir -p a/b; echo x >>a/b/file; exec perl -e \
                   'mkdir \"c\"; rename(\"a/b\", \"c/n\") or die $!; rename(\"c\", \"d\") or die $!; rename(\"d/n\", \"a/b\") or die $!; rename(\"a\", \"e\") or die $!; rename(\"e\", \"a\") or die $!; rmdir \"d\"'";
     for lines in 1..4 {
-        let node = with(writable(sh("execute-n", script, &[])), cache("c", "cache"), "two");
+        let node = with_cache(writable(sh("execute-n", script, &[])), cache("c", "cache"), "two");
         let ended = here.apply(vec![node], &[]).code(0);
         assert!(!ended.out.contains("is not kept"), "{}", ended.out);
         let entries = here.entries();
@@ -640,10 +625,11 @@ fn a_site_says_where_how_large_and_which() {
     assert_eq!(here.count("one", false, &config).0, "hit");
     assert!(dir.join("v1").is_dir() && !here.store().exists());
     let large = "head -c 2000000 /dev/zero >cache/large";
-    let node = with(writable(sh("execute-large", large, &[])), cache("c", "cache"), "two");
+    let node = with_cache(writable(sh("execute-large", large, &[])), cache("c", "cache"), "two");
     let ended = here.apply(vec![node], &config).code(0);
     assert!(ended.out.contains("2000000 bytes, 1048576 are allowed"), "{}", ended.out);
-    let other = with(writable(sh("execute-other", "true", &[])), cache("other", "cache"), "one");
+    let other =
+        with_cache(writable(sh("execute-other", "true", &[])), cache("other", "cache"), "one");
     let ended = here.apply(vec![other], &config).code(0);
     assert!(ended.out.contains("keeps no cache `other`"), "{}", ended.out);
 }

@@ -9,10 +9,8 @@ mod site;
 
 use std::time::Instant;
 
-use self::{
-    faults::Kind,
-    site::{Chaos, Random},
-};
+use self::{faults::Kind, site::Chaos};
+use crate::harness::Random;
 
 /// What came of the faults of one kind.
 #[derive(Debug, Default)]

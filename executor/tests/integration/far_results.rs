@@ -3,11 +3,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
-use plans::{Node, Plan, Reuse, Seen};
+use plans::{Node, Reuse};
 use serde_json::Value;
 
 use crate::{
-    harness::{Ended, lane, sh},
+    harness::{Ended, sh},
     remote::Far,
 };
 
@@ -92,15 +92,7 @@ impl Shared {
     }
 
     fn plan(&self, nodes: Vec<Node>) -> String {
-        let world = &self.far.world;
-        let ids: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
-        let lane = lane("lane", &ids);
-        let plan = Plan::new(world.parts(nodes, vec![lane])).expect("a plan");
-        let seen = Seen { tree: world.tree.clone(), commit: None };
-        let plan = plan.with_keys(|_| Ok::<_, std::convert::Infallible>(Some(seen.clone())));
-        let path = world.path().join("plan.json");
-        fs::write(&path, plan.expect("no error").to_json().json).expect("written");
-        path.to_str().expect("UTF-8").to_owned()
+        self.far.world.plan_with_keys(nodes)
     }
 
     fn apply(&self, machine: &str, plan: &str, more: &[&str]) -> Ended {
@@ -134,6 +126,12 @@ fn warnings(ended: &Ended) -> String {
     let events = ended.events();
     let warned = events.iter().filter(|event| event["event"] == "warning");
     warned.filter_map(|event| event["message"].as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn assert_left_alone_once(ended: &Ended) {
+    let said = warnings(ended);
+    assert_eq!(said.matches("results on `far` are left alone").count(), 1, "{}", ended.out);
 }
 
 #[test]
@@ -273,12 +271,7 @@ fn a_host_that_goes_away_costs_a_run() {
     shared.far.sshd.link.down();
     let ended = shared.apply("one", &plan, &[]).code(0);
     assert_eq!(shared.ran(), 3);
-    assert_eq!(
-        warnings(&ended).matches("results on `far` are left alone").count(),
-        1,
-        "{}",
-        ended.out
-    );
+    assert_left_alone_once(&ended);
     shared.far.sshd.link.up();
 
     // While jobs run, before they are kept there.
@@ -299,12 +292,7 @@ fn a_host_that_goes_away_costs_a_run() {
     shared.far.sshd.link.down();
     fs::write(shared.root().join("go"), "").expect("written");
     let ended = Ended::of(child.wait_with_output().expect("ends")).code(0);
-    assert_eq!(
-        warnings(&ended).matches("results on `far` are left alone").count(),
-        1,
-        "{}",
-        ended.out
-    );
+    assert_left_alone_once(&ended);
     shared.far.sshd.link.up();
     shared.ran();
     // Nothing half-written is found, and this machine has what it passed.

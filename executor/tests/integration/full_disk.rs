@@ -2,9 +2,9 @@
 //!
 //! The file system is a tmpfs of its own in a mount namespace of its own, so nothing is left.
 
-use plans::{Cache, CacheName, CachePath, CacheSave, Key, Workspace};
+use plans::Workspace;
 
-use crate::harness::{EXECUTOR, Ended, World, sh};
+use crate::harness::{EXECUTOR, Ended, World, cache, sh, with_cache};
 
 /// Runs a script with a small tmpfs at `$FULL`; `None` where that is not allowed.
 fn with_small_disk(world: &World, plan: &str, script: &str) -> Option<Ended> {
@@ -75,16 +75,7 @@ fn a_cache_that_has_no_room_is_not_kept_and_what_was_kept_stays() {
     let mut node =
         sh("execute-a", &script.replace("../../../../size", &size.display().to_string()), &[]);
     node.spec.workspace = Workspace::Writable;
-    node.spec.caches.push(Cache {
-        name: CacheName::new("c").expect("well formed"),
-        path: CachePath::new("cache".to_owned()).expect("well formed"),
-        key: vec!["lock".to_owned()],
-        fallback: false,
-        max_mib: None,
-        save: CacheSave::Passed,
-        exclusive: false,
-    });
-    node.cache_keys.insert(CacheName::new("c").expect("well formed"), Key::of(b"one"));
+    let node = with_cache(node, cache("c", "cache"), "one");
     let plan = world.plan(vec![node]);
     let config = world.path().join("executor.toml");
     std::fs::write(

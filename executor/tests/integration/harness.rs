@@ -4,11 +4,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 use plans::{
-    BaseMode, ChangeSource, LaneId, Node, NodeId, ObjectId, Plan, PlanLane, PlanParts, Reason,
-    Selection, SelectionMode, Source, Trigger,
+    BaseMode, Cache, CacheName, CachePath, CacheSave, ChangeSource, Key, LaneId, Node, NodeId,
+    ObjectId, Plan, PlanLane, PlanParts, Reason, Seen, Selection, SelectionMode, Source, Trigger,
 };
 use serde_json::Value;
 
@@ -91,12 +92,24 @@ impl World {
 
     /// Writes a plan of these nodes and lanes and returns its path.
     pub(crate) fn plan(&self, nodes: Vec<Node>) -> String {
-        let lane = lane("lane", &nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>());
+        let lane = lane_of(&nodes);
         self.plan_of(nodes, vec![lane])
     }
 
+    /// The same, with the keys of nodes that see the whole tree.
+    pub(crate) fn plan_with_keys(&self, nodes: Vec<Node>) -> String {
+        let lane = lane_of(&nodes);
+        let plan = Plan::new(self.parts(nodes, vec![lane])).expect("a plan");
+        let seen = Seen { tree: self.tree.clone(), commit: None };
+        let plan = plan.with_keys(|_| Ok::<_, std::convert::Infallible>(Some(seen.clone())));
+        self.write(&plan.expect("no error"))
+    }
+
     pub(crate) fn plan_of(&self, nodes: Vec<Node>, lanes: Vec<PlanLane>) -> String {
-        let plan = Plan::new(self.parts(nodes, lanes)).expect("a plan");
+        self.write(&Plan::new(self.parts(nodes, lanes)).expect("a plan"))
+    }
+
+    fn write(&self, plan: &Plan) -> String {
         let path = self.dir.path().join("plan.json");
         std::fs::write(&path, plan.to_json().json).expect("written");
         path.to_str().expect("UTF-8").to_owned()
@@ -226,6 +239,31 @@ pub(crate) fn sh(id: &str, script: &str, depends_on: &[&str]) -> Node {
     node
 }
 
+/// The lane of all nodes.
+fn lane_of(nodes: &[Node]) -> PlanLane {
+    lane("lane", &nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>())
+}
+
+/// A cache of a job that passed, with an exact key alone.
+pub(crate) fn cache(name: &str, path: &str) -> Cache {
+    Cache {
+        name: CacheName::new(name).expect("well formed"),
+        path: CachePath::new(path.to_owned()).expect("well formed"),
+        key: vec!["lock".to_owned()],
+        fallback: false,
+        max_mib: None,
+        save: CacheSave::Passed,
+        exclusive: false,
+    }
+}
+
+/// Gives a node a cache whose exact key is of a text.
+pub(crate) fn with_cache(mut node: Node, cache: Cache, key: &str) -> Node {
+    node.cache_keys.insert(cache.name.clone(), Key::of(key.as_bytes()));
+    node.spec.caches.push(cache);
+    node
+}
+
 pub(crate) fn lane(id: &str, nodes: &[&str]) -> PlanLane {
     PlanLane {
         id: LaneId::new(id).expect("well formed"),
@@ -295,5 +333,36 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// A generator of numbers that are the same for the same seed (SplitMix64).
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Returns a number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+
+    /// Returns one of them, if there are any.
+    pub(crate) fn one_of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        all.get(usize::try_from(self.below(all.len() as u64)).ok()?)
+    }
+
+    pub(crate) fn sleep(&mut self, milliseconds: u64) {
+        std::thread::sleep(Duration::from_millis(self.below(milliseconds)));
     }
 }

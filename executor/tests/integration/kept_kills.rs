@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 
-use plans::{Cache, CacheName, CachePath, CacheSave, Key, Node, Plan, Reuse, Seen, Workspace};
+use plans::{Key, Node, Reuse, Workspace};
 use rustix::process::Signal;
 
 use crate::{
-    harness::{Ended, lane, sh, within},
+    harness::{Ended, Random, cache, sh, with_cache, within},
     remote::Far,
     sshd::{children_of, signal},
 };
@@ -127,14 +127,7 @@ impl Kept {
         let world = &far.world;
         let nodes: Vec<Node> =
             (0..JOBS).map(|number| job(number, &world.path().join("ran"))).collect();
-        let ids: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
-        let lane = lane("lane", &ids);
-        let plan = Plan::new(world.parts(nodes, vec![lane])).expect("a plan");
-        let seen = Seen { tree: world.tree.clone(), commit: None };
-        let plan = plan.with_keys(|_| Ok::<_, std::convert::Infallible>(Some(seen.clone())));
-        let path = world.path().join("plan.json");
-        fs::write(&path, plan.expect("no error").to_json().json).expect("written");
-        let plan = path.to_str().expect("UTF-8").to_owned();
+        let plan = world.plan_with_keys(nodes);
         Some(Self { far, plan })
     }
 
@@ -179,18 +172,7 @@ fn job(number: usize, ran: &Path) -> Node {
     node.spec.workspace = Workspace::Writable;
     node.spec.reuse = Reuse::Passed;
     node.spec.artifacts = vec!["dir/*".to_owned()];
-    let name = CacheName::new(format!("c{number}")).expect("well formed");
-    node.cache_keys.insert(name.clone(), Key::of(b"one"));
-    node.spec.caches.push(Cache {
-        name,
-        path: CachePath::new("cache".to_owned()).expect("well formed"),
-        key: vec!["lock".to_owned()],
-        fallback: false,
-        max_mib: None,
-        save: CacheSave::Passed,
-        exclusive: false,
-    });
-    node
+    with_cache(node, cache(&format!("c{number}"), "cache"), "one")
 }
 
 #[test]
@@ -200,13 +182,7 @@ fn runs_killed_while_they_publish_leave_whole_results_and_caches_or_none() {
     let asked = std::env::var("FORGE_LANES_KILLS").ok().and_then(|text| text.parse().ok());
     let rounds: u64 = asked.unwrap_or(8);
     let seed = std::env::var("CHAOS_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1u64);
-    let mut chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut random = |below: u64| {
-        chance ^= chance << 13;
-        chance ^= chance >> 7;
-        chance ^= chance << 17;
-        chance % below
-    };
+    let mut random = Random::new(seed);
     let (mut reused, mut killed) = (0, 0);
     for round in 0..rounds {
         // Here, there, on both or on neither.
@@ -215,7 +191,7 @@ fn runs_killed_while_they_publish_leave_whole_results_and_caches_or_none() {
             kept.far.sshd.root().join("results"),
         ];
         for store in stores {
-            if random(4) > 0 && store.exists() {
+            if random.below(4) > 0 && store.exists() {
                 fs::remove_dir_all(store).expect("removed");
             }
         }
@@ -227,13 +203,13 @@ fn runs_killed_while_they_publish_leave_whole_results_and_caches_or_none() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .expect("it starts");
-        let after = usize::try_from(random(JOBS as u64 + 1)).expect("small");
+        let after = usize::try_from(random.below(JOBS as u64 + 1)).expect("small");
         let over = |child: &mut std::process::Child| child.try_wait().expect("a child").is_some();
         within(120, || {
             (kept.far.world.runs().len() > count && kept.ran() >= after) || over(&mut child)
         });
-        std::thread::sleep(Duration::from_micros(random(60_000)));
-        let everybody = random(2) == 0;
+        std::thread::sleep(Duration::from_micros(random.below(60_000)));
+        let everybody = random.below(2) == 0;
         let children = if everybody { children_of(child.id()) } else { Vec::new() };
         killed += u32::from(!over(&mut child));
         signal(child.id(), Signal::KILL);

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use plans::{FilesFrom, Node, OutputName, Plan, Reuse, Seen, WorkspacePath};
+use plans::{FilesFrom, Node, OutputName, Reuse, WorkspacePath};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Ended, lane, node_id},
+    harness::{Ended, node_id},
     pairs::{Pair, in_all_pairs},
 };
 
@@ -17,15 +17,8 @@ in_all_pairs! {
 /// Applies a plan of these nodes, whose keys are those of the whole tree.
 fn apply(pair: &Pair, nodes: Vec<Node>) -> (Ended, Value) {
     let world = pair.world();
-    let ids: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
-    let lane = lane("lane", &ids);
-    let plan = Plan::new(world.parts(nodes, vec![lane])).expect("a plan");
-    let seen = Seen { tree: world.tree.clone(), commit: None };
-    let plan = plan.with_keys(|_| Ok::<_, std::convert::Infallible>(Some(seen.clone())));
-    let path = world.path().join("plan.json");
-    fs::write(&path, plan.expect("no error").to_json().json).expect("written");
-    let path = path.to_str().expect("UTF-8");
-    let ended = pair.command(&["apply", path, "--output", "jsonl"]).output().expect("it starts");
+    let plan = world.plan_with_keys(nodes);
+    let ended = pair.command(&["apply", &plan, "--output", "jsonl"]).output().expect("it starts");
     let ended = Ended::of(ended).code(0);
     let run = world.runs().pop().expect("a run");
     let record = fs::read(run.join("record.json")).expect("a record");

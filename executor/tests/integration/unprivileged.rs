@@ -2,12 +2,9 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
-use plans::{
-    AbsolutePath, Cache, CacheName, CachePath, CacheSave, EnvName, Key, Mount, Output, Workspace,
-    WorkspacePath,
-};
+use plans::{AbsolutePath, EnvName, Mount, Output, Workspace, WorkspacePath};
 
-use crate::harness::{EXECUTOR, Ended, World, node_id, outcomes, sh, until};
+use crate::harness::{EXECUTOR, Ended, World, cache, node_id, outcomes, sh, until, with_cache};
 
 #[test]
 fn caches_are_moved_into_a_workspace_or_mounted_over_one_that_cannot_be_written_to() {
@@ -19,18 +16,7 @@ fn caches_are_moved_into_a_workspace_or_mounted_over_one_that_cannot_be_written_
     {
         let mut node = sh(id, counts, &[]);
         node.spec.workspace = workspace;
-        let name = CacheName::new(id).expect("well formed");
-        node.cache_keys.insert(name.clone(), Key::of(b"one"));
-        node.spec.caches.push(Cache {
-            name,
-            path: CachePath::new("out/cache".to_owned()).expect("well formed"),
-            key: vec!["lock".to_owned()],
-            fallback: false,
-            max_mib: None,
-            save: CacheSave::Passed,
-            exclusive: false,
-        });
-        nodes.push(node);
+        nodes.push(with_cache(node, cache(id, "out/cache"), "one"));
     }
     let plan = bench.world.plan(nodes);
     bench.hand_over();

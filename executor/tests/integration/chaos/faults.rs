@@ -4,8 +4,11 @@ use std::{fs, io::Write as _, process::Child, time::Duration};
 
 use rustix::process::Signal;
 
-use super::site::{Chaos, Flavour, Random, Run};
-use crate::sshd::{children_of, signal};
+use super::site::{Chaos, Flavour, Run};
+use crate::{
+    harness::Random,
+    sshd::{children_of, signal},
+};
 
 /// What is killed, cut or filled up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use plans::{AbsolutePath, EnvName, FilesFrom, Mount, Node, Output, Workspace, Wo
 
 use super::{check::Expected, faults::Kind};
 use crate::{
-    harness::{SmallDisk, World, node_id, sh},
+    harness::{Random, SmallDisk, World, node_id, sh},
     incus::{Site, incus, remote},
     testbed::TestBed,
 };
@@ -36,37 +36,6 @@ pub(super) enum Flavour {
     Cable,
     /// All of that, and instances of both.
     All,
-}
-
-/// A generator of numbers that are the same for the same seed (SplitMix64).
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Returns a number below `end`.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-
-    /// Returns one of them, if there are any.
-    pub(super) fn one_of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
-        all.get(usize::try_from(self.below(all.len() as u64)).ok()?)
-    }
-
-    pub(super) fn sleep(&mut self, milliseconds: u64) {
-        std::thread::sleep(Duration::from_millis(self.below(milliseconds)));
-    }
 }
 
 /// A test bed whose engines may be broken, and what its plans do when nothing breaks.
