@@ -15,9 +15,7 @@ pub struct Scope {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Of {
-    DefaultBranch,
-    Branch(String),
-    Request(String),
+    Planned(CacheScope),
     /// A run whose plan names no branch has caches of its own.
     Commit(String),
 }
@@ -32,13 +30,12 @@ impl Scope {
         trust: Trust,
     ) -> (Vec<Self>, Self) {
         let of = match planned {
-            Some(CacheScope::DefaultBranch) => Of::DefaultBranch,
-            Some(CacheScope::Branch(name)) => Of::Branch(name.clone()),
-            Some(CacheScope::Request(number)) => Of::Request(number.clone()),
+            Some(scope) => Of::Planned(scope.clone()),
             None => Of::Commit(head.map_or("none", ObjectId::as_str).to_owned()),
         };
         let own = Self { trust, of };
-        let default = Self { trust: Trust::Trusted, of: Of::DefaultBranch };
+        let of = Of::Planned(CacheScope::DefaultBranch);
+        let default = Self { trust: Trust::Trusted, of };
         let mut reads = vec![own.clone()];
         if own != default {
             reads.push(default);
@@ -54,9 +51,9 @@ impl fmt::Display for Scope {
             f.write_str("untrusted:")?;
         }
         match &self.of {
-            Of::DefaultBranch => f.write_str("default_branch"),
-            Of::Branch(name) => write!(f, "branch:{name}"),
-            Of::Request(number) => write!(f, "request:{number}"),
+            Of::Planned(CacheScope::DefaultBranch) => f.write_str("default_branch"),
+            Of::Planned(CacheScope::Branch(name)) => write!(f, "branch:{name}"),
+            Of::Planned(CacheScope::Request(number)) => write!(f, "request:{number}"),
             Of::Commit(id) => write!(f, "commit:{id}"),
         }
     }

@@ -69,8 +69,9 @@ pub(super) fn run(
         add("state directory", false, distrust.to_string(), Some(advice));
     }
     let machines = Machines::new(running::machines_config(&state)?);
+    let nodes = policy::with_site_overrides(&plan, &config, &flags);
     let mut asked = std::collections::BTreeSet::new();
-    for node in policy::with_site_overrides(&plan, &config, &flags) {
+    for node in &nodes {
         let placement = &node.spec.placement;
         if let plans::Runtime::Tart(spec) = &node.spec.runtime {
             let about = format!("image {} on {}", spec.image, placement.host_name());
@@ -103,7 +104,6 @@ pub(super) fn run(
             Err(fault) => add(&about, false, fault.message, fault.advice),
         }
     }
-    let nodes = policy::with_site_overrides(&plan, &config, &flags);
     for (name, (placement, wanted)) in tools::wanted(nodes.iter().map(AsRef::as_ref)) {
         let about = format!("programs on {name}");
         let found = machines.open(&placement);
@@ -112,7 +112,7 @@ pub(super) fn run(
             add(&about, check.ok, check.message, check.advice);
         }
     }
-    if let Some(place) = results::far_place(&config, &flags, &nodes) {
+    if let Some(place) = results::far_place(&config, &flags, || nodes.clone()) {
         let name = config.results.host.as_ref().map(ToString::to_string).unwrap_or_default();
         let about = format!("results on {name}");
         match place.map(|place| results::examine(&machines, &place)) {
@@ -122,7 +122,7 @@ pub(super) fn run(
         }
     }
     let mut tried = std::collections::BTreeSet::new();
-    for node in policy::with_site_overrides(&plan, &config, &flags) {
+    for node in &nodes {
         let plans::Runtime::Incus(spec) = &node.spec.runtime else { continue };
         let host = node.spec.placement.host_name();
         if !tried.insert((host.to_owned(), spec.clone())) {

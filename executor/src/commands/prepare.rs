@@ -209,9 +209,12 @@ impl Ready {
 
     /// Returns the host that keeps results as well, with the nodes whose results may be there.
     fn far(&self) -> Option<Far> {
-        let nodes = self.with_site_overrides();
         let flags: BTreeMap<_, _> = self.wanted.hosts.iter().cloned().collect();
-        let place = results::far_place(&self.config, &flags, &nodes)?;
+        let mut nodes = Vec::new();
+        let place = results::far_place(&self.config, &flags, || {
+            nodes = self.with_site_overrides();
+            nodes.clone()
+        })?;
         let chosen = self.selected.iter().enumerate().filter(|(_, selected)| **selected);
         let reusable = chosen.filter(|(position, _)| may_be_reused(&nodes[*position]));
         let sought = reusable

@@ -92,14 +92,20 @@ impl Found {
     }
 }
 
+/// A file that a host keeps.
+struct OfFile {
+    name: FarName,
+    file: FarFile,
+    /// What it is, if it can be read.
+    entry: Option<Entry>,
+}
+
 /// The results that a host keeps.
 pub(super) struct OfHost {
     store: FarStore,
     control: Control,
-    /// What of it can be read.
-    kept: Vec<(FarName, Entry)>,
-    /// All files there, what was of use last first.
-    files: Vec<(FarName, FarFile)>,
+    /// What was of use last first.
+    files: Vec<OfFile>,
     host: String,
     machines: Machines,
 }
@@ -107,28 +113,20 @@ pub(super) struct OfHost {
 impl OfHost {
     /// Looks at all that is kept there.
     pub(super) fn open(machines: Machines, place: &FarPlace) -> Result<Self, Error> {
-        let failed = |error| Error::System { what: "a control", error };
-        let control = Control::new().map_err(failed)?;
-        let host = machines.connect_in_haste(&place.ssh).map_err(Error::Machine)?;
-        let store = FarStore::new(place, host);
-        let found = store.find(None, &control).map_err(Error::Machine)?;
-        let mut files: Vec<(FarName, FarFile)> = found.into_iter().collect();
-        files.sort_by_key(|(_, file)| std::cmp::Reverse(file.used));
-        let names: Vec<FarName> = files.iter().map(|(name, _)| name.clone()).collect();
+        let (store, control, found) = look(&machines, place).map_err(Error::Machine)?;
+        let mut found: Vec<(FarName, FarFile)> = found.into_iter().collect();
+        found.sort_by_key(|(_, file)| std::cmp::Reverse(file.used));
+        let names: Vec<FarName> = found.iter().map(|(name, _)| name.clone()).collect();
         let mut entries = store.entries(&names, &control).map_err(Error::Machine)?;
-        let kept = names.into_iter().filter_map(|name| {
-            let entry = entries.remove(&name)?;
-            Some((name, entry))
-        });
-        let kept = kept.collect();
-        Ok(Self { store, control, kept, files, host: text::neutral(place.host.as_str()), machines })
+        let of_file = |(name, file)| OfFile { entry: entries.remove(&name), name, file };
+        let files = found.into_iter().map(of_file).collect();
+        Ok(Self { store, control, files, host: text::neutral(place.host.as_str()), machines })
     }
 
     pub(super) fn found(&self) -> impl Iterator<Item = Found> {
-        self.kept.iter().map(|(name, entry)| Found {
-            entry: entry.clone(),
-            trust: name.trust,
-            place: Place::Host(self.host.clone(), name.clone()),
+        self.files.iter().filter_map(|OfFile { name, entry, .. }| {
+            let place = Place::Host(self.host.clone(), name.clone());
+            Some(Found { entry: entry.clone()?, trust: name.trust, place })
         })
     }
 
@@ -162,7 +160,7 @@ pub(super) fn run(context: &CliContext, asked: &Results) -> Result<Exit, Error> 
             });
         }
         Results::Show { key, .. } => {
-            let [found, ..] = &find(&all, key)?[..] else { unreachable!("one at least") };
+            let found = find(&all, key)?[0];
             let text = serde_json::to_string_pretty(&found.entry).expect("plain data");
             reporters::stdout().text(&format!("{text}\n"));
         }
@@ -200,10 +198,12 @@ pub(super) fn run(context: &CliContext, asked: &Results) -> Result<Exit, Error> 
 /// Looks at the host that keeps results as well, which the site or a plan of a kept run says how to reach.
 fn of_kept_runs(context: &CliContext, config: &Config) -> Result<Option<OfHost>, Error> {
     let state = context.state(config)?;
-    let nodes: Vec<Arc<Node>> = gc::plans_of(&state.runs()?)
-        .flat_map(|plan| policy::with_site_overrides(&plan, config, &BTreeMap::new()))
-        .collect();
-    let Some(place) = far_place(config, &BTreeMap::new(), &nodes) else { return Ok(None) };
+    let runs = state.runs()?;
+    let nodes = || {
+        let nodes_of = |plan| policy::with_site_overrides(&plan, config, &BTreeMap::new());
+        gc::plans_of(&runs).flat_map(nodes_of).collect()
+    };
+    let Some(place) = far_place(config, &BTreeMap::new(), nodes) else { return Ok(None) };
     match place {
         Ok(place) => {
             let machines = Machines::new(running::machines_config(&state)?);
@@ -216,16 +216,25 @@ fn of_kept_runs(context: &CliContext, config: &Config) -> Result<Option<OfHost>,
     }
 }
 
+/// Asks a host for all that it keeps.
+fn look(
+    machines: &Machines,
+    place: &FarPlace,
+) -> Result<(FarStore, Control, BTreeMap<FarName, FarFile>), Fault> {
+    let failed = |error| Fault::io(FailureKind::Io, "a control", &error);
+    let control = Control::new().map_err(failed)?;
+    let store = FarStore::new(place, machines.connect_in_haste(&place.ssh)?);
+    let found = store.find(None, &control)?;
+    Ok((store, control, found))
+}
+
 /// Asks the host that keeps results as well whether it can be used, and returns what is there, for people.
 ///
 /// # Errors
 ///
 /// When it does not answer, or others may change what is kept there.
 pub(super) fn examine(machines: &Machines, place: &FarPlace) -> Result<String, Fault> {
-    let failed = |error| Fault::io(FailureKind::Io, "a control", &error);
-    let control = Control::new().map_err(failed)?;
-    let store = FarStore::new(place, machines.connect_in_haste(&place.ssh)?);
-    let found = store.find(None, &control)?;
+    let (_, _, found) = look(machines, place)?;
     let bytes = found.values().map(|file| file.bytes).sum();
     Ok(format!(
         "{}, {}, in `{}`",
@@ -246,14 +255,15 @@ pub(super) fn store(config: &Config) -> Result<Store, Error> {
 }
 
 /// Returns where the host is that keeps results as well, or why nobody knows; nothing where the site names none. `nodes`
-/// are those of a plan as this site runs them.
+/// are those of a plan as this site runs them, asked for where it does.
 pub(super) fn far_place(
     config: &Config,
     flags: &BTreeMap<HostName, SshDestination>,
-    nodes: &[Arc<Node>],
+    nodes: impl FnOnce() -> Vec<Arc<Node>>,
 ) -> Option<Result<FarPlace, String>> {
     let ResultsConfig { host, host_dir, .. } = &config.results;
     let host = host.clone()?;
+    let nodes = nodes();
     let planned = nodes.iter().find_map(|node| match &node.spec.placement {
         Placement::RemoteSsh(there) if there.host == host => Some(there),
         _ => None,
@@ -307,8 +317,7 @@ fn collect_far(of: &OfHost, (age, bytes): (Duration, u64), collection: &mut Coll
     let host = &of.host;
     let now = SystemTime::now();
     let mut sum = 0u64;
-    for (name, file) in &of.files {
-        let entry = of.kept.iter().find(|(kept, _)| kept == name).map(|(_, entry)| entry);
+    for OfFile { name, file, entry } in &of.files {
         let is_old = now.duration_since(file.used).is_ok_and(|passed| passed > age);
         let fits = sum.saturating_add(file.bytes) <= bytes;
         let what = match (entry, is_old, fits) {

@@ -121,7 +121,7 @@ fn of_plan(
     match found {
         Err(reason) => Ok(Answer::without(wanted, reason)),
         Ok(Decided { key, parts }) => {
-            let place = results::far_place(&config, &flags, &nodes);
+            let place = results::far_place(&config, &flags, || nodes);
             let far = of_host(context, place)?;
             compared(context, wanted, (&key, true), &parts, (&source.repository, far))
         }
@@ -160,8 +160,9 @@ fn of_run(context: &CliContext, run: &str, wanted: &str) -> Result<Answer, Error
         return Ok(Answer::without(id.as_str(), reason));
     };
     let repository = running::started(&dir).map(|started| started.repository).unwrap_or_default();
-    let nodes = policy::with_site_overrides(&plan, &config, &BTreeMap::new());
-    let far = of_host(context, results::far_place(&config, &BTreeMap::new(), &nodes))?;
+    let hosts = BTreeMap::new();
+    let nodes = || policy::with_site_overrides(&plan, &config, &hosts);
+    let far = of_host(context, results::far_place(&config, &hosts, nodes))?;
     compared(context, id.as_str(), (&key, false), &parts, (&repository, far))
 }
 

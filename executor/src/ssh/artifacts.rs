@@ -20,6 +20,7 @@ use super::{
     error::{SshError, SshFault},
     host::{Host, Patience},
     session::SessionKind,
+    trees::HASH,
 };
 use crate::{artifacts::local::kept_mode, command_line::Script, supervise::token, text};
 
@@ -94,15 +95,10 @@ pub fn fetch(
 ///
 /// What cannot be read does not come. tar's 1 is "a file changed while it was read", which is no news here. busybox tar
 /// knows no `--null`: what it packs in pieces is one archive behind the other. While it works a line says so; where
-/// nobody hears it any more, it ends.
+/// nobody hears it any more, it ends. [`HASH`] is before it.
 const PACK: &str = r#"
 trap 'rm -f "$t" "$t.names" "$t.said"' EXIT
 for p; do [ ! -f "$p" ] || [ ! -r "$p" ] || printf '%s\0' "$p"; done >"$t.names"
-sum() {
-    if command -v sha256sum >/dev/null 2>&1; then sum=$(sha256sum <"$t")
-    elif command -v shasum >/dev/null 2>&1; then sum=$(shasum -a 256 <"$t")
-    else sum=$(openssl dgst -sha256 -r <"$t"); fi
-}
 pack() {
     if [ ! -s "$t.names" ]; then : >"$t"
     elif tar --version 2>/dev/null | grep -q -e GNU -e bsdtar; then exec tar --null -T "$t.names" -cf "$t"
@@ -113,7 +109,7 @@ pack >"$t.said" 2>&1 & packing=$!
 alive=$!
 wait $packing; status=$?
 [ $status -le 1 ] || { kill $alive 2>/dev/null; tail -n 5 "$t.said"; exit $status; }
-sum
+sum=$(hash <"$t")
 kill $alive 2>/dev/null; wait $alive 2>/dev/null
 printf '%s\n%s %s\n' "#;
 
@@ -136,7 +132,7 @@ fn bring(
         name.push(std::ffi::OsStr::from_bytes(path));
         script = script.word(name);
     }
-    script = script.text(PACK);
+    script = script.text(HASH).text(PACK);
     let mut wrong = None;
     host.repeat(patience, |until| {
         let ready = token();
@@ -387,39 +383,6 @@ mod tests {
         bytes
     }
 
-    #[test]
-    fn who_packs_says_so_and_ends_when_nobody_hears_it() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let bin = directory.path().join("bin");
-        fs::create_dir(&bin).expect("a directory");
-        let slow = "#!/bin/sh\n[ \"$1\" != --version ] || { echo GNU; exit; }\necho $$ >packing\nexec sleep 300\n";
-        fs::write(bin.join("tar"), slow).expect("a program");
-        fs::set_permissions(bin.join("tar"), fs::Permissions::from_mode(0o755)).expect("its mode");
-        fs::write(directory.path().join("file"), "x").expect("a file");
-        let path = std::env::join_paths(
-            std::iter::once(bin)
-                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-        );
-        let script =
-            Script::new("").set("t", "out.tar").text("set -- ./file").text(PACK).text("end");
-        let mut child = Command::new("sh")
-            .args(["-c", &script.to_text()])
-            .current_dir(directory.path())
-            .env("PATH", path.expect("a PATH"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let mut line = String::new();
-        let mut heard = io::BufReader::new(child.stdout.take().expect("its output"));
-        heard.read_line(&mut line).expect("a line");
-        assert_eq!(line, format!("{PACKING}\n"));
-        let packing = fs::read_to_string(directory.path().join("packing")).expect("its id");
-        drop(heard);
-        assert!(!child.wait().expect("it ends").success());
-        assert!(!Path::new("/proc").join(packing.trim()).exists());
-        assert!(!directory.path().join("out.tar.names").exists());
-    }
-
     /// Adds a member with exactly these bytes as its name.
     fn member(
         builder: &mut tar::Builder<&mut Vec<u8>>,
@@ -470,6 +433,43 @@ mod tests {
         }
         found.sort();
         found
+    }
+
+    #[test]
+    fn who_packs_says_so_and_ends_when_nobody_hears_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let bin = directory.path().join("bin");
+        fs::create_dir(&bin).expect("a directory");
+        let slow = "#!/bin/sh\n[ \"$1\" != --version ] || { echo GNU; exit; }\necho $$ >packing\nexec sleep 300\n";
+        fs::write(bin.join("tar"), slow).expect("a program");
+        fs::set_permissions(bin.join("tar"), fs::Permissions::from_mode(0o755)).expect("its mode");
+        fs::write(directory.path().join("file"), "x").expect("a file");
+        let path = std::env::join_paths(
+            std::iter::once(bin)
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        );
+        let script = Script::new("")
+            .set("t", "out.tar")
+            .text("set -- ./file")
+            .text(HASH)
+            .text(PACK)
+            .text("end");
+        let mut child = Command::new("sh")
+            .args(["-c", &script.to_text()])
+            .current_dir(directory.path())
+            .env("PATH", path.expect("a PATH"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut line = String::new();
+        let mut heard = io::BufReader::new(child.stdout.take().expect("its output"));
+        heard.read_line(&mut line).expect("a line");
+        assert_eq!(line, format!("{PACKING}\n"));
+        let packing = fs::read_to_string(directory.path().join("packing")).expect("its id");
+        drop(heard);
+        assert!(!child.wait().expect("it ends").success());
+        assert!(!Path::new("/proc").join(packing.trim()).exists());
+        assert!(!directory.path().join("out.tar.names").exists());
     }
 
     #[test]

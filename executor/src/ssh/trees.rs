@@ -266,13 +266,17 @@ enum Delivered {
 /// Up to this many bytes an archive is made before it is sent.
 const LITTLE: u64 = 4 << 20;
 
-/// Functions for the directory of a tree that arrives, `$new` below that of all trees.
-const FUNCTIONS: &str = r#"
+/// A function that prints the SHA-256 of its stdin first, with what a host has for that.
+pub(super) const HASH: &str = r#"
 hash() {
     if command -v sha256sum >/dev/null 2>&1; then sha256sum
     elif command -v shasum >/dev/null 2>&1; then shasum -a 256
     else openssl dgst -sha256 -r; fi
 }
+"#;
+
+/// Functions for the directory of a tree that arrives, `$new` below that of all trees; [`HASH`] is before them.
+const FUNCTIONS: &str = r#"
 # Of much: with the processor's own instructions, where its start is worth it.
 hash_much() {
     if command -v openssl >/dev/null 2>&1; then openssl dgst -sha256 -r; else hash; fi
@@ -495,6 +499,7 @@ fn delivery_script<'a>(
         .set("trees", to.trees())
         .set("files", &digests.files)
         .set("marked", &digests.marked)
+        .text(HASH)
         .text(FUNCTIONS)
         .text("cd \"$trees\" || exit 1\n");
     move |ready| {
