@@ -104,7 +104,8 @@ fn an_executor_that_dies_while_its_instance_is_made_or_started_costs_no_attempt(
     let mut site = site;
     for moment in ["intended", "made", "started"] {
         site.world = crate::harness::World::new();
-        let plan = site.world.plan(vec![contained("echo up")]);
+        // Long enough that the instance is seen before it is deleted.
+        let plan = site.world.plan(vec![contained("echo up; sleep 2")]);
         let child = site.command(&["apply", &plan]).spawn().expect("starts");
         let journal = || {
             let run = site.world.runs().pop()?;

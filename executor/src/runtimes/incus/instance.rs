@@ -73,8 +73,25 @@ pub(super) struct Labels<'a> {
     pub(super) until: u64,
 }
 
+impl Labels<'_> {
+    /// Returns them as options of `incus launch`. Not in the document: a client whose executor is killed, or whose
+    /// connection is lost, before it has read that takes none for an empty one, and makes an instance all the same.
+    pub(super) fn options(&self) -> Vec<String> {
+        let Self { owner, job, until } = self;
+        let all = [
+            ("owner", (*owner).to_owned()),
+            ("run", job.run.clone()),
+            ("node", job.node.clone()),
+            ("attempt", job.attempt.to_string()),
+            ("lease", until.to_string()),
+        ];
+        let option = |(name, value)| ["--config".to_owned(), format!("{LABEL}{name}={value}")];
+        all.into_iter().flat_map(option).collect()
+    }
+}
+
 impl Document {
-    pub(super) fn new(spec: &Incus, labels: &Labels<'_>, disks: &Disks) -> Self {
+    pub(super) fn new(spec: &Incus, disks: &Disks) -> Self {
         let mut config = BTreeMap::new();
         let mut set = |key: &str, value: String| config.insert(key.to_owned(), value);
         // After a crash of the machine it must not come back, empty.
@@ -94,13 +111,6 @@ impl Document {
         if !spec.vm {
             set("security.privileged", spec.privileged.to_string());
         }
-        let Labels { owner, job, until } = labels;
-        let label = |name: &str| format!("{LABEL}{name}");
-        set(&label("owner"), (*owner).to_owned());
-        set(&label("run"), job.run.clone());
-        set(&label("node"), job.node.clone());
-        set(&label("attempt"), job.attempt.to_string());
-        set(&label("lease"), until.to_string());
 
         let mut devices = BTreeMap::new();
         let mut disk = |name: &str, source: &str, path: &str, writable: bool| {

@@ -97,24 +97,24 @@ pub fn examine(machine: &dyn Machine, spec: &plans::Incus) -> Result<Vec<Check>,
     let labels = Labels { owner: &owner, job: &job, until: now() + 600 };
     // A directory of the machine that is surely there: whether it can be shared is the question.
     let disks = Disks { workspace: Some(("/usr".to_owned(), false)), ..Disks::default() };
-    let document = Document::new(spec, &labels, &disks).text();
-    let tried =
-        engine.launch(spec.image.as_str(), &name, &options(spec), &document).and_then(|_| {
-            let argv = ["sh", "-c", "test -d /workspace && command -v tar"].map(str::to_owned);
-            let mut answer = engine.ask(&engine.exec(&name, (0, 0), &argv))?;
-            for _ in 0..20 {
-                if answer.success() {
-                    return limits::is_obeyed(&engine, spec, &name);
-                }
-                std::thread::sleep(std::time::Duration::from_millis(500));
-                answer = engine.ask(&engine.exec(&name, (0, 0), &argv))?;
+    let document = Document::new(spec, &disks).text();
+    let options = [labels.options(), options(spec)].concat();
+    let tried = engine.launch(spec.image.as_str(), &name, &options, &document).and_then(|_| {
+        let argv = ["sh", "-c", "test -d /workspace && command -v tar"].map(str::to_owned);
+        let mut answer = engine.ask(&engine.exec(&name, (0, 0), &argv))?;
+        for _ in 0..20 {
+            if answer.success() {
+                return limits::is_obeyed(&engine, spec, &name);
             }
-            Err(Fault::new(
-                FailureKind::NotReady,
-                format!("an instance of `{}` runs no command: {}", spec.image, answer.complaint()),
-            )
-            .advice(super::START_ADVICE))
-        });
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            answer = engine.ask(&engine.exec(&name, (0, 0), &argv))?;
+        }
+        Err(Fault::new(
+            FailureKind::NotReady,
+            format!("an instance of `{}` runs no command: {}", spec.image, answer.complaint()),
+        )
+        .advice(super::START_ADVICE))
+    });
     let removed = match engine.instance(&name) {
         Ok(Some(_)) => engine.delete(&name),
         Ok(None) => Ok(()),

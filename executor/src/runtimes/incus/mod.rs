@@ -291,8 +291,8 @@ impl Runtime for Incus {
                 toolchain: toolchain.clone(),
             }
         };
-        let document = Document::new(&self.spec, &labels, &disks).text();
-        let options = instance::options(&self.spec);
+        let document = Document::new(&self.spec, &disks).text();
+        let options = [labels.options(), instance::options(&self.spec)].concat();
         let launch = || engine.launch(self.spec.image.as_str(), &site.name, &options, &document);
         let mut launched = launch();
         // A client that outlived its killed executor may have made it meanwhile; nobody needs that one.

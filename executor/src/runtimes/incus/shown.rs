@@ -1,15 +1,11 @@
 //! The calls of `incus` that a node comes down to.
 
-use super::instance::{Disks, Document, LABEL, Labels, options};
-use crate::{
-    guest_command::in_one_line, runtimes::shown::Calls, supervise::BindMount, supervise::JobRef,
-};
+use super::instance::{Disks, Document, options};
+use crate::{guest_command::in_one_line, runtimes::shown::Calls, supervise::BindMount};
 
 /// Returns the calls around a node's job.
 #[must_use]
 pub(in crate::runtimes) fn calls(node: &plans::Node, spec: &plans::Incus) -> Calls {
-    let job = JobRef { run: String::new(), node: node.id.as_str().to_owned(), attempt: 1 };
-    let labels = Labels { owner: "", job: &job, until: 0 };
     let writable = node.spec.workspace == plans::Workspace::Writable;
     let output = |mount: &plans::Mount| BindMount {
         from: format!("OUTPUT of {}", mount.node),
@@ -21,11 +17,7 @@ pub(in crate::runtimes) fn calls(node: &plans::Node, spec: &plans::Incus) -> Cal
         mounts: node.mounts.iter().map(output).collect(),
         toolchain: node.spec.mount_host_rust_toolchain.then(|| "TOOLCHAIN".to_owned()),
     };
-    let document = Document::new(spec, &labels, &disks);
-    let mut document = serde_json::to_value(document).expect("plain data");
-    if let Some(config) = document["config"].as_object_mut() {
-        config.retain(|key, _| !key.starts_with(LABEL));
-    }
+    let document = Document::new(spec, &disks).text();
     let call = |words: &[&str], more: Vec<String>| {
         let mut all = vec!["incus".to_owned(), words[0].to_owned()];
         if let Some(project) = &spec.project {
