@@ -35,7 +35,16 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/recipes/github.md", "gh ", "needs GitHub"),
     ("docs/recipes/gitlab.md", "planner ", "needs GitLab; the schema is asked below"),
     ("docs/recipes/gitlab.md", "executor ", "needs GitLab; the schema is asked below"),
-    ("docs/release.md", "scripts/release", "builds this repository; release.rs does, once"),
+    (
+        "docs/release.md",
+        "scripts/release",
+        "builds this repository for a quarter of an hour; release.rs runs its parts",
+    ),
+    (
+        "docs/release.md",
+        "scripts/package-check",
+        "needs packages; release.rs makes and checks some",
+    ),
     ("docs/ssh.md", "executor doctor", "needs another host; executor/tests run it with one"),
     ("docs/tart.md", "tart ", "needs a Mac, or the stand-in that executor/tests build"),
     ("docs/tart.md", "scripts/tart-conformance", "needs a Mac; executor/tests run it"),
