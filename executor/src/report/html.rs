@@ -112,6 +112,9 @@ struct NodeData<'a> {
     /// The line of its output where reading begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     look: Option<u64>,
+    /// Lines of its output from there on with their numbers, in news of a failure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    excerpt: Vec<(u64, String)>,
 }
 
 /// A log in a page.
@@ -169,7 +172,8 @@ pub(crate) fn beginning(title: &str, style: &str, policy: Option<&str>) -> Strin
 
 fn whole(report: &Report, served: Option<&Served<'_>>) -> String {
     let record = &report.record;
-    let (nodes, logs, failures) = collect(report, served.is_none());
+    let live = served.is_some_and(|served| served.news.is_some());
+    let (nodes, logs, failures) = collect(report, served.is_none(), live);
     let served_data = served.map(|served| ServedData {
         base: served.base,
         news: served.news,
@@ -185,7 +189,7 @@ fn whole(report: &Report, served: Option<&Served<'_>>) -> String {
     out.push_str(served.map_or("", |served| served.above));
     out.push_str("<main class=\"page\">\n");
     head(&mut out, report);
-    if served.is_some_and(|served| served.news.is_some()) {
+    if live {
         out.push_str("<p class=\"soft\" id=\"live\" role=\"status\"></p>\n");
     }
     out.push_str(&failures);
@@ -203,14 +207,24 @@ fn whole(report: &Report, served: Option<&Served<'_>>) -> String {
     out
 }
 
-/// Returns nodes that changed, by their places in the plan, as `page.js` takes them.
+/// Returns nodes that changed, by their places in the plan, as `page.js` takes them: failures with what their logs say, as
+/// many as a page lists.
 pub(crate) fn news_of_nodes(report: &Report, changed: &[usize]) -> String {
     let positions = positions(report);
+    let mut room = FAILURES;
     let nodes: Vec<NodeData<'_>> = changed
         .iter()
         .filter_map(|&at| {
             let node = report.record.nodes.get(at)?;
-            Some(NodeData { at: Some(at), ..node_data(report, node, &positions) })
+            let mut data = NodeData { at: Some(at), ..node_data(report, node, &positions) };
+            if needs_a_look(node) && room > 0 {
+                room -= 1;
+                let logs = report.logs(node);
+                let output = logs.iter().find(|(title, _)| title == "output").map(|(_, log)| log);
+                data.look = output.and_then(Log::place_to_look);
+                data.excerpt = excerpt(output, data.look).collect();
+            }
+            Some(data)
         })
         .collect();
     serde_json::to_string(&nodes).expect("plain data")
@@ -251,8 +265,12 @@ fn positions(report: &Report) -> BTreeMap<&str, usize> {
 }
 
 /// Goes through the nodes once: what the script draws, their logs, the list of failures. Logs of
-/// failures are the first to find room; where they are not to be packed, only those are looked at.
-fn collect(report: &Report, pack: bool) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>, String) {
+/// failures are the first to find room; where they are not to be packed, only those are looked at. `live`: more may fail.
+fn collect(
+    report: &Report,
+    pack: bool,
+    live: bool,
+) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>, String) {
     let nodes = &report.record.nodes;
     let positions = positions(report);
     let mut data: Vec<NodeData<'_>> =
@@ -282,11 +300,16 @@ fn collect(report: &Report, pack: bool) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>
             logs.into_iter().map(|(title, log)| log_data(title, &log, &mut room)).collect();
     }
     let mut shown = String::new();
-    if !failed.is_empty() {
-        push!(shown, "<section aria-labelledby=\"failed\"><h2 id=\"failed\">What failed</h2>\n");
-        push!(shown, "<ul class=\"failures\">\n{list}</ul>\n");
-        if failed.len() > FAILURES {
-            push!(shown, "<p class=\"soft\">{} more failed: ", failed.len() - FAILURES);
+    // A run that goes on may come to have some.
+    if !failed.is_empty() || live {
+        let hidden = if failed.is_empty() { " hidden" } else { "" };
+        push!(shown, "<section aria-labelledby=\"failed\"{hidden}>");
+        shown.push_str("<h2 id=\"failed\">What failed</h2>\n");
+        push!(shown, "<ul class=\"failures\" id=\"failures\">\n{list}</ul>\n");
+        if failed.len() > FAILURES || live {
+            let more = failed.len().saturating_sub(FAILURES);
+            let hidden = if more == 0 { " hidden" } else { "" };
+            push!(shown, "<p class=\"soft\" id=\"failures-more\"{hidden}>{more} more failed: ");
             shown.push_str("filter the nodes below by outcome.</p>\n");
         }
         shown.push_str("</section>\n");
@@ -361,6 +384,7 @@ fn node_data<'a>(
         prepare: planned.is_some_and(|planned| planned.kind == NodeKind::Prepare),
         facts,
         look: None,
+        excerpt: Vec::new(),
     }
 }
 
@@ -434,7 +458,11 @@ fn failure(
     look: Option<u64>,
 ) {
     let word = state(node);
-    push!(out, "<li class=\"o {word}\"><h3><a href=\"#node-{position}\">{}</a> ", escape(&node.id));
+    push!(
+        out,
+        "<li class=\"o {word}\" id=\"failed-{position}\"><h3><a href=\"#node-{position}\">{}</a> ",
+        escape(&node.id)
+    );
     push!(out, "<span class=\"word\">{}</span></h3>\n", words(word));
     if let Some(why) = why(node) {
         push!(out, "<p>{}</p>\n", escape(&at_most(&why, TEXT_BYTES)));
@@ -442,17 +470,24 @@ fn failure(
     if let Some(advice) = &node.advice {
         push!(out, "<p class=\"soft\">{}</p>\n", escape(&at_most(advice, TEXT_BYTES)));
     }
-    if let (Some(log), Some(look)) = (log, look) {
-        let from = look.saturating_sub(2);
-        let lines = log.lines().skip_while(|(number, _)| *number < from).take(FAILURE_LINES);
+    if let Some(look) = look {
         out.push_str("<pre>");
-        for (number, line) in lines {
-            push!(out, "<span class=\"n\">{number}</span>{}\n", escape(&last_written(line)));
+        for (number, line) in excerpt(log, Some(look)) {
+            push!(out, "<span class=\"n\">{number}</span>{}\n", escape(&line));
         }
         out.push_str("</pre>\n");
         push!(out, "<p><a href=\"#node-{position}-line-{look}\">Log, line {look}</a></p>\n");
     }
     out.push_str("</li>\n");
+}
+
+/// Returns the lines of a log where reading begins, and what stands around them, with their numbers.
+fn excerpt(log: Option<&Log>, look: Option<u64>) -> impl Iterator<Item = (u64, String)> {
+    let from = look.map(|look| look.saturating_sub(2));
+    let lines = log.zip(from).into_iter().flat_map(|(log, from)| {
+        log.lines().skip_while(move |(number, _)| *number < from).take(FAILURE_LINES)
+    });
+    lines.map(|(number, line)| (number, last_written(line)))
 }
 
 /// Returns a word of a record as people write it.

@@ -789,15 +789,51 @@
   }
   function take(fresh) {
     const node = nodes[fresh.at], before = node.before, had = logsOf(node).length, ran = node.state === "running";
+    const said = JSON.stringify([node.state, node.why, node.look]);
     for (const key of Object.keys(node)) delete node[key];
     Object.assign(node, fresh);
     ready(node, fresh.at, before);
+    told(node, said);
     if (node.at !== current) return;
     describe(node);
     if (logsOf(node).length !== had) {
       opened = "";
       openLog(node, 0, 0);
     } else if (ran && node.state !== "running") follow.hidden = true;
+  }
+  // What failed, in the order of the plan. An entry that is there stays, and the focus that may be in it, unless it says
+  // something else now.
+  const MOST_FAILURES = 200;
+  const fails = (node) => ["failed", "timed_out", "infra_failed"].includes(node.state);
+  const failure = (node) => {
+    const link = (words, hash) => { const made = make("a", "", words); made.href = hash; return made; };
+    const made = make("li", `o ${node.state}`, make("h3", "", link(node.id, `#node-${node.at}`), " ", make("span", "word", words(node.state))));
+    made.id = `failed-${node.at}`;
+    if (node.why) made.append(make("p", "", node.why));
+    const advice = node.facts.find(([name]) => name === "What to do");
+    if (advice) made.append(make("p", "soft", advice[1]));
+    if (node.excerpt) {
+      made.append(make("pre", "", ...node.excerpt.flatMap(([number, line]) => [make("span", "n", String(number)), `${line}\n`])));
+      made.append(make("p", "", link(`Log, line ${node.look}`, `#node-${node.at}-line-${node.look}`)));
+    }
+    return made;
+  };
+  const place = (entry) => Number(entry.id.slice("failed-".length));
+  function told(node, before) {
+    const there = get(`failed-${node.at}`), list = get("failures");
+    if (!fails(node)) return there?.remove();
+    if (there && before === JSON.stringify([node.state, node.why, node.look])) return;
+    if (there) return there.replaceWith(failure(node));
+    const next = [...list.children].find((entry) => place(entry) > node.at);
+    if (!next && list.children.length >= MOST_FAILURES) return;
+    list.insertBefore(failure(node), next ?? null);
+    if (list.children.length > MOST_FAILURES) list.lastElementChild.remove();
+  }
+  function tellFailures() {
+    const many = nodes.filter(fails).length, more = many - get("failures").children.length;
+    get("failures").parentElement.hidden = many === 0;
+    get("failures-more").hidden = more <= 0;
+    get("failures-more").textContent = `${more} more failed: filter the nodes below by outcome.`;
   }
   if (goesOn) {
     const say = (text) => { if (get("live").textContent !== text) get("live").textContent = text; };
@@ -806,6 +842,7 @@
     source.onerror = () => say("The server does not answer; what is shown may be old.");
     source.addEventListener("nodes", (event) => {
       for (const fresh of JSON.parse(event.data)) take(fresh);
+      tellFailures();
       drawn = "";
       offer();
       measure();

@@ -152,8 +152,13 @@ fn a_run_is_seen_going_on_from_its_first_line_to_its_end() {
     );
     browser.value("document.getElementById('filter').value = ''; document.getElementById('filter').dispatchEvent(new Event('input'))");
     browser.wait_for("document.querySelectorAll('[role=option]').length === 3");
+    assert_eq!(
+        browser.value("document.getElementById('failures').parentElement.hidden"),
+        json!(true)
+    );
     allow(&shell, "end");
     browser.wait_for(&row("execute-talks", "failed"));
+    browser.wait_for("!document.getElementById('failures').parentElement.hidden");
     browser.wait_for(&row("execute-after", "skipped"));
     browser.wait_for("document.getElementById('live').textContent.startsWith('The run is over.')");
     assert_eq!(
@@ -164,6 +169,11 @@ fn a_run_is_seen_going_on_from_its_first_line_to_its_end() {
         browser.value("document.querySelector('#lane-list .word').textContent"),
         json!("failed")
     );
+    // What failed is listed as the whole page lists it.
+    let failures = "[...document.querySelectorAll('#failures > li')].map((one) => \
+                    [one.id, one.className, one.innerHTML.replace(/>\\n/g, '>').replace(/\\n</g, '<')])";
+    let live = browser.value(failures);
+    assert!(live.to_string().contains("3001</span>error: &lt;script&gt;"), "{live}");
     assert_eq!(run.wait().expect("it ends").code(), Some(1));
     assert_eq!(browser.complaints(), [""; 0]);
 
@@ -172,6 +182,7 @@ fn a_run_is_seen_going_on_from_its_first_line_to_its_end() {
     browser.wait_for(
         "document.querySelector('.failures')?.textContent.includes('execute-talks') === true",
     );
+    assert_eq!(browser.value(failures), live);
     browser.wait_for("[...document.querySelectorAll('#artifacts a')].some((one) => one.textContent === '<img src=x onerror=window.pwned=3>')");
     browser.wait_for("!document.getElementById('log').hidden");
     pictures(&mut browser, "serve-over");

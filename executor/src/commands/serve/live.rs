@@ -19,6 +19,9 @@ use crate::{
 /// How often the journal of a run is looked at, however many watch.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// For how many different things that had been heard before the newest news are kept: viewers keep up or are one behind.
+const TOLD: usize = 4;
+
 /// A run that is shown.
 pub(super) struct Run(Mutex<State>);
 
@@ -34,6 +37,8 @@ struct State {
     looked: Instant,
     /// The page as it was made last, of which news, and what it may do.
     page: Option<(u64, Arc<[u8]>, String)>,
+    /// The newest news as they were told last, by what had been heard before: the same for all who heard that.
+    told: Vec<(Option<u64>, Arc<News>)>,
 }
 
 /// What changed since somebody heard last.
@@ -72,7 +77,16 @@ impl Run {
         let news = follower.as_ref().map_or(0, |(follower, _)| follower.read());
         let changed = vec![news; report.record.nodes.len()];
         let looked = Instant::now();
-        Ok(Self(Mutex::new(State { dir, report, follower, news, changed, looked, page: None })))
+        Ok(Self(Mutex::new(State {
+            dir,
+            report,
+            follower,
+            news,
+            changed,
+            looked,
+            page: None,
+            told: Vec::new(),
+        })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,8 +143,9 @@ impl Run {
         (page, policy)
     }
 
-    /// Returns what changed after some news; a number that was never given out has heard nothing.
-    pub(super) fn news_after(&self, heard: Option<u64>) -> Option<News> {
+    /// Returns what changed after some news; a number that was never given out has heard nothing. Made once for all who
+    /// heard the same.
+    pub(super) fn news_after(&self, heard: Option<u64>) -> Option<Arc<News>> {
         let mut state = self.state();
         state.look();
         let heard = heard.filter(|heard| *heard <= state.news);
@@ -138,11 +153,22 @@ impl Run {
         if heard == Some(state.news) && !over {
             return None;
         }
+        let now = state.news;
+        state.told.retain(|(_, news)| news.number == now && news.over == over);
+        if let Some((_, news)) = state.told.iter().find(|(of, _)| *of == heard) {
+            return Some(Arc::clone(news));
+        }
         let changed: Vec<usize> = (0..state.changed.len())
             .filter(|at| heard.is_none_or(|heard| state.changed[*at] > heard))
             .collect();
         let nodes = (!changed.is_empty()).then(|| html::news_of_nodes(&state.report, &changed));
-        Some(News { number: state.news, nodes, head: html::news_of_head(&state.report), over })
+        let news =
+            Arc::new(News { number: now, nodes, head: html::news_of_head(&state.report), over });
+        if state.told.len() == TOLD {
+            state.told.remove(0);
+        }
+        state.told.push((heard, Arc::clone(&news)));
+        Some(news)
     }
 }
 
@@ -201,5 +227,35 @@ fn node_of(event: &Event) -> Option<&str> {
         Event::NodeFinished(it) => Some(&it.node),
         Event::Warning(it) => it.node.as_deref(),
         Event::RunStarted(_) | Event::RunStopping(_) | Event::RunFinished(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::StateDir;
+
+    #[test]
+    fn news_are_made_once_for_all_who_heard_the_same() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let state = StateDir::at(dir.path().to_owned());
+        let id = "20260101-000000-000-000000";
+        let run = state.runs_dir().join(id);
+        std::fs::create_dir_all(&run).expect("writable");
+        let record = format!(
+            r#"{{"format_version":"1.0","run_id":"{id}","plan_digest":"sha256:0","started_at":"2026-01-01T00:00:00Z","outcome":"passed"}}"#
+        );
+        std::fs::write(run.join("record.json"), record).expect("writable");
+        let dir = state.runs().expect("listed").remove(0);
+        let run = Run::open(dir).expect("opened");
+        let told = |heard| run.news_after(heard).expect("its end is news");
+        let first = told(None);
+        assert!(first.over && first.head.contains("Passed"), "{}", first.head);
+        assert!(Arc::ptr_eq(&first, &told(None)) && Arc::ptr_eq(&told(Some(0)), &told(Some(0))));
+        // A client that claims much keeps nobody's place but its own.
+        for heard in 0..100 {
+            assert!(told(Some(heard)).over);
+        }
+        assert!(run.state().told.len() <= TOLD);
     }
 }
