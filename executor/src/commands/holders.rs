@@ -21,6 +21,7 @@ use crate::{
     },
     placements::Machines,
     policy, reporters,
+    runtimes::tart,
     state::StateDir,
     text::{self, push},
 };
@@ -33,7 +34,7 @@ pub(crate) struct MachineLocks {
     /// Why nothing is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
-    /// Its groups, then its places.
+    /// Its groups, then its places, then its slots for guests of Tart.
     pub(crate) locks: Vec<LockLine>,
     /// Who waits, the longest first.
     pub(crate) waiters: Vec<WaiterLine>,
@@ -42,9 +43,9 @@ pub(crate) struct MachineLocks {
 /// One place or group.
 #[derive(Debug, Serialize)]
 pub(crate) struct LockLine {
-    /// `group` or `place`.
+    /// `group`, `place` or `guest`.
     kind: &'static str,
-    /// The group's name, the place's number.
+    /// The group's name, the number of the place or of the slot for guests.
     name: String,
     /// How it stands.
     pub(crate) state: Standing,
@@ -76,6 +77,8 @@ pub(crate) struct WaiterLine {
 struct Known {
     placement: Placement,
     resources: BTreeSet<Resource>,
+    /// Whether it has guests of Tart.
+    guests: bool,
 }
 
 pub(super) fn run(
@@ -131,6 +134,7 @@ pub(crate) fn look(
         for node in policy::with_site_overrides(plan, config, hosts) {
             let known = known_of(&mut known, node.spec.placement.clone());
             known.resources.extend(resources_of(&node));
+            known.guests |= matches!(node.spec.runtime, plans::Runtime::Tart(_));
         }
     }
     let (sender, answers) = mpsc::channel();
@@ -138,7 +142,13 @@ pub(crate) fn look(
         for (name, known) in known {
             let sender = sender.clone();
             scope.spawn(move || {
-                let table = machines.open(&known.placement).and_then(|machine| machine.holders());
+                let table = machines.open(&known.placement).and_then(|machine| {
+                    let mut table = machine.holders()?;
+                    if known.guests {
+                        table.holdings.extend(tart::slots(&*machine)?);
+                    }
+                    Ok(table)
+                });
                 let shown = match table {
                     Ok(table) => shown(name, table, known.resources),
                     Err(fault) => MachineLocks {
@@ -166,7 +176,8 @@ fn known_of(known: &mut BTreeMap<String, Known>, placement: Placement) -> &mut K
             Placement::Local => 0,
             Placement::RemoteSsh(host) => host.max_jobs,
         };
-        Known { placement, resources: (0..places).map(Resource::Place).collect() }
+        let resources = (0..places).map(Resource::Place).collect();
+        Known { placement, resources, guests: false }
     })
 }
 
@@ -199,6 +210,7 @@ fn lock_line(holding: Holding) -> LockLine {
     let (kind, name) = match resource {
         Resource::Group(group) => ("group", group),
         Resource::Place(number) => ("place", number.to_string()),
+        Resource::Guest(number) => ("guest", number.to_string()),
     };
     let (held_ms, lease_left_ms) = (holder.held_for().map(millis), lease_left.map(millis));
     LockLine { kind, name, state: standing, holder, held_ms, lease_left_ms }

@@ -15,6 +15,8 @@ pub enum Resource {
     Group(String),
     /// One of the places of a limited host, by number.
     Place(u32),
+    /// One of the slots of a machine for guests of Tart, by number. Its file is kept by the machine's own half of Tart.
+    Guest(u32),
 }
 
 impl Resource {
@@ -34,6 +36,7 @@ impl Resource {
         match self {
             Self::Group(group) => format!("group.{group}"),
             Self::Place(number) => format!("place.{number}"),
+            Self::Guest(number) => format!("slot.{number}"),
         }
     }
 }
@@ -43,6 +46,7 @@ impl fmt::Display for Resource {
         match self {
             Self::Group(group) => write!(f, "group {group}"),
             Self::Place(number) => write!(f, "place {number}"),
+            Self::Guest(number) => write!(f, "guest {number}"),
         }
     }
 }
@@ -157,6 +161,7 @@ impl Waiting {
         let resource = match resource {
             Resource::Group(_) => resource.to_string(),
             Resource::Place(_) => format!("a place on {on}"),
+            Resource::Guest(_) => format!("a guest's place on {on}"),
         };
         Self { resource, holder }
     }

@@ -215,6 +215,15 @@ fn places_for_guests_are_held_by_those_of_dead_executors() {
     kill(executor);
     let held = mac.guests();
     assert_eq!(held.len(), 2);
+    // It is told who has them, here and on the page of hosts.
+    let said = mac.run(&["holders"]).code(0).out;
+    for (number, id) in ["execute-a", "execute-b"].iter().enumerate() {
+        assert!(said.contains(&format!("  guest {number}  held: run ")), "{said}");
+        assert!(
+            said.contains(&format!(", {id}, ")) && said.contains(" of its lease left"),
+            "{said}"
+        );
+    }
     let plan = mac.world.plan(vec![guest("execute-c", "echo next", &[])]);
     let mut next = mac.start(&["apply", &plan, "--state-dir", "other"]);
     std::thread::sleep(Duration::from_secs(3));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::{
     fault::{FailureKind, Fault},
     placements::{Answer, ControlCommand, Machine},
+    supervise::JobRef,
     trust::Distrust,
 };
 
@@ -50,6 +51,19 @@ pub(super) struct GuestState {
     pub(super) ended: Option<i32>,
     /// The last that `tart run` said.
     pub(super) said: String,
+}
+
+/// A slot for running guests that is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Which.
+    pub(super) number: u32,
+    /// The guest that has it.
+    pub(super) guest: String,
+    /// Whose that is; absent: it is only being made.
+    pub(super) job: Option<JobRef>,
+    /// How long it is still wanted without a renewal; zero: it only runs on.
+    pub(super) wanted: Duration,
 }
 
 /// What a probe found.
@@ -188,6 +202,15 @@ impl TartHost<'_> {
             "busy" => Ok(Err(text["busy".len()..].trim().to_owned())),
             _ => Err(self.unclear("take a slot for a guest", &answer)),
         }
+    }
+
+    /// Lists the slots for running guests that are taken.
+    pub(super) fn slots(&self) -> Result<Vec<Slot>, Fault> {
+        let answer = self.ask(&["slots"])?;
+        if !answer.success() {
+            return Err(self.unclear("list slots for guests", &answer));
+        }
+        Ok(text(&answer.stdout).lines().filter_map(slot_of).collect())
     }
 
     pub(super) fn clone(&self, wanted: &Clone<'_>) -> Result<(), Fault> {
@@ -376,6 +399,19 @@ fn untrusted(text: &str) -> Option<(Distrust, String)> {
     let user = words.next()?.to_owned();
     let path = words.next()?.to_owned();
     Some((Distrust { path, uid, mode, foreign, above: false }, user))
+}
+
+fn slot_of(line: &str) -> Option<Slot> {
+    let [number, guest, run, job, wanted, _state] = *line.split(' ').collect::<Vec<_>>().as_slice()
+    else {
+        return None;
+    };
+    Some(Slot {
+        number: number.parse().ok()?,
+        guest: guest.to_owned(),
+        job: JobRef::parse(&format!("{run}/{job}")),
+        wanted: Duration::from_secs(wanted.parse().ok()?),
+    })
 }
 
 fn recorded(line: &str) -> Option<Recorded> {

@@ -4,6 +4,7 @@
 #
 #   examine IMAGE                     "system S", "tart V", "image yes|no", "free KB"
 #   slot NAME SECS                    "taken", or "busy NAMES…": one of the two slots for macOS guests
+#   slots                             "N NAME RUN JOB SECS STATE" of each that is taken, SECS: how long it is still wanted
 #   clone IMAGE NAME OWNER RUN JOB SECS CPU MEMORY DISK      "cloned", "not_ours", or "error WHAT CODE"
 #   liveness NAME DIRECTORY           leaves there a script that says whether the guest runs: "left"
 #   start NAME [ARGUMENT…]            runs it, detached: "started"
@@ -28,6 +29,8 @@ umask 077
 set -f
 PATH=$PATH:/opt/homebrew/bin:/usr/local/bin
 export PATH
+# Who only looks makes nothing.
+[ "${1-}" != slots ] || [ -d "$HOME/.forge-lanes/tart" ] || exit 0
 mkdir -p "$HOME/.forge-lanes/tart" && cd "$HOME/.forge-lanes/tart" || exit 1
 
 # Others who can write here decide what is removed and whose the slots are: "untrusted WHY UID MODE USER PATH". A group of
@@ -105,6 +108,22 @@ examine() {
 
 slot() {
     locked slot_locked "$@"
+}
+
+slots() {
+    now=$(date +%s)
+    for n in 0 1; do
+        holder='' until=0
+        [ ! -s "slot.$n" ] || read -r holder until <"slot.$n"
+        [ -n "$holder" ] || continue
+        state "$holder"
+        if [ "$STATE" != running ] && [ "$STATE" != unknown ]; then
+            [ "$now" -lt "$until" ] || continue
+        fi
+        # One that is only being made has no record yet.
+        record "$holder" || RUN=- JOB=- UNTIL=$until
+        echo "$n $holder ${RUN:--} ${JOB:--} $((UNTIL > now ? UNTIL - now : 0)) $STATE"
+    done
 }
 
 slot_locked() {

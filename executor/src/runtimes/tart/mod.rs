@@ -12,6 +12,7 @@ mod host;
 mod leftovers;
 mod setup;
 mod shown;
+mod slots;
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,7 @@ use crate::{
 pub use leftovers::{examine, leftovers, remove_leftover};
 pub(super) use setup::cache_in_guest;
 pub(super) use shown::calls;
+pub use slots::slots;
 
 /// How long a guest may be silent while it is made ready: it says something every few seconds.
 const PROVISIONING: Duration = Duration::from_secs(30);
