@@ -582,7 +582,7 @@ pub enum PlacementFile {
 
 impl Decode for PlacementFile {
     fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match tagged(value, reader, "local", &["remote_ssh"])? {
+        match tagged(value, reader, "local", &[("remote_ssh", "{ host = \"NAME\" }")])? {
             Tagged::Word => Some(Self::Local),
             Tagged::Table(_, value) => {
                 RemoteSshFile::decode(value, reader).map(|remote| Self::RemoteSsh(Box::new(remote)))
@@ -590,6 +590,9 @@ impl Decode for PlacementFile {
         }
     }
 }
+
+/// What a guest cannot do without, as people are told it.
+const IMAGE: &str = "{ image = \"NAME\" }";
 
 /// How isolated.
 #[derive(Debug, Clone, schemars::JsonSchema)]
@@ -605,7 +608,7 @@ pub enum RuntimeFile {
 
 impl Decode for RuntimeFile {
     fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match tagged(value, reader, "host_process", &["incus", "tart"])? {
+        match tagged(value, reader, "host_process", &[("incus", IMAGE), ("tart", IMAGE)])? {
             Tagged::Word => Some(Self::HostProcess),
             Tagged::Table("incus", value) => {
                 IncusFile::decode(value, reader).map(|incus| Self::Incus(Box::new(incus)))
@@ -631,7 +634,7 @@ pub enum ClusterFile {
 
 impl Decode for ClusterFile {
     fn decode(value: Value<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match tagged(value, reader, "any", &["member", "group"])? {
+        match tagged(value, reader, "any", &[("member", "\"NAME\""), ("group", "\"NAME\"")])? {
             Tagged::Word => Some(Self::Any),
             Tagged::Table("member", value) => At::decode(value, reader).map(Self::Member),
             Tagged::Table(_, value) => At::decode(value, reader).map(Self::Group),

@@ -37,27 +37,29 @@ pub(crate) enum Tagged<'i> {
     Table(&'static str, Value<'i>),
 }
 
-/// Reads an externally tagged alternative; `word` stands alone, `tables` bring settings.
+/// Reads an externally tagged alternative; `word` stands alone, `tables` bring settings: each with those it cannot do
+/// without, as people are told them.
 pub(crate) fn tagged<'i>(
     value: Value<'i>,
     reader: &mut Reader<'_>,
     word: &'static str,
-    tables: &[&'static str],
+    tables: &[(&'static str, &'static str)],
 ) -> Option<Tagged<'i>> {
     let span = reader.span(&value);
     let place = reader.place();
     let forms = || {
         let word = format!("`\"{word}\"`");
-        let tables = tables.iter().map(|tag| format!("`{{ {tag} = … }}`"));
+        let tables = tables.iter().map(|(tag, settings)| format!("`{{ {tag} = {settings} }}`"));
         std::iter::once(word).chain(tables).collect::<Vec<_>>().join(" or ")
     };
-    let near = |text: &str| suggestion(text, tables.iter().copied().chain([word]));
+    let tags: Vec<&'static str> = tables.iter().map(|(tag, _)| *tag).collect();
+    let near = |text: &str| suggestion(text, tags.iter().copied().chain([word]));
     match value.into_inner() {
         DeValue::String(text) => {
             if text == word {
                 return Some(Tagged::Word);
             }
-            let message = if tables.contains(&&*text) {
+            let message = if tags.contains(&&*text) {
                 format!("`{text}` needs its settings: {}", forms())
             } else {
                 format!("{place} must be {}", forms())
@@ -74,7 +76,7 @@ pub(crate) fn tagged<'i>(
             let several = table.len() != 1;
             for (name, value) in table {
                 let at = reader.span(&name);
-                match tables.iter().find(|tag| name.get_ref() == **tag) {
+                match tags.iter().find(|tag| name.get_ref() == **tag) {
                     Some(tag) => chosen = Some((*tag, value)),
                     None if name.get_ref() == word => {
                         let message = format!("`{name}` has no settings: write {}", forms());
@@ -82,7 +84,7 @@ pub(crate) fn tagged<'i>(
                         return None;
                     }
                     None => {
-                        reader.unknown_key(at, name.get_ref(), &[tables]);
+                        reader.unknown_key(at, name.get_ref(), &[&tags]);
                         return None;
                     }
                 }
