@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 use crate::outcome::Outcome;
 
 /// How many running nodes are shown; the rest only counts.
 const SHOWN: usize = 12;
+
+/// How many cells the gauge has.
+const CELLS: usize = 24;
+
+/// Terminals of fewer columns have no gauge: the numbers beside it would be cut off, or break the line.
+const LEAST_COLUMNS: u16 = 60;
 
 /// Bars on standard error.
 pub(super) struct Progress {
@@ -31,10 +37,25 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is well formed")
 }
 
+/// Returns how much is done as cells, with what parts them from the numbers; nothing where the terminal is narrow.
+fn gauge(done: u64, of: u64, columns: u16) -> String {
+    if columns < LEAST_COLUMNS {
+        return String::new();
+    }
+    let full = (done.min(of) as usize * CELLS).checked_div(of as usize).unwrap_or(CELLS);
+    format!("{}{} ", "█".repeat(full), "░".repeat(CELLS - full))
+}
+
 impl Progress {
     pub(super) fn begin(&mut self, nodes: usize) {
         self.total = self.bars.add(ProgressBar::new(nodes as u64));
-        self.total.set_style(style("{elapsed:>11}  {bar:24} {pos}/{len}{wide_msg}"));
+        // Asked for at each drawing: a terminal is made wider and narrower while a run goes on.
+        let columns = || terminal::size().0;
+        let gauge = move |state: &ProgressState, to: &mut dyn std::fmt::Write| {
+            let _ = to.write_str(&gauge(state.pos(), state.len().unwrap_or(0), columns()));
+        };
+        let total = style("{elapsed:>11}  {gauge}{pos}/{len}{wide_msg}").with_key("gauge", gauge);
+        self.total.set_style(total);
         self.total.enable_steady_tick(Duration::from_millis(500));
     }
 
@@ -95,5 +116,19 @@ impl Progress {
         self.total.finish_and_clear();
         // A terminal that is gone has nothing to clear.
         let _ = self.bars.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gauge_is_full_at_the_end_and_left_out_where_it_has_no_room() {
+        assert_eq!(gauge(0, 15, 80), format!("{} ", "░".repeat(24)));
+        assert_eq!(gauge(5, 15, 80), format!("{}{} ", "█".repeat(8), "░".repeat(16)));
+        assert_eq!(gauge(15, 15, 60), format!("{} ", "█".repeat(24)));
+        assert_eq!(gauge(0, 0, 60), format!("{} ", "█".repeat(24)));
+        assert_eq!(gauge(5, 15, 59), "");
     }
 }

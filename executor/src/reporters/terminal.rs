@@ -33,7 +33,7 @@ impl Terminal {
 }
 
 /// Returns columns and rows.
-fn size() -> (u16, u16) {
+pub(super) fn size() -> (u16, u16) {
     match rustix::termios::tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),
         _ => (80, 24),
