@@ -9,9 +9,10 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -20,7 +21,7 @@ use crate::{
     FilesFrom, GroupName, JobId, JobInputs, JobSpec, Key, Member, Mount, Node, NodeId, NodeKind,
     ObjectId, Output, OutputName, OutputRef, Placement, Plan, PlanError, PlanLane, PlanParts,
     RepoPath, RetryOn, Reuse, RunIf, Runtime, ScenarioName, SchemaVersion, Selection, Shard,
-    SnapshotProfile, Source, Taken, Workspace, WorkspacePath,
+    SnapshotProfile, Source, Taken, Workspace, WorkspacePath, canonical::Outline,
 };
 
 /// Why a text is not a plan this program runs. In the order in which they are checked.
@@ -121,12 +122,12 @@ impl Plan {
     ///
     /// [`PlanReadError`]; [`PlanReadError::is_refusal`] tells refusal from bad input.
     pub fn from_json(text: &[u8]) -> Result<(Self, String), PlanReadError> {
-        let NoDuplicates(mut value) = serde_json::from_slice(text)
-            .map_err(|error| PlanReadError::Syntax(error.to_string()))?;
-        let Value::Object(document) = &mut value else {
+        let outline =
+            Outline::of(text).map_err(|error| PlanReadError::Syntax(error.to_string()))?;
+        if !outline.is_object {
             return Err(PlanReadError::Syntax("an object is expected".to_owned()));
-        };
-        let version: SchemaVersion = match document.get("format_version") {
+        }
+        let version: SchemaVersion = match outline.version {
             Some(Value::String(text)) => text
                 .parse()
                 .map_err(|error| PlanReadError::Syntax(format!("`format_version`: {error}")))?,
@@ -135,32 +136,47 @@ impl Plan {
         if !SchemaVersion::CURRENT.reads(version) {
             return Err(PlanReadError::Version { found: version });
         }
-        let found = match document.shift_remove("digest") {
+        let found = match outline.digest {
             Some(Value::String(digest)) => digest,
             Some(_) => "not a string".to_owned(),
             None => "missing".to_owned(),
         };
-        let mut body = serde_json::to_string_pretty(&value).expect("it was JSON");
-        body.push('\n');
-        let computed = digest_of(body.as_bytes());
+        let computed = outline.computed;
         if found != computed {
             let found = found.chars().take(80).flat_map(char::escape_debug).collect();
             return Err(PlanReadError::Digest { found, computed });
         }
-        drop(body);
-        let wire: DocumentWire<'static> =
-            serde_path_to_error::deserialize(value).map_err(|error| PlanReadError::Shape {
-                at: error.path().to_string(),
-                why: error.into_inner().to_string(),
-            })?;
+        // From the text itself: a tree of values between would be several times as large as the plan.
+        let wire = match serde_json::from_slice::<DocumentWire<'static>>(text) {
+            Ok(wire) => wire,
+            Err(_) => Self::shape(text)?,
+        };
         Ok((wire.into_plan(version)?, computed))
+    }
+
+    /// Reads a document of which something is wrong, to say where.
+    fn shape(text: &[u8]) -> Result<DocumentWire<'static>, PlanReadError> {
+        let mut value: Value = serde_json::from_slice(text)
+            .map_err(|error| PlanReadError::Syntax(error.to_string()))?;
+        if let Value::Object(document) = &mut value {
+            document.shift_remove("digest");
+        }
+        serde_path_to_error::deserialize(value).map_err(|error| PlanReadError::Shape {
+            at: error.path().to_string(),
+            why: error.into_inner().to_string(),
+        })
     }
 }
 
 /// Returns the SHA-256 of bytes as plans write it: `sha256:` and 64 hexadecimal digits.
 #[must_use]
 pub fn digest_of(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+    digest_of_hash(&Sha256::digest(bytes))
+}
+
+/// Returns a SHA-256 as plans write it.
+pub(crate) fn digest_of_hash(hash: &[u8]) -> String {
+    format!("sha256:{}", hex(hash))
 }
 
 /// Returns bytes in lower-case hex.
@@ -181,6 +197,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 struct DocumentWire<'a> {
     /// `MAJOR.MINOR` of this format.
     format_version: String,
+    /// Of the rest; written and checked apart from it.
+    #[serde(default, skip_serializing, rename = "digest")]
+    #[schemars(skip)]
+    _digest: IgnoredAny,
     /// Which commits, or which scenario, the plan answers.
     source: SourceWire,
     /// What was asked, and how it was answered.
@@ -194,7 +214,44 @@ struct DocumentWire<'a> {
     /// The trigger's lanes in manifest order.
     lanes: Cow<'a, [PlanLane]>,
     /// What runs, sorted by depth, then by id.
-    nodes: Vec<NodeWire<'a>>,
+    #[schemars(with = "Vec<NodeWire<'a>>")]
+    nodes: Nodes<'a>,
+}
+
+/// The nodes; on the wire each is a [`NodeWire`], one after the other, never all of them.
+struct Nodes<'a>(Cow<'a, [Arc<Node>]>);
+
+impl Serialize for Nodes<'_> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(|node| NodeWire::from(&**node)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Nodes<'_> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(NodesVisitor).map(|nodes| Self(Cow::Owned(nodes)))
+    }
+}
+
+struct NodesVisitor;
+
+impl<'de> serde::de::Visitor<'de> for NodesVisitor {
+    type Value = Vec<Arc<Node>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(
+        self,
+        mut from: A,
+    ) -> Result<Vec<Arc<Node>>, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(wire) = from.next_element::<NodeWire<'static>>()? {
+            nodes.push(Arc::new(Node::from(wire)));
+        }
+        Ok(nodes)
+    }
 }
 
 /// Commits, or a scenario.
@@ -359,13 +416,14 @@ impl<'a> From<&'a Plan> for DocumentWire<'a> {
         };
         Self {
             format_version: plan.version().to_string(),
+            _digest: IgnoredAny,
             source,
             selection: Cow::Borrowed(plan.selection()),
             inputs: Cow::Borrowed(plan.inputs()),
             changes: Cow::Borrowed(plan.changes()),
             uncovered: Cow::Borrowed(plan.uncovered()),
             lanes: Cow::Borrowed(plan.lanes()),
-            nodes: plan.nodes().iter().map(NodeWire::from).collect(),
+            nodes: Nodes(Cow::Borrowed(plan.nodes())),
         }
     }
 }
@@ -376,18 +434,16 @@ impl DocumentWire<'static> {
             SourceWire::Change(change) => Source::Change(change),
             SourceWire::Scenario(ScenarioSource { scenario }) => Source::Scenario(scenario),
         };
-        Plan::with_version(
-            version,
-            PlanParts {
-                source,
-                selection: self.selection.into_owned(),
-                inputs: self.inputs.into_owned(),
-                changes: self.changes.into_owned().into_iter().collect(),
-                uncovered: self.uncovered.into_owned().into_iter().collect(),
-                lanes: self.lanes.into_owned(),
-                nodes: self.nodes.into_iter().map(Node::from).collect(),
-            },
-        )
+        let parts = PlanParts {
+            source,
+            selection: self.selection.into_owned(),
+            inputs: self.inputs.into_owned(),
+            changes: self.changes.into_owned().into_iter().collect(),
+            uncovered: self.uncovered.into_owned().into_iter().collect(),
+            lanes: self.lanes.into_owned(),
+            nodes: Vec::new(),
+        };
+        Plan::of_nodes(version, parts, self.nodes.0.into_owned())
     }
 }
 

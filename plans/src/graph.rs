@@ -4,7 +4,10 @@
 //! (the longest way from a node without dependencies), then by id: it is the order of the
 //! document, and a valid order to run in.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeSet, HashMap},
+};
 
 use petgraph::{Direction, graph::DiGraph, visit::Dfs};
 
@@ -59,20 +62,24 @@ impl Graph {
     /// # Errors
     ///
     /// [`GraphError`] for a duplicate id, an edge to nowhere, or a cycle with its whole path.
-    pub fn build(nodes: Vec<Node>) -> Result<(Vec<Node>, Self), GraphError> {
-        let depths = depths(&nodes)?;
-        let mut ordered: Vec<(u32, Node)> = depths.into_iter().zip(nodes).collect();
-        ordered.sort_by(|(depth_a, a), (depth_b, b)| (depth_a, &a.id).cmp(&(depth_b, &b.id)));
-        let (depths, nodes): (Vec<u32>, Vec<Node>) = ordered.into_iter().unzip();
+    pub fn build<N: Borrow<Node>>(mut nodes: Vec<N>) -> Result<(Vec<N>, Self), GraphError> {
+        let mut depths = depths(&nodes)?;
+        let mut order: Vec<usize> = (0..nodes.len()).collect();
+        let rank = |at: usize| (depths[at], &nodes[at].borrow().id);
+        order.sort_by(|&a, &b| rank(a).cmp(&rank(b)));
+        arrange(&mut order, |a, b| {
+            nodes.swap(a, b);
+            depths.swap(a, b);
+        });
 
-        let by_id: HashMap<NodeId, usize> =
-            nodes.iter().enumerate().map(|(index, node)| (node.id.clone(), index)).collect();
+        let ids = nodes.iter().map(|node| node.borrow().id.clone());
+        let by_id: HashMap<NodeId, usize> = ids.zip(0..).collect();
         let mut edges = DiGraph::with_capacity(nodes.len(), nodes.len());
         for _ in &nodes {
             edges.add_node(());
         }
         for (dependent, node) in nodes.iter().enumerate() {
-            for dependency in &node.depends_on {
+            for dependency in &node.borrow().depends_on {
                 edges.add_edge(vertex(by_id[dependency]), vertex(dependent), ());
             }
         }
@@ -117,21 +124,37 @@ impl Graph {
     }
 }
 
+/// Puts things into an order, `order[i]` being the place of the one that is to stand at `i`: where
+/// they are, since twice as many large ones would not be had for nothing.
+fn arrange(order: &mut [usize], mut swap: impl FnMut(usize, usize)) {
+    for start in 0..order.len() {
+        let mut at = start;
+        loop {
+            let from = std::mem::replace(&mut order[at], at);
+            if from == start {
+                break;
+            }
+            swap(at, from);
+            at = from;
+        }
+    }
+}
+
 fn vertex(position: usize) -> petgraph::graph::NodeIndex<u32> {
     petgraph::graph::NodeIndex::new(position)
 }
 
 /// Computes each node's depth with Kahn's algorithm; what is left over holds a cycle.
-fn depths(nodes: &[Node]) -> Result<Vec<u32>, GraphError> {
+fn depths<N: Borrow<Node>>(nodes: &[N]) -> Result<Vec<u32>, GraphError> {
     let mut index: HashMap<&NodeId, usize> = HashMap::with_capacity(nodes.len());
-    for (position, node) in nodes.iter().enumerate() {
+    for (position, node) in nodes.iter().map(Borrow::borrow).enumerate() {
         if index.insert(&node.id, position).is_some() {
             return Err(GraphError::DuplicateId(node.id.clone()));
         }
     }
     let mut waiting = vec![0usize; nodes.len()];
     let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
-    for (position, node) in nodes.iter().enumerate() {
+    for (position, node) in nodes.iter().map(Borrow::borrow).enumerate() {
         for dependency in &node.depends_on {
             let Some(&upstream) = index.get(dependency) else {
                 let (node, missing) = (node.id.clone(), dependency.clone());
@@ -163,17 +186,22 @@ fn depths(nodes: &[Node]) -> Result<Vec<u32>, GraphError> {
 
 /// Walks from a node that never became ready to one it waits for, until one comes up again. A
 /// loop, not a recursion: a hostile plan may hold a cycle of a million nodes.
-fn cycle(nodes: &[Node], index: &HashMap<&NodeId, usize>, waiting: &[usize]) -> Vec<NodeId> {
+fn cycle<N: Borrow<Node>>(
+    nodes: &[N],
+    index: &HashMap<&NodeId, usize>,
+    waiting: &[usize],
+) -> Vec<NodeId> {
     let stuck = |position: &usize| waiting[*position] > 0;
     let start = (0..nodes.len())
         .filter(stuck)
-        .min_by_key(|&position| &nodes[position].id)
+        .min_by_key(|&position| &nodes[position].borrow().id)
         .expect("Kahn left at least one node");
     let mut walk = vec![start];
     let mut seen: HashMap<usize, usize> = HashMap::from([(start, 0)]);
     loop {
         let at = *walk.last().expect("the walk starts with a node");
         let next = nodes[at]
+            .borrow()
             .depends_on
             .iter()
             .map(|dependency| index[dependency])
@@ -181,7 +209,7 @@ fn cycle(nodes: &[Node], index: &HashMap<&NodeId, usize>, waiting: &[usize]) -> 
             .expect("a node that never became ready waits for another such node");
         if let Some(&from) = seen.get(&next) {
             let mut cycle: Vec<NodeId> =
-                walk[from..].iter().map(|&position| nodes[position].id.clone()).collect();
+                walk[from..].iter().map(|&position| nodes[position].borrow().id.clone()).collect();
             // The same cycle reads the same wherever the walk entered it.
             let smallest = cycle.iter().enumerate().min_by_key(|(_, id)| *id).map_or(0, |(i, _)| i);
             cycle.rotate_left(smallest);

@@ -21,6 +21,7 @@
 
 mod base_from;
 mod caches;
+mod canonical;
 mod causes;
 mod command;
 mod document;

@@ -1,6 +1,9 @@
 //! The validated plan in memory: immutable, its graph checked, its order canonical.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +44,7 @@ pub struct Plan {
     changes: Vec<Change>,
     uncovered: Vec<RepoPath>,
     lanes: Vec<PlanLane>,
-    nodes: Vec<Node>,
+    nodes: Vec<Arc<Node>>,
     graph: Graph,
 }
 
@@ -176,11 +179,18 @@ impl Plan {
         Self::with_version(oldest_version(&parts), parts)
     }
 
-    pub(crate) fn with_version(
+    fn with_version(version: SchemaVersion, mut parts: PlanParts) -> Result<Self, PlanError> {
+        let nodes = std::mem::take(&mut parts.nodes).into_iter().map(Arc::new).collect();
+        Self::of_nodes(version, parts, nodes)
+    }
+
+    /// Checks parts whose nodes are apart from the rest.
+    pub(crate) fn of_nodes(
         version: SchemaVersion,
         parts: PlanParts,
+        nodes: Vec<Arc<Node>>,
     ) -> Result<Self, PlanError> {
-        let PlanParts { source, selection, inputs, changes, uncovered, mut lanes, nodes } = parts;
+        let PlanParts { source, selection, inputs, changes, uncovered, mut lanes, .. } = parts;
         let (nodes, graph) = Graph::build(nodes)?;
         for node in &nodes {
             check_node(node, &nodes, &graph)?;
@@ -210,7 +220,7 @@ impl Plan {
             self.version = self.version.max(WITH_KEYS);
         }
         for (node, key) in self.nodes.iter_mut().zip(keys) {
-            node.key = key;
+            Arc::make_mut(node).key = key;
         }
         self
     }
@@ -259,14 +269,14 @@ impl Plan {
 
     /// Returns the nodes in canonical order: by depth, then by id.
     #[must_use]
-    pub fn nodes(&self) -> &[Node] {
+    pub fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
     }
 
     /// Returns the node with that id.
     #[must_use]
     pub fn node(&self, id: &str) -> Option<&Node> {
-        self.graph.position(id).map(|position| &self.nodes[position])
+        self.graph.position(id).map(|position| &*self.nodes[position])
     }
 
     /// Returns the graph; its positions index [`Self::nodes`].
@@ -306,7 +316,7 @@ fn oldest_version(parts: &PlanParts) -> SchemaVersion {
     SchemaVersion { major: 1, minor: u32::from(source || newer || jobs) }
 }
 
-fn check_node(node: &Node, nodes: &[Node], graph: &Graph) -> Result<(), PlanError> {
+fn check_node(node: &Node, nodes: &[Arc<Node>], graph: &Graph) -> Result<(), PlanError> {
     if !node.id.as_str().strip_prefix(node.kind.as_str()).is_some_and(|rest| rest.starts_with('-'))
     {
         return Err(PlanError::IdOfOtherKind { id: node.id.clone(), kind: node.kind });

@@ -50,7 +50,9 @@ pub(super) fn run(
     for objection in policy::objections(&plan, &config, |_| true) {
         add("site", false, objection, None);
     }
-    let missing = secrets::look_up(plan.nodes().iter(), &config, |name| std::env::var(name).ok());
+    let missing = secrets::look_up(plan.nodes().iter().map(|node| &**node), &config, |name| {
+        std::env::var(name).ok()
+    });
     match missing {
         Ok(values) if values.is_empty() => {}
         Ok(values) => {

@@ -104,7 +104,7 @@ pub(super) fn check(
     }
     let nodes = plan.nodes().iter().zip(&selected).filter(|(_, selected)| **selected);
     let secrets =
-        secrets::look_up(nodes.map(|(node, _)| node), &config, |name| std::env::var(name).ok())
+        secrets::look_up(nodes.map(|(node, _)| &**node), &config, |name| std::env::var(name).ok())
             .map_err(Error::Secrets)?;
     Ok(Ready { plan, digest, selected, source, wanted, config, secrets })
 }
@@ -183,7 +183,7 @@ impl Ready {
         let ReuseFlags { reuse, untrusted: _ } = self.wanted.reuse;
         // Their keys are those of other files.
         let in_use = reuse != ReuseMode::Off && !self.source.stale;
-        if !in_use || !self.plan.nodes().iter().any(may_be_reused) {
+        if !in_use || !self.plan.nodes().iter().any(|node| may_be_reused(node)) {
             return Ok(None);
         }
         let config = &self.config.results;

@@ -88,19 +88,24 @@ pub fn with_site_overrides(
     config: &Config,
     flags: &BTreeMap<HostName, SshDestination>,
 ) -> Vec<Arc<Node>> {
-    let site = |node: &Node| {
+    // A node that the site says nothing of is the plan's own: of a large plan there is one in memory, not two.
+    let site = |node: &Arc<Node>| {
         let mut node = node.clone();
-        if let Placement::RemoteSsh(host) = &mut node.spec.placement {
-            let configured = config.hosts.get(&host.host);
-            let ssh = flags.get(&host.host).or(configured.and_then(|host| host.ssh.as_ref()));
+        let Placement::RemoteSsh(host) = &node.spec.placement else { return node };
+        let configured = config.hosts.get(&host.host);
+        let ssh = flags.get(&host.host).or(configured.and_then(|host| host.ssh.as_ref()));
+        let most = configured.and_then(|host| host.max_jobs);
+        if (ssh.is_some() || most.is_some())
+            && let Placement::RemoteSsh(host) = &mut Arc::make_mut(&mut node).spec.placement
+        {
             if let Some(ssh) = ssh {
                 host.ssh = ssh.clone();
             }
-            if let Some(most) = configured.and_then(|host| host.max_jobs) {
+            if let Some(most) = most {
                 host.max_jobs = host.max_jobs.min(most.max(1));
             }
         }
-        Arc::new(node)
+        node
     };
     plan.nodes().iter().map(site).collect()
 }

@@ -616,7 +616,7 @@ fn the_apple_target_of_the_worked_example_plans_and_runs_whole() {
     // The planner's plan of the example; `snapshots` holds this document to what the planner makes.
     let document = include_str!("../documents/pika-apple.json");
     let (plan, _) = plans::Plan::from_json(document.as_bytes()).expect("a plan");
-    let nodes = plan.nodes().to_vec();
+    let nodes: Vec<Node> = plan.nodes().iter().map(|node| Node::clone(node)).collect();
     let guests = nodes.iter().filter(|node| matches!(node.spec.runtime, Runtime::Tart(_))).count();
     assert_eq!((nodes.len(), guests), (7, 6), "six jobs, and the setup of their workspaces");
 

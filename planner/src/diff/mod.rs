@@ -16,7 +16,10 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use plans::{Node, Plan};
 use serde_json::{Map, Value};
@@ -237,7 +240,7 @@ fn mirrored(fields: Vec<Field>) -> Vec<Field> {
 
 /// Compares without writing anything, which is enough for most pairs of plans.
 fn same(from: &Plan, to: &Plan, scope: Scope) -> bool {
-    let alike = |(from, to): (&Node, &Node)| {
+    let alike = |(from, to): (&Arc<Node>, &Arc<Node>)| {
         from == to || (scope == Scope::Work && without_files(from) == without_files(to))
     };
     let work = from.lanes() == to.lanes()

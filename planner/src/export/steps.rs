@@ -105,7 +105,7 @@ impl<'a> Steps<'a> {
             };
             let backstop_secs = secs.saturating_add(AROUND_SECS);
             step_of.insert(at, built.steps.len());
-            let node = Some(node);
+            let node = Some(&**node);
             built.steps.push(Step { key, node, after, failures, handles_failures, backstop_secs });
         }
         for lane in plan.lanes() {

@@ -237,7 +237,7 @@ fn the_order_of_tables_and_keys_changes_nothing_but_the_files_ids() {
     let after = plan(&sandbox);
     // The definitions are files of the tree that jobs see, which is part of their keys.
     let without_keys = |plan: &Plan| -> Vec<Node> {
-        plan.nodes().iter().map(|node| Node { key: None, ..node.clone() }).collect()
+        plan.nodes().iter().map(|node| Node { key: None, ..Node::clone(node) }).collect()
     };
     assert_eq!(without_keys(&before), without_keys(&after));
     // The changed files themselves are changes now; lanes and reasons are as before.

@@ -53,7 +53,7 @@ proptest! {
         let mut other = nodes.clone();
         other.sort_by_key(|node| seed.wrapping_mul(node.id.as_str().len() as u64) ^ u64::from(node.id.as_str().as_bytes()[10]));
         let ids = |nodes| -> Vec<NodeId> {
-            Graph::build(nodes).expect("acyclic").0.into_iter().map(|node| node.id).collect()
+            Graph::build(nodes).expect("acyclic").0.into_iter().map(|node: Node| node.id).collect()
         };
         prop_assert_eq!(ids(nodes), ids(other));
     }
