@@ -16,7 +16,7 @@ pub use self::{
     followed::FollowedBy,
     inputs::{InputFile, InputsAnswer, explain_inputs},
 };
-use crate::{Decision, matches::Matches, render::words, select::narrowed};
+use crate::{Decision, matches::Matches, passed::OfLane, render::words, select::narrowed};
 
 /// What a change of one path does.
 #[derive(Debug, Serialize)]
@@ -226,7 +226,8 @@ pub fn explain_lane(decision: &Decision, lane: LaneIndex) -> Option<LaneAnswer> 
     let selection = decision.selected.lanes.iter().find(|selection| selection.lane == lane)?;
     let compared = decision.comparisons.list(&decision.changed, &decision.question);
     let mut found = Vec::new();
-    for part in decision.comparisons.of_lane(lane).parts {
+    let whole = OfLane::whole();
+    for part in &decision.comparisons.of_lane(lane).unwrap_or(&whole).parts {
         let changes = compared[part.with].changes;
         let mut matches = Matches::new(catalog, changes, decision.changed.any_status);
         let since = compared[part.with].since.cloned();

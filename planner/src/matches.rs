@@ -23,6 +23,8 @@ pub(crate) struct Matches<'a> {
     /// Whether a path stands there twice: two merge bases may see it change differently.
     repeats: bool,
     by_glob: HashMap<GlobId, Hits>,
+    /// By glob: whether any change matches it.
+    any: Vec<bool>,
     nothing: Hits,
     exclusions: HashMap<Vec<GlobId>, Rc<Excluded>>,
     counted: HashMap<CountedKey, Hits>,
@@ -46,12 +48,14 @@ impl<'a> Matches<'a> {
     pub(crate) fn new(catalog: &Catalog, changes: &'a [Change], any_status: bool) -> Self {
         let mut lists: HashMap<GlobId, Vec<u32>> = HashMap::new();
         let index = catalog.globs();
+        let mut any = vec![false; index.len()];
         let mut found = Vec::new();
         for (position, change) in (0u32..).zip(changes) {
             let submodule = change.status == ChangeStatus::Submodule;
             found.clear();
             index.matches(change.path.as_bytes(), submodule, &mut found);
             for &glob in &found {
+                any[glob.position()] = true;
                 lists.entry(glob).or_default().push(position);
             }
         }
@@ -60,6 +64,7 @@ impl<'a> Matches<'a> {
             any_status,
             repeats: changes.windows(2).any(|pair| pair[0].path == pair[1].path),
             by_glob: lists.into_iter().map(|(glob, list)| (glob, list.into())).collect(),
+            any,
             nothing: Rc::new([]),
             exclusions: HashMap::new(),
             counted: HashMap::new(),
@@ -81,6 +86,11 @@ impl<'a> Matches<'a> {
         let mut paths: Vec<&RepoPath> = positions.iter().map(at).collect();
         paths.dedup();
         (paths.iter().take(MATCHED_LIMIT).copied().cloned().collect(), paths.len() as u64)
+    }
+
+    /// Returns whether any change matches a glob, whatever else its filter says.
+    pub(crate) fn any(&self, glob: GlobId) -> bool {
+        self.any[glob.position()]
     }
 
     /// Returns the globs that some change matches, in their order.
@@ -113,6 +123,9 @@ impl<'a> Matches<'a> {
         exclude: &[GlobUse],
         statuses: Option<&BTreeSet<ChangeStatus>>,
     ) -> Hits {
+        if !self.any(glob) {
+            return self.nothing.clone();
+        }
         let hits = self.of_glob(glob);
         if hits.is_empty() || (exclude.is_empty() && statuses.is_none()) {
             return hits;

@@ -85,6 +85,13 @@ pub(crate) struct Part {
     pub(crate) jobs: Option<BTreeSet<JobIndex>>,
 }
 
+impl OfLane {
+    /// All of it is compared with the base of the plan.
+    pub(crate) fn whole() -> Self {
+        Self { parts: vec![Part::default()], owed: None }
+    }
+}
+
 impl Part {
     /// Returns whether the part is about a job.
     pub(crate) fn has(&self, job: JobIndex) -> bool {
@@ -114,10 +121,9 @@ impl Comparisons {
         std::iter::once(base).chain(commits).collect()
     }
 
-    /// Returns what a lane is compared with.
-    pub(crate) fn of_lane(&self, lane: LaneIndex) -> OfLane {
-        let base = || OfLane { parts: vec![Part::default()], owed: None };
-        self.lanes.get(&lane).cloned().unwrap_or_else(base)
+    /// Returns what a lane is compared with; nothing: [`OfLane::whole`].
+    pub(crate) fn of_lane(&self, lane: LaneIndex) -> Option<&OfLane> {
+        self.lanes.get(&lane)
     }
 
     /// Returns whether each lane is compared with a commit of its own.

@@ -7,11 +7,10 @@
 
 mod nearest;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use lanes::{
-    Catalog, GlobId, GlobUse, JobIndex, JobOwner, LaneIndex, LaneTrigger, PathFilter,
-    UnmatchedPaths, Via, Work,
+    Catalog, GlobId, GlobUse, JobIndex, JobOwner, LaneIndex, LaneTrigger, UnmatchedPaths, Via, Work,
 };
 use plans::{
     Change, DefinitionChanged, NeededBy, NoMatch, PathsReason, Reason, RepoPath, RunAll, Since,
@@ -112,7 +111,26 @@ pub fn select(catalog: &Catalog, changes: &[Change], question: &Question) -> Sel
         scope: &question.scope,
         since: None,
     };
-    answer(catalog, question, &[base], |_| OfLane { parts: vec![Part::default()], owed: None })
+    let (whole, coverage) = (OfLane::whole(), Coverage::of(catalog));
+    answer(catalog, question, &coverage, &[base], |_| &whole, Listed::All)
+}
+
+/// Answers the question with the lanes that run alone: nothing is said about the others, which are
+/// most of them, so that thousands of change sets can be asked about. `coverage` is the catalog's.
+pub(crate) fn select_running(
+    catalog: &Catalog,
+    coverage: &Coverage,
+    changes: &[Change],
+    question: &Question,
+) -> Selected {
+    let base = Compared {
+        changes,
+        definition_changes: &question.definition_changes,
+        scope: &question.scope,
+        since: None,
+    };
+    let whole = OfLane::whole();
+    answer(catalog, question, coverage, &[base], |_| &whole, Listed::Running)
 }
 
 /// Answers the question where each lane has comparisons of its own.
@@ -123,40 +141,56 @@ pub(crate) fn select_among(
     question: &Question,
 ) -> Selected {
     let compared = comparisons.list(changed, question);
-    answer(catalog, question, &compared, |lane| comparisons.of_lane(lane))
+    let (whole, coverage) = (OfLane::whole(), Coverage::of(catalog));
+    let of_lane = |lane| comparisons.of_lane(lane).unwrap_or(&whole);
+    answer(catalog, question, &coverage, &compared, of_lane, Listed::All)
 }
 
-fn answer(
+/// Which lanes an answer is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    /// All that are in question, each with its reasons.
+    All,
+    /// Those that run.
+    Running,
+}
+
+fn answer<'a>(
     catalog: &Catalog,
     question: &Question,
+    coverage: &Coverage,
     compared: &[Compared<'_>],
-    of_lane: impl Fn(LaneIndex) -> OfLane,
+    of_lane: impl Fn(LaneIndex) -> &'a OfLane,
+    listed: Listed,
 ) -> Selected {
-    let lanes: Vec<(LaneIndex, OfLane)> =
-        lanes_in_question(catalog, question).into_iter().map(|it| (it, of_lane(it))).collect();
+    let lanes: Vec<(LaneIndex, &OfLane)> =
+        lanes_in_question(catalog, question).map(|it| (it, of_lane(it))).collect();
     // What no lane is compared with has no part in the answer.
-    let used: BTreeSet<usize> =
-        lanes.iter().flat_map(|(_, of_lane)| &of_lane.parts).map(|part| part.with).collect();
-    let coverage = Coverage::of(catalog);
-    let mut views: Vec<View<'_>> = (0..)
-        .zip(compared)
-        .map(|(at, compared)| {
-            let wanted = lanes.is_empty() || used.contains(&at);
-            View::new(catalog, question, &coverage, *compared, wanted)
-        })
+    let mut used = vec![lanes.is_empty(); compared.len()];
+    for part in lanes.iter().flat_map(|(_, of_lane)| &of_lane.parts) {
+        used[part.with] = true;
+    }
+    let mut views: Vec<View<'_>> = compared
+        .iter()
+        .zip(used)
+        .map(|(compared, wanted)| View::new(catalog, question, coverage, *compared, wanted))
         .collect();
 
     let mut selections: Vec<LaneSelection> = lanes
-        .into_iter()
-        .map(|(lane, of_lane)| {
-            let mut selection = by_reasons(catalog, question, &mut views, lane, &of_lane);
-            if !selection.selected {
-                selection.reasons = why_not(catalog, question, &views, &of_lane, lane);
-            }
-            selection
-        })
+        .iter()
+        .map(|&(lane, of_lane)| by_reasons(catalog, question, &mut views, lane, of_lane))
         .collect();
     join_needed(catalog, &mut selections);
+    match listed {
+        Listed::Running => selections.retain(|selection| selection.selected),
+        Listed::All => {
+            for (selection, (lane, of_lane)) in selections.iter_mut().zip(&lanes) {
+                if !selection.selected {
+                    selection.reasons = why_not(catalog, question, &views, of_lane, *lane);
+                }
+            }
+        }
+    }
     let uncovered = views.iter().flat_map(View::uncovered).collect();
     Selected { lanes: selections, jobs: question.jobs.clone(), uncovered }
 }
@@ -175,13 +209,13 @@ impl<'a> View<'a> {
     fn new(
         catalog: &Catalog,
         question: &Question,
-        coverage: &Coverage<'_>,
+        coverage: &Coverage,
         compared: Compared<'a>,
         wanted: bool,
     ) -> Self {
         let changes = if wanted { compared.changes } else { &[] };
         let mut matches = Matches::new(catalog, changes, question.any_status);
-        let uncovered = coverage.uncovered(&mut matches);
+        let uncovered = coverage.uncovered(catalog, &mut matches);
         let for_all = reasons_for_all(catalog, question, &compared, &matches, &uncovered);
         Self { compared, matches, nearby: Nearby::new(changes), uncovered, for_all }
     }
@@ -193,11 +227,14 @@ impl<'a> View<'a> {
 }
 
 /// The trigger's lanes; lanes of the other list only when a flag names them.
-fn lanes_in_question(catalog: &Catalog, question: &Question) -> Vec<LaneIndex> {
-    catalog
-        .lane_indices()
-        .filter(|&lane| is_of(catalog, question.trigger.0, lane) || question.lanes.contains(&lane))
-        .collect()
+pub(crate) fn lanes_in_question<'a>(
+    catalog: &'a Catalog,
+    question: &'a Question,
+) -> impl Iterator<Item = LaneIndex> + use<'a> {
+    let asked = |lane: &LaneIndex| {
+        is_of(catalog, question.trigger.0, *lane) || question.lanes.contains(lane)
+    };
+    catalog.lane_indices().filter(asked)
 }
 
 /// Whether a lane is in the list that a trigger is about.
@@ -212,25 +249,26 @@ pub(crate) fn is_of(catalog: &Catalog, trigger: Trigger, lane: LaneIndex) -> boo
 /// What covers a path, asked once for every change set. Lanes of every trigger count. A glob covers,
 /// though an excluded path is not covered by the lane that excludes it; so does a lane that follows
 /// the file by what is in it.
-struct Coverage<'a> {
+pub(crate) struct Coverage {
     /// By glob: whether whatever it matches is covered.
     whole: Vec<bool>,
-    /// Globs that cover only what a filter does not exclude.
-    partial: Vec<(&'a PathFilter, GlobId)>,
+    /// Globs that cover only what the filter of a lane does not exclude.
+    partial: Vec<(LaneIndex, GlobId)>,
     /// Definitions, lock files and shared manifests: what is in them decides.
-    by_content: BTreeSet<&'a [u8]>,
+    by_content: HashSet<Box<[u8]>>,
 }
 
-impl<'a> Coverage<'a> {
-    fn of(catalog: &'a Catalog) -> Self {
+impl Coverage {
+    pub(crate) fn of(catalog: &Catalog) -> Self {
         let mut whole = vec![false; catalog.globs().len()];
         let mut partial = Vec::new();
-        for lane in catalog.lanes() {
+        for index in catalog.lane_indices() {
+            let lane = &catalog[index];
             for used in lane.covering() {
                 if lane.filter.exclude.is_empty() {
                     whole[used.glob.position()] = true;
                 } else {
-                    partial.push((&lane.filter, used.glob));
+                    partial.push((index, used.glob));
                 }
             }
         }
@@ -240,12 +278,12 @@ impl<'a> Coverage<'a> {
         }
         let definitions = catalog.files().iter().map(String::as_bytes);
         let followed = catalog.lanes().iter().flat_map(|lane| lane.derived.files());
-        let by_content = definitions.chain(followed.map(str::as_bytes)).collect();
+        let by_content = definitions.chain(followed.map(str::as_bytes)).map(Box::from).collect();
         Self { whole, partial, by_content }
     }
 
     /// Positions of the changed paths that nothing covers.
-    fn uncovered(&self, matches: &mut Matches<'_>) -> Vec<u32> {
+    fn uncovered(&self, catalog: &Catalog, matches: &mut Matches<'_>) -> Vec<u32> {
         let mut covered = vec![false; matches.changes().len()];
         let mut cover = |hits: &[u32]| hits.iter().for_each(|&at| covered[at as usize] = true);
         for glob in matches.matching() {
@@ -253,8 +291,10 @@ impl<'a> Coverage<'a> {
                 cover(&matches.of_glob(glob));
             }
         }
-        for &(filter, glob) in &self.partial {
-            cover(&matches.covered(filter, glob));
+        for &(lane, glob) in &self.partial {
+            if matches.any(glob) {
+                cover(&matches.covered(&catalog[lane].filter, glob));
+            }
         }
         (0u32..)
             .zip(matches.changes())
@@ -379,8 +419,13 @@ fn by_paths(
     jobs: &mut BTreeSet<JobIndex>,
 ) {
     let filter = &catalog[index].filter;
+    let paths = filter.paths.as_deref().unwrap_or_default();
+    // Of most lanes no glob matches anything.
+    if !paths.iter().any(|used| view.matches.any(used.glob)) {
+        return;
+    }
     let mut found = Vec::new();
-    for used in distinct(filter.paths.as_deref().unwrap_or_default()) {
+    for used in distinct(paths) {
         let hits = view.matches.counted(filter, used.glob);
         if hits.is_empty() {
             continue;
@@ -481,14 +526,8 @@ fn why_not(
 /// lane whose own command it is. What jobs of one target need of each other joins the plan without
 /// any further lane: another lane of that target has no part in it.
 fn join_needed(catalog: &Catalog, selections: &mut [LaneSelection]) {
-    let mut lanes_of: BTreeMap<OwnerKey, Vec<usize>> = BTreeMap::new();
-    for (at, selection) in selections.iter().enumerate() {
-        let key = match catalog[selection.lane].work {
-            Work::Target(target) => OwnerKey::Target(target.position()),
-            Work::Command(_) => OwnerKey::Lane(selection.lane.position()),
-        };
-        lanes_of.entry(key).or_default().push(at);
-    }
+    // Made when a job first needs one of another owner.
+    let mut lanes_of: Option<BTreeMap<OwnerKey, Vec<usize>>> = None;
     let mut queue: VecDeque<(usize, JobIndex)> = selections
         .iter()
         .enumerate()
@@ -503,7 +542,11 @@ fn join_needed(catalog: &Catalog, selections: &mut [LaneSelection]) {
         for &needed in &catalog[job].needs {
             queue.push_back((from, needed));
             let other = OwnerKey::of(catalog[needed].owner);
-            for &at in lanes_of.get(&other).filter(|_| other != owner).into_iter().flatten() {
+            if other == owner {
+                continue;
+            }
+            let lanes_of = lanes_of.get_or_insert_with(|| by_owner(catalog, selections));
+            for &at in lanes_of.get(&other).into_iter().flatten() {
                 if at == from || !selections[at].jobs.insert(needed) {
                     continue;
                 }
@@ -513,14 +556,24 @@ fn join_needed(catalog: &Catalog, selections: &mut [LaneSelection]) {
                     needs: catalog[needed].id.clone(),
                 });
                 let selection = &mut selections[at];
-                if !selection.selected {
-                    selection.selected = true;
-                    selection.reasons.clear();
-                }
+                selection.selected = true;
                 selection.reasons.push(reason);
             }
         }
     }
+}
+
+/// The positions of the lanes that run what a target or a lane defines.
+fn by_owner(catalog: &Catalog, selections: &[LaneSelection]) -> BTreeMap<OwnerKey, Vec<usize>> {
+    let mut lanes_of: BTreeMap<OwnerKey, Vec<usize>> = BTreeMap::new();
+    for (at, selection) in selections.iter().enumerate() {
+        let key = match catalog[selection.lane].work {
+            Work::Target(target) => OwnerKey::Target(target.position()),
+            Work::Command(_) => OwnerKey::Lane(selection.lane.position()),
+        };
+        lanes_of.entry(key).or_default().push(at);
+    }
+    lanes_of
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

@@ -14,8 +14,10 @@ pub mod json;
 pub mod reuse;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     rc::Rc,
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -25,13 +27,14 @@ use plans::{Change, ChangeStatus, JobId, LaneId, NodeId, Reason, RepoPath};
 use self::reuse::Keys;
 use crate::{
     DefinitionPaths, PlanningError, SituationError,
+    change_set::ChangeSet,
     definition_changes::{DefinitionChanges, touches, unreadable_base},
     git::{ObjectId, Repository, Step},
     lower::{Lowered, lower},
     packages::changed,
     planned_tree::{Inputs, PlannedTree},
     render::durations::Durations,
-    select::{Question, select},
+    select::{Coverage, Question, lanes_in_question, select_running},
     situation::read_definitions,
 };
 
@@ -41,6 +44,17 @@ pub struct Definitions {
     pub catalog: Catalog,
     /// The files.
     pub inputs: Inputs,
+    /// What the catalog covers, whatever changes.
+    coverage: Coverage,
+}
+
+impl Definitions {
+    /// Takes over what was read of one tree.
+    #[must_use]
+    pub fn new(catalog: Catalog, inputs: Inputs) -> Self {
+        let coverage = Coverage::of(&catalog);
+        Self { catalog, inputs, coverage }
+    }
 }
 
 /// Which definitions commits are planned with.
@@ -175,29 +189,66 @@ pub fn replay(
 ) -> Result<Replay, PlanningError> {
     let mut own = OwnDefinitions { repository, paths, next: None };
     let mut tally = Tally::new(durations, reuse.then(|| Keys::new(repository)));
-    for step in steps {
-        let changes = repository
-            .changes_between(step.parent_tree, step.tree)
-            .map_err(SituationError::from)?
-            .into_vec();
+    ahead(repository, steps, |step, changes| {
         let found = match with {
             With::These(these) => Ok((these.clone(), Question::default())),
-            With::Own => own.of_step(step, &changes)?,
+            With::Own => own.of_step(step, changes)?,
         };
         let found = match found {
             Ok((definitions, question)) => {
-                let question = with_locks(repository, step, &definitions, question, &changes)?;
+                let question = with_locks(repository, step, &definitions, question, changes)?;
                 Ok((definitions, question))
             }
             Err(problems) => Err(problems),
         };
         match found {
-            Ok((definitions, question)) => tally.commit(&definitions, step, &changes, &question)?,
+            Ok((definitions, question)) => tally.commit(&definitions, step, changes, &question)?,
             Err(problems) => tally.unplanned(step, &problems),
         }
-        tally.see(step, &changes);
-    }
+        tally.see(step, changes);
+        Ok(())
+    })?;
     Ok(tally.finish())
+}
+
+/// How many steps the comparison of trees may be ahead of what is asked about them.
+const AHEAD: usize = 256;
+
+/// Does something with each step and its changes, in order; a second thread compares the trees of those to come.
+fn ahead(
+    repository: &Repository,
+    steps: &[Step],
+    mut each: impl FnMut(&Step, &[Change]) -> Result<(), PlanningError>,
+) -> Result<(), PlanningError> {
+    let changes = |repository: &Repository, step: &Step| {
+        repository.changes_between(step.parent_tree, step.tree).map(ChangeSet::into_vec)
+    };
+    let several = thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+    let other = repository.again().filter(|_| several && steps.len() > 1);
+    thread::scope(|scope| {
+        let (found, compared) = mpsc::sync_channel(AHEAD);
+        if let Some(other) = other {
+            scope.spawn(move || {
+                let Some(repository) = other() else { return };
+                for step in steps {
+                    // What is wrong is said by the other one.
+                    let Ok(changes) = changes(&repository, step) else { return };
+                    // Nobody listens any more.
+                    let Ok(()) = found.send(changes) else { return };
+                }
+            });
+        } else {
+            drop(found);
+        }
+        for step in steps {
+            let changes = match compared.recv() {
+                Ok(changes) => changes,
+                Err(_) => changes(repository, step).map_err(SituationError::from)?,
+            };
+            each(step, &changes)?;
+        }
+        Ok(())
+    })
 }
 
 /// Adds the lanes of which entries of lock files differ between the two trees of a step.
@@ -260,7 +311,7 @@ impl OwnDefinitions<'_> {
     fn read(&self, tree: ObjectId) -> Result<Known, PlanningError> {
         match read_definitions(&PlannedTree::Git { repository: self.repository, tree }, self.paths)
         {
-            Ok((catalog, inputs)) => Ok(Ok(Rc::new(Definitions { catalog, inputs }))),
+            Ok((catalog, inputs)) => Ok(Ok(Rc::new(Definitions::new(catalog, inputs)))),
             Err(PlanningError::Definitions(found)) => Ok(Err(found)),
             Err(error) => Err(error),
         }
@@ -273,8 +324,58 @@ struct Tally<'a> {
     replay: Replay,
     lanes: BTreeMap<LaneId, LaneRuns>,
     newest: Option<Rc<Definitions>>,
+    stretch: Option<Stretch>,
     seen: BTreeSet<(RepoPath, bool)>,
     keys: Option<Keys<'a>>,
+}
+
+/// Commits one after the other that are planned with the same definitions: their lanes are counted by
+/// position.
+struct Stretch {
+    definitions: Rc<Definitions>,
+    commits: usize,
+    lanes: Vec<Runs>,
+}
+
+/// One lane over a [`Stretch`].
+#[derive(Clone, Default)]
+struct Runs {
+    runs: usize,
+    reasons: BTreeMap<Why, usize>,
+    machine_time: Duration,
+}
+
+impl Stretch {
+    fn new(definitions: &Rc<Definitions>) -> Self {
+        let lanes = vec![Runs::default(); definitions.catalog.lanes().len()];
+        Self { definitions: definitions.clone(), commits: 0, lanes }
+    }
+
+    /// Adds what was counted to the lanes of all commits.
+    fn end(self, timed: bool, lanes: &mut BTreeMap<LaneId, LaneRuns>) {
+        let catalog = &self.definitions.catalog;
+        let question = Question::default();
+        for index in lanes_in_question(catalog, &question) {
+            let (lane, counted) = (&catalog[index], &self.lanes[index.position()]);
+            let entry = lanes.entry(lane.id.clone()).or_insert_with(|| LaneRuns {
+                id: lane.id.clone(),
+                title: lane.title.clone(),
+                gone: false,
+                runs: 0,
+                planned: 0,
+                reasons: BTreeMap::new(),
+                machine_time: timed.then_some(Duration::ZERO),
+            });
+            entry.planned += self.commits;
+            entry.runs += counted.runs;
+            for (reason, commits) in &counted.reasons {
+                *entry.reasons.entry(reason.clone()).or_default() += commits;
+            }
+            if let Some(total) = &mut entry.machine_time {
+                *total = total.saturating_add(counted.machine_time);
+            }
+        }
+    }
 }
 
 impl<'a> Tally<'a> {
@@ -285,6 +386,7 @@ impl<'a> Tally<'a> {
             replay: Replay { machine_time, ..Replay::default() },
             lanes: BTreeMap::new(),
             newest: None,
+            stretch: None,
             seen: BTreeSet::new(),
             keys,
         }
@@ -321,7 +423,7 @@ impl<'a> Tally<'a> {
             self.newest = Some(definitions.clone());
         }
         let catalog = &definitions.catalog;
-        let selected = select(catalog, changes, question);
+        let selected = select_running(catalog, &definitions.coverage, changes, question);
         let asked = self.durations.is_some() || self.keys.is_some();
         let lowered = if asked { Some(lower(catalog, &selected)?) } else { None };
         let times = match (&lowered, self.durations) {
@@ -339,30 +441,19 @@ impl<'a> Tally<'a> {
             lanes: BTreeSet::new(),
             jobs: BTreeSet::new(),
         };
+        let stretch = self.stretch_of(definitions);
+        stretch.commits += 1;
         for (position, selection) in selected.lanes.iter().enumerate() {
-            let lane = &catalog[selection.lane];
-            let entry = self.lanes.entry(lane.id.clone()).or_insert_with(|| LaneRuns {
-                id: lane.id.clone(),
-                title: lane.title.clone(),
-                gone: false,
-                runs: 0,
-                planned: 0,
-                reasons: BTreeMap::new(),
-                machine_time: self.durations.map(|_| Duration::ZERO),
-            });
-            entry.planned += 1;
-            if !selection.selected {
-                continue;
-            }
-            entry.runs += 1;
+            let counted = &mut stretch.lanes[selection.lane.position()];
+            counted.runs += 1;
             let reasons: BTreeSet<Why> = selection.reasons.iter().flat_map(why).collect();
             for reason in reasons {
-                *entry.reasons.entry(reason).or_default() += 1;
+                *counted.reasons.entry(reason).or_default() += 1;
             }
-            if let (Some(total), Some(times)) = (&mut entry.machine_time, &times) {
-                *total = total.saturating_add(times[position]);
+            if let Some(times) = &times {
+                counted.machine_time = counted.machine_time.saturating_add(times[position]);
             }
-            runs.lanes.insert(lane.id.clone());
+            runs.lanes.insert(catalog[selection.lane].id.clone());
             runs.jobs.extend(selection.jobs.iter().map(|&job| catalog[job].id.clone()));
         }
         for job in &runs.jobs {
@@ -371,6 +462,16 @@ impl<'a> Tally<'a> {
         self.replay.uncovered += usize::from(!selected.uncovered.is_empty());
         self.replay.commits.push(runs);
         Ok(())
+    }
+
+    /// The stretch that a commit with these definitions belongs to; the one before it ends.
+    fn stretch_of(&mut self, definitions: &Rc<Definitions>) -> &mut Stretch {
+        let (timed, lanes) = (self.durations.is_some(), &mut self.lanes);
+        let same = |stretch: &Stretch| Rc::ptr_eq(&stretch.definitions, definitions);
+        if let Some(ended) = self.stretch.take_if(|stretch| !same(stretch)) {
+            ended.end(timed, lanes);
+        }
+        self.stretch.get_or_insert_with(|| Stretch::new(definitions))
     }
 
     /// The measured time of each lane's nodes; adds those of the whole commit to the sum, each
@@ -388,6 +489,9 @@ impl<'a> Tally<'a> {
     }
 
     fn finish(mut self) -> Replay {
+        if let Some(ended) = self.stretch.take() {
+            ended.end(self.durations.is_some(), &mut self.lanes);
+        }
         if let Some(newest) = &self.newest {
             let catalog = &newest.catalog;
             self.replay.silent = silent(catalog, &self.seen);
@@ -443,25 +547,24 @@ fn silent(catalog: &Catalog, seen: &BTreeSet<(RepoPath, bool)>) -> Vec<SilentGlo
         fired.extend(&found);
     }
     let mut silent: Vec<SilentGlob> = Vec::new();
+    let mut known: HashMap<(GlobId, &'static str, String, usize), usize> = HashMap::new();
     let mut add = |key: &'static str, lane: Option<&LaneId>, globs: &[GlobUse]| {
         let written = globs.iter().filter(|used| !matches!(used.via, Some(Via::Dependencies(_))));
         for used in written.filter(|used| !fired.contains(&used.glob)) {
             let at = catalog.sources().position(used.span);
-            let text = catalog.globs().text(used.glob);
-            let known = silent.iter_mut().find(|it| {
-                it.glob == text && it.key == key && it.file == at.file && it.line == at.line
-            });
-            if let Some(known) = known {
-                known.lanes.extend(lane.cloned());
+            let place = (used.glob, key, at.file, at.line);
+            if let Some(&known) = known.get(&place) {
+                silent[known].lanes.extend(lane.cloned());
                 continue;
             }
             silent.push(SilentGlob {
-                glob: text.to_owned(),
+                glob: catalog.globs().text(used.glob).to_owned(),
                 key,
                 lanes: lane.cloned().into_iter().collect(),
-                file: at.file,
-                line: at.line,
+                file: place.2.clone(),
+                line: place.3,
             });
+            known.insert(place, silent.len() - 1);
         }
     };
     for lane in catalog.lanes().iter().filter(|lane| lane.trigger == LaneTrigger::Branch) {

@@ -90,5 +90,5 @@ fn read(
     let tree = PlannedTree::Git { repository, tree };
     let (catalog, inputs) = read_definitions_with(&tree, paths, manifest)
         .map_err(|error| Failure::from(error).about(&format!("the definitions of `{what}`")))?;
-    Ok(Rc::new(Definitions { catalog, inputs }))
+    Ok(Rc::new(Definitions::new(catalog, inputs)))
 }

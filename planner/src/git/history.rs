@@ -51,14 +51,13 @@ impl Repository {
         };
         let mut steps = Vec::new();
         let mut notes = Vec::new();
-        let mut next = Some(head.commit);
-        while let Some(id) = next
+        let mut next = Some((head.commit, self.commit(head.commit.0)?));
+        while let Some((id, commit)) = next
             && steps.len() < limit
         {
             if beyond.as_ref().is_some_and(|beyond| !beyond.contains(&id.0)) {
                 break;
             }
-            let commit = self.commit(id.0)?;
             let parent = commit.parent_ids().next().map(ObjectId);
             if parent.is_none() && has_parents(&commit) {
                 notes.push(Note::Warning(format!(
@@ -67,16 +66,17 @@ impl Repository {
                 )));
                 break;
             }
+            let before = parent.map(|parent| self.commit(parent.0)).transpose()?;
             steps.push(Step {
                 commit: id,
                 tree: ObjectId(commit.tree_id()),
                 parent,
-                parent_tree: parent.map(|parent| self.tree_of(parent)).transpose()?,
+                parent_tree: before.as_ref().map(|before| ObjectId(before.tree_id())),
                 committed_at: commit.time().seconds(),
                 summary: String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default())
                     .into_owned(),
             });
-            next = parent;
+            next = parent.zip(before);
         }
         Ok((steps, notes))
     }

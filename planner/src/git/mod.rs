@@ -162,6 +162,14 @@ impl Repository {
         }
     }
 
+    /// Opens the same repository once more, for another thread; nothing where that cannot be done, or
+    /// where a work tree has been read, whose trees only this one knows.
+    pub(crate) fn again(&self) -> Option<impl FnOnce() -> Option<Self> + Send + use<>> {
+        let git_dir = self.inner.path().to_owned();
+        let alone = self.overlay.trees.is_empty();
+        alone.then_some(move || Self::open(&git_dir).ok())
+    }
+
     /// Returns how many objects git reads others for (`git replace`).
     fn replaced(&self) -> usize {
         let config = self.inner.config().and_then(|mut config| config.snapshot());
