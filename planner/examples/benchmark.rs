@@ -36,6 +36,12 @@ enum Task {
         /// How often each.
         #[arg(long, default_value_t = 11)]
         runs: usize,
+        /// Say how many of so many things are done in a second.
+        #[arg(long)]
+        per_second: Option<f64>,
+        /// Say how much memory is held at most for each byte of a file.
+        #[arg(long)]
+        per_byte_of: Option<PathBuf>,
     },
 }
 
@@ -83,7 +89,9 @@ fn main() -> io::Result<()> {
     match Task::parse() {
         Task::Repository(shape) => repository(&shape, &mut BufWriter::new(io::stdout().lock())),
         Task::Passed { plan } => passed(&plan),
-        Task::Measure { runs } => measure(runs),
+        Task::Measure { runs, per_second, per_byte_of } => {
+            measure(runs, per_second, per_byte_of.as_deref())
+        }
     }
 }
 
@@ -236,13 +244,19 @@ fn catalog(shape: &Shape) -> String {
     text
 }
 
-fn measure(runs: usize) -> io::Result<()> {
+/// How much of the shortest time the median of the first half of the runs may be above it: beyond that the machine
+/// had other things to do, and neither number is a result.
+const NOISE: f64 = 0.25;
+
+fn measure(runs: usize, per_second: Option<f64>, per_byte_of: Option<&Path>) -> io::Result<()> {
     let lines: Vec<String> = io::stdin().lines().collect::<io::Result<_>>()?;
     let commands: Vec<(&str, Vec<&str>)> = lines
         .iter()
         .filter_map(|line| line.split_once(':'))
         .map(|(name, words)| (name, words.split_whitespace().collect()))
         .collect();
+    let size = per_byte_of.map(fs::metadata).transpose()?.map(|file| file.len());
+    let before = load();
     let mut times = vec![Vec::with_capacity(runs); commands.len()];
     // By turns, so that whatever else the machine does meets all of them; one round to warm up.
     for round in 0..=runs {
@@ -254,20 +268,47 @@ fn measure(runs: usize) -> io::Result<()> {
             }
         }
     }
-    let mut first = None;
+    let (mut first, mut noisy) = (None, false);
     for ((name, words), times) in commands.iter().zip(&mut times) {
         times.sort_unstable();
-        let median = times[times.len() / 2];
-        let first = *first.get_or_insert(median);
+        let (best, median) = (times[0], times[times.len() / 2]);
+        noisy |= median.as_secs_f64() > best.as_secs_f64() * (1.0 + NOISE);
+        let (best_of_first, first) = *first.get_or_insert((best, median));
+        let ratio = |time: Duration, of: Duration| time.as_secs_f64() / of.as_secs_f64();
+        let peak = peak(words);
         println!(
-            "  {name:<34} {:>8.1} ms (best {:>8.1})  {:>6.2} x  {:>6} MB",
+            "  {name:<34} {:>8.1} ms (best {:>8.1})  {:>6.2} x (best {:>5.2})  {:>6} MB{}{}",
             ms(median),
-            ms(times[0]),
-            median.as_secs_f64() / first.as_secs_f64(),
-            peak(words).map_or("?".to_owned(), |kib| (kib / 1024).to_string()),
+            ms(best),
+            ratio(median, first),
+            ratio(best, best_of_first),
+            peak.map_or("?".to_owned(), |kib| (kib / 1024).to_string()),
+            per_second.map_or(String::new(), |count| {
+                format!(
+                    "  {:.0}/s (best {:.0})",
+                    count / median.as_secs_f64(),
+                    count / best.as_secs_f64()
+                )
+            }),
+            peak.zip(size).map_or(String::new(), |(kib, size)| {
+                format!(
+                    "  {:.2} x of {:.1} MB",
+                    kib as f64 * 1024.0 / size as f64,
+                    size as f64 / 1e6
+                )
+            }),
         );
     }
+    println!("  load {before} before, {} after", load());
+    if noisy {
+        println!("  NOT A RESULT: a median is more than {:.0} % above the best run", NOISE * 100.0);
+    }
     Ok(())
+}
+
+fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or("?").to_owned()
 }
 
 fn ms(time: Duration) -> f64 {
