@@ -66,10 +66,11 @@ impl Secrets<'_> {
     /// Returns whether a secret is in it in any form that logs are kept free of, or it is one.
     fn are_in(&self, text: &[u8]) -> bool {
         let mut redactor = Redactor::new(Arc::clone(&self.masks), MaskState::default());
-        let mut out = Vec::with_capacity(text.len());
-        redactor.push(text, &mut out);
-        redactor.finish(&mut out);
-        out != text || self.values.iter().any(|value| value.as_bytes() == text && !text.is_empty())
+        let mut out = Vec::new();
+        let mut shown = redactor.push(text, &mut out).to_vec();
+        shown.extend_from_slice(redactor.finish(&mut out));
+        shown != text
+            || self.values.iter().any(|value| value.as_bytes() == text && !text.is_empty())
     }
 }
 

@@ -12,10 +12,14 @@
 //! A supervisor elsewhere does the same before anything is on its disk ([`Masks::needles`]), in perl; where there is none, awk
 //! looks for what can be sought in output as it is, and whatever else is a secret is replaced when its log comes back.
 //!
+//! Of most output nothing is written anew: a reading that leaves out line breaks is looked through where these are
+//! ([`folded`]), and what is decided is handed on from where it was read.
+//!
 //! The cost is linear in the output and in the secrets: needles are at most [`LONGEST`] bytes, longer
 //! forms are cut into parts of which each is hidden wherever it stands. At most that much is held back, and only
 //! while it may still become a secret. The result does not depend on how the output is cut into chunks.
 
+mod folded;
 mod forms;
 mod needles;
 mod reading;
@@ -111,21 +115,46 @@ pub(crate) struct Redactor {
     found: Vec<(usize, usize)>,
 }
 
+/// The beginning of a text that nothing more can change.
+struct Decided {
+    length: usize,
+    /// Whether no secret is in it.
+    is_as_it_was: bool,
+}
+
 impl Redactor {
     /// Makes a stream that begins, or goes on where another one stood.
     pub(crate) fn new(masks: Arc<Masks>, standing: MaskState) -> Self {
         Self { masks, held: Vec::new(), standing, found: Vec::new() }
     }
 
-    /// Takes bytes; appends to `out` what is decided.
-    pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        self.held.extend_from_slice(bytes);
-        self.advance(false, out);
+    /// Takes bytes; returns what is decided: a part of them, or what is written to `out` for it.
+    pub(crate) fn push<'a>(&mut self, bytes: &'a [u8], out: &'a mut Vec<u8>) -> &'a [u8] {
+        if self.held.is_empty() {
+            let decided = self.advance(bytes, false, out);
+            self.held.extend_from_slice(&bytes[decided.length..]);
+            return if decided.is_as_it_was { &bytes[..decided.length] } else { out };
+        }
+        let mut held = std::mem::take(&mut self.held);
+        held.extend_from_slice(bytes);
+        self.advance_held(held, false, out);
+        out
     }
 
-    /// Appends what was held back: nothing more comes.
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
-        self.advance(true, out);
+    /// Returns what was held back, which is written to `out`: nothing more comes.
+    pub(crate) fn finish<'a>(&mut self, out: &'a mut Vec<u8>) -> &'a [u8] {
+        let held = std::mem::take(&mut self.held);
+        self.advance_held(held, true, out);
+        out
+    }
+
+    fn advance_held(&mut self, mut held: Vec<u8>, is_last: bool, out: &mut Vec<u8>) {
+        let decided = self.advance(&held, is_last, out);
+        if decided.is_as_it_was {
+            out.extend_from_slice(&held[..decided.length]);
+        }
+        held.drain(..decided.length);
+        self.held = held;
     }
 
     /// Returns how many bytes were taken and are not decided yet.
@@ -138,14 +167,16 @@ impl Redactor {
         self.standing
     }
 
-    fn advance(&mut self, is_last: bool, out: &mut Vec<u8>) {
-        let text = self.held.as_slice();
+    /// Reads text. What becomes of its beginning is written to `out`, and nothing if that stays as it is.
+    fn advance(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> Decided {
+        out.clear();
         self.found.clear();
         if self.standing.covered > 0 {
             self.found.push((0, self.standing.covered.min(text.len())));
         }
         let mut decided = text.len();
-        let views = self.masks.readings.iter().map(|(how, _)| how.read(text, is_last));
+        let readings = self.masks.readings.iter();
+        let views = readings.map(|(how, needles)| how.read(text, needles, is_last));
         let views: Vec<_> = views.collect();
         for ((_, needles), view) in self.masks.readings.iter().zip(&views) {
             if let Some(view) = view {
@@ -161,7 +192,11 @@ impl Redactor {
             decided = whole;
         }
         if decided == 0 {
-            return;
+            return Decided { length: 0, is_as_it_was: true };
+        }
+        if self.found.is_empty() {
+            self.standing = MaskState::default();
+            return Decided { length: decided, is_as_it_was: true };
         }
         self.found.sort_unstable();
         self.found.dedup_by(|next, run| {
@@ -187,6 +222,6 @@ impl Redactor {
             masked = false;
         }
         self.standing = MaskState { covered, masked };
-        self.held.drain(..decided);
+        Decided { length: decided, is_as_it_was: false }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Needles {
     heads: AhoCorasick,
     /// Whether any begins with that byte.
     begins: [bool; 256],
+    /// A bit for each two bytes: whether they stand side by side in any.
+    pairs: Vec<u64>,
     longest: usize,
 }
 
@@ -39,11 +41,16 @@ impl Needles {
         }
         let heads = builder.build(heads)?;
         let mut begins = [false; 256];
+        let mut pairs = vec![0; 1 << 10];
         let mut within = Vec::with_capacity(sorted.len());
         // Those that the present one begins with, the longest last.
         let mut open: Vec<usize> = Vec::new();
         for (index, needle) in sorted.iter().enumerate() {
             begins[usize::from(needle[0])] = true;
+            for pair in needle.windows(2) {
+                let (word, bit) = place_of_pair(pair[0], pair[1]);
+                pairs[word] |= bit;
+            }
             while open.last().is_some_and(|&outer| !needle.starts_with(&sorted[outer])) {
                 open.pop();
             }
@@ -51,7 +58,7 @@ impl Needles {
             open.push(index);
         }
         let longest = sorted.iter().map(Vec::len).max().unwrap_or(0);
-        Ok(Self { sorted, within, heads, begins, longest })
+        Ok(Self { sorted, within, heads, begins, pairs, longest })
     }
 
     /// Returns them, in order.
@@ -63,6 +70,17 @@ impl Needles {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.sorted.len()
+    }
+
+    /// Returns the length of the longest.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Returns whether two bytes stand side by side in any of them.
+    pub(super) fn has_pair(&self, first: u8, second: u8) -> bool {
+        let (word, bit) = place_of_pair(first, second);
+        self.pairs[word] & bit != 0
     }
 
     /// Returns where, at `from` or behind it, a needle may begin.
@@ -99,4 +117,9 @@ impl Needles {
         // The needles that begin with `tail` and are longer stand right behind it.
         self.sorted.get(at).is_some_and(|needle| needle.starts_with(tail))
     }
+}
+
+fn place_of_pair(first: u8, second: u8) -> (usize, u64) {
+    let number = usize::from(first) << 8 | usize::from(second);
+    (number >> 6, 1 << (number & 63))
 }

@@ -4,7 +4,9 @@
 //! A reading looks at few bytes at a time and never at what came long before, so that it can begin anywhere: quotes
 //! are dropped, not paired. The same is done to what is sought ([`Reading::canonical`]).
 
-use super::needles::Needles;
+use memchr::{memchr, memchr2, memchr3};
+
+use super::{folded::Folded, needles::Needles};
 
 /// A way to read output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +30,7 @@ const LONGEST_ESCAPE: usize = 12;
 const MOST_BACKSLASHES: usize = 64;
 /// What leaves out more bytes than this at one place is no writer of a secret: without an end to it, output that is left out
 /// would be held back for ever.
-const MOST_LEFT_OUT: usize = 256;
+pub(super) const MOST_LEFT_OUT: usize = 256;
 
 impl Reading {
     /// Returns its name for supervisors that are elsewhere (`../supervise/shim/redact.pl`).
@@ -55,22 +57,48 @@ impl Reading {
         }
     }
 
-    /// Reads output; `None` when that is the same as reading it as it is.
-    pub(super) fn read<'a>(self, text: &'a [u8], is_last: bool) -> Option<ReadText<'a>> {
-        let has = |bytes: &[u8]| text.iter().any(|byte| bytes.contains(byte));
-        let mut view = Decoded::new(text);
+    /// Reads output in search of needles; `None` when that is the same as reading it as it is.
+    pub(super) fn read<'a>(
+        self,
+        text: &'a [u8],
+        needles: &Needles,
+        is_last: bool,
+    ) -> Option<ReadText<'a>> {
         match self {
             Self::AsItIs => return Some(ReadText::AsItIs(text)),
-            Self::Unfolded if !has(b"\n\r\\") => return Some(ReadText::AsItIs(text)),
+            Self::Unfolded => {
+                if let Some(folded) = Folded::new(text, needles, is_last) {
+                    return Some(ReadText::Folded(folded));
+                }
+            }
+            Self::Unquoted => {
+                memchr3(b'\'', b'"', b'\\', text).or_else(|| memchr(b'$', text))?;
+            }
+            Self::UrlDecoded => {
+                memchr2(b'%', b'+', text)?;
+            }
+            Self::EntitiesDecoded => {
+                memchr(b'&', text)?;
+            }
+        }
+        Some(ReadText::Decoded(self.decode(text, is_last)))
+    }
+
+    /// Writes the text of this reading out.
+    pub(super) fn decode(self, text: &[u8], is_last: bool) -> Decoded<'_> {
+        let mut view = Decoded::new(text);
+        match self {
+            Self::AsItIs => {
+                for (at, &byte) in text.iter().enumerate() {
+                    view.put(byte, at, at + 1);
+                }
+            }
             Self::Unfolded => view.unfold(is_last),
-            Self::Unquoted if !has(b"'\"\\$") => return None,
             Self::Unquoted => view.unquote(is_last),
-            Self::UrlDecoded if !has(b"%+") => return None,
             Self::UrlDecoded => view.decode_url(is_last),
-            Self::EntitiesDecoded if !has(b"&") => return None,
             Self::EntitiesDecoded => view.decode_entities(is_last),
         }
-        Some(ReadText::Decoded(view))
+        view
     }
 }
 
@@ -78,6 +106,7 @@ impl Reading {
 #[derive(Debug)]
 pub(super) enum ReadText<'a> {
     AsItIs(&'a [u8]),
+    Folded(Folded<'a>),
     Decoded(Decoded<'a>),
 }
 
@@ -106,6 +135,7 @@ impl ReadText<'_> {
     ) -> usize {
         let bytes: &[u8] = match self {
             ReadText::AsItIs(text) => text,
+            ReadText::Folded(folded) => folded.text,
             ReadText::Decoded(view) => &view.bytes,
         };
         let mut at = 0;
@@ -113,7 +143,7 @@ impl ReadText<'_> {
             at = start + 1;
             if let Some(length) = needles.longest_at(&bytes[start..]) {
                 let range = match self {
-                    ReadText::AsItIs(_) => (start, start + length),
+                    ReadText::AsItIs(_) | ReadText::Folded(_) => (start, start + length),
                     ReadText::Decoded(view) => view.range(start, start + length),
                 };
                 match found.last_mut() {
@@ -128,11 +158,12 @@ impl ReadText<'_> {
         if is_last {
             return length;
         }
-        let undecided = needles.undecided(bytes);
         match self {
-            ReadText::AsItIs(_) => undecided,
+            ReadText::AsItIs(_) => needles.undecided(bytes),
+            ReadText::Folded(folded) => folded.undecided(needles),
             ReadText::Decoded(view) => {
-                let open = view.from.get(undecided).map(|&(start, _)| start as usize);
+                let open =
+                    view.from.get(needles.undecided(bytes)).map(|&(start, _)| start as usize);
                 open.unwrap_or(length).min(view.torn.unwrap_or(length))
             }
         }
@@ -140,7 +171,11 @@ impl ReadText<'_> {
 
     /// Returns `at`, or where the escape begins that it is inside of.
     pub(super) fn boundary(&self, at: usize) -> usize {
-        let ReadText::Decoded(view) = self else { return at };
+        let view = match self {
+            ReadText::AsItIs(_) => return at,
+            ReadText::Folded(folded) => return folded.torn.unwrap_or(at).min(at),
+            ReadText::Decoded(view) => view,
+        };
         if let Some(torn) = view.torn.filter(|&torn| torn < at) {
             return torn;
         }

@@ -15,12 +15,12 @@ fn masked(secrets: &[&str], chunks: &[&[u8]]) -> String {
 
 fn through(masks: &Arc<Masks>, chunks: &[&[u8]]) -> String {
     let mut redactor = Redactor::new(Arc::clone(masks), MaskState::default());
-    let mut out = Vec::new();
+    let (mut out, mut all) = (Vec::new(), Vec::new());
     for chunk in chunks {
-        redactor.push(chunk, &mut out);
+        all.extend_from_slice(redactor.push(chunk, &mut out));
     }
-    redactor.finish(&mut out);
-    String::from_utf8_lossy(&out).into_owned()
+    all.extend_from_slice(redactor.finish(&mut out));
+    String::from_utf8_lossy(&all).into_owned()
 }
 
 /// The same by the redactor that is pushed to hosts and guests; `None` where there is no perl.
@@ -76,13 +76,13 @@ fn output_that_a_reading_leaves_out_is_not_held_back_for_ever() {
     {
         let text = format!("{begin}{}", left_out.repeat(100_000));
         let mut redactor = Redactor::new(Arc::clone(&masks), MaskState::default());
-        let mut out = Vec::new();
+        let (mut out, mut all) = (Vec::new(), Vec::new());
         for chunk in text.as_bytes().chunks(4096) {
-            redactor.push(chunk, &mut out);
+            all.extend_from_slice(redactor.push(chunk, &mut out));
             assert!(redactor.held() < 8192, "{begin}{left_out}: {} held", redactor.held());
         }
-        redactor.finish(&mut out);
-        assert_eq!(out, text.as_bytes());
+        all.extend_from_slice(redactor.finish(&mut out));
+        assert_eq!(all, text.as_bytes());
         let chunks: Vec<&[u8]> = text.as_bytes()[..20_000].chunks(4096).collect();
         everywhere(&masks, &chunks);
     }
@@ -109,11 +109,11 @@ fn nothing_but_a_possible_secret_is_held_back() {
     let masks = Arc::new(Masks::new(["secret-value"]).expect("masks"));
     let mut redactor = Redactor::new(masks, MaskState::default());
     let mut out = Vec::new();
-    redactor.push(b"Password: sec", &mut out);
+    let mut all = redactor.push(b"Password: sec", &mut out).to_vec();
     assert_eq!(redactor.held(), 3);
-    redactor.push(b"ond", &mut out);
+    all.extend_from_slice(redactor.push(b"ond", &mut out));
     assert_eq!(redactor.held(), 0);
-    assert_eq!(out, b"Password: second");
+    assert_eq!(all, b"Password: second");
 }
 
 #[test]
@@ -332,6 +332,30 @@ fn coded(secret: &str, form: usize, before: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_secret_is_masked_at_whatever_border_of_chunks_it_is_cut() {
+    let secret = "correct-horse+battery/staple?=é";
+    let masks = Arc::new(Masks::new([secret]).expect("masks"));
+    for form in 0..9 {
+        let form = coded(secret, form, b"");
+        let text = [b"before\n\\n  ", &*form, b"\r\n after"].concat();
+        let whole = through(&masks, &[&text]);
+        assert!(whole.contains("***"), "{whole}");
+        for first in 0..=text.len() {
+            let (one, rest) = text.split_at(first);
+            assert_eq!(through(&masks, &[one, rest]), whole, "cut at {first}");
+            for second in [first + 1, first + 2, first.midpoint(text.len()), text.len() - 1] {
+                let Some((two, three)) =
+                    second.checked_sub(first).and_then(|at| rest.split_at_checked(at))
+                else {
+                    continue;
+                };
+                assert_eq!(through(&masks, &[one, two, three]), whole, "{first}, {second}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_plus_is_hidden_in_whatever_style_of_url_it_comes() {
     for shown in ["%7E%2B%200%20%20", "~%2b+0++", "%7e%2B%200+%20", "~+ 0  "] {
         assert_eq!(masked(&["~+ 0  "], &[shown.as_bytes()]), "***", "{shown}");
@@ -339,6 +363,38 @@ fn a_plus_is_hidden_in_whatever_style_of_url_it_comes() {
 }
 
 proptest! {
+    #[test]
+    fn line_breaks_left_out_without_another_text_are_left_out_as_in_one(
+        secrets in proptest::collection::vec("[ab]{6,9}", 1..3),
+        text in "([ -~]{0,9}|YW|FhY|[a-zA-Z]{1,3}|\n|\r\n {0,3}|\\\\n|\\\\|\t|\n{1,300}){0,40}",
+        is_last in any::<bool>(),
+    ) {
+        let masks = Masks::new(secrets.iter().map(String::as_str)).expect("masks");
+        let unfolded = masks.readings.iter().find(|(how, _)| *how == Reading::Unfolded);
+        let (how, needles) = unfolded.expect("base64 is sought");
+        // With pieces of what is sought among it, at breaks and elsewhere.
+        let torn = |at: usize| needles.iter().nth(at % needles.len()).map_or(&[][..], |it| it);
+        let pieces: Vec<u8> = text.bytes().enumerate().flat_map(|(at, byte)| {
+            let piece = torn(at);
+            let cut = at % piece.len();
+            match byte {
+                b'~' => piece.to_vec(),
+                b'%' => [&piece[..cut], b"\n  ", &piece[cut..]].concat(),
+                b'|' => [&piece[..cut], b"\\n", &piece[cut..]].concat(),
+                b'^' => piece[..cut].to_vec(),
+                _ => vec![byte],
+            }
+        }).collect();
+        let look = |view: &reading::ReadText<'_>| {
+            let mut found = Vec::new();
+            let decided = view.search(needles, pieces.len(), is_last, &mut found);
+            (found, decided, (0..=pieces.len()).map(|at| view.boundary(at)).collect::<Vec<_>>())
+        };
+        let in_full = reading::ReadText::Decoded(how.decode(&pieces, is_last));
+        let view = how.read(&pieces, needles, is_last).expect("always read");
+        prop_assert_eq!(look(&view), look(&in_full));
+    }
+
     #[test]
     fn no_form_of_a_secret_is_ever_shown(
         secret in any_secret(),

@@ -136,9 +136,7 @@ impl Log {
     /// Writes what was held back.
     fn flush(&mut self) -> io::Result<()> {
         let Some(masked) = &mut self.masked else { return Ok(()) };
-        masked.out.clear();
-        masked.redactor.finish(&mut masked.out);
-        self.file.write_all(&masked.out)
+        self.file.write_all(masked.redactor.finish(&mut masked.out))
     }
 
     /// Goes back to the last state that was written down.
@@ -167,9 +165,7 @@ impl Log {
     /// Takes the next bytes of the far log.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(masked) = &mut self.masked else { return self.file.write_all(bytes) };
-        masked.out.clear();
-        masked.redactor.push(bytes, &mut masked.out);
-        self.file.write_all(&masked.out)?;
+        self.file.write_all(masked.redactor.push(bytes, &mut masked.out))?;
         masked.taken += bytes.len() as u64;
         let decided = masked.taken - masked.redactor.held() as u64;
         let length = self.file.metadata()?.len();
