@@ -526,10 +526,11 @@ impl<'a> Dispatch<'a> {
                 && node.attempts > 0
                 && let Ok(id) = NodeId::new(node.node.as_str())
             {
-                let path = self.run.dir.node(&id).join("result.json");
                 let text = serde_json::to_vec_pretty(&node.record).expect("plain data");
                 // A copy for people: the journal holds it already, and the record will.
-                let _ = std::fs::write(path, text);
+                let record = &node.record;
+                let is_settled = record.outcome == Outcome::Passed && record.warnings.is_empty();
+                let _ = self.run.dir.write_result(&id, node.attempts, is_settled, &text);
             }
             self.reporter.event(&event);
         }

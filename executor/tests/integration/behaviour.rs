@@ -31,6 +31,38 @@ fn a_failed_job_is_tried_again_and_both_logs_are_kept() {
 }
 
 #[test]
+fn a_job_that_passed_and_said_nothing_costs_its_node_two_files() {
+    let world = World::new();
+    let nodes = vec![
+        sh("execute-silent", ":", &[]),
+        sh("execute-slow", "sleep 0.2", &[]),
+        sh("execute-says", "echo one", &[]),
+        sh("execute-fails", "exit 3", &[]),
+    ];
+    let plan = world.plan(nodes);
+    world.run(&["apply", &plan]).code(1);
+    let nodes = world.runs()[0].join("nodes");
+    let files = |node: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(nodes.join(node)).expect("a directory");
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(files("execute-silent"), ["host.log", "result.json"]);
+    assert_eq!(files("execute-slow"), ["host.log", "result.json"]);
+    assert_eq!(files("execute-says"), ["guest.log", "host.log", "result.json"]);
+    assert!(files("execute-fails").contains(&"guest.log".to_owned()));
+    let result = std::fs::read(nodes.join("execute-silent/result.json")).expect("a result");
+    let result: Value =
+        serde_json::from_slice(&result).expect("JSON, and nothing of what was there before");
+    assert_eq!(result["outcome"], "passed");
+    assert_eq!(world.run(&["logs", "--node", "execute-silent"]).code(0).out, "");
+    assert_eq!(world.run(&["gc", "--dry-run"]).code(0).out, "");
+}
+
+#[test]
 fn a_job_that_takes_too_long_is_timed_out_and_its_children_with_it() {
     let world = World::new();
     let pids = world.path().join("pids");

@@ -36,6 +36,7 @@ mod order;
 mod output;
 mod outputs;
 mod pairs;
+mod quiet_kills;
 mod records;
 mod refusals;
 mod remote;

@@ -472,8 +472,8 @@ fn a_job_whose_supervisor_was_killed_is_made_again_and_leaves_nothing_to_collect
 #[test]
 fn a_slot_whose_supervisor_was_killed_after_the_verdict_is_collected() {
     let world = World::new();
-    let plan = world.plan(vec![sh("execute-a", "true", &[])]);
-    world.run(&["apply", &plan]).code(0);
+    let plan = world.plan(vec![sh("execute-a", "exit 3", &[])]);
+    world.run(&["apply", &plan]).code(1);
     // What such a supervisor leaves: the record with its verdict, and its name in the slot.
     let run = &world.runs()[0];
     let record = std::fs::read_to_string(run.join("nodes/execute-a/job.1")).expect("a record");

@@ -46,6 +46,11 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// Returns those of a log that is not there yet.
+    pub(super) fn empty() -> Self {
+        Self::new()
+    }
+
     fn new() -> Self {
         Self { step: STEP, starts: vec![0], ended: true, ..Self::default() }
     }

@@ -310,13 +310,25 @@ impl Server {
         match what {
             OfNode::Log(log, what) => {
                 let path = log_path(node, *log);
-                let file = open(&path)?;
+                let file = open(&path);
+                // A job that has said nothing has no log yet.
+                let is_silent = !log.host
+                    && path.symlink_metadata().is_err()
+                    && open(&path.with_file_name("host.log")).is_some();
+                if file.is_none() && !is_silent {
+                    return None;
+                }
                 match what {
                     OfLog::Bytes => {
+                        let Some(file) = file else { return Some(Response::new(200, TEXT, *b"")) };
                         let length = file.metadata().ok()?.len();
                         Some(Response::file(file, length, TEXT, request.range.as_deref()))
                     }
+                    OfLog::Lines if is_silent => Some(Response::json(&log::Lines::empty())),
                     OfLog::Lines => Some(Response::json(&self.site.indexes.of(&path).ok()?)),
+                    OfLog::Find if is_silent => {
+                        Some(Response::json(&json!({ "hits": [], "more": false })))
+                    }
                     OfLog::Tail => {
                         let from = request.last_event_id.clone().or_else(|| request.value("from"));
                         let from = from.and_then(|from| from.parse().ok()).unwrap_or(0);
@@ -414,7 +426,12 @@ fn tail(server: Arc<Server>, path: PathBuf, from: u64) -> Events {
     Box::new(move |to| {
         let mut told = from;
         until_gone(to, |to| {
-            let length = std::fs::metadata(&path)?.len();
+            let length = match std::fs::metadata(&path) {
+                Ok(found) => found.len(),
+                // Nothing was said yet.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && told == 0 => 0,
+                Err(error) => return Err(error),
+            };
             if length == told {
                 return Ok(Step::Nothing);
             }

@@ -14,7 +14,7 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
-use super::{Local, remove_dir, supervisors::WorkerEvent};
+use super::{Local, Said, remove_dir, supervisors::WorkerEvent};
 use crate::{
     artifacts::Collected,
     control::{Control, Level},
@@ -41,6 +41,9 @@ pub(super) fn start(local: &Local, job: &Job) -> Result<(), Fault> {
         fs::create_dir_all(&dir)
             .map_err(|error| failed(&format!("making {}", dir.display()), &error))?;
     }
+    // The run's journal has no verdict of the node. What says otherwise is of a verdict that a power cut took from the
+    // journal, and would keep a supervisor from claiming the job.
+    remove_file(&local.place(&job.job).result())?;
     let start = lower(local, job);
     // A user namespace takes set-user-id programs (sudo) away, so it is entered only for what
     // needs it.
@@ -124,9 +127,15 @@ pub(super) fn attach(
 ) -> Result<JobStatus, Fault> {
     let place = local.place(job);
     match local.supervisors.follow(job, limits.grace, control) {
-        Some(WorkerEvent::Reply(Reply::Over(report) | Reply::Last(report))) => {
+        Some(WorkerEvent::Reply(Reply::Over(report))) => {
+            let is_whole = report.ended.is_some() && report.fault.is_none();
             let verdict = judge(&place, &report);
-            local.remember(job, *report);
+            local.remember(job, *report, if is_whole { Said::AllGone } else { Said::Over });
+            return verdict;
+        }
+        Some(WorkerEvent::Reply(Reply::Last(report))) => {
+            let verdict = judge(&place, &report);
+            local.remember(job, *report, Said::Over);
             return verdict;
         }
         // It began before, under another supervisor; or its own is gone.
@@ -135,7 +144,7 @@ pub(super) fn attach(
     let status = follow_by_files(&place, limits, control)?;
     if let Some(report) = place.read_report() {
         let verdict = judge(&place, &report);
-        local.remember(job, report);
+        local.remember(job, report, Said::Over);
         return verdict;
     }
     if matches!(status, JobStatus::Lost) {
@@ -309,6 +318,10 @@ pub(super) fn collected(local: &Local, job: &JobRef, keep: &Keep) -> Result<Coll
 /// for one without a verdict: that would tell of a job which is still to be cleared.
 pub(super) fn remove(local: &Local, job: &JobRef) -> Result<(), Fault> {
     let place = local.place(job);
+    // Its own supervisor said that it is over, after it had cleared whatever the job had.
+    if local.forget(job) == Some(Said::AllGone) {
+        return remove_files(local, job, &place);
+    }
     if matches!(status(&place)?, JobStatus::Running) {
         cancel(&place, job, Duration::ZERO)?;
     }
@@ -321,13 +334,16 @@ pub(super) fn remove(local: &Local, job: &JobRef) -> Result<(), Fault> {
             Fault::io(FailureKind::Cleanup, format!("clearing after {job}"), &error)
         })?;
     }
-    local.recall(job);
+    remove_files(local, job, &place)?;
+    // The last thing to go: until then another try finds what is left by it.
+    if lost { remove_file(&place.job()) } else { Ok(()) }
+}
+
+fn remove_files(local: &Local, job: &JobRef, place: &AttemptFiles) -> Result<(), Fault> {
     for file in [place.report(), place.cancel(), place.lease()] {
         remove_file(&file)?;
     }
-    remove_dir(&local.dir(job))?;
-    // The last thing to go: until then another try finds what is left by it.
-    if lost { remove_file(&place.job()) } else { Ok(()) }
+    remove_dir(&local.dir(job))
 }
 
 fn remove_file(file: &Path) -> Result<(), Fault> {

@@ -39,7 +39,16 @@ pub(super) struct Local {
     supervisors: Supervisors,
     trees: source::Store,
     /// What supervisors said of jobs that are over, until they are removed.
-    reports: Mutex<BTreeMap<JobRef, native::JobReport>>,
+    reports: Mutex<BTreeMap<JobRef, (native::JobReport, Said)>>,
+}
+
+/// What a supervisor's report means for what the job had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// The supervisor lives, takes the next job, and has cleared whatever this one had.
+    AllGone,
+    /// The job is over; what it had has to be looked for.
+    Over,
 }
 
 impl Local {
@@ -53,13 +62,19 @@ impl Local {
         self.node_dir(job).join(format!("attempt-{}", job.attempt))
     }
 
-    fn remember(&self, job: &JobRef, report: native::JobReport) {
+    fn remember(&self, job: &JobRef, report: native::JobReport, said: Said) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        reports.insert(job.clone(), report);
+        reports.insert(job.clone(), (report, said));
     }
 
     fn recall(&self, job: &JobRef) -> Option<native::JobReport> {
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner).remove(job)
+        let reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.get(job).map(|(report, _)| report.clone())
+    }
+
+    fn forget(&self, job: &JobRef) -> Option<Said> {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.remove(job).map(|(_, said)| said)
     }
 
     fn place(&self, job: &JobRef) -> AttemptFiles {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
+    fs::File,
     io::{self, Read},
     os::{
         fd::OwnedFd,
@@ -304,7 +305,7 @@ impl Watch<'_> {
 impl Launched {
     /// Waits for the job's end, or brings it about. Returns also how many could not be killed, and what is
     /// missing of its log.
-    fn watch(self, start: &Start, channels: &mut Channels) -> (Ended, usize, Option<String>) {
+    fn watch(mut self, start: &Start, channels: &mut Channels) -> (Ended, usize, Option<String>) {
         let mut watch = Watch {
             start,
             deadline: self.began + Duration::from_millis(start.timeout_ms),
@@ -314,6 +315,7 @@ impl Launched {
         };
         let mut status: Option<WaitStatus> = None;
         let mut stuck = 0;
+        let mut has_log = false;
         if !channels.connected {
             channels.files = watch_files(&start.place.dir);
             watch.read_files();
@@ -337,7 +339,12 @@ impl Launched {
                 let kill_at = Instant::now();
                 watch.ending = Some(Ending { reason: Reason::Exited, kill_at, give_up_at: None });
             }
-            let until = watch.tick();
+            let mut until = watch.tick();
+            if !has_log {
+                let due = self.began + AT_ONCE;
+                has_log = Instant::now() >= due && make_log(start);
+                until = if has_log { until } else { until.min(due) };
+            }
             match self.wait(channels, until, &start.place) {
                 SupervisorEvent::Nothing => {}
                 SupervisorEvent::Cancel(after) => watch.end(Reason::Cancelled, after),
@@ -362,6 +369,13 @@ impl Launched {
         let reason = watch.ending.map_or(Reason::Exited, |ending| ending.reason);
         let code = status.and_then(WaitStatus::exit_status);
         let signal = status.and_then(WaitStatus::terminating_signal);
+        let has_passed = reason == Reason::Exited && code == Some(0);
+        if has_passed && start.place.attempt == 1 && lost.note().is_none() {
+            remove_empty_log(start);
+        } else {
+            // Who asks why it failed, or failed before, finds a log, if an empty one.
+            make_log(start);
+        }
         let evidence = match reason {
             Reason::Exited if lost.is_full() => Evidence::DiskFull,
             Reason::Exited if code == Some(0) && lost.note().is_some() => Evidence::LogLost,
@@ -382,7 +396,7 @@ impl Launched {
 
     /// Sleeps until something happens or it is time.
     fn wait(
-        &self,
+        &mut self,
         channels: &mut Channels,
         until: Instant,
         place: &AttemptFiles,
@@ -390,6 +404,7 @@ impl Launched {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).ok();
         let mut heard = [false; 3];
+        let mut written = PollFlags::empty();
         {
             let mut fds = vec![PollFd::new(&channels.children, PollFlags::IN)];
             let mut which = vec![0];
@@ -401,13 +416,21 @@ impl Launched {
                 fds.push(PollFd::new(files, PollFlags::IN));
                 which.push(2);
             }
+            if let Some(first) = self.pump.first() {
+                fds.push(PollFd::from_borrowed_fd(first, PollFlags::IN));
+                which.push(3);
+            }
             if poll(&mut fds, timeout.as_ref()).is_err() {
                 return SupervisorEvent::Nothing;
             }
             for (fd, which) in fds.iter().zip(which) {
-                heard[which] = !fd.revents().is_empty();
+                match heard.get_mut(which) {
+                    Some(heard) => *heard = !fd.revents().is_empty(),
+                    None => written = fd.revents(),
+                }
             }
         }
+        self.pump.hear(written);
         if heard[0] {
             let mut rung = [0; 64];
             while channels.children.read(&mut rung).is_ok_and(|read| read == rung.len()) {}
@@ -438,6 +461,24 @@ impl Launched {
             return SupervisorEvent::Files { renewed };
         }
         SupervisorEvent::Nothing
+    }
+}
+
+/// So long a job may run without a log, if it writes nothing: who looks at one that goes on finds its log.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+/// Makes the log of a job that has written nothing yet. Returns `true`: it is not tried again.
+fn make_log(start: &Start) -> bool {
+    // One that cannot be made shows when there is something to write.
+    let _ = File::options().append(true).create(true).open(&start.log);
+    true
+}
+
+/// Removes the log of a job that passed, if it wrote nothing. Everybody reads an absent log as an empty one.
+fn remove_empty_log(start: &Start) {
+    if start.log.metadata().is_ok_and(|log| log.len() == 0) {
+        // One that stays is empty.
+        let _ = std::fs::remove_file(&start.log);
     }
 }
 

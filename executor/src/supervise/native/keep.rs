@@ -22,9 +22,13 @@ pub(super) fn keep(
     seen: &MountedView,
     ended: &Ended,
 ) -> Result<Collected, Fault> {
-    let own = LocalTree::open(&slot.artifacts());
-    let workspace = LocalTree::open(&seen.workspace);
-    let mut collected = {
+    let asks_for_nothing = start.keep.artifacts.is_empty() && start.keep.outputs.is_empty();
+    let mut collected = if asks_for_nothing && slot.has_no_artifacts() {
+        // As most jobs: there is nothing to list, and nothing that an earlier collection could have left.
+        Collected::default()
+    } else {
+        let own = LocalTree::open(&slot.artifacts());
+        let workspace = LocalTree::open(&seen.workspace);
         let secrets: Vec<&str> = start.secrets.values().map(String::as_str).collect();
         let outputs = (&start.keep.outputs, &*secrets);
         artifacts::keep(&own, &workspace, &start.keep.artifacts, outputs, &start.artifacts)?

@@ -94,8 +94,8 @@ pub(super) fn launch(
         .current_dir(&cwd)
         .stdin(Stdio::null())
         .process_group(0);
-    let (pump, to) = Pump::start(&start.log, masks)
-        .map_err(|error| failed(&format!("opening {}", start.log.display()), &error))?;
+    let (pump, to) =
+        Pump::open(&start.log, masks).map_err(|error| failed("making a pipe", &error))?;
     let twin = to.try_clone().map_err(|error| failed("making a pipe", &error))?;
     command.stdout(to).stderr(twin);
     let oom_kills = OomKills::now();

@@ -5,7 +5,8 @@
 //! `oom_kill`). Otherwise the machine's (`/proc/vmstat`), which another group's loss moves as well.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -18,27 +19,38 @@ pub(super) struct OomKills {
 impl OomKills {
     /// Reads the counter that is closest to this process.
     pub(super) fn now() -> Self {
-        Self { before: kills(counter()).unwrap_or_default() }
+        Self { before: counter().and_then(kills).unwrap_or_default() }
     }
 
     /// Returns whether any were counted since.
     pub(super) fn any_since(&self) -> bool {
-        kills(counter()).is_some_and(|now| now > self.before)
+        counter().and_then(kills).is_some_and(|now| now > self.before)
     }
 }
 
-/// The counter, looked for once: a supervisor stays in the group that it was started in.
-fn counter() -> &'static Path {
-    static COUNTER: OnceLock<PathBuf> = OnceLock::new();
-    COUNTER.get_or_init(|| {
-        let own = own_counters().into_iter().find(|path| kills(path).is_some());
-        own.unwrap_or_else(|| PathBuf::from("/proc/vmstat"))
-    })
+/// The counter, looked for and opened once: a supervisor stays in the group that it was started in.
+fn counter() -> Option<&'static File> {
+    static COUNTER: OnceLock<Option<File>> = OnceLock::new();
+    let counter = COUNTER.get_or_init(|| {
+        let opened = own_counters().into_iter().filter_map(|path| File::open(path).ok());
+        let mut counting = opened.filter(|file| kills(file).is_some());
+        counting.next().or_else(|| File::open("/proc/vmstat").ok())
+    });
+    counter.as_ref()
 }
 
-fn kills(counter: &Path) -> Option<u64> {
-    let text = fs::read_to_string(counter).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+fn kills(counter: &File) -> Option<u64> {
+    let mut text = Vec::with_capacity(16 << 10);
+    let mut piece = [0; 4 << 10];
+    loop {
+        match counter.read_at(&mut piece, text.len() as u64).ok()? {
+            0 => break,
+            read => text.extend_from_slice(&piece[..read]),
+        }
+    }
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let number = lines.find_map(|line| line.strip_prefix(b"oom_kill "))?;
+    std::str::from_utf8(number).ok()?.trim().parse().ok()
 }
 
 /// Where the counters of this process' group may be.

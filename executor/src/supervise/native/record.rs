@@ -4,8 +4,9 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use serde::{Deserialize, Serialize};
@@ -34,9 +35,14 @@ impl AttemptFiles {
         Some(Self { dir: dir.parent()?.to_owned(), attempt })
     }
 
-    /// The job file.
+    /// The job file. Once its node has passed, the executor makes `result.json` of it.
     pub(crate) fn job(&self) -> PathBuf {
         self.dir.join(format!("job.{}", self.attempt))
+    }
+
+    /// The result of the node, which the executor writes once there is a verdict of it: no attempt begins after that.
+    pub(crate) fn result(&self) -> PathBuf {
+        self.dir.join("result.json")
     }
 
     /// What the supervisor reports; missing where there is nothing to report but the record.
@@ -67,11 +73,16 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Returns this process.
+    /// Returns this process. Asked once: it stays what it is.
     pub(crate) fn this() -> io::Result<Self> {
+        static THIS: OnceLock<Owner> = OnceLock::new();
+        if let Some(this) = THIS.get() {
+            return Ok(this.clone());
+        }
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         let start = start_time(pid).ok_or_else(|| io::Error::other("/proc is not mounted"))?;
-        Ok(Self { pid, start, boot: boot_id()? })
+        let this = Self { pid, start, boot: boot_id()? };
+        Ok(THIS.get_or_init(|| this).clone())
     }
 
     /// Returns what marks the processes of a job that this process supervises.
@@ -101,15 +112,21 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Makes the job file; `None` when it is there already, which is somebody else's claim.
+    /// Makes the job file; `None` when it is there already, which is somebody else's claim, or was and its node has
+    /// passed by now.
     pub(super) fn make(place: &AttemptFiles) -> io::Result<Option<Self>> {
         let owner = Owner::this()?;
-        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place.job());
+        let opened = OpenOptions::new().write(true).create_new(true).open(place.job());
         let file = match opened {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             Err(error) => return Err(error),
         };
+        // One file is moved to the other's name: whoever claimed the job before is seen by one of the two.
+        if place.result().symlink_metadata().is_ok() {
+            std::fs::remove_file(place.job())?;
+            return Ok(None);
+        }
         let claim = Self { file, owner };
         if let Err(error) = claim.write("running") {
             // Without room for the record there is no job: nobody could ever judge it.
@@ -217,5 +234,23 @@ impl AttemptFiles {
     /// Reads the report, if there is one.
     pub(crate) fn read_report(&self) -> Option<JobReport> {
         serde_json::from_slice(&std::fs::read(self.report()).ok()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_whose_node_has_passed_cannot_be_claimed_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = AttemptFiles { dir: dir.path().to_owned(), attempt: 1 };
+        let claim = Claim::make(&place).expect("room").expect("nobody has it");
+        assert!(Claim::make(&place).expect("room").is_none());
+        drop(claim);
+        // What the executor does once the node has passed; a supervisor that heard of the job before may be late.
+        std::fs::rename(place.job(), place.result()).expect("moved");
+        assert!(Claim::make(&place).expect("room").is_none());
+        assert!(!place.job().exists());
     }
 }

@@ -76,6 +76,11 @@ impl Slot {
         self.dir.join("artifacts")
     }
 
+    /// Whether the job put nothing there.
+    pub(super) fn has_no_artifacts(&self) -> bool {
+        is_pristine(&self.artifacts())
+    }
+
     /// Where the job's workspace and what it is made of goes; not there until something is made.
     pub(super) fn view(&self) -> PathBuf {
         self.dir.join("view")
