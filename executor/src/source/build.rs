@@ -8,8 +8,15 @@ use std::{
     ffi::{CString, OsStr},
     fs::File,
     io::{self, Read},
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt, fs::MetadataExt as _},
+    },
     path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use plans::FileMode;
@@ -24,27 +31,93 @@ use super::{
     list::Listing,
     store::failed,
 };
-use crate::fault::{FailureKind, Fault};
+use crate::{
+    control::{Control, Level},
+    fault::{FailureKind, Fault},
+};
 
 /// A symlink's target is at most this long (`PATH_MAX`).
 const LONGEST_TARGET: u64 = 4096;
 
-/// Makes `entries`, sorted by path, in the empty directory `into`.
+/// Fewer files than this are not worth another thread, and another git.
+const SHARE: usize = 500;
+
+/// More threads than this make no tree faster: a file system has one way to its disk.
+const MOST_THREADS: usize = 8;
+
+/// Makes `entries`, sorted by path, in the empty directory `into`: on several threads, each of which has a part of
+/// the paths and reads its objects from a git of its own. `control` ends it early, with what is there.
 pub(super) fn build(
     git: Git<'_>,
     entries: &[Entry],
     nearest: Option<&(Listing, PathBuf, File)>,
     into: &Path,
+    control: &Control,
 ) -> Result<Listing, Fault> {
     let mut sizes = vec![0; entries.len()];
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let share = entries.len().div_ceil(threads).max(SHARE);
+    let stop = AtomicBool::new(false);
+    let parts: Vec<_> = entries.chunks(share).zip(sizes.chunks_mut(share)).collect();
+    let others = parts.len().saturating_sub(1);
+    let parts = Mutex::new(parts);
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work = || {
+        while let Some((entries, sizes)) = next() {
+            let built = build_part(git, entries, sizes, nearest, into, (&stop, control));
+            if built.is_err() {
+                stop.store(true, Ordering::Relaxed);
+                return built;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        // Where there is no other thread, this one makes all parts.
+        let begin = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+        let helpers: Vec<_> = (0..others).filter_map(begin).collect();
+        let own = work();
+        helpers.into_iter().fold(own, |built, helper| match helper.join() {
+            // Whatever stopped the others is what is told.
+            Ok(theirs) => built.and(theirs),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })?;
+    drop(parts);
+    Ok(Listing(entries.iter().cloned().zip(sizes).collect()))
+}
+
+/// Makes the part of a tree that these entries are; not all of it once another part has failed.
+fn build_part(
+    git: Git<'_>,
+    entries: &[Entry],
+    sizes: &mut [u64],
+    nearest: Option<&(Listing, PathBuf, File)>,
+    into: &Path,
+    (stop, control): (&AtomicBool, &Control),
+) -> Result<(), Fault> {
+    let ends = || match control.level() {
+        Level::Run => stop.load(Ordering::Relaxed),
+        Level::Cancel | Level::Kill => true,
+    };
+
     let mut missing = Vec::new();
     let mut dirs = Dirs::open(into)?;
-    let mut have = nearest.map(|(listing, ..)| listing.0.iter().peekable());
+    let mut have = nearest.map(|(listing, ..)| {
+        let known = &listing.0;
+        let first = entries.first().map_or(known.len(), |first| {
+            known.partition_point(|(known, _)| known.path < first.path)
+        });
+        known[first..].iter().peekable()
+    });
     let mut from = match nearest {
         Some((_, files, _)) => Some(Dirs::open(files)?),
         None => None,
     };
     for (index, entry) in entries.iter().enumerate() {
+        if ends() {
+            break;
+        }
         let known = have.as_mut().and_then(|have| {
             while have.next_if(|(known, _)| known.path < entry.path).is_some() {}
             have.peek().filter(|(known, _)| known == entry).map(|(_, size)| *size)
@@ -66,12 +139,20 @@ pub(super) fn build(
         }
     }
     let objects: Vec<&str> = missing.iter().map(|&index| &*entries[index].object).collect();
-    git.read(&objects, &mut |number, size, content| {
+    let read = git.read(&objects, &mut |number, size, content| {
+        if ends() {
+            return Err(Fault::cancelled());
+        }
         let index = missing[number];
         sizes[index] = size;
         dirs.write(&entries[index], size, content)
-    })?;
-    Ok(Listing(entries.iter().cloned().zip(sizes).collect()))
+    });
+    match read {
+        _ if control.level() > Level::Run => Err(Fault::cancelled()),
+        // Its fault is told by the part that has it.
+        Err(_) if stop.load(Ordering::Relaxed) => Ok(()),
+        read => read,
+    }
 }
 
 fn is_file(entry: &Entry) -> bool {
@@ -83,6 +164,8 @@ struct Dirs {
     root: PathBuf,
     handle: OwnedFd,
     open: Vec<(Box<[u8]>, OwnedFd)>,
+    /// The modes that new files have as they are asked for, whatever the umask and the directory say.
+    obeyed: Vec<u32>,
 }
 
 const DIRECTORY: OFlags =
@@ -92,7 +175,7 @@ impl Dirs {
     fn open(root: &Path) -> Result<Self, Fault> {
         let handle = openat(CWD, root, DIRECTORY, Mode::empty())
             .map_err(|error| failed("opening", root, &error.into()))?;
-        Ok(Self { root: root.to_owned(), handle, open: Vec::new() })
+        Ok(Self { root: root.to_owned(), handle, open: Vec::new(), obeyed: Vec::new() })
     }
 
     fn failed(&self, entry: &Entry, error: &io::Error) -> Fault {
@@ -152,6 +235,9 @@ impl Dirs {
 
     /// Writes a file or symlink.
     fn write(&mut self, entry: &Entry, size: u64, content: &mut dyn Read) -> Result<(), Fault> {
+        let mode = if entry.kind == FileMode::Executable { 0o755 } else { 0o644 };
+        let is_obeyed = self.obeyed.contains(&mode);
+        let mut obeys = false;
         let written = self.enter(entry, true).and_then(|(parent, name)| {
             if entry.kind == FileMode::Symlink {
                 if size > LONGEST_TARGET {
@@ -164,14 +250,23 @@ impl Dirs {
                 content.read_to_end(&mut target)?;
                 return Ok(symlinkat(CString::new(target)?, parent, name)?);
             }
-            let mode = if entry.kind == FileMode::Executable { 0o755 } else { 0o644 };
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            let mut file = File::from(openat(parent, name, flags, Mode::from_raw_mode(0o600))?);
+            let mut file = File::from(openat(parent, name, flags, Mode::from_raw_mode(mode))?);
             if io::copy(content, &mut file)? != size {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            Ok(fchmod(&file, Mode::from_raw_mode(mode))?)
+            if is_obeyed {
+                return Ok(());
+            }
+            obeys = file.metadata()?.mode() & 0o7777 == mode;
+            if !obeys {
+                fchmod(&file, Mode::from_raw_mode(mode))?;
+            }
+            Ok(())
         });
+        if obeys {
+            self.obeyed.push(mode);
+        }
         written.map_err(|error| self.failed(entry, &error))
     }
 }
@@ -216,4 +311,31 @@ fn run(git: Git<'_>, mut command: std::process::Command) -> Result<(), Fault> {
     let text = String::from_utf8_lossy(&output.stderr);
     let said = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
     Err(Fault::new(FailureKind::SourceMissing, format!("checking out head: {}", said.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_tree_that_nobody_wants_any_more_is_not_made() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let entry = |number: usize| Entry {
+            path: format!("d{number:04}/file").into_bytes().into(),
+            kind: FileMode::Submodule,
+            object: "0".repeat(40).into(),
+        };
+        let entries: Vec<Entry> = (0..3 * SHARE).map(entry).collect();
+        let git = Git { repository: dir.path(), environment: &BTreeMap::new() };
+        let control = Control::new().expect("a token");
+        let made = |control| build(git, &entries, None, dir.path(), control);
+        control.raise(Level::Cancel);
+        let fault = made(&control).map(drop).expect_err("cancelled");
+        assert!(fault.to_string().contains("cancelled"), "{fault}");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
+        made(&Control::new().expect("a token")).expect("nobody stops it");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), entries.len());
+    }
 }

@@ -134,7 +134,7 @@ impl Store {
         self.clear(&tree)?;
         let new = self.dir.join(unused::making(id));
         directory::remove(&new).map_err(|error| failed("removing", &new, &error))?;
-        let made = self.fill(wanted, &new);
+        let made = self.fill(wanted, &new, control);
         let published = made.and_then(|()| {
             fs::rename(&new, &tree).map_err(|error| failed("publishing", &tree, &error))
         });
@@ -155,13 +155,13 @@ impl Store {
         directory::remove(tree).map_err(|error| failed("removing", tree, &error))
     }
 
-    fn fill(&self, wanted: &SourceRequest, new: &Path) -> Result<(), Fault> {
+    fn fill(&self, wanted: &SourceRequest, new: &Path, control: &Control) -> Result<(), Fault> {
         let git = Git { repository: &wanted.source.repository, environment: &self.environment };
         let files = new.join("files");
         fs::create_dir_all(&files).map_err(|error| failed("making", &files, &error))?;
         let entries = wanted.entries(git)?;
         let nearest = self.nearest(wanted, &entries);
-        let listing = build::build(git, &entries, nearest.as_ref(), &files)?;
+        let listing = build::build(git, &entries, nearest.as_ref(), &files, control)?;
         if wanted.checkout == Checkout::Clone {
             build::make_checkout(git, wanted, &files)?;
         }

@@ -47,7 +47,9 @@ impl World {
     /// Adds files and commits them.
     pub(crate) fn commit(&mut self, files: &[(&str, &str)]) {
         for (name, content) in files {
-            std::fs::write(self.repo().join(name), content).expect("written");
+            let path = self.repo().join(name);
+            std::fs::create_dir_all(path.parent().expect("below the repository")).expect("made");
+            std::fs::write(path, content).expect("written");
         }
         let id = |text: &str| ObjectId::new(text.trim()).expect("an object id");
         git(self.path(), &["add", "-A"]);

@@ -1,8 +1,8 @@
 //! Source trees of a machine over many runs: collected when no run needs them, never under a job.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use crate::harness::{Ended, World, sh, until};
+use crate::harness::{Ended, SmallDisk, World, git, sh, until};
 
 /// The trees of this world's machine.
 fn trees(world: &World) -> Vec<String> {
@@ -44,6 +44,90 @@ fn trees_that_no_kept_run_was_made_of_are_collected() {
     world.run(&["gc", "--keep", "0"]).code(0);
     assert_eq!(trees(&world), Vec::<String>::new());
     assert_eq!(world.run(&["gc", "--keep", "0", "--dry-run"]).code(0).out, "");
+}
+
+#[test]
+fn a_tree_of_many_files_is_whole_although_several_threads_make_it() {
+    let mut world = World::new();
+    let mut files: BTreeMap<String, String> = (0..1500)
+        .map(|n| (format!("d{}/e{}/f{n:04}", n / 700, n / 35), format!("content of {n}\n")))
+        .collect();
+    // The second tree shares what did not change.
+    for round in 0..2 {
+        let pairs: Vec<(&str, &str)> =
+            files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        world.commit(&pairs);
+        let script = "LC_ALL=C; export LC_ALL; find d* -type f | sort | xargs cat; find d* -type f ! -perm 644";
+        let plan = world.plan(vec![sh("execute-a", script, &[])]);
+        world.run(&["apply", &plan]).code(0);
+        let run = world.runs().pop().expect("a run");
+        let log = std::fs::read_to_string(run.join("nodes/execute-a/guest.log")).expect("a log");
+        assert_eq!(log, files.values().map(String::as_str).collect::<String>(), "round {round}");
+        for (_, text) in files.iter_mut().step_by(170) {
+            text.push_str("changed\n");
+        }
+    }
+}
+
+/// Commits so many files that several threads make their tree.
+fn commit_many(world: &mut World) {
+    let files: Vec<(String, String)> = (0..1500)
+        .map(|n| (format!("d{}/f{n:04}", n / 100), format!("{n} {}\n", "content".repeat(600))))
+        .collect();
+    let pairs: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
+    world.commit(&pairs);
+}
+
+/// A configuration with which nothing is tried again.
+fn without_retries(world: &World) -> String {
+    let path = world.path().join("executor.toml");
+    std::fs::write(&path, "version = 1\ninfra_retries = 0\n").expect("written");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+/// Whether nothing is there but locks of trees that were not made.
+fn has_none(world: &World) -> bool {
+    trees(world).iter().all(|name| name.starts_with(".lock."))
+}
+
+#[test]
+fn a_tree_of_which_one_thread_misses_an_object_is_not_there_by_half() {
+    let mut world = World::new();
+    commit_many(&mut world);
+    let object = |path: &str| {
+        let id = git(world.path(), &["rev-parse", &format!("HEAD:{path}")]);
+        let (two, rest) = id.trim().split_at(2);
+        world.repo().join(".git/objects").join(two).join(rest)
+    };
+    // Of the first part, then of the last one.
+    for path in ["d0/f0007", "d9/f0999"] {
+        let (object, aside) = (object(path), world.path().join("aside"));
+        std::fs::rename(&object, &aside).expect("not packed");
+        let plan = world.plan(vec![sh("execute-a", "true", &[])]);
+        let ended = world.run(&["apply", &plan, "--config", &without_retries(&world)]);
+        let run = world.runs().pop().expect("a run");
+        let record = std::fs::read_to_string(run.join("record.json")).expect("a record");
+        assert!(record.contains("source_missing"), "{path}: {record}\n{}", ended.err);
+        assert!(has_none(&world), "{path}: {:?}", trees(&world));
+        std::fs::rename(&aside, &object).expect("moved back");
+    }
+    let plan = world.plan(vec![sh("execute-a", "cat d*/* | wc -l", &[])]);
+    world.run(&["apply", &plan]).code(0);
+}
+
+#[test]
+fn a_tree_that_finds_no_room_is_not_there_by_half() {
+    let mut world = World::new();
+    commit_many(&mut world);
+    let caches = world.path().join("home/.cache");
+    let Some(_disk) = SmallDisk::at(&caches, 3000) else { return };
+    let plan = world.plan(vec![sh("execute-a", "true", &[])]);
+    world.run(&["apply", &plan, "--config", &without_retries(&world)]);
+    let node = &world.record()["nodes"][0];
+    assert_eq!(node["outcome"], "infra_failed", "{node:#}");
+    let message = node["message"].as_str().expect("a message");
+    assert!(message.contains("No space left"), "{message}");
+    assert!(has_none(&world), "{:?}", trees(&world));
 }
 
 #[test]
