@@ -25,8 +25,14 @@ use crate::{
 pub(crate) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// How much the logs of a page may take, packed.
-const LOGS_BYTES: usize = 24 * 1024 * 1024;
+/// How much the logs of a page may take, packed: the page of ten thousand nodes is to open at once.
+const LOGS_BYTES: usize = 12 * 1024 * 1024;
+
+/// So many bytes of a log take one byte, packed; a first guess.
+const PACKED_TO: usize = 4;
+
+/// A shorter part of a log is of no use.
+const LEAST: usize = 1024;
 
 /// How many failures the part without scripts lists.
 const FAILURES: usize = 200;
@@ -265,7 +271,8 @@ fn positions(report: &Report) -> BTreeMap<&str, usize> {
 }
 
 /// Goes through the nodes once: what the script draws, their logs, the list of failures. Logs of
-/// failures are the first to find room; where they are not to be packed, only those are looked at. `live`: more may fail.
+/// failures are the first to find room, and what they leave is shared by the others: where those are long, each has
+/// its beginning and its end. Where logs are not to be packed, only those of failures are looked at. `live`: more may fail.
 fn collect(
     report: &Report,
     pack: bool,
@@ -279,7 +286,7 @@ fn collect(
         true => nodes.iter().map(|_| Vec::new()).collect(),
         false => Vec::new(),
     };
-    let mut room = LOGS_BYTES;
+    let mut room = Room(LOGS_BYTES);
     let mut list = String::new();
     let (failed, fine): (Vec<usize>, Vec<usize>) =
         (0..nodes.len()).partition(|&position| needs_a_look(&nodes[position]));
@@ -296,8 +303,11 @@ fn collect(
         if !pack {
             continue;
         }
-        packed[position] =
-            logs.into_iter().map(|(title, log)| log_data(title, &log, &mut room)).collect();
+        let share = match nth < failed.len() {
+            true => room.0,
+            false => room.0 / (nodes.len() - nth),
+        };
+        packed[position] = room.logs(logs, share);
     }
     let mut shown = String::new();
     // A run that goes on may come to have some.
@@ -388,17 +398,53 @@ fn node_data<'a>(
     }
 }
 
-fn log_data(title: String, log: &Log, room: &mut usize) -> LogData {
-    let head = pack(&log.head);
-    let tail = (log.skipped_bytes > 0).then(|| pack(&log.tail));
-    let size = head.len() + tail.as_ref().map_or(0, String::len);
-    let mut data = LogData { title, head: None, tail: None, bytes: 0, lines: 0 };
-    if size <= *room {
-        *room -= size;
-        (data.head, data.tail) = (Some(head), tail);
-        (data.bytes, data.lines) = (log.skipped_bytes, log.skipped_lines);
+/// How many bytes of packed logs a page has room for.
+struct Room(usize);
+
+impl Room {
+    /// Packs the logs of a node, of which the first is its output, into a share of the room; that one is the first to be
+    /// cut.
+    fn logs(&mut self, logs: Vec<(String, Log)>, share: usize) -> Vec<LogData> {
+        let mut left = share;
+        let mut packed: Vec<LogData> = Vec::with_capacity(logs.len());
+        for (title, log) in logs.into_iter().rev() {
+            let data = packed_into(title, log, left);
+            left -= data.size();
+            packed.push(data);
+        }
+        packed.reverse();
+        self.0 -= share - left;
+        packed
     }
-    data
+}
+
+/// Packs as much of a log as there is room for.
+fn packed_into(title: String, mut log: Log, room: usize) -> LogData {
+    // No packing is better than that: it need not be tried.
+    let mut most = room.saturating_mul(16 * PACKED_TO);
+    loop {
+        if log.length() > most {
+            most = most.min(room.saturating_mul(PACKED_TO));
+            log = log.shortened(most);
+        }
+        let head = pack(&log.head);
+        let tail = (log.skipped_bytes > 0).then(|| pack(&log.tail));
+        let size = head.len() + tail.as_ref().map_or(0, String::len);
+        if size <= room {
+            let (bytes, lines) = (log.skipped_bytes, log.skipped_lines);
+            return LogData { title, head: Some(head), tail, bytes, lines };
+        }
+        most = (log.length() / 2).min(room.saturating_mul(PACKED_TO));
+        if most < LEAST {
+            return LogData { title, head: None, tail: None, bytes: 0, lines: 0 };
+        }
+    }
+}
+
+impl LogData {
+    fn size(&self) -> usize {
+        [&self.head, &self.tail].into_iter().flatten().map(String::len).sum()
+    }
 }
 
 fn head(out: &mut String, report: &Report) {
@@ -565,6 +611,46 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_logs_share_the_room_and_keep_their_ends() {
+        // Hard to pack.
+        let text = |seed: u64| -> String {
+            let lines = (0..500).map(|line| {
+                let digest = Sha256::digest(format!("{seed} {line}"));
+                format!("{line} {}\n", base64(&digest))
+            });
+            lines.collect()
+        };
+        let mut room = Room(60_000);
+        let mut all = Vec::new();
+        for nth in 0..10 {
+            let log = |head: &str| Log { head: head.to_owned(), ..Log::default() };
+            let logs = vec![
+                ("output".to_owned(), log(&text(nth))),
+                ("executor".to_owned(), log("runtime=host_process\n")),
+            ];
+            let share = room.0 / (10 - usize::try_from(nth).expect("small"));
+            all.extend(room.logs(logs, share));
+        }
+        let size: usize = all.iter().map(LogData::size).sum();
+        assert_eq!(size + room.0, 60_000);
+        for log in &all {
+            assert!(log.head.is_some(), "{} of {size}", log.title);
+            if log.title == "output" {
+                assert!(log.tail.is_some() && log.bytes > 0 && log.lines > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_log_that_packs_well_is_whole_where_its_packed_form_fits() {
+        let log = Log { head: "the same line\n".repeat(1000), ..Log::default() };
+        let data = packed_into("output".to_owned(), log, 2000);
+        assert!(data.head.is_some() && data.tail.is_none(), "{} bytes", data.size());
+        let log = Log { head: "x".repeat(500), ..Log::default() };
+        assert!(packed_into("output".to_owned(), log, 10).head.is_none());
+    }
 
     #[test]
     fn base64_is_the_one_of_its_standard() {

@@ -82,6 +82,30 @@ impl Log {
         Ok(Self { head: text(&first), tail: text(&last), skipped_bytes, skipped_lines })
     }
 
+    /// Returns how many bytes of it are carried.
+    pub(super) fn length(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+
+    /// Returns it with at most so many bytes, a quarter of them of its beginning; it has more.
+    pub(super) fn shortened(&self, most: usize) -> Self {
+        let last = if self.skipped_bytes > 0 { &self.tail } else { &self.head };
+        let head = beginning(&self.head, most / 4);
+        let tail = end(last, most - most / 4);
+        let (after, before) = (&self.head[head.len()..], &last[..last.len() - tail.len()]);
+        let left_out = match self.skipped_bytes > 0 {
+            true => [after, before],
+            false => [&before[head.len().min(before.len())..], ""],
+        };
+        let count = |count: fn(&str) -> u64| left_out.into_iter().map(count).sum::<u64>();
+        Self {
+            head: head.to_owned(),
+            tail: tail.to_owned(),
+            skipped_bytes: self.skipped_bytes + count(|text| text.len() as u64),
+            skipped_lines: self.skipped_lines + count(|text| newlines(text.as_bytes())),
+        }
+    }
+
     /// Returns the lines with their numbers, from 1.
     pub(super) fn lines(&self) -> impl Iterator<Item = (u64, &str)> {
         let before = newlines(self.head.as_bytes()) + self.skipped_lines;
@@ -106,6 +130,26 @@ fn text(bytes: &[u8]) -> String {
 
 fn newlines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// Returns the beginning of a text, whole lines of it unless its first is longer.
+fn beginning(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..text[..end].rfind('\n').map_or(end, |line| line + 1)]
+}
+
+/// Returns the end of a text, whole lines of it unless its last is longer.
+fn end(text: &str, most: usize) -> &str {
+    let mut start = text.len().saturating_sub(most);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    let rest = &text[start..];
+    let line = rest.find('\n').map(|line| line + 1).filter(|line| *line < rest.len());
+    &rest[line.unwrap_or(0)..]
 }
 
 #[cfg(test)]
@@ -140,5 +184,21 @@ mod tests {
         assert_eq!(place("ok\nerror: a\nerror: b\n"), Some(2));
         assert_eq!(place("ok\nlast\n\n"), Some(2));
         assert_eq!(place(""), None);
+    }
+
+    #[test]
+    fn a_shortened_log_counts_what_it_leaves_out() {
+        let text: String = (1..=1000).map(|line| format!("line {line} é\n")).collect();
+        let whole = Log { head: text.clone(), ..Log::default() };
+        let once = whole.shortened(4000);
+        let twice = once.shortened(1000);
+        for (log, most) in [(&once, 4000), (&twice, 1000)] {
+            assert!(log.length() <= most && log.length() > most / 2, "{}", log.length());
+            assert_eq!(log.length() as u64 + log.skipped_bytes, text.len() as u64);
+            for (number, line) in log.lines() {
+                assert_eq!(line, format!("line {number} é"));
+            }
+            assert_eq!(log.lines().last().map(|(number, _)| number), Some(1000));
+        }
     }
 }

@@ -11,7 +11,10 @@
     made.append(...parts);
     return made;
   };
-  const data = read("data"), packed = read("packed"), nodes = data.nodes, served = data.served;
+  const data = read("data"), nodes = data.nodes, served = data.served;
+  // Logs may be most of the page: read when one is looked at, after everything else is drawn.
+  let logs;
+  const packed = (at) => (logs ??= read("packed"))[at] ?? [];
   const SIGNS = { passed: "✓", failed: "✗", timed_out: "◷", infra_failed: "⚠", cancelled: "■", skipped: "–", running: "▶", waiting: "…" };
   const PHASES = new Map([["turn", "waits its turn"], ["directories", "directories"], ["tree", "source tree"], ["runtime", "instance or machine"], ["launch", "launch"], ["wait", "the job"], ["collect", "collects files"], ["cleanup", "cleans up"]]);
   const NAMES = [...PHASES.keys()];
@@ -262,7 +265,7 @@
 
   // Logs: unpacked or fetched when they are looked at.
   function logsOf(node) {
-    if (!served) return packed[node.at] ?? [];
+    if (!served) return packed(node.at);
     if (node.began === undefined) return [];
     const base = `${served.base}/nodes/${encodeURIComponent(node.id)}`;
     const before = node.earlier.map((_, n) => n + 1).reverse();
@@ -632,7 +635,7 @@
       list.append(make("li", "", place, ` ${plain(text).slice(0, 300)}`));
     });
     for (let from = 0; from < nodes.length; from += 64) {
-      const some = nodes.slice(from, from + 64).flatMap((node) => (packed[node.at] ?? []).map((kept, which) => [node.at, which, kept]));
+      const some = nodes.slice(from, from + 64).flatMap((node) => packed(node.at).map((kept, which) => [node.at, which, kept]));
       const loaded = await Promise.all(some.map(([, , kept]) => load(kept)));
       if (mine !== searching) return;
       some.forEach(([at, which], n) => look(at, which, loaded[n]));
