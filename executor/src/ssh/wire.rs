@@ -16,6 +16,10 @@ use rustix::{
     io::Errno,
 };
 
+/// What a pipe holds that nobody made larger, and a larger one.
+const USUAL_PIPE: usize = 64 * 1024;
+const LARGE_PIPE: usize = 1 << 20;
+
 /// How much of what a client says on stderr is kept.
 const KEPT_ERRORS: usize = 8 * 1024;
 
@@ -53,6 +57,8 @@ pub(crate) struct Wire {
     buffer: Vec<u8>,
     /// How much of `buffer` was taken.
     taken: usize,
+    /// Room to read into.
+    chunk: Box<[u8]>,
     ended: bool,
     wake: Option<OwnedFd>,
 }
@@ -83,6 +89,7 @@ impl Wire {
             errors: Vec::new(),
             buffer: Vec::new(),
             taken: 0,
+            chunk: Box::default(),
             ended: false,
             wake: None,
         })
@@ -213,14 +220,23 @@ impl Wire {
 
     fn drain_output(&mut self) -> Result<(), WireError> {
         // Bounded: a caller that only writes must not collect without end.
-        let mut chunk = [0; 64 * 1024];
+        if self.chunk.is_empty() {
+            self.chunk = vec![0; USUAL_PIPE].into();
+        }
         for _ in 0..4 {
-            match rustix::io::read(self.output.as_fd(), &mut chunk) {
+            match rustix::io::read(self.output.as_fd(), &mut self.chunk[..]) {
                 Ok(0) => {
                     self.ended = true;
                     return Ok(());
                 }
-                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+                Ok(count) => {
+                    self.buffer.extend_from_slice(&self.chunk[..count]);
+                    if count == USUAL_PIPE && self.chunk.len() == USUAL_PIPE {
+                        // It was full: there is much to come, which larger pieces bring in less time.
+                        let _ = rustix::pipe::fcntl_setpipe_size(&self.output, LARGE_PIPE);
+                        self.chunk = vec![0; LARGE_PIPE / 4].into();
+                    }
+                }
                 Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
                 Err(errno) => return Err(errno.into()),
             }
