@@ -17,13 +17,21 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
     if tops.is_empty() {
         return Ok(());
     }
-    // Only where uv locks are its workspaces looked at.
-    let uv = tops.iter().any(|top| project.has(&in_dir(top, "uv.lock")));
-    let packages = if uv { Some(modules::read(&uv::KIND, project, &tops, draft)?) } else { None };
+    // Only where uv is used are its workspaces looked at.
+    let mut of_uv = Vec::new();
+    for top in &tops {
+        if uses_uv(project, top)? {
+            of_uv.push(top);
+        }
+    }
+    let packages = match of_uv.is_empty() {
+        true => None,
+        false => Some(modules::read(&uv::KIND, project, &tops, draft)?),
+    };
     for top in &tops {
         let mut members = packages.as_ref().map_or_else(Vec::new, |it| modules::below(it, top));
         members.retain(|it| it.dir != *top);
-        if project.has(&in_dir(top, "uv.lock")) && (1..=MOST_LANES).contains(&members.len()) {
+        if of_uv.contains(&top) && (1..=MOST_LANES).contains(&members.len()) {
             workspace(project, draft, top, &members)?;
         } else {
             project_at(project, draft, top)?;
@@ -46,12 +54,15 @@ fn workspace(
         }
     }
     let runner = |dir: &str| runner(project, dir, pytest.contains(&dir) || pytest.contains(&top));
+    // Without a lock file uv makes one, in the job's own copy.
+    let uv_run = match project.has(&in_dir(top, "uv.lock")) {
+        true => "uv run --frozen",
+        false => "uv run",
+    };
     let run = |dir: &str, package: &[&str]| JobDraft {
         id: "tests".to_owned(),
         description: "Python tests, with uv".to_owned(),
-        command: CommandDraft::argv(
-            &[&["uv", "run", "--frozen"], package, &words(runner(dir))].concat(),
-        ),
+        command: CommandDraft::argv(&[&words(uv_run), package, &words(runner(dir))].concat()),
         working_dir: working_dir(dir),
         ..JobDraft::default()
     };
@@ -84,6 +95,12 @@ fn workspace(
         });
     }
     Ok(())
+}
+
+/// Whether uv is what a directory's project is worked on with: it locks it, or has its workspace.
+fn uses_uv(project: &Project<'_>, top: &str) -> Result<bool, PackagesError> {
+    let pyproject = project.text(&in_dir(top, "pyproject.toml"))?.unwrap_or_default();
+    Ok(project.has(&in_dir(top, "uv.lock")) || pyproject.contains("[tool.uv.workspace]"))
 }
 
 fn words(text: &'static str) -> Vec<&'static str> {

@@ -23,6 +23,10 @@ fn manifest(sandbox: &Sandbox) -> String {
     std::fs::read_to_string(sandbox.root().join("ci/forge-lanes.toml")).expect("a manifest")
 }
 
+fn catalog(sandbox: &Sandbox) -> String {
+    std::fs::read_to_string(sandbox.root().join("ci/catalog.toml")).expect("a catalog")
+}
+
 /// Changes a file in a commit of its own; returns the lanes of its plan.
 #[track_caller]
 fn lanes(sandbox: &Sandbox, path: &str) -> Vec<String> {
@@ -147,15 +151,14 @@ fn modules_of_a_go_workspace_follow_each_other() {
     selects(&sandbox, "go.work", &["go-a", "go-b", "go-c"]);
 }
 
-#[test]
-fn members_of_a_uv_workspace_follow_each_other() {
-    let sandbox = drafted(&[
+/// A workspace of uv, locked or not.
+fn uv_workspace(lock: &[(&str, &str)]) -> Sandbox {
+    let files = [
         (
             "pyproject.toml",
             "[project]\nname = 'root'\n[dependency-groups]\ndev = ['pytest']\n\
              [tool.uv.workspace]\nmembers = ['packages/*']\n",
         ),
-        ("uv.lock", ""),
         (
             "packages/app/pyproject.toml",
             "[project]\nname = 'app'\ndependencies = ['core']\n[tool.uv.sources]\ncore = { workspace = true }\n",
@@ -164,10 +167,22 @@ fn members_of_a_uv_workspace_follow_each_other() {
         ("packages/core/pyproject.toml", "[project]\nname = 'core'\n"),
         ("packages/core/core.py", ""),
         ("tests/test_all.py", ""),
-    ]);
+    ];
+    let sandbox = drafted(&[&files, lock].concat());
     selects(&sandbox, "packages/core/core.py", &["python-app", "python-core"]);
+    selects(&sandbox, "packages/core/pyproject.toml", &["python-app", "python-core"]);
     selects(&sandbox, "packages/app/app.py", &["python-app"]);
     selects(&sandbox, "tests/test_all.py", &["python"]);
+    sandbox
+}
+
+#[test]
+fn members_of_a_uv_workspace_follow_each_other() {
+    let locked = catalog(&uv_workspace(&[("uv.lock", "")]));
+    assert!(locked.contains("--frozen"), "{locked}");
+    // There is nothing yet that uv could hold to.
+    let unlocked = catalog(&uv_workspace(&[]));
+    assert!(unlocked.contains(r#""uv", "run""#) && !unlocked.contains("--frozen"), "{unlocked}");
 }
 
 #[test]
