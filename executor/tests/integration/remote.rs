@@ -464,6 +464,25 @@ fn a_job_that_nobody_renews_stops_by_its_lease() {
     assert_eq!(far.left("runs"), Vec::<String>::new());
 }
 
+/// What packed files on a host and was killed has left them; whatever is younger may be on its way.
+#[test]
+fn what_was_packed_on_a_host_for_nobody_goes_after_a_day() {
+    let far = far!();
+    let work = far.work_dir();
+    fs::create_dir_all(&work).expect("made");
+    fs::set_permissions(&work, fs::Permissions::from_mode(0o700)).expect("its mode");
+    let [old, new, other] = [".outgoing-1.tar", ".outgoing-2.tar.names", "other"]
+        .map(|name| (work.join(name), fs::File::create(work.join(name)).expect("made")));
+    let days = std::time::SystemTime::now() - Duration::from_secs(3 * 24 * 3600);
+    for (_, file) in [&old, &other] {
+        file.set_modified(days).expect("a time");
+    }
+    let plan = far.world.plan(vec![far.node("execute-a", "true", &[])]);
+    far.run(&["apply", &plan]).code(0);
+    until(|| !old.0.exists());
+    assert!(new.0.exists() && other.0.exists());
+}
+
 #[test]
 fn places_and_groups_of_a_host_hold_over_executors() {
     let far = far!();

@@ -308,9 +308,11 @@ impl Remote {
              is provisioned\nis full\nfl_see",
         );
         let script = script.word(&self.work_dir).text("\nprintf '%s\\n' \"$HOME\"\n");
-        // Nothing is on its way for as long as a day.
-        let script = script.text(
-            "(find \"$over\" -type f -mtime +1 -exec rm -f {} + </dev/null >/dev/null 2>&1 &)",
+        // Nothing is on its way for as long as a day: who packed files, and was killed, left them.
+        let script = script.set("work", &self.work_dir).text(
+            "({ find \"$over\" -type f -mtime +1 -exec rm -f {} +
+             find \"$work\" -maxdepth 1 -type f -name '.outgoing-*' -mtime +1 -exec rm -f {} +
+             } </dev/null >/dev/null 2>&1 &)",
         );
         let output = self.host.check(&script, &self.host.patience());
         let output = output.map_err(|error| fault(FailureKind::NoAnswer, &error))?;
