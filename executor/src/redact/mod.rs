@@ -129,6 +129,7 @@ impl Redactor {
     }
 
     /// Takes bytes; returns what is decided: a part of them, or what is written to `out` for it.
+    #[must_use = "it is the output from here on"]
     pub(crate) fn push<'a>(&mut self, bytes: &'a [u8], out: &'a mut Vec<u8>) -> &'a [u8] {
         if self.held.is_empty() {
             let decided = self.advance(bytes, false, out);
@@ -142,6 +143,7 @@ impl Redactor {
     }
 
     /// Returns what was held back, which is written to `out`: nothing more comes.
+    #[must_use = "it is the end of the output"]
     pub(crate) fn finish<'a>(&mut self, out: &'a mut Vec<u8>) -> &'a [u8] {
         let held = std::mem::take(&mut self.held);
         self.advance_held(held, true, out);
