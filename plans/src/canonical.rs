@@ -7,11 +7,11 @@
 
 use std::{borrow::Cow, collections::BTreeSet, fmt, io};
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::document::{NoDuplicates, digest_of_hash};
+use crate::document::{NoDuplicates, digest_of_hash, stands_twice};
 
 /// What is known of a document without reading its parts.
 pub(crate) struct Outline {
@@ -264,8 +264,7 @@ impl<'de> Visitor<'de> for Element<'_> {
                 }
             }
             if keys.contains(&key) {
-                let shown: String = key.chars().take(64).flat_map(char::escape_debug).collect();
-                return Err(A::Error::custom(format!("the key `{shown}` stands twice")));
+                return Err(stands_twice(&key));
             }
             keys.insert(key);
         }

@@ -633,6 +633,12 @@ impl<'de> Deserialize<'de> for NoDuplicates {
     }
 }
 
+/// Says that an object has a key twice.
+pub(crate) fn stands_twice<E: serde::de::Error>(key: &str) -> E {
+    let shown: String = key.chars().take(64).flat_map(char::escape_debug).collect();
+    E::custom(format!("the key `{shown}` stands twice"))
+}
+
 struct NoDuplicatesVisitor;
 
 impl<'de> serde::de::Visitor<'de> for NoDuplicatesVisitor {
@@ -683,8 +689,7 @@ impl<'de> serde::de::Visitor<'de> for NoDuplicatesVisitor {
         while let Some(key) = from.next_key::<String>()? {
             let NoDuplicates(value) = from.next_value()?;
             if object.contains_key(&key) {
-                let shown: String = key.chars().take(64).flat_map(char::escape_debug).collect();
-                return Err(serde::de::Error::custom(format!("the key `{shown}` stands twice")));
+                return Err(stands_twice(&key));
             }
             object.insert(key, value);
         }
