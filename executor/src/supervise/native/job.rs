@@ -342,8 +342,12 @@ impl Launched {
             let mut until = watch.tick();
             if !has_log {
                 let due = self.began + AT_ONCE;
-                has_log = Instant::now() >= due && make_log(start);
-                until = if has_log { until } else { until.min(due) };
+                if Instant::now() < due {
+                    until = until.min(due);
+                } else {
+                    make_log(start);
+                    has_log = true;
+                }
             }
             match self.wait(channels, until, &start.place) {
                 SupervisorEvent::Nothing => {}
@@ -467,11 +471,10 @@ impl Launched {
 /// So long a job may run without a log, if it writes nothing: who looks at one that goes on finds its log.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
-/// Makes the log of a job that has written nothing yet. Returns `true`: it is not tried again.
-fn make_log(start: &Start) -> bool {
+/// Makes the log of a job that has written nothing yet.
+fn make_log(start: &Start) {
     // One that cannot be made shows when there is something to write.
     let _ = File::options().append(true).create(true).open(&start.log);
-    true
 }
 
 /// Removes the log of a job that passed, if it wrote nothing. Everybody reads an absent log as an empty one.
