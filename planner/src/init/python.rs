@@ -20,7 +20,7 @@ pub(super) fn draft(project: &Project<'_>, draft: &mut Draft) -> Result<(), Pack
     // Only where uv is used are its workspaces looked at.
     let mut of_uv = Vec::new();
     for top in &tops {
-        if uses_uv(project, top)? {
+        if uv_run(project, top)?.is_some() {
             of_uv.push(top);
         }
     }
@@ -54,11 +54,7 @@ fn workspace(
         }
     }
     let runner = |dir: &str| runner(project, dir, pytest.contains(&dir) || pytest.contains(&top));
-    // Without a lock file uv makes one, in the job's own copy.
-    let uv_run = match project.has(&in_dir(top, "uv.lock")) {
-        true => "uv run --frozen",
-        false => "uv run",
-    };
+    let uv_run = uv_run(project, top)?.unwrap_or("uv run");
     let run = |dir: &str, package: &[&str]| JobDraft {
         id: "tests".to_owned(),
         description: "Python tests, with uv".to_owned(),
@@ -97,10 +93,14 @@ fn workspace(
     Ok(())
 }
 
-/// Whether uv is what a directory's project is worked on with: it locks it, or has its workspace.
-fn uses_uv(project: &Project<'_>, top: &str) -> Result<bool, PackagesError> {
+/// What runs a command in a directory's project with uv, where that locks it or has its workspace. Without a lock file uv
+/// makes one, in the job's own copy.
+fn uv_run(project: &Project<'_>, top: &str) -> Result<Option<&'static str>, PackagesError> {
+    if project.has(&in_dir(top, "uv.lock")) {
+        return Ok(Some("uv run --frozen"));
+    }
     let pyproject = project.text(&in_dir(top, "pyproject.toml"))?.unwrap_or_default();
-    Ok(project.has(&in_dir(top, "uv.lock")) || pyproject.contains("[tool.uv.workspace]"))
+    Ok(pyproject.contains("[tool.uv.workspace]").then_some("uv run"))
 }
 
 fn words(text: &'static str) -> Vec<&'static str> {
@@ -148,8 +148,8 @@ fn project_at(project: &Project<'_>, draft: &mut Draft, top: &str) -> Result<(),
     let has = |name: &str| project.has(&in_dir(top, name));
     let pytest = uses_pytest(project, top)?;
     let runner = runner(project, top, pytest);
-    let (what, script) = if has("uv.lock") {
-        ("uv", format!("uv run --frozen {runner}"))
+    let (what, script) = if let Some(uv_run) = uv_run(project, top)? {
+        ("uv", format!("{uv_run} {runner}"))
     } else if has("poetry.lock") {
         ("poetry", format!("poetry install --no-interaction && poetry run {runner}"))
     } else if has("tox.ini") {
