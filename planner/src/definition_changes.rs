@@ -16,8 +16,8 @@ use crate::{
     git::ObjectId,
     packages::changed,
     planned_tree::Inputs,
+    repo_context::{Changed, RepoContext, read_definitions},
     select::Scope,
-    situation::{Changed, Situation, read_definitions},
 };
 
 /// The lanes whose definition differs.
@@ -34,7 +34,7 @@ impl DefinitionChanges {
     ///
     /// [`PlanningError`] when a file of the base cannot be read from the repository at all.
     pub fn find(
-        situation: &Situation,
+        context: &RepoContext,
         request: &Request,
         catalog: &Catalog,
         inputs: &Inputs,
@@ -59,8 +59,8 @@ impl DefinitionChanges {
             changed::unknown_locks(&mut found, catalog, &changed.changes);
         }
         for &tree in &changed.base_trees {
-            let before = situation.tree(tree).expect("a base comes from a repository");
-            let after = situation.planned_tree();
+            let before = context.tree(tree).expect("a base comes from a repository");
+            let after = context.planned_tree();
             changed::locks(&mut found, &before, &after, catalog, &changed.changes)?;
         }
         if !touches(&request.definitions, inputs, &changed.changes) {
@@ -71,7 +71,7 @@ impl DefinitionChanges {
             return Ok(found);
         }
         for &tree in &changed.base_trees {
-            match definitions_of(situation, request, tree)? {
+            match definitions_of(context, request, tree)? {
                 Ok((base, _)) => found.compare(&base, catalog),
                 Err(why) => found.everything(catalog, &why),
             }
@@ -155,11 +155,11 @@ pub(crate) fn touches(paths: &DefinitionPaths, inputs: &Inputs, changes: &[Chang
 
 /// The definitions of a base, or why it has none.
 pub(crate) fn definitions_of(
-    situation: &Situation,
+    context: &RepoContext,
     request: &Request,
     tree: ObjectId,
 ) -> Result<Result<(Catalog, Inputs), String>, PlanningError> {
-    let tree = situation.tree(tree).expect("a base comes from a repository");
+    let tree = context.tree(tree).expect("a base comes from a repository");
     match read_definitions(&tree, &request.definitions) {
         Ok(found) => Ok(Ok(found)),
         Err(PlanningError::Definitions(found)) => Ok(Err(unreadable_base(&found))),

@@ -22,7 +22,6 @@
 //! | [`render`], [`diff`] | what people look at |
 //! | [`export`] | the plan as the pipeline of another engine |
 
-mod ahead;
 pub mod backtest;
 mod cache_keys;
 pub mod change_set;
@@ -45,12 +44,13 @@ mod matches;
 pub mod packages;
 pub mod passed;
 pub mod planned_tree;
+mod prefetch;
 pub mod render;
+mod repo_context;
 pub mod request;
 pub mod scenario;
 pub mod select;
 pub mod shards;
-mod situation;
 mod submodules;
 pub mod verbosity;
 
@@ -64,19 +64,19 @@ use plans::{
 use tracing::info;
 
 use crate::{
-    ahead::look_ahead,
     definition_changes::DefinitionChanges,
     git::Note,
     input_trees::InputTrees,
     lower::{Lowered, lower},
     passed::Comparisons,
     planned_tree::{Inputs, TreeError},
+    prefetch::prefetch_changes,
     scenario::Scenario,
     select::{LaneSelection, Question, Scope, Selected, TriggerOf, select, select_among},
 };
 pub use crate::{
+    repo_context::{Changed, RepoContext, RepoContextError},
     request::{ChangesFrom, DefinitionPaths, Request, RequestError, Wanted},
-    situation::{Changed, Situation, SituationError},
 };
 
 /// A plan and what is worth saying about how it came about.
@@ -93,7 +93,7 @@ pub struct Planned {
 pub enum PlanningError {
     /// Repository, head, base or the list of changes cannot be had.
     #[error(transparent)]
-    Situation(#[from] SituationError),
+    RepoContext(#[from] RepoContextError),
     /// A file of the planned tree cannot be read.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -113,8 +113,8 @@ pub enum PlanningError {
 
 /// Everything that is decided before nodes are made.
 pub struct Decision {
-    /// Where the request stands.
-    pub situation: Situation,
+    /// Repository, head and planned tree.
+    pub context: RepoContext,
     /// What can run, and when.
     pub catalog: Catalog,
     /// The files it is made of, with the ids of their content.
@@ -136,23 +136,22 @@ pub struct Decision {
 /// [`PlanningError`]; then nothing has been decided.
 pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
     // 1. Where are we: repository, head, and the tree being planned.
-    let situation = Situation::open(request)?;
-    info!(root = %situation.root().display(), worktree = request.worktree, "place found");
+    let context = RepoContext::open(request)?;
+    info!(root = %context.root().display(), worktree = request.worktree, "repository found");
 
     // 2. What can run, and when: manifest and catalog of that tree.
-    let (definitions, ahead) =
-        look_ahead(&situation, request, || situation.definitions(&request.definitions));
+    let (definitions, prefetched) =
+        prefetch_changes(&context, request, || context.definitions(&request.definitions));
     let (catalog, inputs) = definitions?;
     info!(files = inputs.ids.len(), lanes = catalog.lanes().len(), "definitions read");
 
     // 3. What changed: the base, and the differences to it; most often that is found meanwhile.
     let default_branch = catalog.rules().default_branch.as_deref();
-    let changed = match ahead.and_then(|ahead| ahead.with(default_branch)) {
+    let changed = match prefetched.and_then(|prefetched| prefetched.with(default_branch)) {
         Some(changed) => changed,
-        None => situation.changes(request, default_branch),
+        None => context.changes(request, default_branch),
     };
-    let (changed, comparisons) =
-        Comparisons::find(&situation, request, &catalog, &inputs, changed)?;
+    let (changed, comparisons) = Comparisons::find(&context, request, &catalog, &inputs, changed)?;
     info!(
         changes = changed.changes.len(),
         scope = ?changed.scope,
@@ -162,7 +161,7 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
 
     // 4. What of it changes the definitions themselves.
     let definition_changes =
-        DefinitionChanges::find(&situation, request, &catalog, &inputs, &changed)?;
+        DefinitionChanges::find(&context, request, &catalog, &inputs, &changed)?;
 
     // 5. Which lanes, each with its reasons.
     let question = request.question(&catalog, &changed, definition_changes)?;
@@ -173,7 +172,7 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
         "lanes selected"
     );
 
-    Ok(Decision { situation, catalog, inputs, changed, comparisons, question, selected })
+    Ok(Decision { context, catalog, inputs, changed, comparisons, question, selected })
 }
 
 /// Makes the plan for a request.
@@ -183,20 +182,19 @@ pub fn decide(request: &Request) -> Result<Decision, PlanningError> {
 /// [`PlanningError`]; then there is no plan.
 pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
     let decision = decide(request)?;
-    let mut notes = decision.situation.notes.clone();
+    let mut notes = decision.context.notes.clone();
     notes.extend(decision.changed.notes.iter().cloned());
-    notes.extend(submodules::note(&decision.situation.planned_tree()));
+    notes.extend(submodules::note(&decision.context.planned_tree()));
     let problems = decision.inputs.problems.iter();
     notes.extend(problems.filter_map(|it| it.note(&decision.catalog)).map(Note::Warning));
-    let Decision { situation, catalog, mut inputs, changed, comparisons, question, selected } =
+    let Decision { context, catalog, mut inputs, changed, comparisons, question, selected } =
         decision;
-    let mut trees =
-        situation.in_git().map(|(repository, _, tree)| InputTrees::new(repository, tree));
+    let mut trees = context.in_git().map(|(repository, _, tree)| InputTrees::new(repository, tree));
     if let Some(file) = &request.passed {
         inputs.ids.insert(PASSED_INPUT.to_owned(), file.digest.clone());
     }
     let mut lowered = lowered(&catalog, &selected, trees.as_mut())?;
-    if let Some((repository, _, tree)) = situation.in_git() {
+    if let Some((repository, _, tree)) = context.in_git() {
         cache_keys::name(repository, tree, &mut lowered.nodes)?;
     }
     let mut changed = changed;
@@ -206,7 +204,7 @@ pub fn plan(request: &Request) -> Result<Planned, PlanningError> {
             .iter()
             .any(|node| !node.spec.caches.is_empty() || node.spec.reuse != Reuse::Never)
     {
-        source.cache_scope = situation.cache_scope(request);
+        source.cache_scope = context.cache_scope(request);
     }
     let plan =
         assemble(&catalog, lowered, inputs.ids, changed, &comparisons, &question, &selected)?;
@@ -232,7 +230,7 @@ pub fn plan_scenario(
     name: &ScenarioName,
     scenario: &Scenario,
 ) -> Result<Plan, PlanningError> {
-    let changed = situation::scenario(scenario.trigger, name, &scenario.changes);
+    let changed = repo_context::scenario(scenario.trigger, name, &scenario.changes);
     let mut definition_changes = DefinitionChanges::default();
     packages::changed::unknown_locks(&mut definition_changes, catalog, &changed.changes);
     let question = Question {

@@ -21,8 +21,8 @@ use crate::{
     git::{Ancestry, GitError, Note, ObjectId, Repository, Standing},
     packages::changed,
     planned_tree::Inputs,
+    repo_context::{Changed, RepoContext, RepoContextError},
     select::{Compared, Question, Scope},
-    situation::{Changed, Situation, SituationError},
 };
 
 /// A file of `executor history --passed`, and what it is asked for.
@@ -138,18 +138,18 @@ impl Comparisons {
     ///
     /// [`PlanningError`] when git has no answer, or the base is needed and cannot be had.
     pub(crate) fn find(
-        situation: &Situation,
+        context: &RepoContext,
         request: &Request,
         catalog: &Catalog,
         inputs: &Inputs,
-        base: Result<Changed, SituationError>,
+        base: Result<Changed, RepoContextError>,
     ) -> Result<(Changed, Self), PlanningError> {
         let Some(file) = &request.passed else { return Ok((base?, Self::default())) };
-        let Some((repository, head, tree)) = situation.in_git() else {
+        let Some((repository, head, tree)) = context.in_git() else {
             return Ok((base?, Self::default()));
         };
         let mut search = Search {
-            situation,
+            context,
             request,
             repository,
             ancestry: repository.ancestry(head),
@@ -162,7 +162,7 @@ impl Comparisons {
             changes: BTreeMap::new(),
         };
         let mut notes = Vec::new();
-        let foreign = search.is_foreign(&file.document).map_err(SituationError::from)?;
+        let foreign = search.is_foreign(&file.document).map_err(RepoContextError::from)?;
         if foreign {
             notes.push(Note::Warning(
                 "none of the commits that `--passed` speaks of is in this repository, so every \
@@ -196,7 +196,7 @@ impl Comparisons {
             Err(error) if needs_base => return Err(error.into()),
             Err(error) => {
                 let note = format!("no lane needs the base, which is not known: {error}");
-                let mut changed = situation.without_base(BaseMode::Unknown, Scope::Changes);
+                let mut changed = context.without_base(BaseMode::Unknown, Scope::Changes);
                 if let Source::Change(source) = &mut changed.source {
                     source.base_from = BaseFrom::new("passed").ok();
                 }
@@ -225,7 +225,7 @@ impl Comparisons {
 
 /// Looks for what lanes are compared with.
 struct Search<'a> {
-    situation: &'a Situation,
+    context: &'a RepoContext,
     request: &'a Request,
     repository: &'a Repository,
     ancestry: Ancestry<'a>,
@@ -279,7 +279,7 @@ impl Search<'_> {
     ) -> Result<(OfLane, Option<PlanObjectId>), PlanningError> {
         let mut passes: Vec<Pass<'_>> = Vec::new();
         for pass in &history.passed {
-            if self.standing(&pass.commit).map_err(SituationError::from)? == Standing::Ancestor {
+            if self.standing(&pass.commit).map_err(RepoContextError::from)? == Standing::Ancestor {
                 let commit = pass.commit.as_str().parse().expect("it stands in this repository");
                 passes.push((commit, pass));
             }
@@ -288,7 +288,7 @@ impl Search<'_> {
         let mut rest = BTreeSet::new();
         for &job in self.catalog.jobs_of(lane) {
             let id = &self.catalog[job].id;
-            match self.newest(&passes, id).map_err(SituationError::from)? {
+            match self.newest(&passes, id).map_err(RepoContextError::from)? {
                 Some(pass) => {
                     let with = self.position(pass)?;
                     by_commit.entry(with).or_insert((pass.0, BTreeSet::new())).1.insert(job);
@@ -315,7 +315,10 @@ impl Search<'_> {
         for &(commit, _) in by_commit.values() {
             oldest = Some(match oldest {
                 Some(known)
-                    if !self.ancestry.is_newer(known, commit).map_err(SituationError::from)? =>
+                    if !self
+                        .ancestry
+                        .is_newer(known, commit)
+                        .map_err(RepoContextError::from)? =>
                 {
                     known
                 }
@@ -391,7 +394,7 @@ impl Search<'_> {
         job: &JobId,
     ) -> Result<Option<PlanObjectId>, PlanningError> {
         for run in history.owed.iter().filter(|run| run.jobs.contains(job)) {
-            let standing = self.standing(&run.commit).map_err(SituationError::from)?;
+            let standing = self.standing(&run.commit).map_err(RepoContextError::from)?;
             if standing != Standing::Elsewhere {
                 return Ok(Some(run.commit.clone()));
             }
@@ -405,12 +408,12 @@ impl Search<'_> {
         if let Some(&known) = self.positions.get(&key) {
             return Ok(known);
         }
-        let tree = self.repository.tree_of(commit).map_err(SituationError::from)?;
+        let tree = self.repository.tree_of(commit).map_err(RepoContextError::from)?;
         let changes = match self.changes.get(&tree) {
             Some(known) => known.clone(),
             None => {
                 let found = self.repository.changes_between(Some(tree), self.tree);
-                let found = found.map_err(SituationError::from)?.into_vec();
+                let found = found.map_err(RepoContextError::from)?.into_vec();
                 self.changes.entry(tree).or_insert(found).clone()
             }
         };
@@ -418,13 +421,13 @@ impl Search<'_> {
         let mut differing = DefinitionChanges { by_lane };
         // Manifests of packages are no files of the definitions, and what they say may differ.
         if follows_packages(self.catalog) && run.definition == self.definition {
-            match definitions_of(self.situation, self.request, tree)? {
+            match definitions_of(self.context, self.request, tree)? {
                 Ok((then, _)) => differing.compare(&then, self.catalog),
                 Err(why) => differing.everything(self.catalog, &why),
             }
         }
-        let before = self.situation.tree(tree).expect("a pass is of a repository");
-        let after = self.situation.planned_tree();
+        let before = self.context.tree(tree).expect("a pass is of a repository");
+        let after = self.context.planned_tree();
         changed::locks(&mut differing, &before, &after, self.catalog, &changes)?;
         let definition_changes = differing.by_lane;
         self.found.commits.push(PassedCommit {
@@ -452,7 +455,7 @@ impl Search<'_> {
         let mut changes = DefinitionChanges::default();
         // The same definitions derive something else from another tree's packages.
         let mut follows = follows_packages(self.catalog);
-        match definitions_of(self.situation, self.request, tree)? {
+        match definitions_of(self.context, self.request, tree)? {
             Ok((then, inputs)) if definition_digest(&inputs.ids) == definition => {
                 follows |= follows_packages(&then);
                 changes.compare(&then, self.catalog);

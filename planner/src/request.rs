@@ -10,8 +10,8 @@ use crate::{
     event::{Event, EventKind},
     git::BaseRequest,
     passed::PassedFile,
+    repo_context::Changed,
     select::{Question, Scope, TriggerOf, is_of},
-    situation::Changed,
 };
 
 /// What is to be planned.

@@ -21,7 +21,7 @@ use self::nearest::Nearby;
 use crate::{
     matches::Matches,
     passed::{Comparisons, OfLane, Part},
-    situation::Changed,
+    repo_context::Changed,
 };
 
 /// What is asked, apart from the changes.

@@ -26,7 +26,7 @@ use plans::{Change, ChangeStatus, JobId, LaneId, NodeId, Reason, RepoPath};
 
 use self::reuse::Keys;
 use crate::{
-    DefinitionPaths, PlanningError, SituationError,
+    DefinitionPaths, PlanningError, RepoContextError,
     change_set::ChangeSet,
     definition_changes::{DefinitionChanges, touches, unreadable_base},
     git::{ObjectId, Repository, Step},
@@ -34,8 +34,8 @@ use crate::{
     packages::changed,
     planned_tree::{Inputs, PlannedTree},
     render::durations::Durations,
+    repo_context::read_definitions,
     select::{Coverage, Question, lanes_in_question, select_running},
-    situation::read_definitions,
 };
 
 /// Definitions and the files they are made of.
@@ -243,7 +243,7 @@ fn ahead(
         for step in steps {
             let changes = match compared.recv() {
                 Ok(changes) => changes,
-                Err(_) => changes(repository, step).map_err(SituationError::from)?,
+                Err(_) => changes(repository, step).map_err(RepoContextError::from)?,
             };
             each(step, &changes)?;
         }

@@ -4,14 +4,14 @@ use std::{path::Path, rc::Rc};
 
 use super::{Answer, Console, Failure};
 use crate::{
-    DefinitionPaths, PlanningError, SituationError,
+    DefinitionPaths, PlanningError, RepoContextError,
     backtest::{self, Definitions, With, compare::compare, html, human, json},
     cli::{BacktestArgs, BacktestFormat},
     exit_code::Exit,
     git::{GitError, Range, Repository},
     planned_tree::PlannedTree,
     render::durations::Durations,
-    situation::read_definitions_with,
+    repo_context::read_definitions_with,
 };
 
 pub(super) fn run(console: &Console, args: BacktestArgs) -> Answer {
@@ -68,7 +68,7 @@ pub(super) fn run(console: &Console, args: BacktestArgs) -> Answer {
 }
 
 fn git(error: GitError) -> Failure {
-    PlanningError::from(SituationError::from(error)).into()
+    PlanningError::from(RepoContextError::from(error)).into()
 }
 
 /// Reads the definitions of a revision, or those of head with another file as manifest.

@@ -17,8 +17,8 @@ pub(super) fn run(console: &Console, args: CheckArgs) -> Answer {
     if let Some(code) = &args.explain {
         return explain(console, code);
     }
-    let situation = list::now(console, args.head)?;
-    let tree = situation.planned_tree();
+    let context = list::now(console, args.head)?;
+    let tree = context.planned_tree();
     let invariants = invariants(&tree, args.invariants.as_deref())?;
     let file = invariants.as_ref().ok().and_then(|read| read.as_ref()).map(|(file, _)| file);
     let default = DefinitionPaths::default();
@@ -33,7 +33,7 @@ pub(super) fn run(console: &Console, args: CheckArgs) -> Answer {
     };
     let mut problems = Vec::new();
     let mut ignored = Vec::new();
-    let definitions = match situation.definitions(&paths) {
+    let definitions = match context.definitions(&paths) {
         Ok((catalog, inputs)) => {
             problems = inputs.problems;
             ignored.clone_from(&catalog.rules().ignore_manifests);

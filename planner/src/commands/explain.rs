@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Answer, Console, Failure, plan};
 use crate::{
-    PlanningError, Situation,
+    PlanningError, RepoContext,
     cli::{ChangeArgs, ExplainArgs, ExplainFormat, WHICH_BASE},
     decide,
     exit_code::Exit,
@@ -57,15 +57,15 @@ pub(super) fn run(console: &Console, mut args: ExplainArgs) -> Answer {
     let request = plan::request(console, args.definitions, args.change)?;
     let mut answers = Answers::default();
     if which_base {
-        let situation = Situation::open(&request).map_err(PlanningError::from)?;
-        let (catalog, _) = situation.definitions(&request.definitions)?;
+        let context = RepoContext::open(&request).map_err(PlanningError::from)?;
+        let (catalog, _) = context.definitions(&request.definitions)?;
         let default_branch = catalog.rules().default_branch.as_deref();
         let (variables, events) = (console.variables(), console.every_event());
-        answers.base = Some(explain_base(&situation, &request, default_branch, variables, &events));
+        answers.base = Some(explain_base(&context, &request, default_branch, variables, &events));
     }
     if !args.paths.is_empty() {
-        let situation = Situation::open(&request).map_err(PlanningError::from)?;
-        let (catalog, _) = situation.definitions(&request.definitions)?;
+        let context = RepoContext::open(&request).map_err(PlanningError::from)?;
+        let (catalog, _) = context.definitions(&request.definitions)?;
         let changes = args
             .paths
             .iter()

@@ -49,8 +49,8 @@ pub(super) fn run(console: &Console, args: &ExportArgs) -> Answer {
 fn schedule(console: &Console, args: &ExportArgs, plan: &Plan) -> Option<TimeOfDay> {
     let Source::Change(source) = plan.source() else { return None };
     let head = source.head.as_ref()?.to_string();
-    let situation = list::now(console, Some(head)).ok()?;
-    let (catalog, _) = situation.definitions(&args.definitions.clone().into()).ok()?;
+    let context = list::now(console, Some(head)).ok()?;
+    let (catalog, _) = context.definitions(&args.definitions.clone().into()).ok()?;
     catalog.rules().nightly_schedule_utc.as_deref()?.parse().ok()
 }
 

@@ -43,10 +43,10 @@ struct Goldens {
 impl Goldens {
     /// Reads definitions and scenarios as they are in the work tree, and plans each scenario.
     fn read(console: &Console, args: &GoldenArgs) -> Result<Self, Failure> {
-        let situation = list::now(console, None)?;
+        let context = list::now(console, None)?;
         let definitions: DefinitionPaths = args.definitions.clone().into();
-        let (catalog, _) = situation.definitions(&definitions)?;
-        let root = situation.root();
+        let (catalog, _) = context.definitions(&definitions)?;
+        let root = context.root();
         let scenarios = console.files_in(&root.join(&args.scenarios), "toml")?;
         let kept = console.files_in(&root.join(&args.plans), "json")?;
         let names: BTreeSet<&String> = args.names.iter().collect();
@@ -169,10 +169,10 @@ fn accept(console: &Console, args: &GoldenArgs) -> Answer {
 }
 
 fn init(console: &Console, args: &GoldenArgs) -> Answer {
-    let situation = list::now(console, None)?;
-    let (catalog, _) = situation.definitions(&args.definitions.clone().into())?;
-    let paths = situation.planned_tree().paths().map_err(PlanningError::from)?;
-    let dir = situation.root().join(&args.scenarios);
+    let context = list::now(console, None)?;
+    let (catalog, _) = context.definitions(&args.definitions.clone().into())?;
+    let paths = context.planned_tree().paths().map_err(PlanningError::from)?;
+    let dir = context.root().join(&args.scenarios);
     let mut lines = Vec::new();
     for scenario in scenarios(&catalog, &paths) {
         if !args.names.is_empty() && !args.names.contains(&scenario.name) {

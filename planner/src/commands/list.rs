@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Answer, Console, Failure};
 use crate::{
-    ChangesFrom, PlanningError, Request, Situation,
+    ChangesFrom, PlanningError, RepoContext, Request,
     cli::{DefinitionArgs, ListArgs, Listed, TargetInfoArgs},
     exit_code::Exit,
     git::GitError,
@@ -69,23 +69,23 @@ pub(super) fn read(
     head: Option<String>,
     definitions: DefinitionArgs,
 ) -> Result<Catalog, Failure> {
-    let situation = now(console, head)?;
-    Ok(situation.definitions(&definitions.into())?.0)
+    let context = now(console, head)?;
+    Ok(context.definitions(&definitions.into())?.0)
 }
 
-/// The situation of commands that look at files as they are now.
-pub(super) fn now(console: &Console, head: Option<String>) -> Result<Situation, Failure> {
+/// The context of commands that look at files as they are now.
+pub(super) fn now(console: &Console, head: Option<String>) -> Result<RepoContext, Failure> {
     let worktree = head.is_none();
     let request = Request { dir: console.dir().to_owned(), head, worktree, ..Request::default() };
-    match Situation::open(&request) {
-        Ok(situation) => Ok(situation),
-        Err(crate::SituationError::Git(
+    match RepoContext::open(&request) {
+        Ok(context) => Ok(context),
+        Err(crate::RepoContextError::Git(
             GitError::UnbornBranch { .. } | GitError::NoWorkTree { .. },
         )) if worktree => {
             // A list of changes, be it empty, needs no head: the directory is what there is.
             let changes = ChangesFrom::List(Vec::new());
             let without = Request { worktree: false, changes, ..request };
-            Ok(Situation::open(&without).map_err(PlanningError::from)?)
+            Ok(RepoContext::open(&without).map_err(PlanningError::from)?)
         }
         Err(error) => Err(PlanningError::from(error).into()),
     }

@@ -74,7 +74,7 @@ impl From<PlanningError> for Failure {
         let (message, causes) = (error.to_string(), plans::causes(&error));
         let failure = match error {
             PlanningError::Definitions(found) => Self::diagnosed(found),
-            PlanningError::Situation(error) => Self::bad_input(message, error.help()),
+            PlanningError::RepoContext(error) => Self::bad_input(message, error.help()),
             PlanningError::Tree(TreeError::Git(error)) => Self::bad_input(message, error.help()),
             PlanningError::Request(error) => Self::bad_input(message, error.help()),
             PlanningError::Tree(_) | PlanningError::Id(_) | PlanningError::Plan(_) => {

@@ -6,7 +6,7 @@ use plans::{Passed, ScenarioName, Trigger, digest_of};
 
 use super::{Answer, Console, Failure, show};
 use crate::{
-    ChangesFrom, DefinitionPaths, PlanningError, Request, Situation, Wanted,
+    ChangesFrom, DefinitionPaths, PlanningError, RepoContext, Request, Wanted,
     cli::{ChangeArgs, DefinitionArgs, OnUnknownBase, PassedElse, PlanArgs},
     exit_code::Exit,
     git::{BaseRequest, Note},
@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn run(console: &Console, args: PlanArgs) -> Answer {
     let request = request(console, args.definitions, args.change)?;
     let planned = plan(&request).inspect_err(|error| {
-        if matches!(error, PlanningError::Situation(_)) && console.verbose() {
+        if matches!(error, PlanningError::RepoContext(_)) && console.verbose() {
             console.notes(&steps(&request));
         }
     })?;
@@ -33,9 +33,9 @@ pub(super) fn run(console: &Console, args: PlanArgs) -> Answer {
 
 /// How the base was looked for, where it was.
 fn steps(request: &Request) -> Vec<Note> {
-    let Ok(situation) = Situation::open(request) else { return Vec::new() };
-    let Ok((catalog, _)) = situation.definitions(&request.definitions) else { return Vec::new() };
-    let search = situation.base_search(request, catalog.rules().default_branch.as_deref());
+    let Ok(context) = RepoContext::open(request) else { return Vec::new() };
+    let Ok((catalog, _)) = context.definitions(&request.definitions) else { return Vec::new() };
+    let search = context.base_search(request, catalog.rules().default_branch.as_deref());
     search.map_or_else(Vec::new, |search| search.notes)
 }
 

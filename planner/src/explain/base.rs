@@ -9,7 +9,7 @@ use plans::{BaseFrom, BaseMode, Source};
 use serde::Serialize;
 
 use crate::{
-    ChangesFrom, Request, Situation,
+    ChangesFrom, RepoContext, Request,
     event::Event,
     git::{BaseRequest, Considered, Note},
     passed::Otherwise,
@@ -96,13 +96,13 @@ pub struct ErrorAnswer {
 /// first of which counts.
 #[must_use]
 pub fn explain_base(
-    situation: &Situation,
+    context: &RepoContext,
     request: &Request,
     default_branch: Option<&str>,
     variables: &BTreeMap<String, String>,
     events: &[Event],
 ) -> BaseAnswer {
-    let head = situation.in_git().map(|(_, head, _)| head);
+    let head = context.in_git().map(|(_, head, _)| head);
     let mut answer = BaseAnswer {
         head: head.map(|head| head.commit.to_string()),
         branch: head.and_then(|head| head.branch.clone()),
@@ -117,7 +117,7 @@ pub fn explain_base(
     };
     let unsought = unsought(request);
     let sought = unsought.is_none();
-    let search = situation.base_search(request, default_branch).filter(|_| sought);
+    let search = context.base_search(request, default_branch).filter(|_| sought);
     let mut stopped = None;
     let mut trail: Vec<Considered> = unsought.into_iter().collect();
     if let Some(search) = search {
@@ -135,7 +135,7 @@ pub fn explain_base(
         trail = search.trail;
     }
     answer.considered = ladder(request, &trail, stopped.as_deref(), events);
-    match situation.changes(request, default_branch) {
+    match context.changes(request, default_branch) {
         Ok(changed) => {
             if let Source::Change(source) = changed.source {
                 answer.base_mode = Some(source.base_mode);

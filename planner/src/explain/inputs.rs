@@ -34,7 +34,7 @@ pub struct InputFile {
 ///
 /// [`TreeError`] when the tree cannot be read.
 pub fn explain_inputs(decision: &Decision, job: JobIndex) -> Result<InputsAnswer, TreeError> {
-    let tree: PlannedTree<'_> = decision.situation.planned_tree();
+    let tree: PlannedTree<'_> = decision.context.planned_tree();
     let catalog = &decision.catalog;
     let job = &catalog[job];
     // A job with a host setup sees the copy that the setup was given.

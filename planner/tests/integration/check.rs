@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use lanes::{FileError, Files, LintLevel, Style, glob::Glob};
 use planner::{
-    PlanningError, Request, Situation,
+    PlanningError, RepoContext, Request,
     check::{self, Findings, github::github, human, json::json, rules, sarif::sarif},
     packages::{self, ManifestTree, PackagesError},
     planned_tree::Tracked,
@@ -122,10 +122,10 @@ fn in_repository(tree: &Tree) -> Findings {
     }
     sandbox.commit("a tree");
     let request = Request { dir: sandbox.root(), ..Request::default() };
-    let situation = Situation::open(&request).expect("a repository");
-    let tree = situation.planned_tree();
+    let context = RepoContext::open(&request).expect("a repository");
+    let tree = context.planned_tree();
     let mut problems = Vec::new();
-    let definitions = match situation.definitions(&request.definitions) {
+    let definitions = match context.definitions(&request.definitions) {
         Ok((catalog, inputs)) => {
             problems = inputs.problems;
             Ok(catalog)

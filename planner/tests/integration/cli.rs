@@ -328,7 +328,8 @@ fn steps_are_told_on_stderr_when_asked_for_and_the_plan_is_the_same() {
     let once = sandbox.planner(&["plan", "-v"]);
     assert!(once.err.contains("base") && !once.err.contains(" INFO "), "{}", once.err);
     let twice = sandbox.planner(&["plan", "-vv"]);
-    for step in ["place found", "definitions read", "changes found", "lanes selected", "nodes made"]
+    for step in
+        ["repository found", "definitions read", "changes found", "lanes selected", "nodes made"]
     {
         assert!(twice.err.contains(step), "{step}: {}", twice.err);
     }

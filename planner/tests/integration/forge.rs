@@ -7,7 +7,7 @@ use std::{
 };
 
 use planner::{
-    Request, Situation,
+    RepoContext, Request,
     event::Event,
     git::{GitError, ObjectId},
 };
@@ -686,10 +686,10 @@ pub(crate) fn found(clone: &Path, run: &Run, remote: Option<&str>) -> (Base, Vec
         remote: remote.map(str::to_owned),
         ..Request::default()
     };
-    let situation = Situation::open(&request).expect("a head");
-    let changed = match situation.changes(&request, None) {
+    let context = RepoContext::open(&request).expect("a head");
+    let changed = match context.changes(&request, None) {
         Ok(changed) => changed,
-        Err(planner::SituationError::Git(
+        Err(planner::RepoContextError::Git(
             GitError::NoDefaultBranch { .. }
             | GitError::EventCommit { .. }
             | GitError::Shallow { .. }
@@ -706,7 +706,7 @@ pub(crate) fn found(clone: &Path, run: &Run, remote: Option<&str>) -> (Base, Vec
         BaseMode::Unknown => Base::Everything,
         _ if changed.base_is_empty => Base::Empty,
         _ => {
-            let search = situation.base_search(&request, None).expect("a search");
+            let search = context.base_search(&request, None).expect("a search");
             commits(&search.found.expect("a base").commits)
         }
     };

@@ -9,7 +9,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use planner::{
-    Planned, PlanningError, Request, SituationError, event,
+    Planned, PlanningError, RepoContextError, Request, event,
     git::{GitError, ObjectId},
     plan,
 };
@@ -382,7 +382,7 @@ fn one(place: &Place<'_>, seed: u64) -> Figures {
                 figures.refused += 1;
                 continue;
             }
-            Err(PlanningError::Situation(SituationError::Git(error))) => {
+            Err(PlanningError::RepoContext(RepoContextError::Git(error))) => {
                 let missing = match error {
                     GitError::Shallow { .. } | GitError::EventCommit { .. } => {
                         run.clone != Kind::Whole

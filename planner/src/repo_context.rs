@@ -1,4 +1,4 @@
-//! Where a request stands: the repository or directory, head, the planned tree, and what changed.
+//! The context of a request: the repository or directory, head, the planned tree, and what changed.
 
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,9 @@ use crate::{
     shards,
 };
 
-/// Why a request has no place to stand on.
+/// Why there is nothing to plan from.
 #[derive(Debug, thiserror::Error)]
-pub enum SituationError {
+pub enum RepoContextError {
     /// Git has no answer.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -30,7 +30,7 @@ pub enum SituationError {
     ChangedFiles(#[from] ChangedFilesError),
 }
 
-impl SituationError {
+impl RepoContextError {
     /// Returns what to do about it.
     #[must_use]
     pub fn help(&self) -> String {
@@ -42,7 +42,7 @@ impl SituationError {
 }
 
 /// The repository or directory, and what of it is planned.
-pub struct Situation {
+pub struct RepoContext {
     repository: Option<Repository>,
     head: Option<Head>,
     tree: Option<ObjectId>,
@@ -73,19 +73,19 @@ pub struct Changed {
     pub notes: Vec<Note>,
 }
 
-impl Situation {
+impl RepoContext {
     /// Opens the repository and finds head; without git, the directory stands for both.
     ///
     /// # Errors
     ///
-    /// [`SituationError`]. A list of changed files and a scenario need no repository.
-    pub fn open(request: &Request) -> Result<Self, SituationError> {
+    /// [`RepoContextError`]. A list of changed files and a scenario need no repository.
+    pub fn open(request: &Request) -> Result<Self, RepoContextError> {
         let without_git =
             matches!(request.changes, ChangesFrom::List(_) | ChangesFrom::Scenario { .. })
                 && request.head.is_none()
                 && !request.worktree;
         match Self::open_git(request) {
-            Ok(situation) => Ok(situation),
+            Ok(context) => Ok(context),
             Err(error) if without_git => Ok(Self {
                 repository: None,
                 head: None,
@@ -170,12 +170,12 @@ impl Situation {
     ///
     /// # Errors
     ///
-    /// [`SituationError`], unless the request wants everything to run then.
+    /// [`RepoContextError`], unless the request wants everything to run then.
     pub fn changes(
         &self,
         request: &Request,
         default_branch: Option<&str>,
-    ) -> Result<Changed, SituationError> {
+    ) -> Result<Changed, RepoContextError> {
         match &request.changes {
             ChangesFrom::Scenario { name, changes } => {
                 Ok(scenario(request.wanted.trigger, name, changes))
@@ -281,7 +281,7 @@ impl Situation {
         repository: &Repository,
         base: Base,
         changes: Vec<Change>,
-    ) -> Result<Changed, SituationError> {
+    ) -> Result<Changed, RepoContextError> {
         let mut base_trees = Vec::new();
         for &commit in &base.commits {
             base_trees.push(repository.tree_of(commit)?);
