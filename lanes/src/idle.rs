@@ -14,7 +14,7 @@ use crate::{
     job_file::{CommandFile, RuntimeFile, Settings},
     lane_trigger::LaneTrigger,
     manifest::{LaneFile, Manifest, UnmatchedPaths},
-    matrix::{Told, once_each},
+    matrix::{DiagnosticParts, once_each},
     read::{Part, Written},
     source::{At, Span},
 };
@@ -58,7 +58,7 @@ fn idle(written: &Written, catalog: &Catalog) -> Vec<Idle> {
     for part in written.own_catalogs() {
         of_catalog(part, written, catalog, &triggers, &mut found);
     }
-    once_each(&mut found.0, &written.groups, |idle| Told {
+    once_each(&mut found.0, &written.groups, |idle| DiagnosticParts {
         place: Some((idle.span.source, idle.span.start)),
         kind: "idle",
         message: Some(&mut idle.message),

@@ -97,7 +97,7 @@ fn end_abandoned(
         return say(&dir);
     }
     let quiet = Running { jobs: None, output: Output::Human, junit: None };
-    match resume::take_up(context, state, dir, &quiet, Vec::new(), Some(reason))? {
+    match resume::resume_run(context, state, dir, &quiet, Vec::new(), Some(reason))? {
         Exit::Interrupted => Ok(Exit::Done),
         other => Ok(other),
     }

@@ -25,11 +25,11 @@ pub(super) fn run(context: &CliContext, resume: &Resume) -> Result<Exit, Error> 
     let config = context.config()?;
     let state = context.state(&config)?;
     let dir = state.find(Some(&resume.run))?;
-    take_up(context, &state, dir, &resume.running, resume.hosts.clone(), None)
+    resume_run(context, &state, dir, &resume.running, resume.hosts.clone(), None)
 }
 
 /// Goes on with a run; with `stop`, ends it instead.
-pub(super) fn take_up(
+pub(super) fn resume_run(
     context: &CliContext,
     state: &StateDir,
     dir: RunDir,

@@ -21,7 +21,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ASK_AGAIN, HeldLocks, Holder, Holding, LockRequest, Resource, Table, Told, Waiter, Waiting,
+    ASK_AGAIN, HeldLocks, Holder, Holding, LockRequest, Notified, Resource, Table, Waiter, Waiting,
     holders::Standing,
 };
 use crate::{
@@ -173,7 +173,7 @@ pub(crate) fn acquire(
         Ok(watch)
     };
     let mut watching = None;
-    let (mut told, mut note) = (Told::default(), None);
+    let (mut notified, mut note) = (Notified::default(), None);
     // Whether it was looked again after something was closed: a holder that was killed has its lock for another moment.
     let mut twice = false;
     loop {
@@ -195,12 +195,12 @@ pub(crate) fn acquire(
         let Some(events) = &watching else {
             watching = Some(watch().map_err(|error| failed(&error))?);
             note = wanted.holder.as_ref().and_then(|holder| Note::leave(dir, holder, &waiting));
-            told.tell(waiting, waits);
+            notified.tell(waiting, waits);
             continue;
         };
         // Its holder is known only once it wrote itself down.
         if waiting.holder.is_some() {
-            told.tell(waiting, waits);
+            notified.tell(waiting, waits);
         }
         if control.level() > Level::Run {
             drop(note);

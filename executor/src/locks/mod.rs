@@ -64,14 +64,14 @@ pub(crate) fn ask_until_free<T>(
     waits: &dyn Fn(&Waiting),
     mut ask: impl FnMut() -> Result<Result<T, Waiting>, Fault>,
 ) -> Result<Option<T>, Fault> {
-    let mut told = Told::default();
+    let mut notified = Notified::default();
     loop {
         if control.level() > Level::Run {
             return Ok(None);
         }
         match ask()? {
             Ok(held) => return Ok(Some(held)),
-            Err(waiting) => told.tell(waiting, waits),
+            Err(waiting) => notified.tell(waiting, waits),
         }
         let _ = control.wait(Level::Run, ASK_AGAIN);
     }
@@ -79,12 +79,12 @@ pub(crate) fn ask_until_free<T>(
 
 /// What was told last of a wait.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Option<Waiting>);
+pub(crate) struct Notified(Option<Waiting>);
 
-impl Told {
+impl Notified {
     /// Tells what is waited for, unless that was told last.
     pub(crate) fn tell(&mut self, waiting: Waiting, waits: &dyn Fn(&Waiting)) {
-        if !self.0.as_ref().is_some_and(|told| told.is_like(&waiting)) {
+        if !self.0.as_ref().is_some_and(|last| last.is_like(&waiting)) {
             waits(&waiting);
             self.0 = Some(waiting);
         }

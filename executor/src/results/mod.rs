@@ -164,7 +164,7 @@ impl Asked {
             found = far.take(&self.results, &decided.key, &staged, (machines, control));
             // Before a run nobody listens.
             if !patience.is_zero() {
-                far.untold().into_iter().for_each(&mut *note);
+                far.pending_note().into_iter().for_each(&mut *note);
             }
         }
         match found {
@@ -213,7 +213,7 @@ impl Asked {
         kept.map_err(|error| format!("its result is not kept: {error}"))?;
         let Some(far) = far else { return Ok(()) };
         far.publish(&self.results, &key, trust, (machines, control))?;
-        far.untold().map_or(Ok(()), Err)
+        far.pending_note().map_or(Ok(()), Err)
     }
 
     /// Finds what decides the result.

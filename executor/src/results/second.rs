@@ -43,7 +43,7 @@ pub(crate) struct Far {
     /// Set once it is left alone.
     left: OnceLock<()>,
     /// Why, as long as nobody was told.
-    untold: Mutex<Option<String>>,
+    pending_note: Mutex<Option<String>>,
 }
 
 /// What there is.
@@ -72,13 +72,13 @@ impl Far {
             store: OnceLock::new(),
             known: OnceLock::new(),
             left: OnceLock::new(),
-            untold: Mutex::default(),
+            pending_note: Mutex::default(),
         }
     }
 
     /// Returns why the host is left alone, once.
-    pub(super) fn untold(&self) -> Option<String> {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(super) fn pending_note(&self) -> Option<String> {
+        self.pending_note.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Puts what the host keeps of a key into a directory that is not there yet, verified; kept here as well, where the
@@ -214,7 +214,7 @@ impl Far {
                 .as_ref()
                 .map(|_| format!("results on `{}` are left alone: ", self.host()));
             let note = format!("{}{why}", host.unwrap_or_default());
-            *self.untold.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
+            *self.pending_note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
         }
     }
 }

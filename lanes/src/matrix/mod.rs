@@ -212,7 +212,7 @@ fn too_many(job: &JobFile, count: usize, span: Span, found: &mut Vec<Diagnostic>
 
 /// Tells what is wrong with several members of a group once, as something of the group.
 pub(crate) fn once(mut found: Vec<Diagnostic>, groups: &Groups) -> Vec<Diagnostic> {
-    once_each(&mut found, groups, |diagnostic| Told {
+    once_each(&mut found, groups, |diagnostic| DiagnosticParts {
         place: diagnostic.span.map(|span| (span.source, span.start)),
         kind: diagnostic.code.name,
         // That two members have one id is no fault of either.
@@ -223,7 +223,7 @@ pub(crate) fn once(mut found: Vec<Diagnostic>, groups: &Groups) -> Vec<Diagnosti
 }
 
 /// What tells two findings apart.
-pub(crate) struct Told<'a> {
+pub(crate) struct DiagnosticParts<'a> {
     /// Where it is.
     pub(crate) place: Option<(SourceId, u32)>,
     /// What kind of finding it is.
@@ -237,14 +237,14 @@ pub(crate) struct Told<'a> {
 pub(crate) fn once_each<T>(
     found: &mut Vec<T>,
     groups: &Groups,
-    told: impl for<'a> Fn(&'a mut T) -> Told<'a>,
+    parts_of: impl for<'a> Fn(&'a mut T) -> DiagnosticParts<'a>,
 ) {
     if groups.groups.is_empty() {
         return;
     }
     let mut seen = BTreeSet::new();
     found.retain_mut(|it| {
-        let Told { place, kind, message } = told(it);
+        let DiagnosticParts { place, kind, message } = parts_of(it);
         let Some(message) = message else { return true };
         let parts: Vec<&str> = message
             .split('`')

@@ -358,7 +358,7 @@ impl Server {
                 }
                 http::event(to, None, "runs", &now)?;
                 told = now;
-                Ok(Step::Told)
+                Ok(Step::Sent)
             })
         })
     }
@@ -372,7 +372,7 @@ fn html(page: impl Into<Arc<[u8]>>, policy: String) -> Response {
 
 /// What a stream did.
 enum Step {
-    Told,
+    Sent,
     Nothing,
     Over,
 }
@@ -388,7 +388,7 @@ fn until_gone(
     loop {
         match step(to)? {
             Step::Over => return Ok(()),
-            Step::Told => signed = Instant::now(),
+            Step::Sent => signed = Instant::now(),
             Step::Nothing if signed.elapsed() >= SIGN => {
                 to.write_all(b":\n\n")?;
                 to.flush()?;
@@ -416,7 +416,7 @@ fn run_events(run: Arc<live::Run>, since: Option<u64>) -> Events {
                 http::event(to, Some(&news.number.to_string()), "over", "")?;
                 return Ok(Step::Over);
             }
-            Ok(Step::Told)
+            Ok(Step::Sent)
         })
     })
 }
@@ -442,7 +442,7 @@ fn tail(server: Arc<Server>, path: PathBuf, from: u64) -> Events {
             let data = json!({ "bytes": lines.bytes, "lines": lines.lines, "first": first, "starts": starts });
             http::event(to, Some(&lines.bytes.to_string()), "grown", &data.to_string())?;
             told = lines.bytes;
-            Ok(Step::Told)
+            Ok(Step::Sent)
         })
     })
 }
