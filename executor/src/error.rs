@@ -303,6 +303,9 @@ impl Error {
             Self::Directory { what, mend, .. } => {
                 let other = match *what {
                     "state" => "choose another place with `--state-dir`",
+                    "results" => {
+                        "set `results.dir` of executor.toml to a directory of this user's own"
+                    }
                     _ => {
                         "set `XDG_CACHE_HOME` to a directory of this user's own, with room and locks"
                     }

@@ -5,7 +5,7 @@ use std::{
     io::Read as _,
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -204,6 +204,7 @@ impl Ready {
             writes: writes.filter(|_| reuse == ReuseMode::On),
             pass_env: self.config.pass_env.clone(),
             tools: Tools::default(),
+            read_only: OnceLock::new(),
         }))
     }
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use plans::{HostName, Node, Placement, SshDestination};
@@ -24,7 +24,9 @@ use crate::{
     fault::{FailureKind, Fault},
     placements::Machines,
     policy, reporters,
-    results::{Entry, FarFile, FarName, FarPlace, FarStore, Kept, Store, Trust},
+    results::{
+        DAMAGED, Entry, FarFile, FarName, FarPlace, FarStore, Kept, Retention, Store, Trust,
+    },
     text::{self, push},
 };
 
@@ -244,13 +246,14 @@ pub(super) fn examine(machines: &Machines, place: &FarPlace) -> Result<String, F
     ))
 }
 
-/// Returns the store of this site; its directory is made, and belongs to this user alone.
+/// Returns the store of this site; its directory is made, and belongs to this user alone. It may be one that cannot be
+/// written to.
 pub(super) fn store(config: &Config) -> Result<Store, Error> {
     let dir = match &config.results.dir {
         Some(dir) => dir.clone(),
         None => running::machine_dir()?.join("results"),
     };
-    running::own("results", &dir, &[], None)?;
+    running::own_readable("results", &dir)?;
     Ok(Store::new(&dir))
 }
 
@@ -296,7 +299,7 @@ pub(super) fn collect(
     let days = config.results.keep_days.unwrap_or(KEEP_DAYS);
     let age = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
     let bytes = config.results.max_mib.unwrap_or(MAX_MIB).saturating_mul(1024 * 1024);
-    match store.superfluous(age, bytes) {
+    match store.superfluous(Retention::new(age, bytes)) {
         Ok(gone) => {
             for (path, what) in gone {
                 collection.take(&what, || Store::remove(&path).map_err(|error| error.to_string()));
@@ -306,33 +309,21 @@ pub(super) fn collect(
     }
     match of_kept_runs(context, config) {
         Ok(None) => {}
-        Ok(Some(of_host)) => collect_far(&of_host, (age, bytes), collection),
+        Ok(Some(of_host)) => collect_far(&of_host, Retention::new(age, bytes), collection),
         Err(error) => collection.stays(format!("results of a host: {error}")),
     }
     Ok(())
 }
 
 /// The same on a host.
-fn collect_far(of: &OfHost, (age, bytes): (Duration, u64), collection: &mut Collection) {
+fn collect_far(of: &OfHost, mut retention: Retention, collection: &mut Collection) {
     let host = &of.host;
-    let now = SystemTime::now();
-    let mut sum = 0u64;
     for OfFile { name, file, entry } in &of.files {
-        let is_old = now.duration_since(file.used).is_ok_and(|passed| passed > age);
-        let fits = sum.saturating_add(file.bytes) <= bytes;
-        let what = match (entry, is_old, fits) {
-            (None, _, _) => "a damaged result".to_owned(),
-            (Some(entry), true, _) => {
-                format!("result of `{}`, unused for too long", text::neutral(&entry.reused.node))
-            }
-            (Some(entry), false, false) => {
-                format!("result of `{}`, beyond the limit", text::neutral(&entry.reused.node))
-            }
-            (Some(_), false, true) => {
-                sum += file.bytes;
-                continue;
-            }
+        let why = match entry {
+            None => Some(DAMAGED.to_owned()),
+            Some(entry) => retention.ends(entry, file.bytes, file.used),
         };
+        let Some(what) = why else { continue };
         collection.take(&format!("{what}, on `{host}`"), || {
             of.remove(name).map_err(|error| error.to_string())
         });
@@ -343,7 +334,7 @@ fn collect_far(of: &OfHost, (age, bytes): (Duration, u64), collection: &mut Coll
 }
 
 pub(super) fn listed(store: &Store) -> Result<Vec<Kept>, Error> {
-    store.list().map_err(|error| unusable(Path::new("results"), error))
+    store.list().map_err(|error| unusable(store.dir(), error))
 }
 
 fn unusable(path: &Path, error: std::io::Error) -> Error {

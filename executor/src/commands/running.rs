@@ -292,7 +292,21 @@ pub(super) fn own(
     parts: &[&str],
     variable: Option<&'static str>,
 ) -> Result<(), Error> {
-    let (why, mend) = match trust::own_directory(dir, parts) {
+    owned(what, dir, variable, trust::own_directory(dir, parts))
+}
+
+/// The same of one that may be there to be read alone.
+pub(super) fn own_readable(what: &'static str, dir: &Path) -> Result<(), Error> {
+    owned(what, dir, None, trust::readable_directory(dir, &[]))
+}
+
+fn owned(
+    what: &'static str,
+    dir: &Path,
+    variable: Option<&'static str>,
+    found: std::io::Result<Option<Distrust>>,
+) -> Result<(), Error> {
+    let (why, mend) = match found {
         Ok(None) => return Ok(()),
         Ok(Some(distrust)) => (distrust.to_string(), Some(distrust.mend(&user_name()))),
         Err(error) => (error.to_string(), None),

@@ -178,8 +178,21 @@ pub fn judge<'a>(lines: &mut impl Iterator<Item = &'a str>, uid: u32) -> Vec<Dis
 /// What is looked at by those who use it, and is then a miss: the store of caches.
 const UNTRUSTED: &str = "caches";
 
-/// Makes a directory of this user's alone, unless it is there, and returns what must not be trusted
+/// Makes a directory of this user's alone that can be written to, unless it is there, and returns what must not be trusted
 /// on the way to it, in it, and in those of its `parts`.
+///
+/// # Errors
+///
+/// What the operating system says.
+pub fn own_directory(dir: &Path, parts: &[&str]) -> io::Result<Option<Distrust>> {
+    let distrust = readable_directory(dir, parts)?;
+    if distrust.is_none() {
+        rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?;
+    }
+    Ok(distrust)
+}
+
+/// The same of a directory that may be there to be read alone.
 ///
 /// It is looked at again after it was made: what somebody else made first is found to be theirs, and
 /// once every component is the user's own nobody can change that.
@@ -187,13 +200,12 @@ const UNTRUSTED: &str = "caches";
 /// # Errors
 ///
 /// What the operating system says.
-pub fn own_directory(dir: &Path, parts: &[&str]) -> io::Result<Option<Distrust>> {
+pub fn readable_directory(dir: &Path, parts: &[&str]) -> io::Result<Option<Distrust>> {
     use std::os::unix::fs::DirBuilderExt as _;
     if let Some(distrust) = distrusted(dir, None, parts) {
         return Ok(Some(distrust));
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?;
     Ok(distrusted(dir, None, parts))
 }
 

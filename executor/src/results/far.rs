@@ -112,7 +112,7 @@ impl FarStore {
     ) -> Result<BTreeMap<FarName, FarFile>, Fault> {
         let script = Script::new("umask 077\n").text(trust::SEE).set("s", &self.dir).text(
             "if [ -e \"$s\" ] && [ ! -d \"$s\" ]; then echo 'it is no directory'; exit 1; fi\n\
-             id -u && fl_see \"$s\" && cd \"$s/v1\" 2>/dev/null || exit 0\nset +f; set --",
+             id -u && date +%s && fl_see \"$s\" && cd \"$s/v1\" 2>/dev/null || exit 0\nset +f; set --",
         );
         let script = match wanted {
             Some(names) => script.words(names.iter().map(FarName::path)),
@@ -136,15 +136,20 @@ impl FarStore {
         let text = String::from_utf8_lossy(&answer).into_owned();
         let mut lines = text.lines();
         let uid = lines.next().and_then(|line| line.trim().parse().ok());
-        let uid =
-            uid.ok_or_else(|| self.fault(FailureKind::Protocol, "what it says cannot be read"))?;
+        let there = lines.next().and_then(|line| line.trim().parse::<u64>().ok());
+        let (Some(uid), Some(there)) = (uid, there) else {
+            return Err(self.fault(FailureKind::Protocol, "what it says cannot be read"));
+        };
+        let now = SystemTime::now();
         if let Some(first) = trust::judge(&mut lines, uid).first() {
             return Err(self.fault(FailureKind::UntrustedDirectory, &first.to_string()));
         }
         let found = lines.filter_map(|line| {
             let mut words = line.splitn(3, ' ');
             let bytes = words.next()?.parse().ok()?;
-            let used = UNIX_EPOCH + Duration::from_secs(words.next()?.parse().ok()?);
+            // Its clock says how long ago that was. What is dated ahead was of use now.
+            let since = there.saturating_sub(words.next()?.parse().ok()?);
+            let used = now.checked_sub(Duration::from_secs(since)).unwrap_or(UNIX_EPOCH);
             Some((FarName::of_path(words.next()?)?, FarFile { bytes, used }))
         });
         Ok(found.collect())
@@ -237,7 +242,8 @@ impl FarStore {
         self.ask(&Script::new("rm -f").word(path).text("\n"), control).map(drop)
     }
 
-    /// Removes what was never published: what is a day old and of no name.
+    /// Removes what was never published: what is a day old and of no name. What is dated ahead is dated now: it would be the
+    /// last to go for ever.
     ///
     /// # Errors
     ///
@@ -245,7 +251,9 @@ impl FarStore {
     pub(crate) fn sweep(&self, control: &Control) -> Result<(), Fault> {
         let script = Script::new("cd").word(&self.dir).text(
             " 2>/dev/null || exit 0\nfind . -name '.outgoing-*' -mtime +0 -exec rm -f {} +\n\
-             find . -name '.new-*' -mtime +0 -exec rm -rf {} +\n",
+             find . -name '.new-*' -mtime +0 -exec rm -rf {} +\n\
+             n=.new-$$; umask 077; : 2>/dev/null >\"$n\" || exit 0\n\
+             find . -type f -newer \"$n\" -exec touch -c {} +\nrm -f \"$n\"\n",
         );
         self.ask(&script, control).map(drop)
     }

@@ -12,7 +12,7 @@ mod store;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -25,7 +25,7 @@ pub(crate) use entry::Entry;
 pub use entry::Reused;
 pub(crate) use far::{FarFile, FarName, FarPlace, FarStore};
 pub(crate) use second::Far;
-pub(crate) use store::{Kept, KeyLock, Store};
+pub(crate) use store::{DAMAGED, Kept, KeyLock, Retention, Store};
 
 use crate::{
     attempt::{AttemptOutcome, AttemptResult},
@@ -81,6 +81,8 @@ pub struct Results {
     pub(crate) pass_env: Vec<EnvName>,
     /// What tools answered.
     pub(crate) tools: Tools,
+    /// Set once it was said that the store can only be read.
+    pub(crate) read_only: OnceLock<()>,
 }
 
 /// What an attempt does with results.
@@ -209,6 +211,13 @@ impl Asked {
         entry.artifacts_left_out = result.artifacts_left_out;
         let key = entry.key.clone();
         let Results { store, far, .. } = &*self.results;
+        if let Some(error) = store.read_only() {
+            // One word for the whole run.
+            return match self.results.read_only.set(()) {
+                Ok(()) => Err(format!("no result is kept: `{}`: {error}", store.dir().display())),
+                Err(()) => Ok(()),
+            };
+        }
         let kept = store.keep(entry, trust, &self.node_dir, control);
         kept.map_err(|error| format!("its result is not kept: {error}"))?;
         let Some(far) = far else { return Ok(()) };

@@ -22,6 +22,7 @@ use std::{
 };
 
 use plans::Key;
+use rustix::fs::Access;
 
 use super::{
     Trust,
@@ -40,6 +41,9 @@ const LOG: &str = "guest.log";
 
 /// The directory of artifacts, as in a node's.
 const ARTIFACTS: &str = "artifacts";
+
+/// The directories of entries.
+const TRUSTS: [Trust; 2] = [Trust::Trusted, Trust::Untrusted];
 
 /// What lies beside an entry.
 pub(super) const FILES: [&str; 3] = [LOG, kept::LIST, ARTIFACTS];
@@ -75,6 +79,17 @@ impl Store {
     /// Takes a directory that belongs to this user alone.
     pub(crate) fn new(dir: &Path) -> Self {
         Self(dir.join("v1"))
+    }
+
+    /// Returns its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.0.parent().expect("one level above")
+    }
+
+    /// Returns why nothing can be kept, if so: what is there can be read all the same.
+    pub(crate) fn read_only(&self) -> Option<io::Error> {
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::access(self.dir(), wanted).err().map(io::Error::from)
     }
 
     fn place(&self, trust: Trust, key: &Key) -> PathBuf {
@@ -229,12 +244,12 @@ impl Store {
     /// When the store cannot be listed.
     pub(crate) fn list(&self) -> io::Result<Vec<Kept>> {
         let mut all = Vec::new();
-        for trust in [Trust::Trusted, Trust::Untrusted] {
+        let now = SystemTime::now();
+        for trust in TRUSTS {
             for shard in entries(&self.0.join(trust.as_str()))? {
                 for dir in entries(&shard)? {
                     let Ok(entry) = Entry::read(&dir) else { continue };
-                    let used = fs::metadata(&dir).and_then(|it| it.modified());
-                    let used = used.unwrap_or(SystemTime::UNIX_EPOCH);
+                    let used = used(&dir, now).unwrap_or(SystemTime::UNIX_EPOCH);
                     all.push(Kept { dir, trust, entry, used });
                 }
             }
@@ -243,44 +258,47 @@ impl Store {
         Ok(all)
     }
 
-    /// Returns what is of no use, each with the reason: entries that are older than `age` or beyond `bytes`, the one that
-    /// was of use last kept longest; what cannot be read; what was never finished.
+    /// Returns what is of no use, each with the reason: entries that are not retained; what cannot be read; what was never
+    /// finished; what lies in the place of a directory.
     ///
     /// # Errors
     ///
     /// When the store cannot be listed.
     pub(crate) fn superfluous(
         &self,
-        age: Duration,
-        bytes: u64,
+        mut retention: Retention,
     ) -> io::Result<Vec<(PathBuf, String)>> {
-        let now = SystemTime::now();
-        let older = |used: SystemTime, than: Duration| {
-            now.duration_since(used).is_ok_and(|passed| passed > than)
-        };
+        let now = retention.now;
         let mut gone = Vec::new();
-        let mut sum = 0u64;
         let mut good = BTreeSet::new();
         for kept in self.list()? {
-            sum = sum.saturating_add(kept.entry.bytes);
-            let name = text::neutral(&kept.entry.reused.node);
-            if older(kept.used, age) {
-                gone.push((kept.dir.clone(), format!("result of `{name}`, unused for too long")));
-            } else if sum > bytes {
-                gone.push((kept.dir.clone(), format!("result of `{name}`, beyond the limit")));
+            if let Some(why) = retention.ends(&kept.entry, kept.entry.bytes, kept.used) {
+                gone.push((kept.dir.clone(), why));
             }
             good.insert(kept.dir);
         }
-        for trust in [Trust::Trusted, Trust::Untrusted] {
+        let is_stray = |path: &Path| fs::metadata(path).is_ok_and(|it| !it.is_dir());
+        let parts = TRUSTS.map(Trust::as_str).into_iter().chain(["new", "locks"]);
+        let places = std::iter::once(self.0.clone()).chain(parts.map(|part| self.0.join(part)));
+        gone.extend(
+            places
+                .filter(|place| is_stray(place))
+                .map(|place| (place, "a file in the place of results".to_owned())),
+        );
+        for trust in TRUSTS {
             for shard in entries(&self.0.join(trust.as_str()))? {
+                if is_stray(&shard) {
+                    gone.push((shard, DAMAGED.to_owned()));
+                    continue;
+                }
                 let unread = entries(&shard)?.into_iter().filter(|dir| !good.contains(dir));
-                gone.extend(unread.map(|dir| (dir, "a damaged result".to_owned())));
+                gone.extend(unread.map(|dir| (dir, DAMAGED.to_owned())));
             }
         }
         for (part, what) in [("new", "an unfinished result"), ("locks", "a lock of a result")] {
             for path in entries(&self.0.join(part))? {
-                let used = fs::symlink_metadata(&path).and_then(|it| it.modified());
-                if used.is_ok_and(|used| older(used, DAY)) && !is_held(&path) {
+                let used = used(&path, now);
+                if used.is_ok_and(|used| is_older(used, now, DAY)) && !is_held(&path) {
                     gone.push((path, what.to_owned()));
                 }
             }
@@ -299,6 +317,55 @@ impl Store {
             false => fs::remove_file(path),
         }
     }
+}
+
+/// What a collection says of an entry that cannot be read.
+pub(crate) const DAMAGED: &str = "a damaged result";
+
+/// Which results are kept: those that were of use last, up to a size. They are asked about in the order of their use, the
+/// last one first.
+#[derive(Debug)]
+pub(crate) struct Retention {
+    now: SystemTime,
+    age: Duration,
+    bytes: u64,
+    sum: u64,
+}
+
+impl Retention {
+    /// Keeps what was of use within `age`, and of it at most so many bytes.
+    pub(crate) fn new(age: Duration, bytes: u64) -> Self {
+        Self { now: SystemTime::now(), age, bytes, sum: 0 }
+    }
+
+    /// Returns why the next one is not kept, for people.
+    pub(crate) fn ends(&mut self, entry: &Entry, bytes: u64, used: SystemTime) -> Option<String> {
+        self.sum = self.sum.saturating_add(bytes);
+        let why = if is_older(used, self.now, self.age) {
+            "unused for too long"
+        } else if self.sum > self.bytes {
+            "beyond the limit"
+        } else {
+            return None;
+        };
+        Some(format!("result of `{}`, {why}", text::neutral(&entry.reused.node)))
+    }
+}
+
+fn is_older(used: SystemTime, now: SystemTime, than: Duration) -> bool {
+    now.duration_since(used).is_ok_and(|passed| passed > than)
+}
+
+/// Returns when something was of use last. What is dated ahead, by a clock that was set back since, is dated now: it would be
+/// the last to go for ever.
+fn used(path: &Path, now: SystemTime) -> io::Result<SystemTime> {
+    let used = fs::symlink_metadata(path)?.modified()?;
+    if used <= now {
+        return Ok(used);
+    }
+    // A store that is only read keeps its dates.
+    let _ = File::open(path).and_then(|it| it.set_modified(now));
+    Ok(now)
 }
 
 fn is_held(path: &Path) -> bool {
@@ -363,11 +430,15 @@ pub(super) fn make(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-/// Lists a directory in order of its names; one that is not there is empty.
+/// Lists a directory in order of its names; one that is not there, or is none, is empty.
 fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let listed = match fs::read_dir(dir) {
         Ok(listed) => listed,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(error),
     };
     let mut paths = listed.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;

@@ -1,7 +1,13 @@
 //! Results on a host: found by another machine, asked for once, and whatever is wrong with the host or with what lies
 //! there costs at most a run.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, SystemTime},
+};
 
 use plans::{Node, Reuse};
 use serde_json::Value;
@@ -177,6 +183,14 @@ fn what_one_machine_passed_stands_for_another_and_a_plan_asks_once() {
     let gone = shared.run("three", &["gc"]).code(0);
     assert!(gone.out.contains("a damaged result, on `far`"), "{}", gone.out);
     assert_eq!(shared.kept("trusted").len(), 28);
+
+    // One that is dated ahead would be the last to go for ever.
+    let ahead = SystemTime::now() + Duration::from_secs(1_000_000_000);
+    let path = &shared.kept("trusted")[0];
+    let dated = || fs::metadata(path).and_then(|it| it.modified()).expect("its date");
+    File::open(path).and_then(|it| it.set_modified(ahead)).expect("dated");
+    shared.run("three", &["gc"]).code(0);
+    assert!(dated() < ahead - Duration::from_secs(900_000_000));
 }
 
 #[test]
@@ -212,12 +226,13 @@ fn what_is_wrong_on_the_host_is_a_miss() {
     let whole = fs::read(path).expect("readable");
     shared.ran();
     for (name, spoil) in spoil {
-        fs::write(path, spoil(whole.clone())).expect("written");
+        let spoilt = spoil(whole.clone());
+        fs::write(path, &spoilt).expect("written");
         let ended = shared.apply(name, &plan, &[]).code(0);
         assert_eq!(shared.ran(), 1, "{name}");
         assert!(warnings(&ended).contains("kept on `far` is not used"), "{name}: {}", ended.out);
         // It was kept anew.
-        assert_eq!(fs::read(path).expect("readable").len(), whole.len(), "{name}");
+        assert_ne!(fs::read(path).expect("readable"), spoilt, "{name}");
         shared.apply(&format!("{name} again"), &plan, &[]).code(0);
         assert_eq!(shared.ran(), 0, "{name}");
     }

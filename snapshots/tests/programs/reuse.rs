@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::shell::Shell;
+use crate::shell::{Ran, Shell};
 
 const MANIFEST: &str = r#"
 version = 1
@@ -197,6 +197,143 @@ fn an_entry_that_is_torn_or_changed_is_none() {
     assert!(shell.does("executor gc").contains("removed a damaged result"));
     shell.does(unit);
     assert_eq!(ran(&shell), "");
+}
+
+/// Where results are kept, as a shell writes it.
+const STORE: &str = "$HOME/.cache/forge-lanes/results";
+
+#[test]
+fn a_store_that_is_none_costs_a_run_at_most_and_gc_mends_it() {
+    let shell = project();
+    plan(&shell);
+    let unit = "executor apply ../plan.json --only execute-unit";
+    shell.does(unit);
+    assert_eq!(ran(&shell), "unit");
+    // Its own entry in a format that this program does not know.
+    let entry = shell.does(&format!("cd {STORE}; find . -name entry.json; cd - >../out"));
+    let entry = format!("{STORE}/{}", entry.trim());
+    shell.does(&format!(
+        "e=$(mktemp ../e.XXXX); sed '1d; s/\"format\":1/\"format\":2/' {entry} >$e; \
+         (printf 'sha256:%s\\n' $(sha256sum <$e | cut -d' ' -f1); cat $e) >{entry}.new; mv {entry}.new {entry}"
+    ));
+    let said = shell.run(unit);
+    assert_eq!((said.code, &*ran(&shell)), (Some(0), "unit"), "{}", said.shown);
+    assert!(said.shown.contains("its format is 2"), "{}", said.shown);
+    shell.does(unit);
+    assert_eq!(ran(&shell), "", "kept anew");
+
+    for place in [
+        "v1",
+        "v1/new",
+        "v1/locks",
+        "v1/trusted",
+        "v1/trusted/$(ls STORE/v1/trusted)",
+        "v1/trusted/$(ls STORE/v1/trusted)/$(ls STORE/v1/trusted/*)",
+    ] {
+        let place = format!("{STORE}/{}", place.replace("STORE", STORE));
+        shell.does(&format!("p={place}; rm -r $p && : >$p"));
+        let said = shell.run(unit);
+        assert_eq!(said.code, Some(0), "{place}: {}", said.shown);
+        shell.does("executor results list; executor gc");
+        shell.does(&format!("{unit}; : >$RUNS"));
+        let said = shell.run(unit);
+        assert_eq!((said.code, &*ran(&shell)), (Some(0), ""), "{place}: {}", said.shown);
+    }
+
+    // What is no directory at all is refused, in words.
+    shell.does(&format!("rm -r {STORE} && : >{STORE}"));
+    for command in [unit, "executor results list", "executor gc"] {
+        let said = shell.run(command);
+        assert_eq!((said.code, &*ran(&shell)), (Some(2), ""), "{}", said.shown);
+        assert!(said.shown.contains("help: set `results.dir` of executor.toml"), "{}", said.shown);
+    }
+    // Another place helps.
+    shell.does("printf '[results]\\ndir = \"%s\"\\n' $PWD/../elsewhere >>~/.config/forge-lanes/executor.toml");
+    shell.does(&format!("{unit}; {unit}"));
+    assert_eq!(ran(&shell), "unit");
+}
+
+/// Runs lines where the store is mounted from a directory with some options; nothing where that is not allowed.
+fn with_store(shell: &Shell, mount: &str, lines: &str) -> Option<Ran> {
+    let said = shell.run(&format!(
+        "S={STORE}; mkdir -p -m 700 $S; export S\n\
+         unshare --mount -- sh -c '{mount} || exit 99\n{lines}'"
+    ));
+    if said.code == Some(99) || said.shown.contains("unshare: ") {
+        assert!(std::env::var_os("CI").is_none(), "nothing can be mounted: {}", said.shown);
+        return None;
+    }
+    Some(said)
+}
+
+#[test]
+fn a_store_that_can_only_be_read_is_read() {
+    let shell = project();
+    plan(&shell);
+    shell.does("executor apply ../plan.json --only execute-unit; : >$RUNS");
+    let mount = "mount --bind \"$S\" \"$S\" && mount -o remount,bind,ro \"$S\"";
+    let lines = "set -e; executor apply ../plan.json; executor results list; executor gc; \
+                 touch \"$S\"/x 2>&1 | grep -q Read-only";
+    let Some(said) = with_store(&shell, mount, lines) else { return };
+    assert_eq!(said.code, Some(0), "{}", said.shown);
+    assert_eq!(ran(&shell), "docs");
+    assert!(said.shown.contains("execute-unit (reused)"), "{}", said.shown);
+    assert_eq!(said.shown.matches("no result is kept").count(), 1, "{}", said.shown);
+    assert!(said.shown.contains("trusted"), "{}", said.shown);
+}
+
+#[test]
+fn a_store_without_room_costs_a_run_at_most() {
+    let shell = project();
+    // The log of one job is larger than the store, that of the other is not.
+    let catalog = CATALOG.replace("echo ran", "head -c 400000 /dev/zero");
+    shell.write("ci/catalog.toml", &catalog);
+    shell.does("git add -A; git commit -qm log");
+    plan(&shell);
+    let mount = "mount -t tmpfs -o size=256k,mode=700 tmpfs \"$S\"";
+    let lines = "executor apply ../plan.json && executor apply ../plan.json && \
+                 test -z \"$(ls \"$S\"/v1/new)\" && rm -r \"$S\"/v1/trusted && \
+                 { head -c 300000 /dev/zero >\"$S\"/filler; true; } && \
+                 executor apply ../plan.json && executor gc && rm \"$S\"/filler && \
+                 executor apply ../plan.json && executor apply ../plan.json";
+    let Some(said) = with_store(&shell, mount, lines) else { return };
+    assert_eq!(said.code, Some(0), "{}", said.shown);
+    // Of five runs the small one ran in the first, in that where nothing has room, and in the one after it.
+    let ran = ran(&shell);
+    let count = |job| ran.split(' ').filter(|it| *it == job).count();
+    assert_eq!((count("docs"), count("unit")), (3, 5), "{ran}\n{}", said.shown);
+    assert!(said.shown.contains("its result is not kept: "), "{}", said.shown);
+    assert!(said.shown.contains("No space left"), "{}", said.shown);
+}
+
+#[test]
+fn clocks_that_are_set_make_no_wrong_hit_and_keep_no_result_for_ever() {
+    let shell = project();
+    plan(&shell);
+    let apply = "executor apply ../plan.json";
+    // Kept while the clock was ten years ahead, which has been set back since.
+    shell.does(apply);
+    ran(&shell);
+    let entries = format!("{STORE}/v1/trusted/*/*");
+    shell.does(&format!("touch -d '+10 years' {entries} {STORE}/v1/locks/*"));
+    shell.does("executor gc");
+    shell.does(apply);
+    assert_eq!(ran(&shell), "", "a result is not lost by a clock");
+    let ahead = format!("find {entries} {STORE}/v1/locks/* -prune -newermt '+1 day'");
+    shell.does(&format!("touch -d '+10 years' {entries} {STORE}/v1/locks/*"));
+    shell.does("executor gc");
+    assert_eq!(shell.does(&ahead), "", "the last to go for ever");
+    // What was kept later is worth as much: the limit takes what was of use first.
+    shell.does("printf '[results]\\nkeep_days = 30\\n' >>~/.config/forge-lanes/executor.toml");
+    shell.does(&format!("touch -d '-31 days' {entries}"));
+    assert!(shell.does("executor gc").contains("unused for too long"));
+    shell.does(apply);
+    assert_eq!(ran(&shell), "docs unit", "at worst a run");
+    // What was changed while the clock was back is another file, whatever its date.
+    shell.does("echo other >src/a; touch -d '-20 years' src/a; git add -A; git commit -qm third");
+    plan(&shell);
+    shell.does(apply);
+    assert_eq!(ran(&shell), "unit");
 }
 
 /// A project with one lane of one job, of which `more` says more.
