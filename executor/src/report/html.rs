@@ -7,7 +7,7 @@
 //!
 //! Served, the same page fetches its logs piece by piece from where it came from, and hears there what changes.
 
-use std::{collections::BTreeMap, io::Write as _, time::Duration};
+use std::{cell::LazyCell, collections::BTreeMap, io::Write as _, time::Duration};
 
 use flate2::{Compression, write::DeflateEncoder};
 use plans::NodeKind;
@@ -43,17 +43,6 @@ const FAILURE_LINES: usize = 12;
 /// How much of a command, message or description is carried.
 const TEXT_BYTES: usize = 4 * 1024;
 
-/// What `page.js` draws.
-#[derive(Serialize)]
-struct Data<'a> {
-    run: &'a str,
-    took: Option<u64>,
-    nodes: Vec<NodeData<'a>>,
-    /// Where logs and news come from; absent: there are none but those of the page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    served: Option<ServedData<'a>>,
-}
-
 /// Where a served page finds what belongs to it.
 #[derive(Serialize)]
 struct ServedData<'a> {
@@ -64,6 +53,18 @@ struct ServedData<'a> {
     news: Option<u64>,
     /// Milliseconds since the run's beginning.
     now: Option<u64>,
+}
+
+/// The nodes of a run as its served page shows them: each is drawn once, until it changes.
+#[derive(Debug, Default)]
+pub(crate) struct Drawn(Vec<Option<DrawnNode>>);
+
+#[derive(Debug)]
+struct DrawnNode {
+    /// Its data, as JSON that ends no element.
+    data: String,
+    /// Its entry in the list of failures; absent: it has none there.
+    failure: Option<String>,
 }
 
 /// How a page is served.
@@ -140,7 +141,10 @@ struct LogData {
 
 /// Returns the page.
 pub(super) fn page(report: &Report) -> String {
-    whole(report, None)
+    let (nodes, logs, failures) = packed(report);
+    let nodes: Vec<String> = nodes.iter().map(json).collect();
+    let data = data(report, &nodes.join(","), None);
+    whole(report, None, &Parts { data, logs: json(&logs), failures })
 }
 
 /// Returns what a page may do that has this style and this script; `connects`: it may ask where it came from for more.
@@ -153,10 +157,62 @@ pub(crate) fn policy(style: &str, script: &str, connects: bool) -> String {
     )
 }
 
-/// Returns the page as it is served, and what it may do.
-pub(crate) fn served(report: &Report, served: &Served<'_>) -> (String, String) {
+/// Returns the page as it is served, and what it may do; draws the nodes that are not `drawn`.
+pub(crate) fn served(report: &Report, drawn: &mut Drawn, served: &Served<'_>) -> (String, String) {
     let style = format!("{STYLE}{}", served.style);
-    (whole(report, Some(served)), policy(&style, SCRIPT, true))
+    let (nodes, failures) = drawn.complete(report, served.news.is_some());
+    let from =
+        ServedData { base: served.base, news: served.news, now: report.since_start(&clock::now()) };
+    let data = data(report, &nodes.join(","), Some(&from));
+    let parts = Parts { data, logs: "[]".to_owned(), failures };
+    (whole(report, Some(served), &parts), policy(&style, SCRIPT, true))
+}
+
+/// Returns what `page.js` draws: the run, its `nodes`, and where logs and news come from, if there are any but those of the
+/// page.
+fn data(report: &Report, nodes: &str, served: Option<&ServedData<'_>>) -> String {
+    let (run, took) = (json(&report.record.run_id), json(&report.took()));
+    let served = served.map_or_else(String::new, |served| format!(",\"served\":{}", json(served)));
+    format!("{{\"run\":{run},\"took\":{took},\"nodes\":[{nodes}]{served}}}")
+}
+
+impl Drawn {
+    /// Takes note that a node changed.
+    pub(crate) fn forget(&mut self, node: usize) {
+        if let Some(drawn) = self.0.get_mut(node) {
+            *drawn = None;
+        }
+    }
+
+    /// Draws what is not drawn: the data of all nodes, the list of failures. `live`: more may fail. Logs are looked at of
+    /// those failures alone that are listed.
+    fn complete(&mut self, report: &Report, live: bool) -> (Vec<&str>, String) {
+        let nodes = &report.record.nodes;
+        self.0.resize_with(nodes.len(), || None);
+        let positions = LazyCell::new(|| positions(report));
+        let (mut list, mut failed) = (String::new(), 0);
+        for (position, (node, drawn)) in nodes.iter().zip(&mut self.0).enumerate() {
+            let fails = needs_a_look(node);
+            failed += usize::from(fails);
+            let listed = fails && failed <= FAILURES;
+            if drawn.as_ref().is_none_or(|drawn| listed && drawn.failure.is_none()) {
+                let mut data = node_data(report, node, &positions);
+                let failure = listed.then(|| {
+                    let logs = report.logs(node);
+                    let output = output(&logs);
+                    data.look = output.and_then(Log::place_to_look);
+                    failure(node, position, output, data.look)
+                });
+                *drawn = Some(DrawnNode { data: json(&data), failure });
+            }
+            if listed && let Some(failure) = drawn.as_ref().and_then(|drawn| drawn.failure.as_ref())
+            {
+                list.push_str(failure);
+            }
+        }
+        let data = self.0.iter().flatten().map(|drawn| &*drawn.data).collect();
+        (data, failures(&list, failed, live))
+    }
 }
 
 /// Returns a page's beginning up to its body.
@@ -176,16 +232,19 @@ pub(crate) fn beginning(title: &str, style: &str, policy: Option<&str>) -> Strin
     out
 }
 
-fn whole(report: &Report, served: Option<&Served<'_>>) -> String {
+/// What a page is put together from.
+struct Parts {
+    /// What its script draws, as JSON that ends no element.
+    data: String,
+    /// The logs of the nodes, in the same form.
+    logs: String,
+    /// The list of failures.
+    failures: String,
+}
+
+fn whole(report: &Report, served: Option<&Served<'_>>, parts: &Parts) -> String {
     let record = &report.record;
     let live = served.is_some_and(|served| served.news.is_some());
-    let (nodes, logs, failures) = collect(report, served.is_none(), live);
-    let served_data = served.map(|served| ServedData {
-        base: served.base,
-        news: served.news,
-        now: report.since_start(&clock::now()),
-    });
-    let data = Data { run: &record.run_id, took: report.took(), nodes, served: served_data };
     let title = format!("{} · run {}", words(record.outcome.as_str()), record.run_id);
     let mut out = match served {
         None => beginning(&title, STYLE, Some(&policy(STYLE, SCRIPT, false))),
@@ -198,7 +257,7 @@ fn whole(report: &Report, served: Option<&Served<'_>>) -> String {
     if live {
         out.push_str("<p class=\"soft\" id=\"live\" role=\"status\"></p>\n");
     }
-    out.push_str(&failures);
+    out.push_str(&parts.failures);
     lanes(&mut out, report);
     out.push_str(include_str!("page.html"));
     push!(
@@ -207,8 +266,8 @@ fn whole(report: &Report, served: Option<&Served<'_>>) -> String {
         escape(&record.plan_digest),
         env!("CARGO_PKG_VERSION"),
     );
-    push!(out, "<script type=\"application/json\" id=\"data\">{}</script>\n", json(&data));
-    push!(out, "<script type=\"application/json\" id=\"packed\">{}</script>\n", json(&logs));
+    push!(out, "<script type=\"application/json\" id=\"data\">{}</script>\n", parts.data);
+    push!(out, "<script type=\"application/json\" id=\"packed\">{}</script>\n", parts.logs);
     push!(out, "<script>{SCRIPT}</script>\n</body>\n</html>\n");
     out
 }
@@ -226,7 +285,7 @@ pub(crate) fn news_of_nodes(report: &Report, changed: &[usize]) -> String {
             if needs_a_look(node) && room > 0 {
                 room -= 1;
                 let logs = report.logs(node);
-                let output = logs.iter().find(|(title, _)| title == "output").map(|(_, log)| log);
+                let output = output(&logs);
                 data.look = output.and_then(Log::place_to_look);
                 data.excerpt = excerpt(output, data.look).collect();
             }
@@ -272,36 +331,25 @@ fn positions(report: &Report) -> BTreeMap<&str, usize> {
 
 /// Goes through the nodes once: what the script draws, their logs, the list of failures. Logs of
 /// failures are the first to find room, and what they leave is shared by the others: where those are long, each has
-/// its beginning and its end. Where logs are not to be packed, only those of failures are looked at. `live`: more may fail.
-fn collect(
-    report: &Report,
-    pack: bool,
-    live: bool,
-) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>, String) {
+/// its beginning and its end.
+fn packed(report: &Report) -> (Vec<NodeData<'_>>, Vec<Vec<LogData>>, String) {
     let nodes = &report.record.nodes;
     let positions = positions(report);
     let mut data: Vec<NodeData<'_>> =
         nodes.iter().map(|node| node_data(report, node, &positions)).collect();
-    let mut packed: Vec<Vec<LogData>> = match pack {
-        true => nodes.iter().map(|_| Vec::new()).collect(),
-        false => Vec::new(),
-    };
+    let mut packed: Vec<Vec<LogData>> = nodes.iter().map(|_| Vec::new()).collect();
     let mut room = Room(LOGS_BYTES);
     let mut list = String::new();
     let (failed, fine): (Vec<usize>, Vec<usize>) =
         (0..nodes.len()).partition(|&position| needs_a_look(&nodes[position]));
-    let looked_at = if pack { usize::MAX } else { failed.len().min(FAILURES) };
-    for (nth, &position) in failed.iter().chain(&fine).enumerate().take(looked_at) {
+    for (nth, &position) in failed.iter().chain(&fine).enumerate() {
         let logs = report.logs(&nodes[position]);
         if nth < failed.len() {
-            let output = logs.iter().find(|(title, _)| title == "output").map(|(_, log)| log);
+            let output = output(&logs);
             data[position].look = output.and_then(Log::place_to_look);
             if nth < FAILURES {
-                failure(&mut list, &nodes[position], position, output, data[position].look);
+                list += &failure(&nodes[position], position, output, data[position].look);
             }
-        }
-        if !pack {
-            continue;
         }
         let share = match nth < failed.len() {
             true => room.0,
@@ -309,22 +357,32 @@ fn collect(
         };
         packed[position] = room.logs(logs, share);
     }
+    (data, packed, failures(&list, failed.len(), false))
+}
+
+/// Returns what a job said last, of a node's logs.
+fn output(logs: &[(String, Log)]) -> Option<&Log> {
+    logs.iter().find(|(title, _)| title == "output").map(|(_, log)| log)
+}
+
+/// Returns the part of the page that lists failures; empty: there is none, and there will be none.
+fn failures(list: &str, failed: usize, live: bool) -> String {
     let mut shown = String::new();
     // A run that goes on may come to have some.
-    if !failed.is_empty() || live {
-        let hidden = if failed.is_empty() { " hidden" } else { "" };
+    if failed > 0 || live {
+        let hidden = if failed == 0 { " hidden" } else { "" };
         push!(shown, "<section aria-labelledby=\"failed\"{hidden}>");
         shown.push_str("<h2 id=\"failed\">What failed</h2>\n");
         push!(shown, "<ul class=\"failures\" id=\"failures\">\n{list}</ul>\n");
-        if failed.len() > FAILURES || live {
-            let more = failed.len().saturating_sub(FAILURES);
+        if failed > FAILURES || live {
+            let more = failed.saturating_sub(FAILURES);
             let hidden = if more == 0 { " hidden" } else { "" };
             push!(shown, "<p class=\"soft\" id=\"failures-more\"{hidden}>{more} more failed: ");
             shown.push_str("filter the nodes below by outcome.</p>\n");
         }
         shown.push_str("</section>\n");
     }
-    (data, packed, shown)
+    shown
 }
 
 fn node_data<'a>(
@@ -496,13 +554,9 @@ fn lanes(out: &mut String, report: &Report) {
     out.push_str("</ul></section>\n");
 }
 
-fn failure(
-    out: &mut String,
-    node: &NodeRecord,
-    position: usize,
-    log: Option<&Log>,
-    look: Option<u64>,
-) {
+/// Returns an entry of that list.
+fn failure(node: &NodeRecord, position: usize, log: Option<&Log>, look: Option<u64>) -> String {
+    let mut out = String::new();
     let word = state(node);
     push!(
         out,
@@ -525,6 +579,7 @@ fn failure(
         push!(out, "<p><a href=\"#node-{position}-line-{look}\">Log, line {look}</a></p>\n");
     }
     out.push_str("</li>\n");
+    out
 }
 
 /// Returns the lines of a log where reading begins, and what stands around them, with their numbers.

@@ -134,3 +134,48 @@ fn ids_of_a_foreign_record_lead_to_no_other_file() {
         Report::new(record(vec![node("..", "failed", 0, 10)]), None, dir.path().join("nodes"));
     assert!(report.logs(&report.record.nodes[0]).is_empty());
 }
+
+#[test]
+fn a_page_that_is_drawn_again_says_what_one_says_that_is_drawn_anew() {
+    let (_keep, mut report) = hostile();
+    let live = html::Served { base: "/runs/0/a", news: Some(1), above: "", style: "" };
+    // What the clock says is in it.
+    let page = |report: &Report, drawn: &mut html::Drawn| {
+        let (page, _) = html::served(report, drawn, &live);
+        let (before, after) = page.split_once("\"now\":").expect("a time");
+        let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        format!("{before}{rest}")
+    };
+    let mut drawn = html::Drawn::default();
+    assert!(page(&report, &mut drawn).contains("line-2"));
+    let other = record(vec![node("prepare-it", "failed", 0, 1000), node("b", "passed", 1, 4000)]);
+    report.record.nodes[0] = other.nodes[0].clone();
+    report.record.nodes[1].outcome = Outcome::Passed;
+    drawn.forget(0);
+    drawn.forget(1);
+    let again = page(&report, &mut drawn);
+    assert_eq!(again, page(&report, &mut html::Drawn::default()));
+    assert!(again.contains("failed-0") && !again.contains("failed-1"));
+}
+
+#[test]
+fn a_failure_that_comes_to_be_listed_says_what_its_log_says() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nodes = |first: &str| {
+        let outcome = |n| if n == 0 { first } else { "failed" };
+        (0..201).map(|n| node(&format!("execute-{n}"), outcome(n), 1, 100)).collect()
+    };
+    let last = dir.path().join("execute-200");
+    std::fs::create_dir_all(&last).expect("made");
+    std::fs::write(last.join("guest.log"), "error: the last\n").expect("written");
+    let mut report = Report::new(record(nodes("failed")), None, dir.path().to_owned());
+    let served = html::Served { base: "/runs/0/a", news: Some(1), above: "", style: "" };
+    let mut drawn = html::Drawn::default();
+    let mut page = |report: &Report, changed: usize| {
+        drawn.forget(changed);
+        html::served(report, &mut drawn, &served).0
+    };
+    assert!(!page(&report, 0).contains("error: the last"));
+    report.record = record(nodes("passed"));
+    assert!(page(&report, 0).contains("error: the last"));
+}

@@ -2,6 +2,7 @@
 //! tested with one.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead as _, BufReader, Read, Write},
     net::TcpStream,
     os::unix::net::UnixStream,
@@ -322,7 +323,7 @@ fn events_until(
     served: &Served,
     path: &str,
     lines: &[&str],
-    wanted: impl Fn(&str) -> bool,
+    mut wanted: impl FnMut(&str) -> bool,
 ) -> (Vec<String>, String) {
     let mut stream = served.connect();
     let text = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", lines.concat());
@@ -380,6 +381,62 @@ fn a_run_and_its_log_are_live_and_a_lost_connection_goes_on_where_it_was() {
     Ended::of(run.wait_with_output().expect("ends")).code(0);
     until(|| served.get("/runs.json", &[]).json()[0]["outcome"] == "passed");
     assert!(!served.get(&base, &[]).status(200).text().contains("\"news\":"));
+}
+
+/// Reads what a page, or news of it, say of nodes: how each stands.
+fn states(nodes: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let nodes = nodes.as_array().expect("a list").iter();
+    nodes.map(|node| (text(&node["id"]), text(&node["state"]))).collect()
+}
+
+#[test]
+fn nothing_that_happens_is_lost_between_a_page_and_its_news() {
+    let world = World::new();
+    let at = world.path().display();
+    let name = |n: usize| format!("execute-{n}");
+    let last = format!("until [ -e {at}/go ]; do sleep 0.02; done");
+    let nodes: Vec<_> = (0..=20)
+        .map(|n| match n {
+            0 => sh(&name(0), "true", &[]),
+            20 => sh(&name(20), &last, &[&name(19)]),
+            n => sh(&name(n), "sleep 0.05", &[&name(n - 1)]),
+        })
+        .collect();
+    let plan = world.plan(nodes);
+    let run = world.start(&["apply", &plan]);
+    until(|| world.runs().pop().is_some_and(|run| run.join("plan.json").exists()));
+    let served = Served::on_any_port(&world);
+    let base = format!("/runs/0/{}", run_id(&world));
+    // Each opens the page at another moment of the run, and hears its news until the last node is the only one left.
+    std::thread::scope(|viewers| {
+        for _ in 0..12 {
+            let page = served.get(&base, &[]).status(200).text();
+            let (served, base) = (&served, &base);
+            viewers.spawn(move || {
+                let (_, data) = page.split_once("id=\"data\">").expect("data");
+                let data = data.split_once("</script>").expect("its end").0;
+                let data: Value = serde_json::from_str(data).expect("JSON");
+                let mut shown: BTreeMap<_, _> = states(&data["nodes"]).into_iter().collect();
+                let news = format!("{base}/events?since={}", data["served"]["news"]);
+                let all_passed =
+                    |shown: &BTreeMap<String, String>| (0..20).all(|n| shown[&name(n)] == "passed");
+                if all_passed(&shown) {
+                    return;
+                }
+                events_until(served, &news, &[], |line| {
+                    if let Some(nodes) = line.strip_prefix("data: [") {
+                        let nodes = serde_json::from_str(&format!("[{nodes}")).expect("JSON");
+                        shown.extend(states(&nodes));
+                    }
+                    all_passed(&shown)
+                });
+                assert!(all_passed(&shown), "{shown:?}");
+            });
+        }
+    });
+    std::fs::write(world.path().join("go"), "").expect("written");
+    Ended::of(run.wait_with_output().expect("ends")).code(0);
 }
 
 #[test]

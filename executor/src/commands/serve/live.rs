@@ -19,6 +19,9 @@ use crate::{
 /// How often the journal of a run is looked at, however many watch.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// For how long the page of a run that goes on is given again.
+const PAGE_AGE: Duration = Duration::from_millis(500);
+
 /// For how many different things that had been heard before the newest news are kept: viewers keep up or are one behind.
 const TOLD: usize = 4;
 
@@ -35,10 +38,20 @@ struct State {
     /// Which news changed each node last.
     changed: Vec<u64>,
     looked: Instant,
-    /// The page as it was made last, of which news, and what it may do.
-    page: Option<(u64, Arc<[u8]>, String)>,
+    drawn: html::Drawn,
+    page: Option<Page>,
     /// The newest news as they were told last, by what had been heard before: the same for all who heard that.
     told: Vec<(Option<u64>, Arc<News>)>,
+}
+
+/// The page as it was made last.
+struct Page {
+    made: Instant,
+    /// Whether the run was over.
+    over: bool,
+    bytes: Arc<[u8]>,
+    /// What it may do.
+    policy: String,
 }
 
 /// What changed since somebody heard last.
@@ -84,6 +97,7 @@ impl Run {
             news,
             changed,
             looked,
+            drawn: html::Drawn::default(),
             page: None,
             told: Vec::new(),
         })))
@@ -126,21 +140,27 @@ impl Run {
         self.state().report.record.nodes.iter().map(|node| node.id.clone()).collect()
     }
 
-    /// Returns the page and what it may do.
+    /// Returns the page and what it may do. Made once for all who ask within [`PAGE_AGE`]: it says up to which news it tells,
+    /// and its script hears what came after.
     pub(super) fn page(&self, base: &str, above: &str, style: &str) -> (Arc<[u8]>, String) {
         let mut state = self.state();
         state.look();
-        if let Some((of, page, policy)) = &state.page
-            && *of == state.news
+        let over = state.follower.is_none();
+        if let Some(page) = &state.page
+            && page.over == over
+            && (over || page.made.elapsed() < PAGE_AGE)
         {
-            return (Arc::clone(page), policy.clone());
+            return (Arc::clone(&page.bytes), page.policy.clone());
         }
-        let news = state.follower.is_some().then_some(state.news);
+        let news = (!over).then_some(state.news);
         let served = html::Served { base, news, above, style };
-        let (page, policy) = html::served(&state.report, &served);
-        let page: Arc<[u8]> = Arc::from(page.into_bytes());
-        state.page = Some((state.news, Arc::clone(&page), policy.clone()));
-        (page, policy)
+        let State { report, drawn, .. } = &mut *state;
+        let (page, policy) = html::served(report, drawn, &served);
+        let bytes: Arc<[u8]> = Arc::from(page.into_bytes());
+        // Of the moment when it is there: who waited for it asked before.
+        let made = Instant::now();
+        state.page = Some(Page { made, over, bytes: Arc::clone(&bytes), policy: policy.clone() });
+        (bytes, policy)
     }
 
     /// Returns what changed after some news; a number that was never given out has heard nothing. Made once for all who
@@ -203,6 +223,7 @@ impl State {
             running::tell_wait(&mut node, &self.dir);
             self.report.record.nodes[task] = node;
             self.changed[task] = self.news;
+            self.drawn.forget(task);
         }
         let header = follower.header(selected);
         let nodes = std::mem::take(&mut self.report.record.nodes);
@@ -212,6 +233,7 @@ impl State {
             // It says how the run ended, also where its executor is gone.
             if let Ok(record) = running::read_record(&self.dir) {
                 self.changed.fill(self.news);
+                self.drawn = html::Drawn::default();
                 self.report.record = record;
             }
         }

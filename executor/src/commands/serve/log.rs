@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use aho_corasick::AhoCorasick;
@@ -79,26 +79,33 @@ impl Lines {
     }
 }
 
-/// The beginnings of lines of logs that were looked at last.
+/// The beginnings of lines of logs that were looked at last, the newest at the end.
 #[derive(Default)]
-pub(super) struct Indexes(Mutex<VecDeque<(PathBuf, u64, Lines)>>);
+pub(super) struct Indexes(Mutex<VecDeque<(PathBuf, Arc<Mutex<Known>>)>>);
+
+/// A log as far as it was read.
+#[derive(Default)]
+struct Known {
+    /// Which file it was.
+    inode: u64,
+    lines: Lines,
+}
 
 impl Indexes {
-    /// Returns where the lines of a log begin, as far as it goes now; reads only what was not read before.
-    pub(super) fn of(&self, path: &Path) -> io::Result<Lines> {
+    /// Shows `look` where the lines of a log begin, as far as it goes now; reads only what nobody has read before. Others
+    /// that ask for the same log wait for that, and those of other logs do not.
+    pub(super) fn of<R>(&self, path: &Path, look: impl FnOnce(&Lines) -> R) -> io::Result<R> {
         use std::os::unix::fs::MetadataExt as _;
         let mut file = File::open(path)?;
+        let known = self.known(path);
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = file.metadata()?;
         let (length, inode) = (found.len(), found.ino());
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all.iter().position(|(known, _, _)| known == path);
         // Another attempt's has the same name, and one that was cut is another.
-        let known = known
-            .and_then(|at| all.remove(at))
-            .filter(|(_, of, lines)| *of == inode && lines.bytes <= length);
-        // Others need not wait while it is read.
-        drop(all);
-        let mut lines = known.map_or_else(Lines::new, |(_, _, lines)| lines);
+        if known.inode != inode || known.lines.bytes > length {
+            *known = Known { inode, lines: Lines::new() };
+        }
+        let lines = &mut known.lines;
         if lines.bytes < length {
             file.seek(SeekFrom::Start(lines.bytes))?;
             let mut piece =
@@ -111,13 +118,20 @@ impl Indexes {
                 }
             }
         }
+        Ok(look(lines))
+    }
+
+    fn known(&self, path: &Path) -> Arc<Mutex<Known>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(known, _, _)| known != path);
-        all.push_back((path.to_owned(), inode, lines.clone()));
+        let at = all.iter().position(|(known, _)| known == path);
+        let entry =
+            at.and_then(|at| all.remove(at)).unwrap_or_else(|| (path.to_owned(), Arc::default()));
+        let known = Arc::clone(&entry.1);
+        all.push_back(entry);
         if all.len() > REMEMBERED {
             all.pop_front();
         }
-        Ok(lines)
+        known
     }
 }
 
@@ -189,15 +203,20 @@ mod tests {
         let path = dir.path().join("guest.log");
         let indexes = Indexes::default();
         std::fs::write(&path, "").expect("written");
-        assert_eq!(indexes.of(&path).expect("read"), Lines::new());
+        let of = || indexes.of(&path, Lines::clone).expect("read");
+        assert_eq!(of(), Lines::new());
+        assert!(
+            Arc::ptr_eq(&indexes.known(&path), &indexes.known(&path)),
+            "one for all who ask at once"
+        );
         let text: String = (0..2500).map(|n| format!("line {n}\n")).collect();
         for end in [1, 7, 8, 9000, text.len() - 1, text.len()] {
             std::fs::write(&path, &text[..end]).expect("written");
-            let lines = indexes.of(&path).expect("read");
+            let lines = of();
             assert_eq!(lines.lines, text[..end].lines().count() as u64, "{end}");
             assert_eq!(lines.bytes, end as u64);
         }
-        let lines = indexes.of(&path).expect("read");
+        let lines = of();
         assert_eq!(lines.starts.len(), 3);
         for (n, start) in lines.starts.iter().enumerate() {
             let at = usize::try_from(*start).expect("small");
@@ -208,7 +227,7 @@ mod tests {
         assert_eq!(lines.since(lines.bytes).1, &[] as &[u64]);
         std::fs::remove_file(&path).expect("removed");
         std::fs::write(&path, "one").expect("written");
-        assert_eq!(indexes.of(&path).expect("read").lines, 1);
+        assert_eq!(of().lines, 1);
     }
 
     #[test]

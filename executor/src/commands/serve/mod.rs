@@ -325,7 +325,7 @@ impl Server {
                         Some(Response::file(file, length, TEXT, request.range.as_deref()))
                     }
                     OfLog::Lines if is_silent => Some(Response::json(&log::Lines::empty())),
-                    OfLog::Lines => Some(Response::json(&self.site.indexes.of(&path).ok()?)),
+                    OfLog::Lines => self.site.indexes.of(&path, Response::json).ok(),
                     OfLog::Find if is_silent => {
                         Some(Response::json(&json!({ "hits": [], "more": false })))
                     }
@@ -435,13 +435,15 @@ fn tail(server: Arc<Server>, path: PathBuf, from: u64) -> Events {
             if length == told {
                 return Ok(Step::Nothing);
             }
-            let lines = server.site.indexes.of(&path)?;
-            // A log that is shorter than what was told is another: told from its beginning.
-            let known = if lines.bytes < told { 0 } else { told };
-            let (first, starts) = lines.since(known);
-            let data = json!({ "bytes": lines.bytes, "lines": lines.lines, "first": first, "starts": starts });
-            http::event(to, Some(&lines.bytes.to_string()), "grown", &data.to_string())?;
-            told = lines.bytes;
+            let (bytes, data) = server.site.indexes.of(&path, |lines| {
+                // A log that is shorter than what was told is another: told from its beginning.
+                let known = if lines.bytes < told { 0 } else { told };
+                let (first, starts) = lines.since(known);
+                let data = json!({ "bytes": lines.bytes, "lines": lines.lines, "first": first, "starts": starts });
+                (lines.bytes, data.to_string())
+            })?;
+            http::event(to, Some(&bytes.to_string()), "grown", &data)?;
+            told = bytes;
             Ok(Step::Sent)
         })
     })
