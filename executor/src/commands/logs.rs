@@ -76,7 +76,8 @@ pub(super) fn run(context: &CliContext, logs: &Logs) -> Result<Exit, Error> {
         }
     }
     let titled = streams.len() > 1;
-    let mut printer = Printer { titled, last: None, neutral: io::stdout().is_terminal() };
+    let mut printer =
+        Printer { titled, last: None, neutral: io::stdout().is_terminal(), breaks: false };
     loop {
         // Asked before reading, so that what was written before the end is not missed.
         let over = !logs.follow || dir.holder().is_none();
@@ -125,7 +126,8 @@ impl Following {
         while stream.is_followed_by_another() {
             stream.attempt += 1;
         }
-        let printer = Printer { titled: false, last: None, neutral: io::stdout().is_terminal() };
+        let terminal = io::stdout().is_terminal();
+        let printer = Printer { titled: false, last: None, neutral: terminal, breaks: terminal };
         Ok(Self { stream, printer })
     }
 
@@ -198,7 +200,10 @@ fn streams(dir: &RunDir, logs: &Logs) -> Result<Vec<Stream>, Error> {
 struct Printer {
     titled: bool,
     last: Option<usize>,
+    /// Whether it goes to a terminal, which is to obey nothing of it.
     neutral: bool,
+    /// Whether a line that has no end yet is ended: something is drawn below it.
+    breaks: bool,
 }
 
 impl Printer {
@@ -237,7 +242,7 @@ impl Printer {
         file.seek(SeekFrom::Start(stream.printed))?;
         let mut new = file.take(length - stream.printed);
         if self.neutral {
-            stream.printed += copy_neutral(&mut new, &mut out)?;
+            stream.printed += copy_neutral(&mut new, &mut out, self.breaks)?;
         } else {
             stream.printed += io::copy(&mut new, &mut out)?;
         }
@@ -246,8 +251,12 @@ impl Printer {
     }
 }
 
-/// Copies lines without what a terminal obeys.
-fn copy_neutral(from: &mut impl io::Read, to: &mut impl io::Write) -> io::Result<u64> {
+/// Copies lines without what a terminal obeys; `breaks`: ends the last one.
+fn copy_neutral(
+    from: &mut impl io::Read,
+    to: &mut impl io::Write,
+    breaks: bool,
+) -> io::Result<u64> {
     let mut reader = io::BufReader::new(from);
     let mut copied = 0;
     let mut line = Vec::new();
@@ -262,8 +271,24 @@ fn copy_neutral(from: &mut impl io::Read, to: &mut impl io::Write) -> io::Result
         let whole = line.ends_with(b"\n");
         let text = String::from_utf8_lossy(&line);
         to.write_all(text::neutral_unlimited(&text).as_bytes())?;
-        if whole {
+        if whole || breaks {
             to.write_all(b"\n")?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_has_no_end_yet_is_ended_where_something_is_drawn_below_it() {
+        let copied = |breaks| {
+            let mut out = Vec::new();
+            let read = copy_neutral(&mut &b"one\n\x1b]0;t\x07tw"[..], &mut out, breaks);
+            (read.expect("memory"), String::from_utf8(out).expect("UTF-8"))
+        };
+        assert_eq!(copied(false), (12, "one\ntw".to_owned()));
+        assert_eq!(copied(true), (12, "one\ntw\n".to_owned()));
     }
 }

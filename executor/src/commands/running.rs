@@ -136,6 +136,8 @@ pub(super) fn go_on(
     match dispatched {
         Dispatched::Finished => {}
         Dispatched::Left => {
+            // What is drawn on a terminal goes before something is written below it.
+            drop(reporters);
             reporters::stderr().text(&format!(
                 "left run {run_id} as it is; `executor resume {run_id}` takes it up\n"
             ));

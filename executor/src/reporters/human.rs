@@ -68,7 +68,7 @@ impl Human {
         Self {
             err: stderr(),
             out: stdout(),
-            progress: live.then(Progress::default),
+            progress: live.then(Progress::new),
             err_colour: Colour(terminal && !plain),
             out_colour: Colour(std::io::stdout().is_terminal() && !plain),
             nodes_dir,
@@ -95,7 +95,7 @@ impl Human {
     }
 
     fn finished(&mut self, node: &NodeFinished) {
-        if let Some(progress) = &mut self.progress {
+        if let Some(progress) = &self.progress {
             let counts = if node.tolerated { Outcome::Passed } else { node.outcome };
             progress.finished(&node.node, counts);
         }
@@ -170,22 +170,22 @@ impl Reporter for Human {
                 let run = self.run.clone();
                 self.say(&format!("{verb} {run}: {}", text::count(started.nodes, "node")));
             }
-            Event::NodeStarted(started) => match &mut self.progress {
+            Event::NodeStarted(started) => match &self.progress {
                 Some(progress) => progress.started(&started.node, started.attempt),
                 None => self.say(&format!("{:>12}  {}", "started", started.node)),
             },
-            Event::NodeWaiting(waiting) => match &mut self.progress {
+            Event::NodeWaiting(waiting) => match &self.progress {
                 Some(progress) => progress.waits(&waiting.node, &waiting.message),
                 None => {
                     self.say(&format!("{:>12}  {}  {}", "waiting", waiting.node, waiting.message))
                 }
             },
-            Event::NodeWaited(waited) => match &mut self.progress {
+            Event::NodeWaited(waited) => match &self.progress {
                 Some(progress) => progress.goes_on(&waited.node),
                 None => self.say(&format!("{:>12}  {}", "goes on", waited.node)),
             },
             Event::NodeRetrying(retrying) => {
-                if let Some(progress) = &mut self.progress {
+                if let Some(progress) = &self.progress {
                     progress.paused(&retrying.node);
                 }
                 let why = match (&retrying.message, retrying.exit_code) {
@@ -220,9 +220,7 @@ impl Reporter for Human {
     }
 
     fn finish(&mut self, record: &Record) {
-        if let Some(progress) = self.progress.take() {
-            progress.clear();
-        }
+        self.progress = None;
         let summary = summary(record);
         let colour = self.err_colour;
         self.err.text(&format!("run {} {}\n", record.run_id, colour.paint("1", &summary)));
