@@ -333,7 +333,8 @@ impl Error {
                 "make the plan anew with `planner plan`"
             }
             Self::Stale { .. } => {
-                "plan again, or run the work tree as it is now with `--allow-stale`"
+                "plan again, or run the work tree as it is now with `--allow-stale`; a plan that is written into the work tree \
+                 changes it, unless git ignores the file: `planner plan --worktree | executor apply -` writes none"
             }
             Self::Refused(_) => "change the plan, or what the site allows in its `executor.toml`",
             Self::Secrets(_) => {
