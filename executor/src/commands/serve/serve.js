@@ -93,7 +93,7 @@
           if (machine.error) list.append(line("o dead", "not known", machine.error));
           for (const [what, state, words] of machine.locks) list.append(line(`o ${state}`, what, words));
           for (const [what, words] of machine.waiters) list.append(line("o waits", `waits for ${what}`, words));
-          if (!list.children.length) list.append(line("o free", "", "nothing is held"));
+          if (!list.children.length) list.append(line("o free", "nothing is held", ""));
           return make("section", "", make("h2", "", machine.machine === "local" ? "This machine" : machine.machine), list);
         }));
       } catch (error) {
