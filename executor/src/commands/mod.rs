@@ -18,7 +18,7 @@ mod results;
 mod resume;
 mod running;
 mod schema;
-mod serve;
+pub mod serve;
 pub mod version;
 mod watch;
 mod why;

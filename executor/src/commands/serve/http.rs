@@ -21,7 +21,7 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 const PIECE: usize = 256 * 1024;
 
 /// A connection.
-pub(super) trait Stream: Read + Write + Send {}
+pub trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
 /// What is asked for.

@@ -30,9 +30,10 @@ use std::{
 
 use serde_json::json;
 
+pub use self::http::Stream;
 use self::{
     gate::Gate,
-    http::{Events, HTML, NoRequest, Request, Requests, Response, Stream, TEXT},
+    http::{Events, HTML, NoRequest, Request, Requests, Response, TEXT},
     routes::{Log, OfLog, OfNode, OfRun, Route},
     site::Site,
 };
@@ -40,6 +41,7 @@ use super::CliContext;
 use crate::{
     artifacts::{FileKind, Tree as _, local::LocalTree},
     cli::Serve,
+    config::Config,
     error::Error,
     exit_code::Exit,
     reporters,
@@ -68,7 +70,8 @@ enum Door {
     Socket(UnixListener, PathBuf),
 }
 
-struct Server {
+/// What is served: the runs of state directories, to clients that are let in.
+pub struct Server {
     site: Site,
     gate: Gate,
     connections: AtomicUsize,
@@ -98,11 +101,7 @@ pub(super) fn run(context: &CliContext, asked: &Serve) -> Result<Exit, Error> {
         let _ = ends.send(());
     })
     .map_err(|error| Error::System { what: "signals cannot be listened to", error })?;
-    let server = Arc::new(Server {
-        site: Site::new(states, config),
-        gate: Gate::new(token.as_deref()),
-        connections: AtomicUsize::new(0),
-    });
+    let server = Server::new(states, config, token.as_deref());
     let socket = match &door {
         Door::Socket(_, path) => Some(path.clone()),
         Door::Port(_) => None,
@@ -230,8 +229,16 @@ fn accept(server: &Arc<Server>, door: &Door) {
 }
 
 impl Server {
-    /// Answers one client until it goes.
-    fn serve(self: &Arc<Self>, stream: &mut dyn Stream) {
+    /// Serves `states`, the first of which is number 0 in addresses; `config` says which hosts are asked who has and who waits
+    /// for what. With a `token`, who does not give it is refused.
+    #[must_use]
+    pub fn new(states: Vec<StateDir>, config: Config, token: Option<&str>) -> Arc<Self> {
+        let (site, gate) = (Site::new(states, config), Gate::new(token));
+        Arc::new(Self { site, gate, connections: AtomicUsize::new(0) })
+    }
+
+    /// Answers one client until it goes: a stream that ends, or fails, is one that is gone.
+    pub fn serve(self: &Arc<Self>, stream: &mut dyn Stream) {
         let mut requests = Requests::new();
         loop {
             match requests.next(stream) {
