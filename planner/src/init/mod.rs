@@ -216,6 +216,8 @@ fn draft_of(project: &Project<'_>) -> Result<Draft, PackagesError> {
             "  planner check                      do both files mean what they should?".to_owned(),
             "  planner explain PATH               what a change of PATH runs, and why".to_owned(),
             "  planner plan --worktree --format human".to_owned(),
+            "  planner schema lanes > ci/lanes.schema.json    what the first line names to editors"
+                .to_owned(),
         ],
         unmatched_runs_all: true,
         ..Draft::default()
