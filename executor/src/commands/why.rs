@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use plans::{HostName, NodeId, ObjectId, SshDestination};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
@@ -19,7 +19,7 @@ use crate::{
     exit_code::Exit,
     placements::Machines,
     policy, reporters,
-    results::{DECIDED, Decided, Entry, FarPlace, Reused, Sought, Tools, decided},
+    results::{Decided, Entry, FarPlace, Reused, Sought, Tools, decided, written_down},
     source,
     text::{self, push},
 };
@@ -63,13 +63,6 @@ struct Difference {
     /// Of a tree: the files, as far as the repository still has both.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     files: Vec<String>,
-}
-
-/// What a run wrote down of a node.
-#[derive(Deserialize)]
-struct Written {
-    key: plans::Key,
-    parts: Value,
 }
 
 pub(super) fn run(
@@ -140,8 +133,8 @@ fn of_run(context: &CliContext, run: &str, wanted: &str) -> Result<Answer, Error
     let record = running::read_record(&dir)?;
     let id: &NodeId = &node.id;
     let told = record.nodes.iter().find(|node| node.id == id.as_str());
-    let written = std::fs::read(dir.node(id).join(DECIDED)).ok();
-    let written = written.and_then(|text| serde_json::from_slice::<Written>(&text).ok());
+    let is_reused = told.is_some_and(|told| told.reused.is_some());
+    let written = written_down(&dir.node(id), is_reused);
     if let Some(from) = told.and_then(|told| told.reused.clone()) {
         let key = written.map(|written| written.key.to_string());
         let answer = Answer::without(id.as_str(), String::new());
@@ -150,7 +143,7 @@ fn of_run(context: &CliContext, run: &str, wanted: &str) -> Result<Answer, Error
     if let Some(reason) = not_reusable(node) {
         return Ok(Answer::without(id.as_str(), reason));
     }
-    let Some(Written { key, parts }) = written else {
+    let Some(Decided { key, parts }) = written else {
         let reason = match told.map(|told| told.attempts) {
             Some(0) | None => "it has not run".to_owned(),
             Some(_) => "the run neither looked for a result nor kept one: see its warnings, \

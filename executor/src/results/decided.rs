@@ -9,6 +9,7 @@ use std::{
 };
 
 use plans::{Checkout, EnvName, Key, KeyParts, Node, NodeId, Plan, Runtime, Seen};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -27,7 +28,7 @@ const SHOWN: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What decides a result, and its digest.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Decided {
     /// The digest.
     pub(crate) key: Key,

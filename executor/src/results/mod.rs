@@ -18,13 +18,13 @@ use std::{
 
 use plans::{EnvName, Node, NodeKind, Reuse};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 pub(crate) use decided::{Decided, Sought, Tools, decided};
 pub(crate) use entry::Entry;
 pub use entry::Reused;
 pub(crate) use far::{FarFile, FarName, FarPlace, FarStore};
 pub(crate) use second::Far;
+use store::Destination;
 pub(crate) use store::{DAMAGED, Kept, KeyLock, Retention, Store};
 
 use crate::{
@@ -142,14 +142,17 @@ impl Asked {
                 return Looked::Runs(None);
             }
         };
-        self.write_down(&decided);
         let Results { store, far, reads, writes, .. } = &*self.results;
         match Entry::read(&self.node_dir) {
-            Ok(entry) if entry.key == decided.key => {
-                return Looked::Passed(Box::new(passed(&entry.reused, Some(&entry))));
-            }
+            Ok(entry) if entry.key == decided.key => return Looked::passed(&entry),
             _ => {}
         }
+        let to = Destination::Node(&self.node_dir);
+        // What is there needs nobody's leave.
+        let mut problem = match store.take(&decided.key, reads, to, control) {
+            Ok(entry) => return Looked::passed(&entry),
+            Err(problem) => problem,
+        };
         let patience = match patience {
             Patience::None => Duration::ZERO,
             Patience::ItsTimeout => Duration::from_secs(self.sought.node().spec.timeout_secs),
@@ -158,27 +161,26 @@ impl Asked {
             true => store.lock(&decided.key, patience, control, waits),
             false => None,
         };
-        let staged = self.node_dir.join(".reused");
-        let _ = crate::directory::remove(&staged);
-        let mut found = store.take(&decided.key, reads, &staged, control);
-        if let (Err(problem), Some(far)) = (&mut found, far) {
-            problem.take().into_iter().for_each(&mut *note);
-            found = far.take(&self.results, &decided.key, &staged, (machines, control));
+        // Whoever had the lock may have left one meanwhile.
+        if lock.is_some() {
+            match store.take(&decided.key, reads, to, control) {
+                Ok(entry) => return Looked::passed(&entry),
+                Err(again) => problem = again,
+            }
+        }
+        problem.into_iter().for_each(&mut *note);
+        if let Some(far) = far {
+            let found = far.take(&self.results, &decided.key, to, (machines, control));
             // Before a run nobody listens.
             if !patience.is_zero() {
                 far.pending_note().into_iter().for_each(&mut *note);
             }
+            match found {
+                Ok(entry) => return Looked::passed(&entry),
+                Err(problem) => problem.into_iter().for_each(&mut *note),
+            }
         }
-        match found {
-            Ok(entry) => match put(&staged, &self.node_dir) {
-                Ok(()) => {
-                    return Looked::Passed(Box::new(passed(&entry.reused, Some(&entry))));
-                }
-                Err(error) => note(format!("a kept result could not be brought: {error}")),
-            },
-            Err(Some(problem)) => note(problem),
-            Err(None) => {}
-        }
+        self.write_down(&decided);
         Looked::Runs(Some((decided, lock)))
     }
 
@@ -237,15 +239,30 @@ impl Asked {
     }
 
     /// What `why` reads later.
-    fn write_down(&self, Decided { key, parts }: &Decided) {
-        let text = json!({ "key": key, "parts": parts }).to_string();
+    fn write_down(&self, decided: &Decided) {
+        let text = serde_json::to_vec(decided).expect("plain data");
         // Nothing but that answer needs it.
         let _ = std::fs::write(self.node_dir.join(DECIDED), text);
     }
 }
 
-/// What decided the result of a node, in its directory of the run.
-pub(crate) const DECIDED: &str = "key.json";
+impl Looked {
+    fn passed(entry: &Entry) -> Self {
+        Self::Passed(Box::new(passed(&entry.reused, Some(entry))))
+    }
+}
+
+/// What decided the result of a node that was run, in its directory of the run; of one that was not, its entry says it.
+const DECIDED: &str = "key.json";
+
+/// Reads what decided the result of a node, as it was found out when its run came to it.
+pub(crate) fn written_down(node_dir: &Path, is_reused: bool) -> Option<Decided> {
+    if is_reused {
+        let Entry { key, parts, .. } = Entry::read(node_dir).ok()?;
+        return Some(Decided { key, parts });
+    }
+    serde_json::from_slice(&std::fs::read(node_dir.join(DECIDED)).ok()?).ok()
+}
 
 /// Returns the result of a node that nobody needs, because everybody who uses it passed before.
 pub(crate) fn spared(reused: &Reused) -> AttemptResult {
@@ -263,21 +280,4 @@ fn passed(reused: &Reused, entry: Option<&Entry>) -> AttemptResult {
     }
     result.reused = Some(reused.clone());
     result
-}
-
-/// Moves what was taken to where a job would have left it, the entry last: where it is, the rest is too.
-fn put(staged: &Path, node_dir: &Path) -> std::io::Result<()> {
-    let files = std::fs::read_dir(staged)?.collect::<std::io::Result<Vec<_>>>()?;
-    let (entry, others): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|file| file.file_name() == entry::FILE);
-    for file in others.into_iter().chain(entry) {
-        let to = node_dir.join(file.file_name());
-        match to.symlink_metadata() {
-            Ok(found) if found.is_dir() => crate::directory::remove(&to)?,
-            Ok(_) => std::fs::remove_file(&to)?,
-            Err(_) => {}
-        }
-        std::fs::rename(file.path(), to)?;
-    }
-    std::fs::remove_dir(staged)
 }

@@ -15,7 +15,7 @@ use super::{
     Decided, Entry, Results, Sought, Store, Trust, decided,
     entry::Unusable,
     far::{self, FarFile, FarName, FarPlace, FarStore},
-    store,
+    store::{self, Destination},
 };
 use crate::{
     control::{Control, Level},
@@ -87,7 +87,7 @@ impl Far {
         &self,
         of: &Results,
         key: &Key,
-        into: &Path,
+        to: Destination<'_>,
         (machines, control): (&Machines, &Control),
     ) -> Result<Entry, Option<String>> {
         let Some((store, known)) = self.known(of, (machines, control)) else { return Err(None) };
@@ -104,7 +104,7 @@ impl Far {
                 self.leave(fault.to_string(), control);
                 return Err(None);
             }
-            match unpacked(of, &packed, key, trust, into, control) {
+            match unpacked(of, &packed, (key, trust), to, control) {
                 Ok(entry) => return Ok(entry),
                 Err(why) => {
                     let (host, digits) = (self.host(), &name.digits[..12]);
@@ -224,14 +224,13 @@ impl Far {
 fn unpacked(
     of: &Results,
     packed: &Path,
-    key: &Key,
-    trust: Trust,
-    into: &Path,
+    (key, trust): (&Key, Trust),
+    to: Destination<'_>,
     control: &Control,
 ) -> Result<Entry, String> {
     let dir = of.store.new_path().map_err(|error| error.to_string())?;
     let taken = far::unpack(packed, &dir).and_then(|()| {
-        store::taken(&dir, key, into, control).map_err(|why| match why {
+        store::taken(&dir, key, to, control).map_err(|why| match why {
             Unusable::Absent => "it is not whole".to_owned(),
             Unusable::Damaged(why) => why,
         })
@@ -254,7 +253,7 @@ fn packed_from(
     packed: &Path,
     control: &Control,
 ) -> Result<(), String> {
-    let entry = store.take(key, &[trust], staged, control);
+    let entry = store.take(key, &[trust], Destination::New(staged), control);
     let entry = entry.map_err(|note| note.unwrap_or_else(|| "it is gone".to_owned()))?;
     far::pack(&entry, staged, packed).map_err(|error| error.to_string())
 }

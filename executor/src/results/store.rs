@@ -129,19 +129,19 @@ impl Store {
         }
     }
 
-    /// Puts what is kept of a key into a directory that is not there yet, verified. Returns nothing when there is
-    /// nothing, with a note when that is because of what lies there.
+    /// Puts what is kept of a key, verified, to where it is wanted. Returns nothing when there is nothing, with a note when
+    /// that is because of what lies there.
     pub(crate) fn take(
         &self,
         key: &Key,
         readable: &[Trust],
-        into: &Path,
+        to: Destination<'_>,
         control: &Control,
     ) -> Result<Entry, Option<String>> {
         let mut note = None;
         for &trust in readable {
             let dir = self.place(trust, key);
-            match taken(&dir, key, into, control) {
+            match taken(&dir, key, to, control) {
                 Ok(found) => {
                     // Those that are of use are the last to go.
                     let now = SystemTime::now();
@@ -372,48 +372,94 @@ fn is_held(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Puts what the directory of an entry holds into one that is not there yet, verified; says why there is nothing, and
-/// leaves nothing then.
+/// Where a kept result is put.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Destination<'a> {
+    /// A directory that is not there yet.
+    New(&'a Path),
+    /// A node's directory, in the place of what a job left there; the entry last: where it is, the rest is too.
+    Node(&'a Path),
+}
+
+/// Puts what the directory of an entry holds to where it is wanted, verified; says why there is nothing, and leaves nothing
+/// then.
 pub(super) fn taken(
     dir: &Path,
     key: &Key,
-    into: &Path,
+    to: Destination<'_>,
     control: &Control,
 ) -> Result<Entry, Unusable> {
     let found = Entry::read(dir)?;
     let own = fs::symlink_metadata(dir)
         .is_ok_and(|it| it.is_dir() && it.uid() == rustix::process::geteuid().as_raw());
-    let copied = match own && found.key == *key {
-        true => copy_out(&found, dir, into, control),
-        false => Err("it is not its own key's, or somebody else's".to_owned()),
+    let copied = match (own && found.key == *key, to) {
+        (false, _) => Err("it is not its own key's, or somebody else's".to_owned()),
+        (true, Destination::New(into)) => copy_out(&found, dir, into, control),
+        (true, Destination::Node(into)) => put(&found, dir, into, control),
     };
-    match copied {
-        Ok(()) => Ok(found),
-        Err(why) => {
-            let _ = directory::remove(into);
-            Err(Unusable::Damaged(why))
-        }
-    }
+    copied.map(|()| found).map_err(Unusable::Damaged)
 }
 
 fn copy_out(entry: &Entry, dir: &Path, into: &Path, control: &Control) -> Result<(), String> {
-    let failed = |error: io::Error| error.to_string();
-    make(into).map_err(failed)?;
-    let same = |name: &str, sum: &Sum| match link(&dir.join(name), &into.join(name)) {
-        Ok(found) if found == *sum => Ok(()),
-        Ok(_) => Err(format!("its `{name}` is not what was kept")),
-        Err(error) => Err(format!("its `{name}` cannot be read: {error}")),
+    let copied = || -> Result<(), String> {
+        let failed = |error: io::Error| error.to_string();
+        make(into).map_err(failed)?;
+        link_log(entry, dir, into)?;
+        if let Some(list) = &entry.list {
+            link_same(kept::LIST, list, dir, into)?;
+            let files = KeptFiles::all(dir.join(ARTIFACTS), &entry.reused.node)
+                .map_err(|fault| fault.to_string())?;
+            files.stage(&into.join(ARTIFACTS), control).map_err(|fault| fault.to_string())?;
+        }
+        fs::write(into.join(entry::FILE), entry.to_bytes()).map_err(failed)
     };
-    if let Some(log) = &entry.log {
-        same(LOG, log)?;
+    copied().inspect_err(|_| {
+        let _ = directory::remove(into);
+    })
+}
+
+fn put(entry: &Entry, dir: &Path, node_dir: &Path, control: &Control) -> Result<(), String> {
+    let failed = |error: io::Error| error.to_string();
+    for name in [entry::FILE].into_iter().chain(FILES) {
+        let path = node_dir.join(name);
+        if path.symlink_metadata().is_ok() {
+            directory::remove(&path).map_err(failed)?;
+        }
     }
-    if let Some(list) = &entry.list {
-        same(kept::LIST, list)?;
-        let files = KeptFiles::all(dir.join(ARTIFACTS), &entry.reused.node)
-            .map_err(|fault| fault.to_string())?;
-        files.stage(&into.join(ARTIFACTS), control).map_err(|fault| fault.to_string())?;
+    if entry.list.is_none() {
+        link_log(entry, dir, node_dir)?;
+        let to = node_dir.join(entry::FILE);
+        // Whoever reads it there compares it with its digest once more.
+        return fs::hard_link(dir.join(entry::FILE), &to)
+            .or_else(|_| fs::write(&to, entry.to_bytes()))
+            .map_err(failed);
     }
-    fs::write(into.join(entry::FILE), entry.to_bytes()).map_err(failed)
+    let staged = node_dir.join(".reused");
+    directory::remove(&staged).map_err(failed)?;
+    copy_out(entry, dir, &staged, control)?;
+    for name in FILES.into_iter().chain([entry::FILE]) {
+        match fs::rename(staged.join(name), node_dir.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    fs::remove_dir(staged).map_err(failed)
+}
+
+fn link_log(entry: &Entry, dir: &Path, into: &Path) -> Result<(), String> {
+    entry.log.as_ref().map_or(Ok(()), |log| link_same(LOG, log, dir, into))
+}
+
+/// Links a file of an entry, which is not there when it is not what was kept.
+fn link_same(name: &str, sum: &Sum, dir: &Path, into: &Path) -> Result<(), String> {
+    let to = into.join(name);
+    let why = match link(&dir.join(name), &to) {
+        Ok(found) if found == *sum => return Ok(()),
+        Ok(_) => format!("its `{name}` is not what was kept"),
+        Err(error) => format!("its `{name}` cannot be read: {error}"),
+    };
+    let _ = fs::remove_file(to);
+    Err(why)
 }
 
 /// Links a file, or copies it where that cannot be, and says what it is.
