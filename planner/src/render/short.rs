@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use plans::{NodeKind, Output, Placement, Plan, Reason, Source};
+use plans::{NodeKind, Output, Placement, Plan, Reason, Reuse, Source};
 
 use super::{
     text::{Lines, count, one_line},
@@ -12,6 +12,9 @@ use super::{
 
 /// How many changed paths are listed before they are counted.
 const PATHS: usize = 12;
+
+/// How many globs of what a node sees are listed before they are counted.
+const INPUTS: usize = 6;
 
 /// Returns the plan as text for a golden file.
 #[must_use]
@@ -109,7 +112,20 @@ fn nodes(out: &mut Lines, plan: &Plan) {
                 None => "",
             });
         }
+        if spec.reuse != Reuse::Never {
+            line.push_str(", reused where it passed before");
+        }
         out.line(line);
+        if let Some(inputs) = &spec.inputs {
+            let but = inputs.exclude.iter().map(|glob| format!("not {glob}"));
+            let seen: Vec<String> = inputs.paths.iter().cloned().chain(but).collect();
+            let (first, rest) = seen.split_at(seen.len().min(INPUTS));
+            let more = match rest.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            out.line(format!("      sees {}{more}", one_line(&first.join(", "))));
+        }
         for before in &node.depends_on {
             out.line(format!("      after {before}"));
         }
