@@ -19,10 +19,11 @@ mod tree_files;
 mod worktree;
 
 use std::{
+    cell::RefCell,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Once,
+    sync::{Arc, Once},
 };
 
 use git2::{ErrorClass, ErrorCode, Oid, RepositoryOpenFlags};
@@ -123,6 +124,8 @@ pub struct Repository {
     inner: git2::Repository,
     /// Trees of the work tree, once it has been read.
     overlay: Overlay,
+    /// The large blob that was read last.
+    kept: RefCell<Option<(Oid, Arc<Vec<u8>>)>>,
 }
 
 impl fmt::Debug for Repository {
@@ -150,7 +153,8 @@ impl Repository {
         let none: [&Path; 0] = [];
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), none) {
             Ok(inner) => {
-                let repository = Self { inner, overlay: Overlay::default() };
+                let repository =
+                    Self { inner, overlay: Overlay::default(), kept: RefCell::default() };
                 match repository.replaced() {
                     0 => Ok(repository),
                     count => {

@@ -4,7 +4,7 @@
 //! `git submodule update` puts it) or in the work tree itself (`git submodule add` of older versions
 //! of git, and repositories that were put there by hand). Fetches nothing.
 
-use std::path::PathBuf;
+use std::{cell::RefCell, path::PathBuf};
 
 use git2::RepositoryOpenFlags;
 
@@ -32,7 +32,7 @@ impl Repository {
     ) -> Option<(Self, ObjectId)> {
         let none: [&std::path::Path; 0] = [];
         let inner = git2::Repository::open_ext(dir, flags, none).ok()?;
-        let repository = Self { inner, overlay: Overlay::default() };
+        let repository = Self { inner, overlay: Overlay::default(), kept: RefCell::default() };
         if repository.replaced() > 0 {
             return None;
         }

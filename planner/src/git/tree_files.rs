@@ -2,7 +2,10 @@
 //!
 //! Reads only the directories on the way. Says nothing about what the files mean.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use git2::Oid;
 use globset::{Candidate, GlobBuilder, GlobMatcher};
@@ -65,14 +68,22 @@ pub type Named = (Vec<u8>, Option<FileKind>);
 pub(crate) struct BlobReader<'repo> {
     objects: Objects<'repo>,
     blob: Oid,
+    /// The content, where it was read before.
+    kept: Option<Arc<Vec<u8>>>,
 }
 
 impl BlobReader<'_> {
     /// Returns the content; nothing where it cannot be read, and [`Repository::read`] says why.
     pub(crate) fn read(&self) -> Option<Blob<'_>> {
-        self.objects.blob(self.blob).ok().map(Blob)
+        match &self.kept {
+            Some(kept) => Some(Blob(Bytes::InMemory(kept))),
+            None => self.objects.blob(self.blob).ok().map(Blob),
+        }
     }
 }
+
+/// How many bytes a blob has at least that is kept for a second reading.
+const WORTH_KEEPING: usize = 64 << 10;
 
 /// The content of a blob, where git put it: a large one is not copied.
 pub(crate) struct Blob<'a>(Bytes<'a>);
@@ -160,8 +171,17 @@ impl Repository {
         if let Some(path) = self.overlay.files.get(&blob.0) {
             return self.read_work_tree_file(path, blob);
         }
+        if let Some(kept) = self.kept(blob.0) {
+            return Ok(kept.to_vec());
+        }
         match self.objects()?.blob(blob.0) {
-            Ok(bytes) => Ok(bytes.as_slice().to_vec()),
+            Ok(bytes) => {
+                let bytes = bytes.as_slice().to_vec();
+                if bytes.len() >= WORTH_KEEPING {
+                    *self.kept.borrow_mut() = Some((blob.0, Arc::new(bytes.clone())));
+                }
+                Ok(bytes)
+            }
             Err(error) => {
                 Err(self.unreadable(error, || format!("git cat-file blob {blob} >/dev/null")))
             }
@@ -173,7 +193,13 @@ impl Repository {
     pub(crate) fn blob_reader(&self, blob: ObjectId) -> Option<BlobReader<'_>> {
         let in_work_tree = self.overlay.files.contains_key(&blob.0);
         let objects = self.objects().ok().filter(|_| !in_work_tree)?;
-        Some(BlobReader { objects, blob: blob.0 })
+        Some(BlobReader { objects, blob: blob.0, kept: self.kept(blob.0) })
+    }
+
+    /// The content of a blob, if it is the large one that was read last: a lock file says of which
+    /// program it is, and is compared later.
+    fn kept(&self, blob: Oid) -> Option<Arc<Vec<u8>>> {
+        self.kept.borrow().as_ref().filter(|(id, _)| *id == blob).map(|(_, kept)| Arc::clone(kept))
     }
 
     /// Lists every file of a tree, sorted by path.

@@ -40,13 +40,17 @@ pub(crate) enum Need<'t> {
 
 /// A lock file, read.
 #[derive(Debug, Clone, Default)]
-#[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct Lock<'t> {
     /// Sorted by id.
     entries: Vec<Entry<'t>>,
     packages: BTreeMap<Cow<'t, str>, Vec<usize>>,
     rest: BTreeMap<Cow<'t, str>, Node<'t>>,
+    /// What a field means, where it is kept as it is written.
+    settle: Option<Settle>,
 }
+
+/// What the value of a field means, by the field's name.
+type Settle = for<'v> fn(&str, Node<'v>) -> Node<'v>;
 
 impl<'t> Lock<'t> {
     /// A file of some entries, with those of them that are packages of the tree, under the keys that
@@ -104,6 +108,12 @@ impl<'t> Lock<'t> {
         self.rest.insert(name.into(), value.sorted());
     }
 
+    /// Says what the fields mean that are kept as they are written; it is asked where two entries are
+    /// not written alike, so nearly never.
+    pub(crate) fn settled_by(&mut self, settle: Settle) {
+        self.settle = Some(settle);
+    }
+
     /// Returns whether there is an entry of a name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| entry.name == name)
@@ -141,8 +151,23 @@ impl<'t> Lock<'t> {
         Lock {
             entries: self.entries.into_iter().map(entry).collect(),
             packages: self.packages.into_iter().map(|(key, it)| (owned(key), it)).collect(),
+            settle: self.settle,
             rest: self.rest.into_iter().map(|(key, it)| (owned(key), it.into_owned())).collect(),
         }
+    }
+}
+
+/// What they mean is the same, however it is kept.
+#[cfg(test)]
+impl<'t> PartialEq for Lock<'t> {
+    fn eq(&self, other: &Self) -> bool {
+        let plain = |it: &Entry<'t>| -> Entry<'t> { Entry { fields: Vec::new(), ..it.clone() } };
+        let alike = |(one, other): (&Entry<'t>, &Entry<'t>)| {
+            plain(one) == plain(other) && one.differing(other, self.settle).is_empty()
+        };
+        self.entries.len() == other.entries.len()
+            && self.entries.iter().zip(&other.entries).all(alike)
+            && (&self.packages, &self.rest) == (&other.packages, &other.rest)
     }
 }
 
@@ -156,12 +181,16 @@ impl Entry<'_> {
     }
 
     /// The fields that are not alike, by name.
-    fn differing(&self, other: &Self) -> Vec<&'static str> {
+    fn differing(&self, other: &Self, settle: Option<Settle>) -> Vec<&'static str> {
         if self.fields == other.fields {
             return Vec::new();
         }
         let value = |of: &'_ Self, name: &str| {
-            of.fields.iter().find(|(it, _)| *it == name).map(|(_, value)| value.clone())
+            let found = of.fields.iter().find(|(it, _)| *it == name);
+            found.map(|(_, value)| match settle {
+                Some(settle) => settle(name, value.clone()),
+                None => value.clone(),
+            })
         };
         let names = self.fields.iter().chain(&other.fields).map(|(name, _)| *name);
         let names: BTreeSet<&str> = names.collect();
@@ -261,7 +290,8 @@ impl<'l> Comparison<'l> {
                 let (was, is) = (gone.get(at).copied(), new.get(at).copied());
                 let both = was.zip(is).map(|(was, is)| self.entries(was, is));
                 let differs = both.filter(|(one, other)| one.version == other.version);
-                let differs = differs.map(|(one, other)| one.differing(other));
+                let settle = self.before.lock.settle;
+                let differs = differs.map(|(one, other)| one.differing(other, settle));
                 self.mark(was, is, differs.unwrap_or_default());
             }
         }
@@ -271,7 +301,7 @@ impl<'l> Comparison<'l> {
     fn mark_fields(&mut self) {
         for (was, is) in self.before.twins() {
             let (one, other) = self.entries(was, is);
-            let differs = one.differing(other);
+            let differs = one.differing(other, self.before.lock.settle);
             if one.version != other.version || !differs.is_empty() {
                 self.mark(Some(was), Some(is), differs);
             }

@@ -3,12 +3,13 @@
 //! Features are not looked at: a dependency that is locked counts, whatever switches it on. Format:
 //! <https://doc.rust-lang.org/cargo/guide/cargo-toml-vs-cargo-lock.html> and Cargo's `encode.rs`.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use crate::packages::{
     document::{self, Collect, Node, Table},
     lock::{Entry, Lock, Need},
 };
+use foldhash::{HashMap, HashMapExt as _};
 
 #[derive(Default)]
 struct Locked<'t> {

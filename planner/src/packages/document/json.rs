@@ -1,7 +1,8 @@
 //! JSON: serde's own reader, with texts that stay in the document.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, fmt};
 
+use foldhash::{HashSet, HashSetExt as _};
 use serde::{
     Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},

@@ -10,13 +10,14 @@ mod json;
 mod toml;
 mod yaml;
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, fmt};
 
+use foldhash::HashSet;
 use serde_json::Value;
 
 pub(crate) use self::{
     json::{Borrowed, Keys},
-    toml::read as toml,
+    toml::{read as toml, read_value},
     yaml::{collect as yaml_collected, read as yaml},
 };
 
@@ -35,6 +36,12 @@ pub(crate) trait Collect<'t>: Default {
         key: &Cow<'t, str>,
         value: Node<'t>,
     ) -> Result<Option<Node<'t>>, String>;
+
+    /// Whether the value of a key of an entry is gone over only, and may stay the text that it is:
+    /// [`Node::Unread`]. Whoever takes the entry takes both.
+    fn goes_over(&self, _of: &str, _key: &str) -> bool {
+        false
+    }
 }
 
 /// Takes nothing.
@@ -110,8 +117,9 @@ pub(crate) type Table<'t> = Vec<(Cow<'t, str>, Node<'t>)>;
 /// A value of JSON, TOML or YAML.
 ///
 /// Two are equal when they are written in the same order; [`Node::sorted`] makes that no matter.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Node<'t> {
+    #[default]
     Null,
     Bool(bool),
     /// A number, or what is neither a number nor a text; one value has one way to be written.
@@ -119,6 +127,9 @@ pub(crate) enum Node<'t> {
     Text(Cow<'t, str>),
     List(Vec<Self>),
     Table(Table<'t>),
+    /// A value as it is written, which is a good one. Two that are written alike are equal, two that are
+    /// not may be: [`read_value`] says.
+    Unread(Cow<'t, str>),
 }
 
 impl<'t> Node<'t> {
@@ -203,6 +214,7 @@ impl<'t> Node<'t> {
             Self::Bool(value) => Node::Bool(value),
             Self::Number(text) => Node::Number(owned(text)),
             Self::Text(text) => Node::Text(owned(text)),
+            Self::Unread(text) => Node::Unread(owned(text)),
             Self::List(items) => Node::List(items.into_iter().map(Self::into_owned).collect()),
             Self::Table(table) => {
                 let entries = table.into_iter();
@@ -218,6 +230,7 @@ impl<'t> Node<'t> {
             Self::Bool(value) => Value::from(value),
             Self::Number(text) => serde_json::from_str(&text).unwrap_or_default(),
             Self::Text(text) => Value::from(text.into_owned()),
+            Self::Unread(text) => read_value(&text).into_json(),
             Self::List(items) => Value::Array(items.into_iter().map(Self::into_json).collect()),
             Self::Table(table) => Value::Object(
                 table.into_iter().map(|(key, it)| (key.into_owned(), it.into_json())).collect(),
@@ -232,7 +245,7 @@ impl fmt::Display for Node<'_> {
         match self {
             Self::Null => out.write_str("null"),
             Self::Bool(value) => write!(out, "{value}"),
-            Self::Number(text) => out.write_str(text),
+            Self::Number(text) | Self::Unread(text) => out.write_str(text),
             Self::Text(text) => write!(out, "{text:?}"),
             Self::List(items) => {
                 out.write_str("[")?;

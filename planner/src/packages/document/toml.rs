@@ -50,6 +50,108 @@ fn node(value: Value) -> Node<'static> {
     }
 }
 
+/// Reads a value that was gone over.
+pub(crate) fn read_value(text: &str) -> Node<'_> {
+    // It was a good one then.
+    Rest { text }.value(0).unwrap_or(Node::Null)
+}
+
+/// What is made of a value while it is read.
+trait Made<'t>: Sized {
+    /// What a list is made of.
+    type Items: Default;
+    /// What an inline table is made of.
+    type Entries: Default;
+
+    fn text(text: &'t str) -> Self;
+    fn number(text: &'t str) -> Self;
+    fn truth(value: bool) -> Self;
+    fn add(items: &mut Self::Items, item: Self);
+    fn list(items: Self::Items) -> Self;
+    /// Nothing: more entries than are understood here.
+    fn insert(entries: &mut Self::Entries, key: &'t str, value: Self) -> Option<()>;
+    /// Nothing: a key is there twice.
+    fn table(entries: Self::Entries) -> Option<Self>;
+}
+
+impl<'t> Made<'t> for Node<'t> {
+    type Items = Vec<Self>;
+    type Entries = Table<'t>;
+
+    fn text(text: &'t str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+
+    fn number(text: &'t str) -> Self {
+        Self::Number(Cow::Borrowed(text))
+    }
+
+    fn truth(value: bool) -> Self {
+        Self::Bool(value)
+    }
+
+    fn add(items: &mut Vec<Self>, item: Self) {
+        items.push(item);
+    }
+
+    fn list(items: Vec<Self>) -> Self {
+        Self::List(items)
+    }
+
+    fn insert(entries: &mut Table<'t>, key: &'t str, value: Self) -> Option<()> {
+        entries.push((Cow::Borrowed(key), value));
+        Some(())
+    }
+
+    fn table(entries: Table<'t>) -> Option<Self> {
+        are_distinct(&entries).then_some(Self::Table(entries))
+    }
+}
+
+/// Nothing is made of it: it is gone over.
+struct Nothing;
+
+/// The keys of an inline table that is gone over.
+#[derive(Default)]
+struct Keys<'t> {
+    few: [&'t str; 8],
+    count: usize,
+}
+
+impl<'t> Made<'t> for Nothing {
+    type Items = ();
+    type Entries = Keys<'t>;
+
+    fn text(_: &'t str) -> Self {
+        Self
+    }
+
+    fn number(_: &'t str) -> Self {
+        Self
+    }
+
+    fn truth(_: bool) -> Self {
+        Self
+    }
+
+    fn add((): &mut (), Self: Self) {}
+
+    fn list((): ()) -> Self {
+        Self
+    }
+
+    fn insert(entries: &mut Keys<'t>, key: &'t str, Self: Self) -> Option<()> {
+        let known = entries.few.get(..entries.count)?.contains(&key);
+        *entries.few.get_mut(entries.count).filter(|_| !known)? = key;
+        entries.count += 1;
+        Some(())
+    }
+
+    fn table(_: Keys<'t>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
 /// A table that is open: a header named it, and what follows goes into it.
 struct Open<'t> {
     key: &'t str,
@@ -86,7 +188,12 @@ fn plain<'t, C: Collect<'t>>(text: &'t str) -> Option<(Table<'t>, C)> {
                 rest.blanks();
                 rest.take('=')?;
                 rest.blanks();
-                let value = rest.value(0)?;
+                let value = match &open[..] {
+                    [_, entry] if entry.listed && collected.goes_over(entry.key, key) => {
+                        Node::Unread(Cow::Borrowed(rest.gone_over()?))
+                    }
+                    _ => rest.value(0)?,
+                };
                 rest.end_of_line()?;
                 open.last_mut()?.table.push((Cow::Borrowed(key), value));
             }
@@ -170,7 +277,8 @@ impl<'t> Rest<'t> {
     /// A word: a key without quotes.
     fn word(&mut self) -> Option<&'t str> {
         let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
-        let end = self.text.bytes().position(|byte| !is_of_word(&byte))?;
+        let end = self.text.bytes().position(|byte| !is_of_word(&byte));
+        let end = end.unwrap_or(self.text.len());
         let word = &self.text[..end];
         self.skip(end);
         (end > 0).then_some(word)
@@ -233,12 +341,19 @@ impl<'t> Rest<'t> {
         Some(&body[..end])
     }
 
-    fn value(&mut self, depth: usize) -> Option<Node<'t>> {
+    /// The text of a value, of which nothing is made.
+    fn gone_over(&mut self) -> Option<&'t str> {
+        let from = self.text;
+        let Nothing = self.value(0)?;
+        Some(&from[..from.len() - self.text.len()])
+    }
+
+    fn value<M: Made<'t>>(&mut self, depth: usize) -> Option<M> {
         if depth > DEEPEST {
             return None;
         }
         match self.first()? {
-            b'"' | b'\'' => self.quoted().map(Node::text),
+            b'"' | b'\'' => self.quoted().map(M::text),
             b'[' => self.list(depth),
             b'{' => self.inline_table(depth),
             b'0'..=b'9' => {
@@ -247,26 +362,26 @@ impl<'t> Rest<'t> {
                 self.skip(number.len());
                 let next = self.first().is_none_or(|byte| b" \n,]}".contains(&byte));
                 let leads = number.len() > 1 && number.starts_with('0');
-                (next && !leads && number.len() <= 18).then_some(Node::Number(number.into()))
+                (next && !leads && number.len() <= 18).then(|| M::number(number))
             }
             b't' | b'f' => match self.word()? {
-                "true" => Some(Node::Bool(true)),
-                "false" => Some(Node::Bool(false)),
+                "true" => Some(M::truth(true)),
+                "false" => Some(M::truth(false)),
                 _ => None,
             },
             _ => None,
         }
     }
 
-    fn list(&mut self, depth: usize) -> Option<Node<'t>> {
+    fn list<M: Made<'t>>(&mut self, depth: usize) -> Option<M> {
         self.take('[')?;
-        let mut items = Vec::new();
+        let mut items = M::Items::default();
         loop {
             self.blank_lines();
             if self.take(']').is_some() {
-                return Some(Node::List(items));
+                return Some(M::list(items));
             }
-            items.push(self.value(depth + 1)?);
+            M::add(&mut items, self.value(depth + 1)?);
             self.blank_lines();
             if self.take(',').is_none() && self.first() != Some(b']') {
                 return None;
@@ -274,12 +389,12 @@ impl<'t> Rest<'t> {
         }
     }
 
-    fn inline_table(&mut self, depth: usize) -> Option<Node<'t>> {
+    fn inline_table<M: Made<'t>>(&mut self, depth: usize) -> Option<M> {
         self.take('{')?;
-        let mut table = Table::new();
+        let mut entries = M::Entries::default();
         self.blanks();
         if self.take('}').is_some() {
-            return Some(Node::Table(table));
+            return M::table(entries);
         }
         loop {
             self.blanks();
@@ -288,10 +403,10 @@ impl<'t> Rest<'t> {
             self.take('=')?;
             self.blanks();
             let value = self.value(depth + 1)?;
-            table.push((Cow::Borrowed(key), value));
+            M::insert(&mut entries, key, value)?;
             self.blanks();
             if self.take('}').is_some() {
-                return are_distinct(&table).then_some(Node::Table(table));
+                return M::table(entries);
             }
             self.take(',')?;
         }
@@ -304,7 +419,7 @@ mod tests {
 
     use super::{
         super::tests::{Taken, assert_takes_the_same},
-        Node, Table, collect_from, whole,
+        Node, Rest, Table, collect_from, whole,
     };
 
     fn plain(text: &str) -> Option<Table<'_>> {
@@ -389,8 +504,21 @@ wheels = [
 
     /// Both readers' answers; the first has one only for what it understands.
     fn both(text: &str) -> (Option<Node<'_>>, Option<Node<'_>>) {
+        for (at, _) in text.match_indices('=') {
+            assert_goes_over_what_it_reads(text[at + 1..].trim_start_matches(' '));
+        }
         let plain = plain(text).map(|table| Node::Table(table).sorted());
         (plain, whole(text).ok().map(|table| Node::Table(table).sorted()))
+    }
+
+    #[track_caller]
+    fn assert_goes_over_what_it_reads(text: &str) {
+        let (mut over, mut read) = (Rest { text }, Rest { text });
+        let (gone, value) = (over.gone_over(), read.value::<Node<'_>>(0));
+        assert_eq!(gone.is_some(), value.is_some(), "{text:?}");
+        if let (Some(gone), Some(value)) = (gone, value) {
+            assert_eq!((over.text, super::read_value(gone)), (read.text, value), "{text:?}");
+        }
     }
 
     #[test]

@@ -3,10 +3,9 @@
 //! Source: the file as uv 0.9 to 0.13 writes it (`version = 1`); any other version is not read. A
 //! package of the tree is called by its normal name.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeSet, HashMap},
-};
+use std::{borrow::Cow, collections::BTreeSet};
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::normal;
 use crate::packages::{
@@ -19,26 +18,23 @@ struct Locked<'t> {
     name: Cow<'t, str>,
     version: Option<Node<'t>>,
     source: Option<Node<'t>>,
-    /// What is downloaded: the hash of each file, or where there is none its address; and for which
-    /// machines.
-    checksums: Vec<Node<'t>>,
-    markers: Vec<Node<'t>>,
+    /// What is downloaded, and for which machines: `sdist`, `wheels` and `resolution-markers`.
+    files: [Node<'t>; 3],
     dependencies: Vec<Node<'t>>,
 }
 
 impl<'t> Locked<'t> {
     fn new(table: Table<'t>) -> Result<Self, String> {
         let mut locked = Self::default();
-        let (mut sdist, mut wheels) = (None, Vec::new());
         let (mut optional, mut groups) = (Vec::new(), Vec::new());
         for (key, value) in table {
             match key.as_ref() {
                 "name" => locked.name = value.into_text(),
                 "version" => locked.version = Some(value),
                 "source" => locked.source = Some(value.sorted()),
-                "sdist" => sdist = Some(value),
-                "wheels" => wheels = value.into_list(),
-                "resolution-markers" => locked.markers = value.into_list(),
+                "sdist" => locked.files[0] = value,
+                "wheels" => locked.files[1] = value,
+                "resolution-markers" => locked.files[2] = value,
                 "dependencies" => locked.dependencies = value.into_list(),
                 "optional-dependencies" => optional = value.sorted().into_table(),
                 "dev-dependencies" => groups = value.sorted().into_table(),
@@ -52,7 +48,6 @@ impl<'t> Locked<'t> {
             locked.dependencies.extend(list.into_list());
         }
         locked.dependencies.retain(|it| matches!(it, Node::Table(_)));
-        locked.checksums.extend(sdist.into_iter().chain(wheels).filter_map(checksum));
         Ok(locked)
     }
 
@@ -73,6 +68,24 @@ impl<'t> Locked<'t> {
         let keys = ["editable", "virtual", "directory", "path"];
         self.source.iter().any(|it| keys.iter().any(|key| it.get(key).is_some()))
     }
+}
+
+/// What the parts of an entry mean that are kept as they are written: of each file that is downloaded
+/// the hash, or where there is none its address, then the markers.
+fn settled<'t>(field: &str, value: Node<'t>) -> Node<'t> {
+    if field != "checksum" {
+        return value;
+    }
+    let mut parts = value.into_list().into_iter().map(|part| match part {
+        Node::Unread(Cow::Borrowed(text)) => document::read_value(text),
+        Node::Unread(text) => document::read_value(&text).into_owned(),
+        read => read,
+    });
+    let sdist = parts.next().and_then(checksum);
+    let wheels = parts.next().map(Node::into_list).unwrap_or_default();
+    let wheels = wheels.into_iter().filter_map(checksum);
+    let markers = parts.next().map(Node::into_list).unwrap_or_default();
+    Node::List(sdist.into_iter().chain(wheels).chain(markers).collect())
 }
 
 fn checksum(file: Node<'_>) -> Option<Node<'_>> {
@@ -101,6 +114,11 @@ impl<'t> Collect<'t> for LockedPackages<'t> {
             self.0.push(Locked::new(table)?);
         }
         Ok(None)
+    }
+
+    /// Most of the file, and nearly always as it was.
+    fn goes_over(&self, of: &str, key: &str) -> bool {
+        of == "package" && (key == "sdist" || key == "wheels")
     }
 }
 
@@ -159,15 +177,14 @@ pub(super) fn read<'t>(_path: &str, text: &'t str) -> Result<Lock<'t>, String> {
         .filter(|(_, package)| package.is_of_tree())
         .map(|(at, package)| (Cow::Owned(normal(&package.name)), at))
         .collect();
-    let entries = packages.into_iter().zip(needs).map(|(mut package, needs)| {
-        package.checksums.append(&mut package.markers);
+    let entries = packages.into_iter().zip(needs).map(|(package, needs)| {
         Entry {
             id: package.id().into(),
             version: package.version().to_owned().into(),
             name: package.name,
             fields: vec![
                 ("source", package.source.unwrap_or(Node::Null)),
-                ("checksum", Node::List(package.checksums)),
+                ("checksum", Node::List(package.files.into())),
                 // Extras and markers are part of an edge.
                 ("dependencies", Node::List(package.dependencies).sorted()),
             ],
@@ -175,6 +192,7 @@ pub(super) fn read<'t>(_path: &str, text: &'t str) -> Result<Lock<'t>, String> {
         }
     });
     let mut lock = Lock::new(entries.collect(), of_tree);
+    lock.settled_by(settled);
     for (key, value) in rest {
         lock.rest(key, value);
     }

@@ -4,8 +4,9 @@
 //! `packages` is keyed by the path of names through which a package is found (`lodash`,
 //! `web/lodash`), each with what it is resolved to, its source, its dependencies and its checksum.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
+use foldhash::HashMap;
 use serde::de::DeserializeSeed as _;
 
 use super::{

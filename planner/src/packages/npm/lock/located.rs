@@ -3,12 +3,13 @@
 //! The place is no part of what is installed: a package that is hoisted elsewhere is the same. So
 //! places that hold the same package with, in the end, the same dependencies become one entry.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use crate::packages::{
     document::Node,
     lock::{Entry, Need},
 };
+use foldhash::{HashMap, HashMapExt as _};
 
 /// One installed package.
 pub(super) struct Located<'t> {

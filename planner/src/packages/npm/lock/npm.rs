@@ -4,12 +4,10 @@
 //! repeats it for older readers. What a name means at a place is found as node finds it: in the
 //! nearest `node_modules` on the way up.
 
-use std::{
-    borrow::Cow,
-    cell::RefCell,
-    collections::{HashMap, HashSet},
-};
+use std::{borrow::Cow, cell::RefCell, sync::LazyLock};
 
+use foldhash::{HashMap, HashSet, HashSetExt as _};
+use memchr::memmem::FinderRev;
 use serde::de::DeserializeSeed as _;
 
 use super::{
@@ -68,7 +66,14 @@ impl<'t> Place<'t> {
 }
 
 fn is_installed(at: &str) -> bool {
-    at.contains("node_modules/")
+    in_modules(at).is_some()
+}
+
+/// The part of a place that is below its last `node_modules/`: where it begins.
+fn in_modules(at: &str) -> Option<usize> {
+    const MODULES: &str = "node_modules/";
+    static LAST: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(MODULES));
+    LAST.rfind(at).map(|at| at + MODULES.len())
 }
 
 pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
@@ -144,8 +149,8 @@ pub(super) fn read(text: &str) -> Result<Lock<'_>, String> {
     }
     let nodes = places.into_iter().zip(found).map(|(place, dependencies)| {
         let installed = is_installed(&place.at);
-        let of_place = || match place.at.rfind("node_modules/") {
-            Some(at) => cut(&place.at, at + "node_modules/".len()),
+        let of_place = || match in_modules(&place.at) {
+            Some(at) => cut(&place.at, at),
             None => place.at.clone(),
         };
         let name = if place.name.is_empty() { of_place() } else { place.name };

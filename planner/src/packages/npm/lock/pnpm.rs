@@ -4,7 +4,7 @@
 //! is installed, `packages` where it comes from. `overrides`, `catalogs` and `patchedDependencies`
 //! need no reading: what they bring about stands in the other three.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use super::ROOT_TOOLS;
 use crate::packages::{
@@ -12,6 +12,7 @@ use crate::packages::{
     join,
     lock::{Entry, Lock, Need},
 };
+use foldhash::HashMap;
 
 const KINDS: [&str; 3] = ["dependencies", "devDependencies", "optionalDependencies"];
 

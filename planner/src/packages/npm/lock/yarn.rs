@@ -4,13 +4,14 @@
 //! lists the requests that an entry answers, `lodash@npm:^4.17.0, lodash@npm:^4.17.21`. A request
 //! that a resolution rewrote is in no key: then every entry of the name counts.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use super::ROOT_TOOLS;
 use crate::packages::{
     document::{self, Collect, Node, Table},
     lock::{Entry, Lock, Need},
 };
+use foldhash::{HashMap, HashMapExt as _};
 
 /// One entry; what it is resolved to is its id.
 struct Locked<'t> {

@@ -4,8 +4,9 @@
 //! then its version, source and integrity, then what it depends on. The packages of the tree are
 //! not in it, so each request is a package under its own name.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
+use foldhash::HashMap;
 use memchr::{memchr, memchr2};
 
 use crate::packages::{
