@@ -11,7 +11,7 @@ use plans::{
 };
 
 use crate::{
-    git::{GitError, ObjectId, Repository},
+    git::{GitError, ObjectId, Part, Repository},
     planned_tree::TreeError,
 };
 
@@ -130,14 +130,38 @@ impl<'a> InputTrees<'a> {
             return Ok(());
         }
         let filters = sights.iter().map(filter_of).collect::<Result<Vec<_>, _>>()?;
-        let mut trees: Vec<TreeId> =
-            filters.iter().map(|_| TreeId::new(ObjectHash::Sha1)).collect();
-        self.repository.each_seen(self.tree, &filters, |of, file| {
-            trees[of].add(file.path.as_bytes(), file.kind.into(), file.id.as_bytes());
-        })?;
+        // A directory that is seen whole has an id, which is that of its files unless something odd wrote it.
+        let (mut trees, directories) = self.made(&filters, true)?;
+        if !self.repository.are_plain(&directories)? {
+            (trees, _) = self.made(&filters, false)?;
+        }
         for ((sight, filter), tree) in sights.into_iter().zip(filters).zip(trees) {
             self.known.insert(sight, Known { filter, id: tree.finish() });
         }
         Ok(())
+    }
+
+    /// The trees of what filters keep; with `whole`, those of directories that are seen whole stand in
+    /// them as they are, and come back.
+    fn made(
+        &self,
+        filters: &[TreeFilter],
+        whole: bool,
+    ) -> Result<(Vec<TreeId>, Vec<ObjectId>), TreeError> {
+        let mut trees: Vec<TreeId> =
+            filters.iter().map(|_| TreeId::new(ObjectHash::Sha1)).collect();
+        let mut directories = Vec::new();
+        self.repository.each_seen(self.tree, filters, whole, |of, part| match part {
+            Part::File(file) => {
+                trees[of].add(file.path.as_bytes(), file.kind.into(), file.id.as_bytes());
+            }
+            Part::Directory(path, id) => {
+                trees[of].add_directory(path, id.as_bytes());
+                directories.push(id);
+            }
+        })?;
+        directories.sort_unstable();
+        directories.dedup();
+        Ok((trees, directories))
     }
 }

@@ -103,6 +103,18 @@ impl<'a> TreeWalk<'a> {
         few.then_some(names)
     }
 
+    /// Returns whether a job sees every file below this directory, whatever is there.
+    #[must_use]
+    pub fn sees_all(&self) -> bool {
+        let included = match (&self.filter.include, &self.include) {
+            (Some(patterns), Some(at)) => {
+                patterns.iter().zip(at).any(|(pattern, at)| pattern.matches_all_below(at))
+            }
+            _ => true,
+        };
+        included && !self.exclude.iter().any(glob::Positions::are_open)
+    }
+
     /// Goes into a directory; nothing where a job can see no file below it.
     #[must_use]
     pub fn enter(&self, name: &[u8]) -> Option<Self> {
@@ -161,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_seen_whole_below_two_stars_unless_something_of_it_may_be_excluded() {
+        let whole = |paths: &[&str], exclude: &[&str]| {
+            let filter = TreeFilter::new(Some(&inputs(paths, exclude)), None).expect("globs");
+            let walk = filter.walk();
+            walk.enter(b"src").is_some_and(|walk| walk.sees_all())
+        };
+        assert!(whole(&["src/**"], &[]) && whole(&["**"], &["docs/**"]));
+        assert!(whole(&["a", "src/a", "{src,x}/**"], &[]));
+        assert!(!whole(&["src/**"], &["src/gen/**"]) && !whole(&["src/**"], &["**/*.md"]));
+        assert!(!whole(&["src/*"], &[]) && !whole(&["src/**/a"], &[]) && !whole(&["x/**"], &[]));
+    }
+
+    #[test]
     fn without_inputs_a_job_sees_everything_and_with_empty_ones_nothing() {
         let all = TreeFilter::new(None, None).expect("no glob");
         assert!(all.keeps(b"a/b", false) && all.walk().enter(b"a").is_some());
@@ -193,6 +218,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn below_a_directory_that_is_seen_whole_every_path_is_kept(
+            paths in globs(),
+            exclude in globs(),
+            directory in prop::collection::vec("[ab]{1,2}", 0..3),
+            below in prop::collection::vec("[ab]{1,2}", 1..4),
+            submodule in any::<bool>(),
+        ) {
+            let filter = TreeFilter::new(Some(&JobInputs { paths, exclude }), None).expect("checked");
+            let mut walk = Some(filter.walk());
+            for name in &directory {
+                walk = walk.and_then(|walk| walk.enter(name.as_bytes()));
+            }
+            if walk.is_some_and(|walk| walk.sees_all()) {
+                let path = [directory, below].concat().join("/");
+                prop_assert!(filter.keeps(path.as_bytes(), submodule), "{}", path);
+            }
+        }
+
         #[test]
         fn a_walk_enters_every_directory_of_a_file_that_is_kept(
             paths in globs(),

@@ -33,6 +33,9 @@ impl FileMode {
     }
 }
 
+/// The mode of a directory.
+const DIRECTORY: &str = "40000";
+
 /// The hash with which a repository names its objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectHash {
@@ -85,6 +88,25 @@ impl TreeId {
     /// Adds a file. Paths come in ascending order of their bytes; `id` is the object's id, as
     /// bytes.
     pub fn add(&mut self, path: &[u8], mode: FileMode, id: &[u8]) {
+        let name = self.open_above(path);
+        self.entry(mode.octal(), name, id);
+    }
+
+    /// Adds all of a directory, of which the tree's id is known, in place of its files. The tree has
+    /// to be one that files of it would give: [`TreeId::is_plain_mode`] of each mode, none without an entry.
+    pub fn add_directory(&mut self, path: &[u8], id: &[u8]) {
+        let name = self.open_above(path);
+        self.entry(DIRECTORY, name, id);
+    }
+
+    /// Returns whether a mode is written as in a tree that was made of files.
+    #[must_use]
+    pub fn is_plain_mode(written: &[u8]) -> bool {
+        matches!(written, b"100644" | b"100755" | b"120000" | b"160000" | b"40000")
+    }
+
+    /// Opens the directories that a path is in, and returns its last component.
+    fn open_above<'p>(&mut self, path: &'p [u8]) -> &'p [u8] {
         let mut components = path.split(|&byte| byte == b'/');
         let name = components.next_back().unwrap_or_default();
         let directories: Vec<&[u8]> = components.collect();
@@ -94,7 +116,7 @@ impl TreeId {
             self.names.push((*directory).into());
             self.open.push(Vec::new());
         }
-        self.entry(mode.octal(), name, id);
+        name
     }
 
     /// Returns the id of the tree of all files that were added.
@@ -110,7 +132,7 @@ impl TreeId {
             && let (Some(name), Some(entries)) = (self.names.pop(), self.open.pop())
         {
             let id = self.hash.tree(&entries);
-            self.entry("40000", &name, &id);
+            self.entry(DIRECTORY, &name, &id);
         }
     }
 
@@ -138,6 +160,18 @@ mod tests {
             empty(ObjectHash::Sha256),
             "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
         );
+    }
+
+    #[test]
+    fn the_plain_modes_are_those_that_trees_are_made_with() {
+        use FileMode::{Executable, File, Submodule, Symlink};
+        for mode in [File, Executable, Symlink, Submodule].map(FileMode::octal) {
+            assert!(TreeId::is_plain_mode(mode.as_bytes()), "{mode}");
+        }
+        assert!(TreeId::is_plain_mode(DIRECTORY.as_bytes()));
+        for odd in ["100664", "040000", "0100644", "", "100600"] {
+            assert!(!TreeId::is_plain_mode(odd.as_bytes()), "{odd}");
+        }
     }
 
     #[test]

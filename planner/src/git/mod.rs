@@ -29,7 +29,7 @@ use std::{
 use git2::{ErrorClass, ErrorCode, Oid, RepositoryOpenFlags};
 
 use self::objects::{Objects, Overlay, ReadError};
-pub(crate) use self::tree_files::{Blob, BlobReader};
+pub(crate) use self::tree_files::{Blob, BlobReader, Part};
 pub use self::{
     ancestry::{Ancestry, Standing},
     base::{Base, BaseContext, BaseRequest, BaseSearch, Considered},

@@ -111,6 +111,8 @@ impl EntryKind {
 pub(super) struct Entry<'a> {
     pub(super) name: &'a [u8],
     pub(super) kind: EntryKind,
+    /// The mode as the tree spells it.
+    pub(super) mode: &'a [u8],
     id: &'a [u8],
 }
 
@@ -196,6 +198,7 @@ fn parse_entry(bytes: &[u8]) -> Result<(Entry<'_>, &[u8]), &'static str> {
         }
     }
     let kind = EntryKind::from_mode(mode).ok_or("a mode is unknown")?;
+    let mode = &bytes[..space];
     let bytes = &bytes[space + 1..];
     let end = bytes.iter().position(|&byte| byte == 0).ok_or("a name does not end")?;
     let (name, id) = (&bytes[..end], &bytes[end + 1..]);
@@ -203,5 +206,5 @@ fn parse_entry(bytes: &[u8]) -> Result<(Entry<'_>, &[u8]), &'static str> {
         return Err("a name is empty or holds a `/`");
     }
     let (id, rest) = id.split_at_checked(ID_LENGTH).ok_or("an object id is cut short")?;
-    Ok((Entry { name, kind, id }, rest))
+    Ok((Entry { name, kind, mode, id }, rest))
 }

@@ -5,15 +5,16 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    thread,
 };
 
 use git2::Oid;
 use globset::{Candidate, GlobBuilder, GlobMatcher};
-use plans::{FileMode, RepoPath, TreeFilter, TreeWalk};
+use plans::{FileMode, RepoPath, TreeFilter, TreeId, TreeWalk};
 
 use super::{
     GitError, ObjectId, Repository,
-    objects::{Bytes, Entries, EntryKind, Objects, ReadError},
+    objects::{Bytes, Entries, Entry, EntryKind, Objects, ReadError},
 };
 
 /// What kind of file a tree tracks under a path.
@@ -256,12 +257,17 @@ impl Repository {
     ) -> Result<Vec<TreeFile>, GitError> {
         let mut files = Vec::new();
         let filters = std::slice::from_ref(filter);
-        self.each_seen(tree, filters, |_, file| files.push(file.clone()))?;
+        self.each_seen(tree, filters, false, |_, part| {
+            if let Part::File(file) = part {
+                files.push(file.clone());
+            }
+        })?;
         Ok(files)
     }
 
     /// Goes through a tree once for several filters, and hands over each file that one of them sees, with the number of
-    /// that filter; of each filter sorted by path. Only directories in which one of them can see a file are read.
+    /// that filter; of each filter sorted by path. Only directories in which one of them can see a file are read, and with
+    /// `whole` none of which one sees all: that is handed over itself.
     ///
     /// # Errors
     ///
@@ -270,11 +276,49 @@ impl Repository {
         &self,
         tree: ObjectId,
         filters: &[TreeFilter],
-        mut with: impl FnMut(usize, &TreeFile),
+        whole: bool,
+        mut with: impl FnMut(usize, Part<'_>),
     ) -> Result<(), GitError> {
         let walks = filters.iter().map(TreeFilter::walk).enumerate().collect();
         self.reading(tree, |objects| {
+            let filters = Filters { filters, whole };
             list_for_each(objects, tree.0, &mut Vec::new(), (filters, walks), &mut with)
+        })
+    }
+
+    /// Returns whether trees are written as git makes them of files, with all below them: in order, in
+    /// the modes of today, no directory without a file.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError`] when one of them is missing or damaged.
+    pub(crate) fn are_plain(&self, trees: &[ObjectId]) -> Result<bool, GitError> {
+        /// From so many on, further threads are worth their start.
+        const ENOUGH_TO_SHARE: usize = 64;
+        let all = |objects: &Objects<'_>, trees: &[ObjectId]| {
+            let unread = |tree: &ObjectId, error| (*tree, error);
+            trees.iter().try_fold(true, |plain, tree| {
+                Ok(plain && is_plain(objects, tree.0).map_err(|error| unread(tree, error))?)
+            })
+        };
+        let threads = match trees.len() {
+            ENOUGH_TO_SHARE.. => thread::available_parallelism().map_or(1, usize::from).min(4),
+            _ => 1,
+        };
+        let objects = self.objects()?;
+        let mut shares = trees.chunks(trees.len().div_ceil(threads).max(1));
+        let own = shares.next().unwrap_or_default();
+        let all_plain = thread::scope(|scope| {
+            let others: Vec<_> = shares.map(|share| scope.spawn(|| all(&objects, share))).collect();
+            let own = all(&objects, own);
+            others.into_iter().fold(own, |plain, other| {
+                let other = other.join();
+                let other = other.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                Ok(plain? & other?)
+            })
+        });
+        all_plain.map_err(|(tree, error)| {
+            self.unreadable(error, || format!("git ls-tree -r {tree} >/dev/null"))
         })
     }
 
@@ -379,13 +423,47 @@ fn tree_file(tree: Oid, path: &[u8], kind: FileKind, id: Oid) -> Result<TreeFile
     Ok(TreeFile { path, kind, id: ObjectId(id) })
 }
 
+/// Something of a tree that jobs see.
+pub(crate) enum Part<'a> {
+    /// A file.
+    File(&'a TreeFile),
+    /// All of a directory: where it is, and its tree.
+    Directory(&'a [u8], ObjectId),
+}
+
+/// Filters of what jobs see.
+#[derive(Clone, Copy)]
+struct Filters<'a> {
+    filters: &'a [TreeFilter],
+    /// Whether a directory that is seen whole is told as such, and not gone into.
+    whole: bool,
+}
+
+fn is_plain(objects: &Objects<'_>, tree: Oid) -> Result<bool, ReadError> {
+    let bytes = objects.tree(tree)?;
+    let mut entries = Entries::new(tree, bytes.as_slice());
+    let mut before: Option<Entry<'_>> = None;
+    while let Some(entry) = entries.next()? {
+        let in_order = before.is_none_or(|before| before.order(&entry).is_lt());
+        let plain = in_order
+            && TreeId::is_plain_mode(entry.mode)
+            && ![&b"."[..], b".."].contains(&entry.name)
+            && (entry.kind != EntryKind::Tree || is_plain(objects, entry.id())?);
+        if !plain {
+            return Ok(false);
+        }
+        before = Some(entry);
+    }
+    Ok(before.is_some())
+}
+
 /// The same for several filters of what jobs see: those that can see a few names alone are asked about these and no others.
 fn list_for_each(
     objects: &Objects<'_>,
     tree: Oid,
     path: &mut Vec<u8>,
-    (filters, walks): (&[TreeFilter], Vec<(usize, TreeWalk<'_>)>),
-    with: &mut impl FnMut(usize, &TreeFile),
+    (filters, walks): (Filters<'_>, Vec<(usize, TreeWalk<'_>)>),
+    with: &mut impl FnMut(usize, Part<'_>),
 ) -> Result<(), ReadError> {
     let mut of_any_name = Vec::new();
     let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
@@ -416,7 +494,16 @@ fn list_for_each(
         match file_kind(entry.kind) {
             None => {
                 let below = asked.filter_map(|(of, walk)| Some((*of, walk.enter(entry.name)?)));
-                let below: Vec<_> = below.collect();
+                let mut below: Vec<_> = below.collect();
+                if filters.whole {
+                    below.retain(|(of, walk)| {
+                        let whole = walk.sees_all();
+                        if whole {
+                            with(*of, Part::Directory(path, ObjectId(entry.id())));
+                        }
+                        !whole
+                    });
+                }
                 if !below.is_empty() {
                     path.push(b'/');
                     list_for_each(objects, entry.id(), path, (filters, below), with)?;
@@ -425,10 +512,10 @@ fn list_for_each(
             Some(kind) => {
                 let submodule = kind == FileKind::Submodule;
                 let mut seen =
-                    asked.filter(|(of, _)| filters[*of].keeps(path, submodule)).peekable();
+                    asked.filter(|(of, _)| filters.filters[*of].keeps(path, submodule)).peekable();
                 if seen.peek().is_some() {
                     let file = tree_file(tree, path, kind, entry.id())?;
-                    seen.for_each(|(of, _)| with(*of, &file));
+                    seen.for_each(|(of, _)| with(*of, Part::File(&file)));
                 }
             }
         }

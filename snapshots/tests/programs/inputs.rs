@@ -120,6 +120,26 @@ fn a_job_sees_its_inputs_and_nothing_else() {
 }
 
 #[test]
+fn a_tree_that_is_written_oddly_has_the_id_of_its_files() {
+    let shell = shell();
+    shell.does("planner plan --all -o ../plan.json");
+    // The mode of old versions of git, and a directory without a file.
+    shell.does(
+        r#"old=$(git ls-tree HEAD:src | sed 's/^100644/100664/') &&
+        none=$(git mktree </dev/null) &&
+        src=$(printf '%s\n040000 tree %s\tempty\n' "$old" "$none" | git mktree) &&
+        root=$(git ls-tree HEAD | sed "s/$(git rev-parse HEAD:src)/$src/" | git mktree) &&
+        test "$root" != "$(git rev-parse 'HEAD^{tree}')" &&
+        git update-ref HEAD "$(git commit-tree -p HEAD -m odd "$root")""#,
+    );
+    shell.does("planner plan --all -o ../odd.json");
+    let (plain, odd) = (read(&shell, "plan.json"), read(&shell, "odd.json"));
+    for id in ["execute-unit", "execute-hidden"] {
+        assert_eq!(node(&odd, id)["inputs_tree"], node(&plain, id)["inputs_tree"], "{id}");
+    }
+}
+
+#[test]
 fn the_work_tree_as_it_is_has_the_same_inputs_for_both_programs() {
     let shell = shell();
     shell.does("echo more >src/b.rs; chmod +x src/b.rs; rm fixtures/one; ln -s a.rs src/link");
