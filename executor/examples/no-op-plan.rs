@@ -103,7 +103,7 @@ fn layered(layers: usize, width: usize, runtime: &Runtime) -> Result<Vec<Node>, 
             };
             let command = plans::Command::Argv(vec!["true".to_owned()]);
             let mut node = nodes::node(id(layer, place)?.as_str(), command);
-            node.depends_on = depends_on;
+            node.depends_on = depends_on.into();
             node.spec.runtime = runtime.clone();
             node.spec.timeout_secs = 600;
             all.push(node);

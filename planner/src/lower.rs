@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lanes::{Catalog, HostSetupIndex, Job, JobIndex, LaneIndex, PrepareIndex};
 use plans::{
     EnvName, FilesFrom, GroupName, InvalidId, LaneId, Member, Mount, Node, NodeId, NodeKind,
-    Output, OutputRef, RunIf, Taken,
+    Output, OutputRef, RunIf, SortedMap, SortedSet, Taken,
 };
 
 use crate::select::Selected;
@@ -48,7 +48,8 @@ pub fn lower(catalog: &Catalog, selected: &Selected) -> Result<Lowered, InvalidI
 
     let mut nodes: BTreeMap<NodeId, Node> = BTreeMap::new();
     for &job in &jobs {
-        let node = execute_node(catalog, &ids, job, groups.remove(&job).unwrap_or_default());
+        let groups = groups.remove(&job).unwrap_or_default();
+        let node = execute_node(catalog, &ids, job, groups.into());
         nodes.insert(node.id.clone(), node);
     }
     for (&work, id) in &ids.prepares {
@@ -114,7 +115,7 @@ fn execute_node(
     catalog: &Catalog,
     ids: &Ids,
     index: JobIndex,
-    concurrency_groups: BTreeSet<GroupName>,
+    concurrency_groups: SortedSet<GroupName>,
 ) -> Node {
     let job = &catalog[index];
     let mounts: Vec<Mount> = job
@@ -148,7 +149,7 @@ fn execute_node(
         kind: NodeKind::Execute,
         member: Member {
             group: job.group.clone(),
-            matrix: job.matrix.clone(),
+            matrix: job.matrix.clone().into(),
             shard: job.shard,
             files: job.shard_files.as_ref().and_then(|files| files.part.clone()),
         },
@@ -158,7 +159,7 @@ fn execute_node(
         spec: job.spec.clone(),
         key: None,
         inputs_tree: None,
-        cache_keys: BTreeMap::new(),
+        cache_keys: SortedMap::default(),
         mounts,
         workspace_from,
         takes,
@@ -192,13 +193,13 @@ fn prepare_node(id: &NodeId, spec: plans::JobSpec, output: Output) -> Node {
         id: id.clone(),
         kind: NodeKind::Prepare,
         member: Member::default(),
-        depends_on: BTreeSet::new(),
+        depends_on: SortedSet::default(),
         run_if: RunIf::Passed,
-        concurrency_groups: BTreeSet::new(),
+        concurrency_groups: SortedSet::default(),
         spec,
         key: None,
         inputs_tree: None,
-        cache_keys: BTreeMap::new(),
+        cache_keys: SortedMap::default(),
         mounts: Vec::new(),
         workspace_from: None,
         takes: Taken::default(),

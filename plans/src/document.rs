@@ -21,7 +21,8 @@ use crate::{
     FilesFrom, GroupName, JobId, JobInputs, JobSpec, Key, Member, Mount, Node, NodeId, NodeKind,
     ObjectId, Output, OutputName, OutputRef, Placement, Plan, PlanError, PlanLane, PlanParts,
     RepoPath, RetryOn, Reuse, RunIf, Runtime, ScenarioName, SchemaVersion, Selection, Shard,
-    SnapshotProfile, Source, Taken, Workspace, WorkspacePath, canonical::Outline,
+    SnapshotProfile, SortedMap, SortedSet, Source, Taken, Workspace, WorkspacePath,
+    canonical::Outline,
 };
 
 /// Why a text is not a plan this program runs. In the order in which they are checked.
@@ -289,7 +290,7 @@ struct NodeWire<'a> {
     group: Option<Cow<'a, JobId>>,
     /// The values of its combination, by name; absent: the job has no matrix. Since 1.1.
     #[serde(default, skip_serializing_if = "no_values")]
-    matrix: Cow<'a, BTreeMap<String, String>>,
+    matrix: Cow<'a, SortedMap<String, String>>,
     /// Which part of the job's work it is; absent: the job has no shards. Since 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shard: Option<Shard>,
@@ -304,12 +305,12 @@ struct NodeWire<'a> {
     runtime: Cow<'a, Runtime>,
     /// The nodes that must have passed before it starts, sorted; with `run_if` it is their end
     /// that counts.
-    depends_on: Cow<'a, BTreeSet<NodeId>>,
+    depends_on: Cow<'a, SortedSet<NodeId>>,
     /// After which outcomes of those nodes it runs; absent: `passed`. Since 1.1.
     #[serde(default, skip_serializing_if = "RunIf::is_passed")]
     run_if: RunIf,
     /// At most one node of each of these groups runs at a time, sorted.
-    concurrency_groups: Cow<'a, BTreeSet<GroupName>>,
+    concurrency_groups: Cow<'a, SortedSet<GroupName>>,
     /// Seconds until it is ended as timed out.
     timeout_secs: u64,
     /// Seconds between TERM and KILL.
@@ -318,7 +319,7 @@ struct NodeWire<'a> {
     /// What runs.
     command: Cow<'a, Command>,
     /// Environment of the command.
-    env: Cow<'a, BTreeMap<EnvName, String>>,
+    env: Cow<'a, SortedMap<EnvName, String>>,
     /// Environment variables whose values the executor's side holds.
     secrets: Cow<'a, BTreeSet<EnvName>>,
     /// Whether it may write into its source tree.
@@ -375,7 +376,7 @@ struct NodeWire<'a> {
     /// The exact keys of its caches, by name; absent for one whose globs match no file, and in a
     /// plan without a tree. Since 1.1.
     #[serde(default, skip_serializing_if = "no_cache_keys")]
-    cache_keys: Cow<'a, BTreeMap<CacheName, Key>>,
+    cache_keys: Cow<'a, SortedMap<CacheName, Key>>,
     /// Which earlier results of the same key stand for it; absent: `never`. Since 1.1.
     #[serde(default, skip_serializing_if = "Reuse::is_never")]
     reuse: Reuse,
@@ -398,11 +399,11 @@ fn no_caches(caches: &[Cache]) -> bool {
     caches.is_empty()
 }
 
-fn no_cache_keys(keys: &BTreeMap<CacheName, Key>) -> bool {
+fn no_cache_keys(keys: &SortedMap<CacheName, Key>) -> bool {
     keys.is_empty()
 }
 
-fn no_values(matrix: &BTreeMap<String, String>) -> bool {
+fn no_values(matrix: &SortedMap<String, String>) -> bool {
     matrix.is_empty()
 }
 

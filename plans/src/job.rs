@@ -4,13 +4,13 @@
 //! executor). What depends on the plan around it (edges, groups, mounts of other nodes' outputs)
 //! belongs to the [`Node`](crate::Node).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     AbsolutePath, AllowFailure, Cache, CachePath, Command, EnvName, Failure, JobInputs, OutputName,
-    Placement, ProfileName, RetryOn, Reuse, Runtime, WorkspacePath,
+    Placement, ProfileName, RetryOn, Reuse, Runtime, SortedMap, WorkspacePath,
 };
 
 /// The definition of one job: one command, run once, in one execution environment.
@@ -29,7 +29,7 @@ pub struct JobSpec {
     /// What runs.
     pub command: Command,
     /// Environment of the command, beside what the executor gives every job.
-    pub env: BTreeMap<EnvName, String>,
+    pub env: SortedMap<EnvName, String>,
     /// Environment variables whose values the executor's side holds.
     pub secrets: BTreeSet<EnvName>,
     /// Whether the job may write into its source tree.

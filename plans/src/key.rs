@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::{
     Checkout, Command, EnvName, Incus, JobSpec, Member, Mount, Node, NodeId, ObjectId, Output,
-    OutputName, OutputRef, Plan, RepoPath, Runtime, Shard, Taken, Tart, Workspace, digest_of,
+    OutputName, OutputRef, Plan, RepoPath, Runtime, Shard, SortedMap, Taken, Tart, Workspace,
+    digest_of,
 };
 
 /// A digest over everything that may decide a node's result: `sha256:` and 64 lower-case
@@ -93,7 +94,7 @@ pub struct KeyParts<'a> {
     /// Changes when the same parts are to give another key.
     format: u32,
     command: &'a Command,
-    env: &'a BTreeMap<EnvName, String>,
+    env: &'a SortedMap<EnvName, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     env_from: BTreeMap<&'a EnvName, OutputPart<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -119,8 +120,8 @@ pub struct KeyParts<'a> {
     outputs: Vec<&'a OutputName>,
     #[serde(skip_serializing_if = "<[Vec<String>]>::is_empty")]
     key_commands: &'a [Vec<String>],
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    matrix: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    matrix: &'a SortedMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shard: Option<Shard>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -44,6 +44,7 @@ mod reason;
 mod reuse;
 mod run_if;
 mod runtime;
+mod sorted;
 mod tree_id;
 mod version;
 
@@ -85,5 +86,6 @@ pub use reason::{
 pub use reuse::Reuse;
 pub use run_if::RunIf;
 pub use runtime::{EngineName, Incus, IncusCluster, Runtime, RuntimeKind, Tart};
+pub use sorted::{SortedMap, SortedSet};
 pub use tree_id::{FileMode, ObjectHash, TreeId};
 pub use version::{InvalidVersion, SchemaVersion};

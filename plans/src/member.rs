@@ -2,11 +2,9 @@
 //!
 //! Data for people and for other programs: what the values do stands in the node's own keys.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{JobId, RepoPath};
+use crate::{JobId, RepoPath, SortedMap};
 
 /// Of which job a node is one of several, and which.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,7 +12,7 @@ pub struct Member {
     /// The job's id: the name of all of them together. Nothing: the job is one node.
     pub group: Option<JobId>,
     /// The values of its combination, by name.
-    pub matrix: BTreeMap<String, String>,
+    pub matrix: SortedMap<String, String>,
     /// Which part it is.
     pub shard: Option<Shard>,
     /// The files of the tree that its part is made of, sorted; nothing: no files are divided, or the plan

@@ -1,15 +1,12 @@
 //! One vertex of the plan: a job spec, and how it hangs together with the other nodes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsolutePath, CacheName, GroupName, JobSpec, Key, Member, NodeId, ObjectId, RunIf, Taken,
-    WorkspacePath,
+    AbsolutePath, CacheName, GroupName, JobSpec, Key, Member, NodeId, ObjectId, RunIf, SortedMap,
+    SortedSet, Taken, WorkspacePath,
 };
 
 /// A vertex of the plan's graph.
@@ -24,11 +21,11 @@ pub struct Node {
     /// Of which job it is one of several, and which.
     pub member: Member,
     /// The nodes that must have ended before it starts; `run_if` says how.
-    pub depends_on: BTreeSet<NodeId>,
+    pub depends_on: SortedSet<NodeId>,
     /// After which of their outcomes it runs.
     pub run_if: RunIf,
     /// At most one node of each of these groups runs at a time, over all runs of a machine.
-    pub concurrency_groups: BTreeSet<GroupName>,
+    pub concurrency_groups: SortedSet<GroupName>,
     /// What runs, where, and how isolated.
     pub spec: JobSpec,
     /// With inputs: the id of the tree that holds exactly the files it sees; absent in a plan
@@ -36,7 +33,7 @@ pub struct Node {
     pub inputs_tree: Option<ObjectId>,
     /// The exact keys of its caches; absent in a plan without a tree, and for one whose globs match
     /// no file.
-    pub cache_keys: BTreeMap<CacheName, Key>,
+    pub cache_keys: SortedMap<CacheName, Key>,
     /// Outputs of prepare nodes that are mounted read-only for this one.
     pub mounts: Vec<Mount>,
     /// The host setup whose working copy this node sees instead of the plain source tree.

@@ -173,7 +173,7 @@ fn places_and_groups_of_a_host_are_told_with_their_leases_and_freed_when_dead() 
     let plan = world.plan(vec![node]);
     let first = far.start(&["apply", &plan]);
     until(|| world.path().join("up").exists());
-    waits.concurrency_groups.clear();
+    waits.concurrency_groups = plans::SortedSet::default();
     let other = world.plan(vec![waits]);
     let second = far.start(&["apply", &other]);
     let look = || said(&mut far.command(&["holders", "--json"]));

@@ -1,6 +1,6 @@
 //! The one place where tests and examples make a node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use plans::{Checkout, Command, JobSpec, Node, NodeId, NodeKind, Placement, Runtime, Workspace};
 
@@ -10,8 +10,8 @@ pub(crate) fn node(id: &str, command: Command) -> Node {
     Node {
         id: NodeId::new(id).expect("well formed"),
         kind,
-        depends_on: BTreeSet::new(),
-        concurrency_groups: BTreeSet::new(),
+        depends_on: plans::SortedSet::default(),
+        concurrency_groups: plans::SortedSet::default(),
         spec: JobSpec {
             description: id.to_owned(),
             placement: Placement::Local,
@@ -19,7 +19,7 @@ pub(crate) fn node(id: &str, command: Command) -> Node {
             timeout_secs: 60,
             grace_secs: None,
             command,
-            env: BTreeMap::new(),
+            env: plans::SortedMap::default(),
             secrets: BTreeSet::new(),
             workspace: Workspace::ReadOnly,
             working_dir: None,
@@ -40,7 +40,7 @@ pub(crate) fn node(id: &str, command: Command) -> Node {
         },
         key: None,
         inputs_tree: None,
-        cache_keys: std::collections::BTreeMap::new(),
+        cache_keys: plans::SortedMap::default(),
         mounts: Vec::new(),
         member: plans::Member::default(),
         run_if: plans::RunIf::Passed,

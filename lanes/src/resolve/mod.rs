@@ -9,14 +9,14 @@ mod inputs;
 mod machine;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     num::NonZeroU8,
 };
 
 use plans::{
     AbsolutePath, AllowFailure, AllowedCodes, Cache, Checkout, Command, EnvName, ExitCodes,
     JobInputs, JobSpec, OutputName, Placement, ProfileName, RetryOn, Reuse, RunIf, Runtime,
-    SnapshotProfile, SshHost, Workspace, WorkspacePath,
+    SnapshotProfile, SortedMap, SshHost, Workspace, WorkspacePath,
 };
 
 use self::{
@@ -351,7 +351,7 @@ pub(crate) fn prepare_spec(
         timeout_secs,
         grace_secs: None,
         command,
-        env: BTreeMap::new(),
+        env: SortedMap::default(),
         secrets: BTreeSet::new(),
         workspace: workspace(writable),
         working_dir: None,
@@ -390,8 +390,8 @@ fn workspace(writable: bool) -> Workspace {
     if writable { Workspace::Writable } else { Workspace::ReadOnly }
 }
 
-fn env(layers: &Layers<'_>, context: &mut Context<'_>) -> BTreeMap<EnvName, String> {
-    let mut env = BTreeMap::new();
+fn env(layers: &Layers<'_>, context: &mut Context<'_>) -> SortedMap<EnvName, String> {
+    let mut env = SortedMap::default();
     let base = layers.base.and_then(|base| base.settings.env.as_ref());
     let layers: [Option<&Named<At<String>>>; 2] = [base, layers.own.env.as_ref()];
     for (name, value) in layers.into_iter().flatten().flat_map(|Named(entries)| entries) {

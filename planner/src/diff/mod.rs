@@ -21,7 +21,7 @@ use std::{
     sync::Arc,
 };
 
-use plans::{Node, Plan};
+use plans::{Node, Plan, SortedMap};
 use serde_json::{Map, Value};
 
 pub use human::human;
@@ -260,7 +260,7 @@ fn same(from: &Plan, to: &Plan, scope: Scope) -> bool {
 const OF_FILES: [&str; 3] = ["key", "inputs_tree", "cache_keys"];
 
 fn without_files(node: &Node) -> Node {
-    Node { key: None, inputs_tree: None, cache_keys: BTreeMap::new(), ..node.clone() }
+    Node { key: None, inputs_tree: None, cache_keys: SortedMap::default(), ..node.clone() }
 }
 
 fn forget_files(node: &mut Value) {

@@ -1,7 +1,7 @@
 //! What differences look like, and their algebra: nothing differs from itself, and exchanging the
 //! plans mirrors the answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use plans::{
     Checkout, Command, EnvName, Node, NodeId, Plan, PlanParts, Reason, Runtime, SelectionMode,
@@ -57,12 +57,12 @@ fn pair() -> (Plan, Plan) {
         let tests = find(parts, "execute-pika-core-lib-app-flows-tests");
         tests.spec.runtime = incus("pika-ci-2026");
         tests.spec.timeout_secs = 2400;
-        tests.spec.env = BTreeMap::from([
+        tests.spec.env = plans::SortedMap::from([
             (env("RUST_BACKTRACE"), "full".to_owned()),
             (env("CI"), "1".to_owned()),
         ]);
         let e2e = find(parts, "execute-pika-core-messaging-e2e-tests");
-        e2e.depends_on.pop_last();
+        e2e.depends_on = e2e.depends_on.iter().rev().skip(1).cloned().collect();
         e2e.depends_on.extend(ids(&["execute-docs-links"]));
         find(parts, "execute-ios-unit-tests").spec.runtime = Runtime::HostProcess;
         find(parts, "execute-docs-links").spec.command =
@@ -112,7 +112,7 @@ fn programs_read_the_difference_as_json() {
     let to = changed(|parts| {
         parts.lanes.remove(2);
         parts.nodes.retain(|node| node.id.as_str() != "execute-docs-links");
-        find(parts, "execute-ios-unit-tests").depends_on.clear();
+        find(parts, "execute-ios-unit-tests").depends_on = plans::SortedSet::default();
         find(parts, "execute-ios-unit-tests").workspace_from = None;
     });
     let (from, to) = (side("a", &from), side("b", &to));

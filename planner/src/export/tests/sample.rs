@@ -1,6 +1,6 @@
 //! Plans to export, built from parts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use plans::{
     BaseMode, ChangeSource, Checkout, Command, EnvName, GroupName, JobSpec, LaneId, NoMatch, Node,
@@ -176,7 +176,7 @@ fn node(job: Job) -> Node {
         id: NodeId::new(job.id).expect("well formed"),
         kind,
         depends_on: job.after.iter().map(|id| id.parse().expect("well formed")).collect(),
-        concurrency_groups: job.groups,
+        concurrency_groups: job.groups.into(),
         spec: JobSpec {
             description: job.description,
             placement: job.placement,
@@ -184,7 +184,7 @@ fn node(job: Job) -> Node {
             timeout_secs: 600,
             grace_secs: None,
             command: Command::Argv(vec!["true".to_owned()]),
-            env: BTreeMap::new(),
+            env: plans::SortedMap::default(),
             secrets: job
                 .secrets
                 .iter()
@@ -209,7 +209,7 @@ fn node(job: Job) -> Node {
         },
         key: None,
         inputs_tree: None,
-        cache_keys: std::collections::BTreeMap::new(),
+        cache_keys: plans::SortedMap::default(),
         mounts: Vec::new(),
         member: plans::Member::default(),
         run_if: job.run_if,
