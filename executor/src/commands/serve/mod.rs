@@ -1,8 +1,8 @@
 //! `executor serve`: runs as a page in a browser, while they go on and after. Everything is read from state
 //! directories when it is asked for; nothing is written, locked or kept beside them.
 //!
-//! One thread for each connection. [`http`] speaks with clients, [`gate`] says who may ask, [`routes`] what an address
-//! is, [`site`] and [`live`] what there is to see, [`log`] where a log's lines begin, [`pages`] and [`plot`] what it
+//! One thread for each connection. `http` speaks with clients, `gate` says who may ask, `routes` what an address
+//! is, `site` and `live` what there is to see, `log` where a log's lines begin, `pages` and `plot` what it
 //! looks like; a run's page is the report's.
 
 mod gate;
