@@ -9,14 +9,10 @@ use std::{
     borrow::{Borrow, Cow},
     collections::{BTreeMap, BTreeSet},
     fmt,
-    marker::PhantomData,
 };
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, SeqAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A map of few entries, sorted by key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,20 +163,13 @@ impl<T: fmt::Debug> fmt::Debug for SortedSet<T> {
 /// Of a key that comes twice the last value counts.
 impl<K: Ord, V> FromIterator<(K, V)> for SortedMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut entries: Vec<(K, V)> = entries.into_iter().collect();
-        entries.reverse();
-        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-        entries.dedup_by(|(later, _), (first, _)| later == first);
-        Self(entries.into_boxed_slice())
+        BTreeMap::from_iter(entries).into()
     }
 }
 
 impl<T: Ord> FromIterator<T> for SortedSet<T> {
     fn from_iter<I: IntoIterator<Item = T>>(entries: I) -> Self {
-        let mut entries: Vec<T> = entries.into_iter().collect();
-        entries.sort();
-        entries.dedup();
-        Self(entries.into_boxed_slice())
+        BTreeSet::from_iter(entries).into()
     }
 }
 
@@ -247,50 +236,13 @@ impl<T: Serialize> Serialize for SortedSet<T> {
 
 impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Deserialize<'de> for SortedMap<K, V> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(Entries::<Self>(PhantomData))
+        BTreeMap::deserialize(from).map(Self::from)
     }
 }
 
 impl<'de, T: Deserialize<'de> + Ord> Deserialize<'de> for SortedSet<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(Entries::<Self>(PhantomData))
-    }
-}
-
-/// Reads the entries of either.
-struct Entries<T>(PhantomData<T>);
-
-impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Visitor<'de>
-    for Entries<SortedMap<K, V>>
-{
-    type Value = SortedMap<K, V>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = from.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(entries.into_iter().collect())
-    }
-}
-
-impl<'de, T: Deserialize<'de> + Ord> Visitor<'de> for Entries<SortedSet<T>> {
-    type Value = SortedSet<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sequence")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = from.next_element()? {
-            entries.push(entry);
-        }
-        Ok(entries.into_iter().collect())
+        BTreeSet::deserialize(from).map(Self::from)
     }
 }
 
