@@ -3,12 +3,15 @@
 //! `git2::diff_tree_to_tree` visits equal subtrees too, so its cost grows with the repository; here
 //! it grows with the change. Renames are not looked for: the old path's owners must run as well.
 
-use std::{cmp::Ordering, thread};
+use std::cmp::Ordering;
 
 use git2::Oid;
 use plans::{Change, ChangeStatus, RepoPath};
 
-use super::objects::{Bytes, Entries, Entry, EntryKind, Objects, ReadError};
+use super::{
+    objects::{Bytes, Entries, Entry, EntryKind, Objects, ReadError},
+    shares::in_shares,
+};
 
 /// Two directories to compare, at least one of which exists.
 struct Pair {
@@ -43,21 +46,7 @@ pub(super) fn between(
         }
         pending = deeper;
     }
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
-    let share = pending.len().div_ceil(threads);
-    let mut shares = Vec::with_capacity(threads);
-    while pending.len() > share {
-        shares.push(pending.split_off(pending.len() - share));
-    }
-    let found = thread::scope(|scope| {
-        let others: Vec<_> =
-            shares.into_iter().map(|share| scope.spawn(|| exhaust(objects, share))).collect();
-        let mut found = vec![exhaust(objects, pending)];
-        for other in others {
-            found.push(other.join().expect("a walk does not panic"));
-        }
-        found
-    });
+    let found = in_shares(pending, |share| exhaust(objects, share));
     for part in found {
         changes.append(&mut part?);
     }

@@ -14,6 +14,7 @@ mod error;
 mod history;
 mod ignored;
 mod objects;
+mod shares;
 mod submodule;
 mod tree_files;
 mod worktree;
@@ -135,6 +136,10 @@ impl fmt::Debug for Repository {
 }
 
 impl Repository {
+    fn of(inner: git2::Repository) -> Self {
+        Self { inner, overlay: Overlay::default(), kept: RefCell::default() }
+    }
+
     /// Opens the repository that `dir` is in: any directory of a work tree, a linked work tree, or
     /// a bare repository.
     ///
@@ -153,8 +158,7 @@ impl Repository {
         let none: [&Path; 0] = [];
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), none) {
             Ok(inner) => {
-                let repository =
-                    Self { inner, overlay: Overlay::default(), kept: RefCell::default() };
+                let repository = Self::of(inner);
                 match repository.replaced() {
                     0 => Ok(repository),
                     count => {

@@ -4,11 +4,11 @@
 //! `git submodule update` puts it) or in the work tree itself (`git submodule add` of older versions
 //! of git, and repositories that were put there by hand). Fetches nothing.
 
-use std::{cell::RefCell, path::PathBuf};
+use std::path::PathBuf;
 
 use git2::RepositoryOpenFlags;
 
-use super::{ObjectId, Repository, objects::Overlay};
+use super::{ObjectId, Repository};
 
 impl Repository {
     /// Returns the repository of a submodule that has this commit, and the commit's tree; nothing
@@ -32,7 +32,7 @@ impl Repository {
     ) -> Option<(Self, ObjectId)> {
         let none: [&std::path::Path; 0] = [];
         let inner = git2::Repository::open_ext(dir, flags, none).ok()?;
-        let repository = Self { inner, overlay: Overlay::default(), kept: RefCell::default() };
+        let repository = Self::of(inner);
         if repository.replaced() > 0 {
             return None;
         }

@@ -5,7 +5,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
-    thread,
 };
 
 use git2::Oid;
@@ -15,6 +14,7 @@ use plans::{FileMode, RepoPath, TreeFilter, TreeId, TreeWalk};
 use super::{
     GitError, ObjectId, Repository,
     objects::{Bytes, Entries, Entry, EntryKind, Objects, ReadError},
+    shares::in_shares,
 };
 
 /// What kind of file a tree tracks under a path.
@@ -295,28 +295,18 @@ impl Repository {
     pub(crate) fn are_plain(&self, trees: &[ObjectId]) -> Result<bool, GitError> {
         /// From so many on, further threads are worth their start.
         const ENOUGH_TO_SHARE: usize = 64;
-        let all = |objects: &Objects<'_>, trees: &[ObjectId]| {
-            let unread = |tree: &ObjectId, error| (*tree, error);
-            trees.iter().try_fold(true, |plain, tree| {
-                Ok(plain && is_plain(objects, tree.0).map_err(|error| unread(tree, error))?)
-            })
-        };
-        let threads = match trees.len() {
-            ENOUGH_TO_SHARE.. => thread::available_parallelism().map_or(1, usize::from).min(4),
-            _ => 1,
-        };
         let objects = self.objects()?;
-        let mut shares = trees.chunks(trees.len().div_ceil(threads).max(1));
-        let own = shares.next().unwrap_or_default();
-        let all_plain = thread::scope(|scope| {
-            let others: Vec<_> = shares.map(|share| scope.spawn(|| all(&objects, share))).collect();
-            let own = all(&objects, own);
-            others.into_iter().fold(own, |plain, other| {
-                let other = other.join();
-                let other = other.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                Ok(plain? & other?)
+        let all = |trees: Vec<ObjectId>| {
+            trees.into_iter().try_fold(true, |plain, tree| {
+                Ok(plain && is_plain(&objects, tree.0).map_err(|error| (tree, error))?)
             })
-        });
+        };
+        let shares = match trees.len() {
+            ENOUGH_TO_SHARE.. => in_shares(trees.to_vec(), all),
+            _ => vec![all(trees.to_vec())],
+        };
+        let all_plain: Result<Vec<bool>, _> = shares.into_iter().collect();
+        let all_plain = all_plain.map(|shares| shares.into_iter().all(|plain| plain));
         all_plain.map_err(|(tree, error)| {
             self.unreadable(error, || format!("git ls-tree -r {tree} >/dev/null"))
         })
