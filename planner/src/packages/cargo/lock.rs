@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 
+use foldhash::{HashMap, HashMapExt as _};
+
 use crate::packages::{
     document::{self, Collect, Node, Table},
     lock::{Entry, Lock, Need},
 };
-use foldhash::{HashMap, HashMapExt as _};
 
 #[derive(Default)]
 struct Locked<'t> {

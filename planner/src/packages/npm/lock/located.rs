@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 
+use foldhash::{HashMap, HashMapExt as _};
+
 use crate::packages::{
     document::Node,
     lock::{Entry, Need},
 };
-use foldhash::{HashMap, HashMapExt as _};
 
 /// One installed package.
 pub(super) struct Located<'t> {

@@ -6,13 +6,14 @@
 
 use std::borrow::Cow;
 
+use foldhash::HashMap;
+
 use super::ROOT_TOOLS;
 use crate::packages::{
     document::{self, Collect, Node, Table},
     join,
     lock::{Entry, Lock, Need},
 };
-use foldhash::HashMap;
 
 const KINDS: [&str; 3] = ["dependencies", "devDependencies", "optionalDependencies"];
 

@@ -6,12 +6,13 @@
 
 use std::borrow::Cow;
 
+use foldhash::{HashMap, HashMapExt as _};
+
 use super::ROOT_TOOLS;
 use crate::packages::{
     document::{self, Collect, Node, Table},
     lock::{Entry, Lock, Need},
 };
-use foldhash::{HashMap, HashMapExt as _};
 
 /// One entry; what it is resolved to is its id.
 struct Locked<'t> {
