@@ -78,8 +78,7 @@ impl FarName {
 
     fn of_path(path: &str) -> Option<Self> {
         let (trust, digits) = path.split_once('/')?;
-        let trust =
-            [Trust::Trusted, Trust::Untrusted].into_iter().find(|it| it.as_str() == trust)?;
+        let trust = Trust::ALL.into_iter().find(|it| it.as_str() == trust)?;
         Key::new(format!("sha256:{digits}")).ok()?;
         Some(Self { trust, digits: digits.to_owned() })
     }

@@ -45,6 +45,9 @@ pub enum Trust {
 }
 
 impl Trust {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Trusted, Self::Untrusted];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Trusted => "trusted",

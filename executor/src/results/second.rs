@@ -81,7 +81,7 @@ impl Far {
         self.pending_note.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Puts what the host keeps of a key into a directory that is not there yet, verified; kept here as well, where the
+    /// Puts what the host keeps of a key, verified, to where it is wanted; kept here as well, where the
     /// run keeps results. Returns nothing when there is nothing, with a note when that is because of what lies there.
     pub(super) fn take(
         &self,

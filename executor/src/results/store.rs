@@ -42,9 +42,6 @@ const LOG: &str = "guest.log";
 /// The directory of artifacts, as in a node's.
 const ARTIFACTS: &str = "artifacts";
 
-/// The directories of entries.
-const TRUSTS: [Trust; 2] = [Trust::Trusted, Trust::Untrusted];
-
 /// What lies beside an entry.
 pub(super) const FILES: [&str; 3] = [LOG, kept::LIST, ARTIFACTS];
 
@@ -245,7 +242,7 @@ impl Store {
     pub(crate) fn list(&self) -> io::Result<Vec<Kept>> {
         let mut all = Vec::new();
         let now = SystemTime::now();
-        for trust in TRUSTS {
+        for trust in Trust::ALL {
             for shard in entries(&self.0.join(trust.as_str()))? {
                 for dir in entries(&shard)? {
                     let Ok(entry) = Entry::read(&dir) else { continue };
@@ -278,14 +275,14 @@ impl Store {
             good.insert(kept.dir);
         }
         let is_stray = |path: &Path| fs::metadata(path).is_ok_and(|it| !it.is_dir());
-        let parts = TRUSTS.map(Trust::as_str).into_iter().chain(["new", "locks"]);
+        let parts = Trust::ALL.map(Trust::as_str).into_iter().chain(["new", "locks"]);
         let places = std::iter::once(self.0.clone()).chain(parts.map(|part| self.0.join(part)));
         gone.extend(
             places
                 .filter(|place| is_stray(place))
                 .map(|place| (place, "a file in the place of results".to_owned())),
         );
-        for trust in TRUSTS {
+        for trust in Trust::ALL {
             for shard in entries(&self.0.join(trust.as_str()))? {
                 if is_stray(&shard) {
                     gone.push((shard, DAMAGED.to_owned()));
