@@ -13,6 +13,7 @@ use plans::Placement;
 use crate::{
     cli::{Output, Running},
     clock,
+    control::{Control, Level},
     dispatch::{Dispatch, Dispatched, Message, Run},
     error::Error,
     event::{self, Event},
@@ -110,7 +111,11 @@ pub(super) fn go_on(
     let _ = state_registry::note(machines.machine_dir(), state);
     let (sender, messages) = mpsc::channel();
     let asked = sender.clone();
+    let before = Control::new()
+        .map_err(|error| Error::System { what: "no more files can be opened", error })?;
+    let stop_looking = before.clone();
     let _listener = Listener::start(move |by| {
+        stop_looking.raise(Level::Cancel);
         // The run may be over already.
         let _ = asked.send(Message::Asked(by));
     })
@@ -120,7 +125,7 @@ pub(super) fn go_on(
         run,
         Arc::clone(&journal),
         &mut ledger,
-        Arc::clone(&machines),
+        (Arc::clone(&machines), &before),
         &mut reporters,
         sender,
     );

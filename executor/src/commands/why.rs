@@ -15,6 +15,7 @@ use super::{
     running,
 };
 use crate::{
+    control::Control,
     error::Error,
     exit_code::Exit,
     placements::Machines,
@@ -108,8 +109,10 @@ fn of_plan(
         return Ok(Answer::without(wanted, "the plan has no key for it".to_owned()));
     };
     let machines = Machines::new(running::machines_config(&context.state(&config)?)?);
-    let found =
-        decided(&sought, &config.pass_env, &machines, &Tools::default()).map_err(Error::Machine)?;
+    let control = Control::new()
+        .map_err(|error| Error::System { what: "no more files can be opened", error })?;
+    let found = decided(&sought, &config.pass_env, (&machines, &control), &Tools::default())
+        .map_err(Error::Machine)?;
     machines.close();
     match found {
         Err(reason) => Ok(Answer::without(wanted, reason)),

@@ -4,8 +4,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use plans::{Checkout, EnvName, Key, KeyParts, Node, NodeId, Plan, Runtime, Seen};
@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    control::{Control, Level},
     fault::Fault,
     guest_command::in_one_line,
-    placements::{ControlCommand, Machine, Machines},
+    placements::{Answer, ControlCommand, Flow, Machine, Machines},
     runtimes,
     source::SourceSpec,
     text,
@@ -26,6 +27,9 @@ const SHOWN: usize = 4096;
 
 /// How long a tool may think about its version.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The most it may say of it, in bytes.
+const MOST: usize = 1 << 20;
 
 /// What decides a result, and its digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,29 +109,61 @@ fn parts_of(plan: &Plan, node: &Node, source: &SourceSpec) -> Option<Value> {
     Some(json!({ "plan": parts.to_value(), "source": from }))
 }
 
-/// Answers by host and words, each made once; a reason in place of one that failed.
-type Answers = BTreeMap<(String, Vec<String>), Arc<OnceLock<Result<String, String>>>>;
+/// What a tool answered; a reason in place of an answer that could not be had.
+type Said = Result<String, String>;
 
-/// What tools answered.
+/// What one tool answered, once it did.
+type Asked = Arc<Mutex<Option<Said>>>;
+
+/// What tools answered, by host and words, each asked once.
 #[derive(Debug, Default)]
-pub(crate) struct Tools(Mutex<Answers>);
+pub(crate) struct Tools(Mutex<BTreeMap<(String, Vec<String>), Asked>>);
 
 impl Tools {
-    fn ask(&self, machine: &dyn Machine, argv: &[String]) -> Result<String, String> {
+    fn ask(&self, machine: &dyn Machine, argv: &[String], control: &Control) -> Said {
         let asked = (machine.name().to_owned(), argv.to_vec());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let one = Arc::clone(known.entry(asked).or_default());
         drop(known);
-        // Who comes meanwhile waits for this answer, and for no other.
-        one.get_or_init(|| answer(machine, argv)).clone()
+        // A caller that comes meanwhile waits for this answer, and for no other.
+        let said = control.lock(&one).and_then(|mut said| match &*said {
+            Some(known) => Some(known.clone()),
+            // What was cancelled is no answer, and others may still want one.
+            None => answer(machine, argv, control).map(|answer| said.insert(answer).clone()),
+        });
+        said.unwrap_or_else(|| {
+            Err(format!("`{}` was asked while the run ended", in_one_line(argv)))
+        })
     }
 }
 
-fn answer(machine: &dyn Machine, argv: &[String]) -> Result<String, String> {
+/// Asks a tool; nothing when `control` rose before it answered.
+fn answer(machine: &dyn Machine, argv: &[String], control: &Control) -> Option<Said> {
     let words = in_one_line(argv);
     let command = ControlCommand::new(argv.iter().cloned()).deadline(PATIENCE);
-    let answer =
-        machine.run(&command).map_err(|fault| format!("`{words}` was not answered: {fault}"))?;
+    let (until, mut stdout) = (Instant::now() + PATIENCE, Vec::new());
+    let mut endless = false;
+    let mut take = |bytes: &[u8]| {
+        stdout.extend_from_slice(bytes);
+        endless = stdout.len() > MOST || Instant::now() > until;
+        if endless { Flow::Stop } else { Flow::Continue }
+    };
+    let answer = machine.stream(&command, &mut take, control, Level::Run);
+    match answer {
+        _ if endless => Some(Err(format!(
+            "`{words}` on `{}` went on for more than {} s or {} MiB",
+            machine.name(),
+            PATIENCE.as_secs(),
+            MOST >> 20,
+        ))),
+        Ok(None) => None,
+        Ok(Some(answer)) => Some(said(machine, &words, &Answer { stdout, ..answer })),
+        Err(fault) => Some(Err(format!("`{words}` was not answered: {fault}"))),
+    }
+}
+
+/// Returns what a tool's answer says of its version.
+fn said(machine: &dyn Machine, words: &str, answer: &Answer) -> Said {
     if answer.code != Some(0) {
         let ended = answer.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
         return Err(format!("`{words}` on `{}` ended with {ended}", machine.name()));
@@ -140,7 +176,8 @@ fn answer(machine: &dyn Machine, argv: &[String]) -> Result<String, String> {
     })
 }
 
-/// Finds what decides the result of a node, and of all that it uses; the reason, where that cannot be known.
+/// Finds what decides the result of a node, and of all that it uses; the reason, where that cannot be known, or was not
+/// before `control` rose.
 ///
 /// # Errors
 ///
@@ -148,12 +185,12 @@ fn answer(machine: &dyn Machine, argv: &[String]) -> Result<String, String> {
 pub(crate) fn decided(
     Sought { of, uses, parts }: &Sought,
     pass_env: &[EnvName],
-    machines: &Machines,
+    (machines, control): (&Machines, &Control),
     tools: &Tools,
 ) -> Result<Result<Decided, String>, Fault> {
     let known = |of: &Keyed| -> Result<Result<Value, String>, Fault> {
         let machine = machines.open(&of.node.spec.placement)?;
-        facts_of(&of.node, &*machine, pass_env, tools)
+        facts_of(&of.node, (&*machine, control), pass_env, tools)
     };
     let machine = match known(of)? {
         Ok(facts) => facts,
@@ -176,7 +213,7 @@ pub(crate) fn decided(
 
 fn facts_of(
     node: &Node,
-    machine: &dyn Machine,
+    (machine, control): (&dyn Machine, &Control),
     pass_env: &[EnvName],
     tools: &Tools,
 ) -> Result<Result<Value, String>, Fault> {
@@ -202,7 +239,7 @@ fn facts_of(
     }
     let mut commands = Map::new();
     for argv in &node.spec.key_commands {
-        match tools.ask(machine, argv) {
+        match tools.ask(machine, argv, control) {
             Ok(said) => drop(commands.insert(in_one_line(argv), said.into())),
             Err(reason) => return Ok(Err(reason)),
         }

@@ -30,7 +30,7 @@ pub(crate) use store::{DAMAGED, Kept, KeyLock, Retention, Store};
 use crate::{
     attempt::{AttemptOutcome, AttemptResult},
     clock,
-    control::Control,
+    control::{Control, Level},
     locks::Waiting,
     placements::Machines,
 };
@@ -138,10 +138,12 @@ impl Asked {
         waits: &dyn Fn(&Waiting),
         note: &mut dyn FnMut(String),
     ) -> Looked {
-        let decided = match self.decided(machines) {
+        let decided = match self.decided(machines, control) {
             Ok(decided) => decided,
             Err(reason) => {
-                note(format!("its result is neither looked for nor kept: {reason}"));
+                if control.level() == Level::Run {
+                    note(format!("its result is neither looked for nor kept: {reason}"));
+                }
                 return Looked::Runs(None);
             }
         };
@@ -235,9 +237,13 @@ impl Asked {
     /// # Errors
     ///
     /// Why that cannot be known.
-    pub(crate) fn decided(&self, machines: &Machines) -> Result<Decided, String> {
+    pub(crate) fn decided(
+        &self,
+        machines: &Machines,
+        control: &Control,
+    ) -> Result<Decided, String> {
         let Results { pass_env, tools, .. } = &*self.results;
-        decided(&self.sought, pass_env, machines, tools)
+        decided(&self.sought, pass_env, (machines, control), tools)
             .unwrap_or_else(|fault| Err(fault.to_string()))
     }
 

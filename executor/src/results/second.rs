@@ -179,7 +179,8 @@ impl Far {
         let mut wanted = Vec::new();
         for sought in &self.sought {
             // A machine that does not answer, and an image that is not known yet, is its node's own concern.
-            let Ok(Ok(Decided { key, .. })) = decided(sought, &of.pass_env, machines, &of.tools)
+            let Ok(Ok(Decided { key, .. })) =
+                decided(sought, &of.pass_env, (machines, control), &of.tools)
             else {
                 continue;
             };

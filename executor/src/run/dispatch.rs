@@ -156,18 +156,19 @@ pub struct Dispatch<'a> {
 }
 
 impl<'a> Dispatch<'a> {
-    /// Makes a dispatch of what the ledger does not hold a verdict for.
+    /// Makes a dispatch of what the ledger does not hold a verdict for. Before anything starts it looks for earlier results,
+    /// until `before` rises.
     #[must_use]
     pub fn new(
         run: &'a Run,
         journal: Arc<Journal>,
         ledger: &'a mut Ledger,
-        machines: Arc<Machines>,
+        (machines, before): (Arc<Machines>, &Control),
         reporter: &'a mut dyn Reporter,
         sender: Sender<Message>,
     ) -> Self {
         let schedule = schedule_of(run);
-        let spared = foresight::spared(run, ledger, &machines);
+        let spared = foresight::spared(run, ledger, (&machines, before));
         Self {
             spared,
             run,

@@ -374,6 +374,37 @@ fn what_prepares_only_jobs_that_passed_is_not_run() {
 }
 
 #[test]
+fn a_tool_that_is_asked_for_its_version_hears_that_the_run_ends() {
+    let ask = "key_commands = [[\"sh\", \"-c\", \"touch ~/../asked; exec sleep 600\"]]";
+    // Before the run, for the sake of what prepares it, and when its turn comes.
+    for more in ["host_setup_command = { shell = 'true' }", ""] {
+        let shell = one_job("true", &format!("{ask}\n{more}"));
+        let executor = shell.start(&["executor", "apply", "../plan.json"]);
+        shell.does(&format!(
+            "until [ -e ../asked ]; do sleep 0.1; done; kill -INT {}",
+            executor.id()
+        ));
+        let ended = executor.wait_with_output().expect("it ends");
+        assert_eq!(ended.status.code(), Some(130));
+        let record = record(&shell);
+        let outcome = &node(&record, "execute-job")["outcome"];
+        assert!(outcome == "cancelled" || outcome == "skipped", "{record}");
+        // It was not waited for until it had no time left.
+        assert!(!record.to_string().contains("was not answered"), "{record}");
+    }
+}
+
+#[test]
+fn a_tool_that_goes_on_for_ever_costs_a_run_of_its_job() {
+    let shell = one_job("echo job >>\"$RUNS\"", "key_commands = [[\"yes\"]]");
+    for _ in 0..2 {
+        let said = shell.does("executor apply ../plan.json");
+        assert!(said.contains("neither looked for nor kept: `yes` on `local` went on"), "{said}");
+        assert_eq!(ran(&shell), "job");
+    }
+}
+
+#[test]
 fn two_executors_run_the_same_once() {
     let shell = one_job("echo job >>\"$RUNS\"; sleep 2", "");
     shell.does(

@@ -10,7 +10,7 @@ use plans::NodeKind;
 
 use super::Run;
 use crate::{
-    control::Control,
+    control::{Control, Level},
     ledger::Ledger,
     placements::Machines,
     results::{Asked, Looked, Patience, Reused, Sought, may_be_reused},
@@ -32,12 +32,15 @@ impl Run {
 }
 
 /// Looks for the results of those that use prepare nodes, and returns the prepare nodes that nobody who is to run uses.
-pub(super) fn spared(run: &Run, ledger: &Ledger, machines: &Machines) -> BTreeMap<usize, Reused> {
+pub(super) fn spared(
+    run: &Run,
+    ledger: &Ledger,
+    (machines, control): (&Machines, &Control),
+) -> BTreeMap<usize, Reused> {
     let mut spared = BTreeMap::new();
     if run.results.is_none() {
         return spared;
     }
-    let Ok(control) = Control::new() else { return spared };
     let begun = |position: usize| {
         let facts = ledger.node(position);
         facts.verdict.is_some() || facts.attempts > 0
@@ -62,11 +65,15 @@ pub(super) fn spared(run: &Run, ledger: &Ledger, machines: &Machines) -> BTreeMa
         .collect();
     let mut found: BTreeMap<usize, Reused> = BTreeMap::new();
     for position in asked_for {
+        // What is not known is run, or rather not: the run is to end.
+        if control.level() > Level::Run {
+            break;
+        }
         let Some(asked) = run.asked(position, false) else { continue };
         if std::fs::create_dir_all(&asked.node_dir).is_err() {
             continue;
         }
-        let looked = asked.look(machines, Patience::None, &control, &|_| {}, &mut |_| {});
+        let looked = asked.look(machines, Patience::None, control, &|_| {}, &mut |_| {});
         if let Looked::Passed(result) = looked {
             found.extend(result.reused.map(|reused| (position, reused)));
         }

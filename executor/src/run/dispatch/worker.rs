@@ -110,7 +110,7 @@ fn kept(
     let Some(asked) = &request.reuse else { return result };
     if result.outcome == AttemptOutcome::Passed
         && let Err(why) = asked
-            .decided(machines)
+            .decided(machines, control)
             .and_then(|decided| asked.keep(decided, &result, machines, control))
     {
         result.warnings.push(why);
