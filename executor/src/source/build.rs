@@ -42,11 +42,14 @@ const LONGEST_TARGET: u64 = 4096;
 /// Fewer files than this are not worth another thread, and another git.
 const SHARE: usize = 500;
 
+/// How many parts there are for each thread: one that is slow with a part leaves the next ones to others.
+const PARTS: usize = 4;
+
 /// More threads than this make no tree faster: a file system has one way to its disk.
 const MOST_THREADS: usize = 8;
 
-/// Makes `entries`, sorted by path, in the empty directory `into`: on several threads, each of which has a part of
-/// the paths and reads its objects from a git of its own. `control` ends it early, with what is there.
+/// Makes `entries`, sorted by path, in the empty directory `into`: on several threads, each of which takes a part of
+/// the paths after the other and reads its objects from a git of its own. `control` ends it early, with what is there.
 pub(super) fn build(
     git: Git<'_>,
     entries: &[Entry],
@@ -56,10 +59,11 @@ pub(super) fn build(
 ) -> Result<Listing, Fault> {
     let mut sizes = vec![0; entries.len()];
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    let share = entries.len().div_ceil(threads).max(SHARE);
+    let parts = if threads == 1 { 1 } else { threads * PARTS };
+    let share = entries.len().div_ceil(parts).max(SHARE);
     let stop = AtomicBool::new(false);
     let parts: Vec<_> = entries.chunks(share).zip(sizes.chunks_mut(share)).collect();
-    let others = parts.len().saturating_sub(1);
+    let others = parts.len().min(threads).saturating_sub(1);
     let parts = Mutex::new(parts);
     let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let work = || {

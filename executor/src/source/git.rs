@@ -20,6 +20,9 @@ pub(super) struct Git<'a> {
     pub(super) environment: &'a BTreeMap<String, String>,
 }
 
+/// How many bytes git reads ahead of what is written.
+const AHEAD: usize = 1 << 20;
+
 /// Takes an object: its index among those asked for, its size, its content.
 type Take<'a> = dyn FnMut(usize, u64, &mut dyn Read) -> Result<(), Fault> + 'a;
 
@@ -119,6 +122,8 @@ impl Git<'_> {
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Fault::new(FailureKind::Io, "git has no pipes"));
         };
+        // So that git is not woken for each few objects; where no more is allowed it stays as it is.
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, AHEAD);
         let result = std::thread::scope(|scope| {
             scope.spawn(move || {
                 let mut asked = Vec::with_capacity(objects.len() * 41);
@@ -129,7 +134,7 @@ impl Git<'_> {
                 // git leaving early shows on the other pipe.
                 let _ = stdin.write_all(&asked);
             });
-            let mut from = BufReader::with_capacity(256 << 10, stdout);
+            let mut from = BufReader::with_capacity(AHEAD, stdout);
             let result = (0..objects.len()).try_for_each(|index| self.one(index, &mut from, take));
             // Closes the pipe, so that git, and then the writer, end.
             drop(from);
