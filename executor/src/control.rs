@@ -110,6 +110,45 @@ impl Control {
         self.level()
     }
 
+    /// Does something that hears no cancel, on a thread of its own; `None`: the level rose above [`Level::Run`] first, and what
+    /// is done is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread or file descriptor left.
+    pub(crate) fn hears<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> std::io::Result<Option<T>> {
+        let (sender, answer) = std::sync::mpsc::sync_channel(1);
+        // It closes when the work is done, whatever came of it.
+        let (done, doing) = std::io::pipe()?;
+        let span = tracing::Span::current();
+        std::thread::Builder::new().spawn(move || {
+            let _span = span.entered();
+            // Nobody may wait any more.
+            let _ = sender.send(work());
+            drop(doing);
+        })?;
+        let cancel = self.0.cancel.as_fd();
+        loop {
+            let mut fds = [
+                PollFd::new(&done, PollFlags::IN),
+                PollFd::from_borrowed_fd(cancel, PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Ok(_) | Err(io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !fds[0].revents().is_empty() {
+                return Ok(answer.try_recv().ok());
+            }
+            if !fds[1].revents().is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Takes a lock that somebody may have for long: waits as long as the level is [`Level::Run`], then `None`.
     pub(crate) fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> Option<MutexGuard<'a, T>> {
         let mut pause = Duration::from_millis(1);
@@ -143,6 +182,16 @@ mod tests {
         });
         drop(held);
         assert!(control.lock(&mutex).is_some());
+    }
+
+    #[test]
+    fn what_hears_no_cancel_is_not_waited_for() {
+        let control = Control::new().expect("descriptors");
+        assert_eq!(control.hears(|| 7).expect("a thread"), Some(7));
+        let (ends, end) = std::sync::mpsc::channel::<()>();
+        control.raise(Level::Cancel);
+        assert_eq!(control.hears(move || end.recv().is_ok()).expect("a thread"), None);
+        drop(ends);
     }
 
     #[test]

@@ -217,6 +217,9 @@ fn facts_of(
     pass_env: &[EnvName],
     tools: &Tools,
 ) -> Result<Result<Value, String>, Fault> {
+    if machine.reach(control)?.is_none() {
+        return Ok(Err(format!("`{}` was asked while the run ended", machine.name())));
+    }
     let facts = machine.facts()?;
     let mut known = Map::new();
     known.insert("system".to_owned(), facts.system.into());

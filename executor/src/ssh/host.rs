@@ -5,6 +5,8 @@
 
 use std::{
     borrow::Cow,
+    io,
+    os::fd::OwnedFd,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -49,7 +51,18 @@ pub struct Host {
     changed: Condvar,
     /// Held while connecting, so that many who need a connection make one.
     connecting: Mutex<()>,
+    wanted: Mutex<Wanted>,
     reached: AtomicBool,
+}
+
+/// Whether anything is still wanted of a host.
+#[derive(Debug, Default)]
+enum Wanted {
+    #[default]
+    Yes,
+    /// The connection that was begun last ends with the other end of this, if it is not made by then.
+    Connecting(#[expect(dead_code, reason = "dropped")] io::PipeWriter),
+    No,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +107,7 @@ impl Host {
             pool: Mutex::default(),
             changed: Condvar::new(),
             connecting: Mutex::new(()),
+            wanted: Mutex::default(),
             reached: AtomicBool::new(false),
         }
     }
@@ -290,13 +304,26 @@ impl Host {
         {
             return Err(error.clone());
         }
-        let master = Arc::new(Master::connect(&self.options).inspect_err(|error| {
+        let unwanted = self.unwanted()?;
+        let master = Arc::new(Master::connect(&self.options, unwanted).inspect_err(|error| {
             self.pool().failed = Some((Instant::now(), error.clone()));
         })?);
         self.reached.store(true, Ordering::Release);
         master.take_seat();
         self.pool().masters.push(Arc::clone(&master));
         Ok(master)
+    }
+
+    /// Returns what becomes readable when nothing more is wanted.
+    fn unwanted(&self) -> Result<OwnedFd, SshError> {
+        let here = |text: String| SshError::new(&self.options.destination, SshFault::Here, text);
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*wanted, Wanted::No) {
+            return Err(here("nothing more is wanted of it".to_owned()));
+        }
+        let (unwanted, end) = io::pipe().map_err(|error| here(error.to_string()))?;
+        *wanted = Wanted::Connecting(end);
+        Ok(unwanted.into())
     }
 
     fn free_seat(&self) -> Option<Arc<Master>> {
@@ -331,6 +358,14 @@ impl Host {
         };
         drop(idle);
         drop(masters);
+    }
+
+    /// Disconnects and ends a connection that is being made: nothing more is wanted of the host.
+    pub fn close(&self) {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Wanted::No;
+        // Its client is gone when it lets go of this.
+        drop(self.connecting.lock().unwrap_or_else(PoisonError::into_inner));
+        self.disconnect();
     }
 
     /// Returns the process ids of the clients that hold a connection open.

@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -48,8 +48,8 @@ struct Shared {
 }
 
 impl Master {
-    /// Connects, logs in, and proves the path once.
-    pub(crate) fn connect(options: &SshOptions) -> Result<Self, SshError> {
+    /// Connects, logs in, and proves the path once, unless `unwanted` becomes readable meanwhile.
+    pub(crate) fn connect(options: &SshOptions, unwanted: OwnedFd) -> Result<Self, SshError> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let here = |error: &io::Error| {
             SshError::new(&options.destination, SshFault::Here, error.to_string())
@@ -67,7 +67,12 @@ impl Master {
             SshError::new(&options.destination, SshFault::NoClient, error.to_string())
         })?;
         let until = Instant::now() + options.connect_timeout;
+        wire.wake_on(Some(unwanted));
         if let Err(error) = beat(&mut wire, until) {
+            if matches!(error, WireError::Woken) {
+                // Nobody waits for what it may still say.
+                wire.kill();
+            }
             return Err(explain(&options.destination, &mut wire, error));
         }
         let (stopped, stop) = io::pipe().map_err(|error| here(&error))?;

@@ -14,6 +14,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     io::Errno,
+    process::{Pid, Signal, kill_process_group},
 };
 
 /// What a pipe holds that nobody made larger, and a larger one.
@@ -288,9 +289,15 @@ impl Wire {
         self.child.try_wait().ok().flatten()?.code()
     }
 
-    /// Ends the client at once.
+    /// Ends the client at once, and what it started: a `ProxyCommand` does not hear that its client is gone.
     pub(crate) fn kill(&mut self) {
-        // Failing means that it is gone already.
+        if self.is_gone() {
+            return;
+        }
+        // Its number is its own until it is waited for, and so is that of the group that it leads.
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -407,6 +407,11 @@ fn machine(sshd: &Sshd) -> RemoteSsh {
 }
 
 fn machine_with(sshd: &Sshd, sources: Box<dyn Sources>) -> RemoteSsh {
+    machine_at(sshd, "testhost", sources)
+}
+
+/// The same at a destination of the client configuration.
+fn machine_at(sshd: &Sshd, destination: &str, sources: Box<dyn Sources>) -> RemoteSsh {
     let host = plans::SshHost {
         host: plans::HostName::new("far").expect("a name"),
         ssh: plans::SshDestination::new("testhost").expect("a destination"),
@@ -416,12 +421,35 @@ fn machine_with(sshd: &Sshd, sources: Box<dyn Sources>) -> RemoteSsh {
     };
     RemoteSsh::open(
         &host,
-        sshd.options("testhost"),
+        sshd.options(destination),
         &sshd.root().join("cache"),
         &sshd.root().join("runs"),
         sources,
     )
     .expect("a machine")
+}
+
+#[test]
+fn a_host_that_says_nothing_is_not_waited_for_by_who_is_cancelled() {
+    let sshd = sshd!("");
+    let machine = machine_at(&sshd, "silent", Box::new(NoSources));
+    let control = Control::new().expect("a control");
+    let wanted = LockRequest { holder: None, max_jobs: Some(1), groups: vec![], in_guest: false };
+    let proxy = sshd.root().join("proxy");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let until = Instant::now() + PATIENCE;
+            while !proxy.exists() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(10));
+            }
+            control.raise(Level::Cancel);
+        });
+        // One that waited would be told why it could not be reached.
+        assert!(machine.acquire(&wanted, &control, &|_| ()).expect("no fault").is_none());
+    });
+    machine.close();
+    let proxy = fs::read_to_string(proxy).expect("written").trim().parse().expect("a pid");
+    assert!(!is_alive(proxy), "it is left behind");
 }
 
 /// One directory, whose files are known by their names alone.

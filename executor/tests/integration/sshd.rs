@@ -74,7 +74,8 @@ impl Sshd {
              GlobalKnownHostsFile /dev/null\n StrictHostKeyChecking yes\n \
              LocalForward {root}/forward.sock localhost:1\n RemoteCommand echo of-the-alias\n \
              RequestTTY force\n ControlMaster auto\n ControlPath {root}/users-own.sock\n\
-             Host nowhere\n HostName does-not-exist.invalid\n",
+             Host nowhere\n HostName does-not-exist.invalid\n\
+             Host silent\n ProxyCommand sh -c 'echo $$ >{root}/new; mv {root}/new {root}/proxy; exec sleep 600'\n",
             user.expect("a name").trim(),
             root = root.display(),
         );

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -40,7 +40,7 @@ pub trait Sources: Send + Sync {
 
 /// A host reached over ssh.
 pub struct RemoteSsh {
-    remote: Remote,
+    remote: Arc<Remote>,
     /// Where manifests of what was sent are kept, on this machine.
     cache: PathBuf,
     sources: Box<dyn Sources>,
@@ -64,7 +64,7 @@ impl RemoteSsh {
         sources: Box<dyn Sources>,
     ) -> Result<Self, Fault> {
         Ok(Self {
-            remote: Remote::open(host, options, runs_dir)?,
+            remote: Arc::new(Remote::open(host, options, runs_dir)?),
             cache: cache.to_owned(),
             sources,
             placed: Mutex::default(),
@@ -117,6 +117,20 @@ impl Machine for RemoteSsh {
         self.remote.facts()
     }
 
+    fn reach(&self, control: &Control) -> Result<Option<()>, Fault> {
+        if self.remote.is_known() {
+            return Ok(Some(()));
+        }
+        // Connecting takes as long as it takes.
+        let remote = Arc::clone(&self.remote);
+        let reached = control.hears(move || {
+            remote.host.preconnect();
+            remote.lock_server().map(drop)
+        });
+        let no_thread = |error| Fault::io(FailureKind::Io, "starting a thread", &error);
+        reached.map_err(no_thread)?.transpose()
+    }
+
     fn examine(&self) -> Result<Vec<Check>, Fault> {
         examine::examine(&self.remote)
     }
@@ -127,7 +141,9 @@ impl Machine for RemoteSsh {
         control: &Control,
         waits: &dyn Fn(&Waiting),
     ) -> Result<Option<Box<dyn HeldLocks>>, Fault> {
-        self.remote.host.preconnect();
+        if self.reach(control)?.is_none() {
+            return Ok(None);
+        }
         let server = || self.remote.lock_server();
         self.remote.locks.acquire(&server, wanted, control, waits)
     }
@@ -142,7 +158,7 @@ impl Machine for RemoteSsh {
 
     fn close(&self) {
         self.remote.locks.close();
-        self.remote.host.disconnect();
+        self.remote.host.close();
     }
 }
 

@@ -251,6 +251,11 @@ impl Remote {
         self.ask_facts().map(|known| known.facts.clone())
     }
 
+    /// Returns whether all of that was asked and the supervisor is there.
+    pub(super) fn is_known(&self) -> bool {
+        self.facts.get().is_some() && self.shim.get().is_some()
+    }
+
     pub(super) fn may_mount(&self) -> Result<bool, Fault> {
         self.ask_facts().map(|known| known.may_mount)
     }
