@@ -188,7 +188,29 @@ impl<'a> Entries<'a> {
 }
 
 /// `<octal mode> <name>\0<20 bytes of id>`.
+#[inline]
 fn parse_entry(bytes: &[u8]) -> Result<(Entry<'_>, &[u8]), &'static str> {
+    let (kind, mode, bytes) = parse_mode(bytes)?;
+    // Names are short: one byte after the other is the quickest way through.
+    let end = bytes.iter().position(|&byte| byte == 0).ok_or("a name does not end")?;
+    let (name, id) = (&bytes[..end], &bytes[end + 1..]);
+    if name.is_empty() || name.contains(&b'/') {
+        return Err("a name is empty or holds a `/`");
+    }
+    let (id, rest) = id.split_at_checked(ID_LENGTH).ok_or("an object id is cut short")?;
+    Ok((Entry { name, kind, mode, id }, rest))
+}
+
+/// The mode that an entry begins with, and what stands behind it and a space.
+#[inline]
+fn parse_mode(bytes: &[u8]) -> Result<(EntryKind, &[u8], &[u8]), &'static str> {
+    // Nearly all are one of two, which are not worth reading digit by digit.
+    for kind in [EntryKind::File { executable: false }, EntryKind::Tree] {
+        let spelled = kind.octal().as_bytes();
+        if let Some([b' ', rest @ ..]) = bytes.strip_prefix(spelled) {
+            return Ok((kind, &bytes[..spelled.len()], rest));
+        }
+    }
     let space = bytes.iter().take(8).position(|&byte| byte == b' ').ok_or("a mode is missing")?;
     let mut mode = 0;
     for &digit in &bytes[..space] {
@@ -198,13 +220,39 @@ fn parse_entry(bytes: &[u8]) -> Result<(Entry<'_>, &[u8]), &'static str> {
         }
     }
     let kind = EntryKind::from_mode(mode).ok_or("a mode is unknown")?;
-    let mode = &bytes[..space];
-    let bytes = &bytes[space + 1..];
-    let end = bytes.iter().position(|&byte| byte == 0).ok_or("a name does not end")?;
-    let (name, id) = (&bytes[..end], &bytes[end + 1..]);
-    if name.is_empty() || name.contains(&b'/') {
-        return Err("a name is empty or holds a `/`");
+    Ok((kind, &bytes[..space], &bytes[space + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EntryKind, parse_entry};
+
+    #[track_caller]
+    fn check(written: &str, expected: Result<EntryKind, &str>) {
+        let bytes = [written.as_bytes(), b"\0", &[7; 20], b"rest"].concat();
+        let found = parse_entry(&bytes).map(|(entry, rest)| {
+            let mode = written.split(' ').next().unwrap_or_default();
+            assert_eq!((entry.mode, entry.name, rest), (mode.as_bytes(), &b"a"[..], &b"rest"[..]));
+            entry.kind
+        });
+        assert_eq!(found, expected, "{written:?}");
     }
-    let (id, rest) = id.split_at_checked(ID_LENGTH).ok_or("an object id is cut short")?;
-    Ok((Entry { name, kind, mode, id }, rest))
+
+    #[test]
+    fn a_mode_says_what_an_entry_is_however_it_is_written() {
+        let file = |executable| Ok(EntryKind::File { executable });
+        for plain in ["100644 a", "0100644 a", "100664 a", "100600 a"] {
+            check(plain, file(false));
+        }
+        check("100755 a", file(true));
+        check("40000 a", Ok(EntryKind::Tree));
+        check("040000 a", Ok(EntryKind::Tree));
+        check("120000 a", Ok(EntryKind::SymbolicLink));
+        check("160000 a", Ok(EntryKind::Submodule));
+        check("1006440 a", Err("a mode is unknown"));
+        check("100644a", Err("a mode is missing"));
+        check("10064x a", Err("a mode is not octal"));
+        check("100644 ", Err("a name is empty or holds a `/`"));
+        check("40000 a/b", Err("a name is empty or holds a `/`"));
+    }
 }
