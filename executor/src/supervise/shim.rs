@@ -24,7 +24,7 @@ pub const SOURCE: &str = concat!(
     include_str!("shim/redact.awk"),
     "'\nPERL_PUMP=$PERL_REDACT'",
     include_str!("shim/pump.pl"),
-    "'\nPERL_SERVER=$PERL_SYSTEM$PERL_REDACT'",
+    "'\nPERL_SERVER=$PERL_SYSTEM'",
     include_str!("shim/server.pl"),
     "'\nPERL_WAIT=$PERL_SYSTEM'",
     include_str!("shim/wait.pl"),

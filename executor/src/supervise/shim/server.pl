@@ -1,8 +1,9 @@
 # A perl that stays and is asked for many jobs, for the price of two forks each. A job of it needs no shell and its
 # directory is not there yet: a child makes and claims that, writes what comes before the job, starts it and waits for it,
 # as its supervisor. Whatever is not an end with status 0 within a second is left to a shell: `watch` for the supervisor,
-# `join` for a follower. It follows system.pl. No single quote may be in here.
-my ($c, $shim, $hello, $names, $opt) = @ARGV;
+# `join` for a follower. It follows system.pl, and is given redact.pl, which only a job with secrets reads. No single quote
+# may be in here.
+my ($c, $shim, $hello, $names, $opt, $redact) = @ARGV;
 $ENV{PERL5OPT} = $opt if $opt ne "";
 umask 077;
 numbers($c);
@@ -74,10 +75,14 @@ sub take {
     my $v = "";
     vec($v, fileno $from, 1) = 1;
     select($v, undef, undef, 0) > 0 or return 0;
-    my $l = sysread($from, my $b, 131072) // return 1;
-    undef $from if !$l || !keep(redact($b));
+    piece();
     1;
 }
+sub piece {
+    my $l = sysread($from, my $b, 131072) // return;
+    undef $from if !$l || !keep(masked($b));
+}
+sub masked { $q{masks} eq "" ? $_[0] : redact(@_) }
 sub keep {
     my $o = 0;
     while ($o < length $_[0]) { $o += syswrite($log, $_[0], length($_[0]) - $o, $o) || return !($lost = 1) }
@@ -86,7 +91,7 @@ sub keep {
 # Takes what is in the pipe when nobody of the job is left to write; somebody else may have it open for ever.
 sub drain {
     for (1 .. 64) { take() or last }
-    keep(redact("", 1));
+    keep(masked("", 1));
 }
 # Sleeps until there is output, a child ended, the watcher closed what it says, or a signal came.
 sub attend {
@@ -95,7 +100,7 @@ sub attend {
     return if select($v, undef, undef, undef) < 0;
     sysread $bell, my $rung, 4096 if vec($v, fileno $bell, 1);
     undef $told if $told && vec($v, fileno $told, 1) && !sysread $told, my $said, 4096;
-    take();
+    piece() if $from && vec($v, fileno $from, 1);
 }
 sub output {
     my $ring;
@@ -146,7 +151,7 @@ sub supervise {
         }
     }
     @at[1, 2] = (centis(), time);
-    needles($q{masks});
+    $q{masks} eq "" || eval "$redact\n; needles(\$q{masks}); 1" or nay($t, "error no_redactor");
     output() or nay($t, "error no_supervisor");
     syswrite $t, "started\n";
     become(@job) if begin();
