@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plans::{Checkout, EnvName, Key, KeyParts, Node, NodeId, Plan, Runtime, Seen};
+use plans::{Checkout, EnvName, Key, KeyParts, Node, NodeId, Placement, Plan, Runtime, Seen};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -80,6 +80,16 @@ impl Sought {
         })
     }
 
+    /// Returns whether what decides the result is known without asking a machine or a tool.
+    pub(super) fn is_at_hand(&self, tools: &Tools) -> bool {
+        std::iter::once(&self.of).chain(&self.uses).all(|Keyed { node, .. }| {
+            let spec = &node.spec;
+            let host = spec.placement.host_name();
+            matches!((&spec.placement, &spec.runtime), (Placement::Local, Runtime::HostProcess))
+                && spec.key_commands.iter().all(|argv| tools.has(host, argv))
+        })
+    }
+
     /// Returns the node.
     pub(crate) fn node(&self) -> &Node {
         &self.of.node
@@ -120,6 +130,13 @@ type Asked = Arc<Mutex<Option<Said>>>;
 pub(crate) struct Tools(Mutex<BTreeMap<(String, Vec<String>), Asked>>);
 
 impl Tools {
+    /// Returns whether a tool answered.
+    fn has(&self, host: &str, argv: &[String]) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = known.get(&(host.to_owned(), argv.to_vec()));
+        one.is_some_and(|one| one.try_lock().is_ok_and(|said| said.is_some()))
+    }
+
     fn ask(&self, machine: &dyn Machine, argv: &[String], control: &Control) -> Said {
         let asked = (machine.name().to_owned(), argv.to_vec());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -90,6 +90,11 @@ impl Entry {
         }
     }
 
+    /// Returns whether it is a log of at most so many bytes, and nothing else.
+    pub(super) fn is_small(&self, bytes: u64) -> bool {
+        self.list.is_none() && self.log.as_ref().is_none_or(|log| log.bytes <= bytes)
+    }
+
     /// Reads the entry of a directory; says why it is none.
     pub(crate) fn read(dir: &Path) -> Result<Self, Unusable> {
         let text = match fs::read(dir.join(FILE)) {

@@ -189,6 +189,23 @@ impl Asked {
         Looked::Runs(Some((decided, lock)))
     }
 
+    /// The same where nothing has to be waited for: no machine, tool, lock or large file. Nothing found means nothing.
+    /// `is_new`: the node's directory is, and holds nothing.
+    pub(crate) fn look_at_once(
+        &self,
+        is_new: bool,
+        (machines, control): (&Machines, &Control),
+    ) -> Option<AttemptResult> {
+        let Results { store, reads, tools, .. } = &*self.results;
+        let decided = match self.sought.is_at_hand(tools) {
+            true => self.decided(machines, control).ok()?,
+            false => return None,
+        };
+        let to = Destination::NodeAtOnce { dir: &self.node_dir, is_new };
+        let entry = store.take(&decided.key, reads, to, control).ok()?;
+        Some(passed(&entry.reused, Some(&entry)))
+    }
+
     /// Keeps what the attempt left, if it is to be kept.
     ///
     /// # Errors

@@ -51,6 +51,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How old a lock or an unfinished entry is that nobody needs.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How exactly is known when an entry was of use last.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// The store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store(PathBuf);
@@ -140,9 +143,7 @@ impl Store {
             let dir = self.place(trust, key);
             match taken(&dir, key, to, control) {
                 Ok(found) => {
-                    // Those that are of use are the last to go.
-                    let now = SystemTime::now();
-                    let _ = File::open(&dir).and_then(|dir| dir.set_modified(now));
+                    note_use(&dir);
                     return Ok(found);
                 }
                 Err(Unusable::Absent) => {}
@@ -349,6 +350,15 @@ impl Retention {
     }
 }
 
+/// Dates an entry of which use is made: such are the last to go. Once in a while is often enough.
+fn note_use(dir: &Path) {
+    let now = SystemTime::now();
+    let dated = used(dir, now).is_ok_and(|used| !is_older(used, now, HOUR));
+    if !dated {
+        let _ = File::open(dir).and_then(|dir| dir.set_modified(now));
+    }
+}
+
 fn is_older(used: SystemTime, now: SystemTime, than: Duration) -> bool {
     now.duration_since(used).is_ok_and(|passed| passed > than)
 }
@@ -369,6 +379,9 @@ fn is_held(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
+/// A log of at most so many bytes is given at once.
+const SMALL: u64 = 64 << 10;
+
 /// Where a kept result is put.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Destination<'a> {
@@ -376,6 +389,8 @@ pub(crate) enum Destination<'a> {
     New(&'a Path),
     /// A node's directory, in the place of what a job left there; the entry last: where it is, the rest is too.
     Node(&'a Path),
+    /// The same, if that takes no time: what has artifacts or a long log counts as absent. `is_new`: nothing is there.
+    NodeAtOnce { dir: &'a Path, is_new: bool },
 }
 
 /// Puts what the directory of an entry holds to where it is wanted, verified; says why there is nothing, and leaves nothing
@@ -392,7 +407,13 @@ pub(super) fn taken(
     let copied = match (own && found.key == *key, to) {
         (false, _) => Err("it is not its own key's, or somebody else's".to_owned()),
         (true, Destination::New(into)) => copy_out(&found, dir, into, control),
-        (true, Destination::Node(into)) => put(&found, dir, into, control),
+        (true, Destination::NodeAtOnce { .. }) if !found.is_small(SMALL) => {
+            return Err(Unusable::Absent);
+        }
+        (true, Destination::NodeAtOnce { dir: into, is_new: true }) => link_all(&found, dir, into),
+        (true, Destination::Node(into) | Destination::NodeAtOnce { dir: into, .. }) => {
+            put(&found, dir, into, control)
+        }
     };
     copied.map(|()| found).map_err(Unusable::Damaged)
 }
@@ -424,12 +445,7 @@ fn put(entry: &Entry, dir: &Path, node_dir: &Path, control: &Control) -> Result<
         }
     }
     if entry.list.is_none() {
-        link_log(entry, dir, node_dir)?;
-        let to = node_dir.join(entry::FILE);
-        // Whoever reads it there compares it with its digest once more.
-        return fs::hard_link(dir.join(entry::FILE), &to)
-            .or_else(|_| fs::write(&to, entry.to_bytes()))
-            .map_err(failed);
+        return link_all(entry, dir, node_dir);
     }
     let staged = node_dir.join(".reused");
     directory::remove(&staged).map_err(failed)?;
@@ -441,6 +457,16 @@ fn put(entry: &Entry, dir: &Path, node_dir: &Path, control: &Control) -> Result<
         }
     }
     fs::remove_dir(staged).map_err(failed)
+}
+
+/// Links an entry without artifacts.
+fn link_all(entry: &Entry, dir: &Path, node_dir: &Path) -> Result<(), String> {
+    link_log(entry, dir, node_dir)?;
+    let to = node_dir.join(entry::FILE);
+    // Whoever reads it there compares it with its digest once more.
+    fs::hard_link(dir.join(entry::FILE), &to)
+        .or_else(|_| fs::write(&to, entry.to_bytes()))
+        .map_err(|error| error.to_string())
 }
 
 fn link_log(entry: &Entry, dir: &Path, into: &Path) -> Result<(), String> {

@@ -50,7 +50,7 @@ use crate::{
 
 use tasks::{schedule_of, taken_from};
 use words::{stop_reason, why};
-use worker::{JournalObserver, ending_of, facts_of, make_room, not_begun, terms_of, work};
+use worker::{JournalObserver, at_once, ending_of, facts_of, make_room, not_begun, terms_of, work};
 
 /// What a run is, beside its plan.
 pub struct Run {
@@ -139,6 +139,8 @@ pub struct Dispatch<'a> {
     controls: BTreeMap<usize, Control>,
     /// Attempts that have their locks and wait for a slot; dropping one resumes it.
     returning: BTreeMap<usize, Sender<()>>,
+    /// Attempts that said that they wait for other runs, and have a note of it in their directory.
+    waiting: BTreeSet<usize>,
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     chance: RandomState,
     /// How often somebody asked for the end, and what was asked last.
@@ -181,6 +183,7 @@ impl<'a> Dispatch<'a> {
             sender,
             controls: BTreeMap::new(),
             returning: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             due: BinaryHeap::new(),
             chance: RandomState::new(),
             asked: 0,
@@ -328,6 +331,7 @@ impl<'a> Dispatch<'a> {
         // For those who look from elsewhere; the run needs it no more than its terminal.
         let note = serde_json::to_vec(waiting).expect("plain data");
         let _ = std::fs::write(self.run.dir.waiting(node), note);
+        self.waiting.insert(task);
         self.tell(Event::NodeWaiting(event::NodeWaiting::of(node.as_str(), waiting)));
         let actions = self.schedule.handle(schedule::Event::Aside { task });
         self.obey(actions);
@@ -335,7 +339,9 @@ impl<'a> Dispatch<'a> {
 
     /// It waits no more.
     fn waited(&mut self, task: usize) {
-        let _ = std::fs::remove_file(self.run.dir.waiting(&self.run.nodes[task].id));
+        if self.waiting.remove(&task) {
+            let _ = std::fs::remove_file(self.run.dir.waiting(&self.run.nodes[task].id));
+        }
     }
 
     /// An attempt that was parked has its locks.
@@ -417,6 +423,7 @@ impl<'a> Dispatch<'a> {
         }));
         if begun.is_some() {
             // What an earlier process of the run waited for.
+            self.waiting.insert(task);
             self.waited(task);
         }
         let began = Instant::now();
@@ -437,12 +444,22 @@ impl<'a> Dispatch<'a> {
         self.controls.insert(task, control.clone());
         let dir = self.run.dir.node(&node.id);
         // Before the first intent an executor may have died on the way to it.
-        if begun.as_ref().is_none_or(|begun| begun.intents.is_empty())
-            && let Err(error) = make_room(&dir, attempt)
-        {
-            return tell(not_begun(FailureKind::Io, "the node's directory", &error));
+        let mut is_new = false;
+        if begun.as_ref().is_none_or(|begun| begun.intents.is_empty()) {
+            match make_room(&dir, attempt) {
+                Ok(new) => is_new = new,
+                Err(error) => {
+                    return tell(not_begun(FailureKind::Io, "the node's directory", &error));
+                }
+            }
         }
         let request = self.request(task, attempt, &dir);
+        // Of what an earlier process began, something may be left.
+        if begun.is_none()
+            && let Some(result) = at_once(&request, is_new, (&self.machines, &control))
+        {
+            return tell(result);
+        }
         let observer = JournalObserver::new(
             Arc::clone(&self.journal),
             node.id.as_str(),
@@ -530,7 +547,9 @@ impl<'a> Dispatch<'a> {
                 let text = serde_json::to_vec_pretty(&node.record).expect("plain data");
                 // A copy for people: the journal holds it already, and the record will.
                 let record = &node.record;
-                let is_settled = record.outcome == Outcome::Passed && record.warnings.is_empty();
+                let is_settled = record.outcome == Outcome::Passed
+                    && record.warnings.is_empty()
+                    && record.reused.is_none();
                 let _ = self.run.dir.write_result(&id, node.attempts, is_settled, &text);
             }
             self.reporter.event(&event);

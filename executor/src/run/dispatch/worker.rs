@@ -29,7 +29,7 @@ use crate::{
     outcome::Outcome,
     placements::{Machine, Machines},
     record,
-    results::{Looked, Patience, spared},
+    results::{Asked, Looked, Patience, spared},
     schedule::{Ending, FailureTerms},
 };
 
@@ -57,6 +57,20 @@ pub(super) fn work(
     result
 }
 
+/// Returns the result of an attempt that needs no thread: the node passed before, or nobody needs it. `is_new`: its directory
+/// is, and holds nothing.
+pub(super) fn at_once(
+    request: &AttemptRequest,
+    is_new: bool,
+    (machines, control): (&Machines, &Control),
+) -> Option<AttemptResult> {
+    let look = |asked: &Asked| asked.look_at_once(is_new, (machines, control));
+    let known = request.spared.as_ref().map(spared);
+    let result = known.or_else(|| request.reuse.as_ref().and_then(look))?;
+    info!(node = request.node.id.as_str(), attempt = request.attempt, "passed before");
+    Some(result)
+}
+
 fn on_its_machine(
     request: &AttemptRequest,
     machines: &Machines,
@@ -77,9 +91,6 @@ fn attempt_or_settle(
     observer: &JournalObserver,
     begun: Option<Begun>,
 ) -> AttemptResult {
-    if let Some(result) = request.spared.as_ref().map(spared) {
-        return result;
-    }
     match begun {
         None => reused_or_run(request, (machine, machines), control, observer),
         // Nothing was made.
@@ -224,11 +235,14 @@ impl Observer for JournalObserver {
 }
 
 /// Makes a node's directory, and moves what an earlier attempt left there out of the way of the next one. Can
-/// be done again until the next one has written down what it is about to start.
-pub(super) fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
-    std::fs::create_dir_all(dir)?;
+/// be done again until the next one has written down what it is about to start. Returns whether it is new, and empty.
+pub(super) fn make_room(dir: &Path, attempt: u32) -> std::io::Result<bool> {
+    let is_new = std::fs::create_dir(dir).is_ok();
+    if !is_new {
+        std::fs::create_dir_all(dir)?;
+    }
     if attempt <= 1 {
-        return Ok(());
+        return Ok(is_new);
     }
     let kept = dir.join("attempts").join((attempt - 1).to_string());
     for name in ["host.log", "artifacts", kept::LIST, "guest.log"] {
@@ -244,7 +258,8 @@ pub(super) fn make_room(dir: &Path, attempt: u32) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    files::sync_dir(dir)
+    files::sync_dir(dir)?;
+    Ok(false)
 }
 
 pub(super) fn not_begun(kind: FailureKind, what: &str, error: &std::io::Error) -> AttemptResult {
