@@ -17,7 +17,13 @@ sub sh {
     if (!$k) { open STDIN, "<", "/dev/null"; exec "sh", $shim, @_; exit 71 }
     waitpid $k, 0;
 }
-sub centis { my ($u) = split / /, line("/proc/uptime"); int($u * 100 + 0.5) }
+# Since the system started, as /proc/uptime says it (CLOCK_BOOTTIME is 7).
+sub centis {
+    my $t = pack "x16";
+    if (@n && syscall($n[5], 7, $t) == 0) { my ($s, $ns) = unpack "q2", $t; return $s * 100 + int($ns / 1e7) }
+    my ($u) = split / /, line("/proc/uptime");
+    int($u * 100 + 0.5);
+}
 sub now { int(centis() / 100) }
 # The exit record of a directory, if it is complete; and writing one where its place is kept.
 sub record { line("$_[0]/exit") =~ /^1 (.*?) *END\.$/ ? $1 : undef }
@@ -103,11 +109,10 @@ sub attend {
     piece() if $from && vec($v, fileno $from, 1);
 }
 sub output {
-    my $ring;
-    open($log, ">>", "log") && pipe($from, my $to) && pipe($bell, $ring) or return 0;
+    pipe($from, my $to) && pipe($bell, my $ring) or return;
     fcntl($to, 1031, 1 << 20); # F_SETPIPE_SZ: more is only faster
-    $SIG{CHLD} = sub { syswrite $ring, "." };
-    open(STDOUT, ">&", $to) && open STDERR, ">&", $to;
+    $SIG{CHLD} = sub { syswrite $ring, "." if $from || $told };
+    $to;
 }
 sub supervise {
     my ($t, @job) = @_;
@@ -118,9 +123,11 @@ sub supervise {
     open STDERR, ">", "/dev/null";
     my @o = stat_of("self");
     $boot ne "" && @o or nay($t, "error no_supervisor");
-    my $m = "";
-    for (split m{/}, "$d/tmp") { $m .= "$_/"; mkdir $m }
-    mkdir "$d/artifacts";
+    if (!mkdir($d) && !-d $d) {
+        my $m = "";
+        for (split m{/}, $d) { $m .= "$_/"; mkdir $m }
+    }
+    mkdir for "$d/tmp", "$d/artifacts";
     (-d "$d/artifacts" && chdir $d) or nay($t, "error $!");
     if (!-e "claim") {
         if ($q{over} ne "" && -e $q{over}) {
@@ -135,7 +142,7 @@ sub supervise {
     my $until = $q{lease} ? now() + $q{lease} : "-";
     my $i = "$$ $o[19] $boot\n$q{uses}\n";
     if (!(syswrite($f, $i) == length $i && close($f) && put("pid", sprintf "%-63s\n%-28s.\n", "-", "-")
-        && put("lease", sprintf "%-15s\n%-15s\n", $until, "-") && put("log", "")
+        && put("lease", sprintf "%-15s\n%-15s\n", $until, "-") && open($log, ">>", "log")
         && put("exit", sprintf "%-251s....\n", "-"))) {
         unlink "pid", "lease", "log", "exit", "claim";
         nay($t, "error no_space");
@@ -152,20 +159,23 @@ sub supervise {
     }
     @at[1, 2] = (centis(), time);
     $q{masks} eq "" || eval "$redact\n; needles(\$q{masks}); 1" or nay($t, "error no_redactor");
-    output() or nay($t, "error no_supervisor");
+    my $to = output() or nay($t, "error no_supervisor");
     syswrite $t, "started\n";
-    become(@job) if begin();
-    open STDOUT, ">", "/dev/null";
-    open STDERR, ">", "/dev/null";
+    if (begin()) {
+        open(STDOUT, ">&", $to) && open(STDERR, ">&", $to) or exit 71;
+        become(@job);
+    }
+    close $to;
     $SIG{USR1} = $SIG{ALRM} = \&wake;
     alarm 1;
     wake() if $due;
     my $s;
     until (defined $s) {
-        while ((my $w = waitpid(-1, 1)) > 0) {
+        # Where nothing but an end can come, that is waited for; a signal ends the wait.
+        while ((my $w = waitpid(-1, defined $s || $from || $told ? 1 : 0)) > 0) {
             if ($w == $p) { $s = $? } elsif ($w == ($watcher // 0)) { $watcher = 0; undef $told }
         }
-        attend() if !defined $s;
+        attend() if !defined $s && ($from || $told);
     }
     $SIG{USR1} = $SIG{ALRM} = "IGNORE";
     my $l = ended($s);
@@ -200,14 +210,18 @@ sub own {
     for (@l) {
         my ($t, $f) = @$_;
         $f =~ m{/|^\.|^$} and return "error bad_file";
-        my ($by, $b) = split / /, line("$q{locks}/$f");
+        open(my $l, "+<", "$q{locks}/$f") or return "error lost $f";
+        my ($by, $b) = split / /, <$l> // "";
         ($by // "") eq $t or return "error lost $f";
-        push @$_, $b;
+        push @$_, $b, $l;
         $wanted = " wanted" if $f =~ /^place\./ && line("$q{locks}/wanted") =~ /^(\d+)$/ && $now < $1;
     }
     for (@l) {
-        my ($t, $f, $b) = @$_;
-        length $d > 511 or put("$q{locks}/$f", sprintf("%s %s %-15s\n%-511s\n", $t, $b, $now + 60, $d), "+<");
+        my ($t, $f, $b, $l) = @$_;
+        next if length $d > 511;
+        seek $l, 0, 0;
+        printf $l "%s %s %-15s\n%-511s\n", $t, $b, $now + 60, $d;
+        close $l;
     }
     $wanted;
 }
