@@ -1,11 +1,11 @@
 # What both perls share. System calls stand for programs where their numbers are known (setsid, unshare, mount,
-# prctl, exit_group, clock_gettime). An orphan of the job becomes a child of a subreaper (36), so it is known whether anybody is left.
+# prctl, exit_group, clock_gettime, setitimer). An orphan of the job becomes a child of a subreaper (36), so it is known whether anybody is left.
 # No single quote may be in here: it is quoted text of the script.
 my @n;
 sub numbers {
     length pack("p", "x") == 8 or return; # those of 64 bits
-    @n = (112, 272, 165, 157, 231, 228) if $_[0] eq "Linux/x86_64";
-    @n = (157, 97, 40, 167, 94, 113) if $_[0] eq "Linux/aarch64";
+    @n = (112, 272, 165, 157, 231, 228, 38) if $_[0] eq "Linux/x86_64";
+    @n = (157, 97, 40, 167, 94, 113, 103) if $_[0] eq "Linux/aarch64";
 }
 sub line { my $f; open($f, "<", $_[0]) && <$f> // "" }
 sub stat_of { local $/; split / /, line("/proc/$_[0]/stat") =~ s/.*[)] //sr } # a name may hold line breaks
