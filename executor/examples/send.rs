@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let sent = prepare_runtime_dir(&runtime).map_err(|error| error.to_string()).and_then(|()| {
         let mut options = SshOptions::new(destination, &runtime);
         options.arguments = vec!["-F".into(), config.into()];
-        let host = Host::new(options);
+        let host = Host::new(options).map_err(|error| error.to_string())?;
         let patience = host.patience();
         host.check(&Script::new("true"), &patience).map_err(|error| error.to_string())?;
         let began = Instant::now();

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     control::Control,
-    fault::Fault,
+    fault::{FailureKind, Fault},
     source::{PlacedSource, SourceRequest, Store},
     ssh::{Host, Manifest, ManifestEntry, SshOptions, What, object_digest, prepare_runtime_dir},
 };
@@ -89,7 +89,9 @@ impl Machines {
         options.reconnect_budget = Duration::from_secs(10);
         options.first_attempts = 1;
         prepare_runtime_dir(&options.runtime_dir)?;
-        let host = Arc::new(Host::new(options));
+        let host = Host::new(options)
+            .map(Arc::new)
+            .map_err(|error| Fault::io(FailureKind::Io, "opening a cancel token", &error))?;
         let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
         beside.push(Arc::clone(&host));
         Ok(host)
@@ -111,7 +113,7 @@ impl Machines {
                 scope.spawn(|| machine.close());
             }
             for host in &beside {
-                scope.spawn(|| host.disconnect());
+                scope.spawn(|| host.close());
             }
         });
     }

@@ -1,5 +1,9 @@
-//! Signals as messages. No handler does anything but say that one came.
+//! Signals: those that come, as messages (no handler does anything but say that one came), and the end of a child with all
+//! that it started.
 
+use std::process::Child;
+
+use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::{Handle, Signals},
@@ -46,6 +50,16 @@ impl Listener {
         })?;
         Ok(Self { handle })
     }
+}
+
+/// Kills a child that leads a process group, and the group, and waits for the child.
+pub(crate) fn kill_group(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // Failing means that it is gone already.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Whether the process that started this one wanted it not to hear of a signal (`SigIgn`, proc(5)).

@@ -6,7 +6,6 @@
 use std::{
     borrow::Cow,
     io,
-    os::fd::OwnedFd,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -23,7 +22,11 @@ use super::{
     options::SshOptions,
     session::{Ask, Session, SessionKind, ShellAnswer},
 };
-use crate::{command_line::Script, supervise::token};
+use crate::{
+    command_line::Script,
+    control::{Control, Level},
+    supervise::token,
+};
 
 /// How long something may take, and how long it is worth trying again.
 #[derive(Clone, Copy)]
@@ -51,18 +54,9 @@ pub struct Host {
     changed: Condvar,
     /// Held while connecting, so that many who need a connection make one.
     connecting: Mutex<()>,
-    wanted: Mutex<Wanted>,
+    /// Raised when nothing more is wanted of the host.
+    closed: Control,
     reached: AtomicBool,
-}
-
-/// Whether anything is still wanted of a host.
-#[derive(Debug, Default)]
-enum Wanted {
-    #[default]
-    Yes,
-    /// The connection that was begun last ends with the other end of this, if it is not made by then.
-    Connecting(#[expect(dead_code, reason = "dropped")] io::PipeWriter),
-    No,
 }
 
 #[derive(Debug, Default)]
@@ -100,16 +94,19 @@ const OPENING: Duration = Duration::from_millis(500);
 
 impl Host {
     /// Makes a host; nothing is connected yet.
-    #[must_use]
-    pub fn new(options: SshOptions) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// When the process has no file descriptor left.
+    pub fn new(options: SshOptions) -> io::Result<Self> {
+        Ok(Self {
             options,
             pool: Mutex::default(),
             changed: Condvar::new(),
             connecting: Mutex::new(()),
-            wanted: Mutex::default(),
+            closed: Control::new()?,
             reached: AtomicBool::new(false),
-        }
+        })
     }
 
     /// Returns how the host is reached.
@@ -304,26 +301,14 @@ impl Host {
         {
             return Err(error.clone());
         }
-        let unwanted = self.unwanted()?;
-        let master = Arc::new(Master::connect(&self.options, unwanted).inspect_err(|error| {
-            self.pool().failed = Some((Instant::now(), error.clone()));
-        })?);
+        let master =
+            Arc::new(Master::connect(&self.options, &self.closed).inspect_err(|error| {
+                self.pool().failed = Some((Instant::now(), error.clone()));
+            })?);
         self.reached.store(true, Ordering::Release);
         master.take_seat();
         self.pool().masters.push(Arc::clone(&master));
         Ok(master)
-    }
-
-    /// Returns what becomes readable when nothing more is wanted.
-    fn unwanted(&self) -> Result<OwnedFd, SshError> {
-        let here = |text: String| SshError::new(&self.options.destination, SshFault::Here, text);
-        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*wanted, Wanted::No) {
-            return Err(here("nothing more is wanted of it".to_owned()));
-        }
-        let (unwanted, end) = io::pipe().map_err(|error| here(error.to_string()))?;
-        *wanted = Wanted::Connecting(end);
-        Ok(unwanted.into())
     }
 
     fn free_seat(&self) -> Option<Arc<Master>> {
@@ -362,7 +347,7 @@ impl Host {
 
     /// Disconnects and ends a connection that is being made: nothing more is wanted of the host.
     pub fn close(&self) {
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Wanted::No;
+        self.closed.raise(Level::Kill);
         // Its client is gone when it lets go of this.
         drop(self.connecting.lock().unwrap_or_else(PoisonError::into_inner));
         self.disconnect();

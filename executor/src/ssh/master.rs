@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,7 +23,10 @@ use super::{
     options::SshOptions,
     wire::{Wire, WireError},
 };
-use crate::supervise::token;
+use crate::{
+    control::{Control, Level},
+    supervise::token,
+};
 
 /// A connection that sessions can use.
 #[derive(Debug)]
@@ -48,12 +51,18 @@ struct Shared {
 }
 
 impl Master {
-    /// Connects, logs in, and proves the path once, unless `unwanted` becomes readable meanwhile.
-    pub(crate) fn connect(options: &SshOptions, unwanted: OwnedFd) -> Result<Self, SshError> {
+    /// Connects, logs in, and proves the path once, unless `control` rises meanwhile or has risen.
+    pub(crate) fn connect(options: &SshOptions, control: &Control) -> Result<Self, SshError> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let here = |error: &io::Error| {
             SshError::new(&options.destination, SshFault::Here, error.to_string())
         };
+        let raised = control.raised(Level::Run).filter(|_| control.level() == Level::Run);
+        let Some(raised) = raised else {
+            let text = "nothing more is wanted of it";
+            return Err(SshError::new(&options.destination, SshFault::Here, text));
+        };
+        let raised = raised.try_clone_to_owned().map_err(|error| here(&error))?;
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         info!(destination = options.destination, "connecting");
         let socket = options.runtime_dir.join(format!("m-{}-{number}", std::process::id()));
@@ -67,7 +76,7 @@ impl Master {
             SshError::new(&options.destination, SshFault::NoClient, error.to_string())
         })?;
         let until = Instant::now() + options.connect_timeout;
-        wire.wake_on(Some(unwanted));
+        wire.wake_on(Some(raised));
         if let Err(error) = beat(&mut wire, until) {
             if matches!(error, WireError::Woken) {
                 // Nobody waits for what it may still say.

@@ -14,8 +14,9 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     io::Errno,
-    process::{Pid, Signal, kill_process_group},
 };
+
+use crate::signals;
 
 /// What a pipe holds that nobody made larger, and a larger one.
 const USUAL_PIPE: usize = 64 * 1024;
@@ -295,11 +296,7 @@ impl Wire {
             return;
         }
         // Its number is its own until it is waited for, and so is that of the group that it leads.
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        signals::kill_group(&mut self.child);
     }
 }
 

@@ -129,7 +129,7 @@ fn every_way_not_to_arrive_has_its_own_name_and_advice() {
         let mut options = sshd.options(destination);
         options.connect_timeout = Duration::from_secs(3);
         options.first_attempts = 1;
-        let host = Host::new(options);
+        let host = Host::new(options).expect("descriptors");
         let error = host.run(&Script::new("true"), &host.patience()).unwrap_err();
         assert_eq!(error.fault, expected, "{error}");
         assert!(!error.advice().is_empty());
@@ -158,7 +158,7 @@ fn every_way_not_to_arrive_has_its_own_name_and_advice() {
     }
     let mut options = sshd.options("testhost");
     options.program = "/nonexistent/ssh".into();
-    let host = Host::new(options);
+    let host = Host::new(options).expect("descriptors");
     let error = host.run(&Script::new("true"), &host.patience()).unwrap_err();
     assert_eq!(error.fault, SshFault::NoClient);
     fs::write(sshd.root().join("ssh_config"), "NoSuchOption yes\n").expect("written");
@@ -260,7 +260,7 @@ fn hold_a_connection() {
     let root = Path::new(&root);
     let mut options = executor::ssh::SshOptions::new("testhost", &root.join("r"));
     options.arguments = vec!["-F".into(), root.join("ssh_config").into()];
-    let host = Host::new(options);
+    let host = Host::new(options).expect("descriptors");
     let shim = install_shim(&host, root);
     let job = root.join("runs/r/n.1");
     fs::create_dir_all(&job).expect("a directory");

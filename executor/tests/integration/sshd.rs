@@ -100,7 +100,7 @@ impl Sshd {
     }
 
     pub(crate) fn host(&self) -> Host {
-        Host::new(self.options("testhost"))
+        Host::new(self.options("testhost")).expect("descriptors")
     }
 
     /// Returns the server and all of its children.

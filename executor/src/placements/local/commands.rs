@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, Signal, kill_process_group},
+    process::Pid,
 };
 use tracing::debug;
 
@@ -17,6 +17,7 @@ use crate::{
     control::{Control, Level},
     fault::{FailureKind, Fault},
     placements::{Answer, ControlCommand, Flow},
+    signals,
 };
 
 /// More than this of a command's complaints is of no use.
@@ -43,7 +44,7 @@ pub(super) fn stream(
     let mut watched = Watched { command, last: Instant::now(), stderr: Vec::new() };
     let result = watched.pump(&mut child, sink, control);
     if !matches!(result, Ok(Some(_))) {
-        kill(&mut child);
+        signals::kill_group(&mut child);
     }
     match result {
         Ok(Some(code)) => Ok(Some(Answer { code, stdout: Vec::new(), stderr: watched.stderr })),
@@ -73,14 +74,6 @@ fn spawn(command: &ControlCommand) -> io::Result<Child> {
         spawned.current_dir(dir);
     }
     spawned.spawn()
-}
-
-fn kill(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 struct Watched<'a> {

@@ -114,9 +114,11 @@ impl Remote {
         runs_dir: &Path,
     ) -> Result<Self, Fault> {
         prepare_runtime_dir(&options.runtime_dir)?;
+        let connection = Host::new(options)
+            .map_err(|error| Fault::io(FailureKind::Io, "opening a cancel token", &error))?;
         Ok(Self {
             name: host.host.to_string(),
-            host: Arc::new(Host::new(options)),
+            host: Arc::new(connection),
             work_dir: host.work_dir.to_string(),
             facts: OnceLock::new(),
             shim: OnceLock::new(),
