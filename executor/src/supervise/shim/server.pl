@@ -57,8 +57,6 @@ sub become {
     %ENV = %e; exec { $x } @w;
     stop("not_executable", "$x: $!");
 }
-# A signal a second from now on (ITIMER_REAL is 0): one that comes just before a wait is not the last.
-sub tick { my $i = pack "q4", 1, 0, 1, 0; syscall($n[6], 0, $i, 0) == 0 or alarm 1 }
 # Has a shell watch, and wakes it every second. It closes what it says when nobody of the job is left.
 sub wake {
     if (!$watcher) {

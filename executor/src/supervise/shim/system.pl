@@ -1,5 +1,6 @@
 # What both perls share. System calls stand for programs where their numbers are known (setsid, unshare, mount,
-# prctl, exit_group, clock_gettime, setitimer). An orphan of the job becomes a child of a subreaper (36), so it is known whether anybody is left.
+# prctl, exit_group, clock_gettime, setitimer). An orphan of the job becomes a child of a subreaper (36), so it is known
+# whether anybody is left.
 # No single quote may be in here: it is quoted text of the script.
 my @n;
 sub numbers {
@@ -11,6 +12,8 @@ sub line { my $f; open($f, "<", $_[0]) && <$f> // "" }
 sub stat_of { local $/; split / /, line("/proc/$_[0]/stat") =~ s/.*[)] //sr } # a name may hold line breaks
 sub put { my $f; open($f, $_[2] // ">", $_[0]) && print($f $_[1]) && close $f }
 sub oom { local $/; line("/proc/vmstat") =~ /^oom_kill (.*)/m ? $1 : 0 }
+# A signal each second from now on (ITIMER_REAL is 0): one that comes just before a wait is not the last.
+sub tick { my $i = pack "q4", 1, 0, 1, 0; @n && syscall($n[6], 0, $i, 0) == 0 or alarm 1 }
 sub view {
     my ($t, $x, $r) = ($_[0], "none", "/"); # syscall takes no constant
     @n && syscall($n[1], 0x20000) == 0 && syscall($n[2], $x, $r, $x, 0x44000, 0) == 0

@@ -10,7 +10,7 @@ if (begin()) {
     $e{FORGE_LANES_BOOT} = "" if leader($e{FORGE_LANES_BOOT});
     %ENV = %e; exec { $ARGV[0] } @ARGV or exit 127
 }
-$SIG{ALRM} = sub { kill "USR1", $o if getppid == $o; alarm 1 };
-alarm 1;
+$SIG{ALRM} = sub { kill "USR1", $o if getppid == $o; tick() };
+tick();
 1 until waitpid(-1, 0) == $p;
 ended($?);
