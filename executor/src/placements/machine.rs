@@ -40,13 +40,14 @@ pub trait Machine: Commands + Jobs + Leftovers + Send + Sync {
     /// When the machine does not answer.
     fn facts(&self) -> Result<MachineFacts, Fault>;
 
-    /// Connects and asks for the [`facts`](Self::facts), where that is still to be done. `None`: `control` rose meanwhile.
+    /// Connects, where that is still to be done, so that [`facts`](Self::facts) are known without waiting. `None`: `control` rose
+    /// meanwhile.
     ///
     /// # Errors
     ///
     /// When the machine does not answer.
     fn reach(&self, _control: &Control) -> Result<Option<()>, Fault> {
-        self.facts().map(|_| Some(()))
+        Ok(Some(()))
     }
 
     /// Looks at what jobs and their supervision need there, one line for each thing.

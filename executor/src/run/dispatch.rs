@@ -340,8 +340,12 @@ impl<'a> Dispatch<'a> {
     /// It waits no more.
     fn waited(&mut self, task: usize) {
         if self.waiting.remove(&task) {
-            let _ = std::fs::remove_file(self.run.dir.waiting(&self.run.nodes[task].id));
+            self.remove_note(task);
         }
+    }
+
+    fn remove_note(&self, task: usize) {
+        let _ = std::fs::remove_file(self.run.dir.waiting(&self.run.nodes[task].id));
     }
 
     /// An attempt that was parked has its locks.
@@ -423,8 +427,7 @@ impl<'a> Dispatch<'a> {
         }));
         if begun.is_some() {
             // What an earlier process of the run waited for.
-            self.waiting.insert(task);
-            self.waited(task);
+            self.remove_note(task);
         }
         let began = Instant::now();
         let sender = self.sender.clone();
