@@ -24,6 +24,47 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     copy_directory(from, to, &shares)
 }
 
+/// Copies a layer of overlayfs over a directory that has no layers: what is in both gives way, directories apart, and
+/// what is whited out goes. Contents are shared where the file system can; sockets, pipes and devices are left out.
+///
+/// # Errors
+///
+/// The first thing the operating system refuses; what was done until then is left.
+pub fn lay(layer: &Path, onto: &Path) -> io::Result<()> {
+    lay_directory(layer, onto, &AtomicBool::new(true))
+}
+
+fn lay_directory(layer: &Path, onto: &Path, shares: &AtomicBool) -> io::Result<()> {
+    for entry in fs::read_dir(layer)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), onto.join(entry.file_name()));
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            if fs::symlink_metadata(&to).is_ok_and(|below| below.is_dir()) {
+                lay_directory(&from, &to, shares)?;
+                continue;
+            }
+            remove(&to)?;
+            copy_directory(&from, &to, shares)?;
+            continue;
+        }
+        // A whiteout is a character device 0/0.
+        let is_whiteout = metadata.file_type().is_char_device() && metadata.rdev() == 0;
+        if is_whiteout || metadata.is_file() || metadata.is_symlink() {
+            remove(&to)?;
+        }
+        if metadata.is_symlink() {
+            symlink(fs::read_link(&from)?, &to)?;
+            set_times(&to, &metadata)?;
+        } else if metadata.is_file() {
+            copy_file(&from, &to, shares)?;
+        }
+    }
+    let metadata = fs::symlink_metadata(layer)?;
+    fs::set_permissions(onto, metadata.permissions())?;
+    set_times(onto, &metadata)
+}
+
 fn copy_directory(from: &Path, to: &Path, shares: &AtomicBool) -> io::Result<()> {
     let metadata = fs::symlink_metadata(from)?;
     fs::create_dir(to)?;

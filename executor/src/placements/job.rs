@@ -55,6 +55,15 @@ impl WorkspaceSource {
             Self::Output(path) => path,
         }
     }
+
+    /// Returns the directories of which it is made where it is mounted, the upper one first; none: it is whole.
+    #[must_use]
+    pub fn layers(&self) -> &[PathBuf] {
+        match self {
+            Self::Tree(placed) => &placed.layers,
+            Self::Output(_) => &[],
+        }
+    }
 }
 
 /// Where a job's workspace comes from.

@@ -10,7 +10,7 @@ use crate::{
     control::{Control, Level},
     fault::Fault,
     locks::{HeldLocks, LockRequest, Table, Waiting},
-    source::{PlacedSource, SourceRequest},
+    source::{Form, PlacedSource, SourceRequest},
     supervise::{JobLimits, JobRef, JobStatus, Keep},
 };
 
@@ -125,7 +125,8 @@ pub trait Commands {
     /// When the machine does not answer.
     fn free_bytes(&self, path: &str) -> Result<u64, Fault>;
 
-    /// Makes a source there, or finds it, and keeps it in use until `control`'s attempt is over.
+    /// Makes a source there, or finds it, and keeps it in use until `control`'s attempt is over. A machine that has no
+    /// layers gives it whole, whatever `form` allows.
     ///
     /// # Errors
     ///
@@ -133,6 +134,7 @@ pub trait Commands {
     fn place_source(
         &self,
         wanted: &SourceRequest,
+        form: Form,
         control: &Control,
     ) -> Result<PlacedSource, Fault>;
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     control::Control,
     fault::{FailureKind, Fault},
-    source::{PlacedSource, SourceRequest, Store},
+    source::{Form, PlacedSource, SourceRequest, Store},
     ssh::{Host, Manifest, ManifestEntry, SshOptions, What, object_digest, prepare_runtime_dir},
 };
 
@@ -134,7 +134,7 @@ impl Machines {
 
 impl Sources for Store {
     fn place(&self, wanted: &SourceRequest, control: &Control) -> Result<PlacedSource, Fault> {
-        Self::place(self, wanted, control)
+        Self::place(self, wanted, Form::Whole, control)
     }
 
     fn manifest(&self, wanted: &SourceRequest) -> Option<Manifest> {

@@ -21,6 +21,7 @@ use crate::{
     control::Level,
     fault::{FailureKind, Fault},
     placements::{ControlCommand, Flow, PlacedFiles, WorkspaceSource},
+    source::Form,
     text,
 };
 
@@ -67,8 +68,17 @@ fn base(context: &Context<'_>, work: &Work) -> Result<WorkspaceSource, Fault> {
     if let Some(path) = &work.workspace_from {
         return Ok(WorkspaceSource::Output(path.clone()));
     }
-    let Context { machine, control, .. } = context;
-    Ok(WorkspaceSource::Tree(machine.place_source(&work.source, control)?))
+    let Context { request, machine, control, .. } = context;
+    // Guests take a directory as it is, and what is laid into a tree makes another one of its files.
+    let is_shown = work.runtime == plans::Runtime::HostProcess
+        && request.files.is_empty()
+        && work.caches.is_empty();
+    let form = if is_shown { Form::Layers } else { Form::Whole };
+    let placed = machine.place_source(&work.source, form, control)?;
+    if let Some(note) = &placed.note {
+        context.warn(note.clone());
+    }
+    Ok(WorkspaceSource::Tree(placed))
 }
 
 /// Returns where caches appear in a workspace that the job cannot write to: there must be something to appear at.

@@ -21,7 +21,10 @@ use std::{
 
 use plans::FileMode;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, fchmod, linkat, mkdirat, openat, symlinkat},
+    fs::{
+        AtFlags, CWD, FileType, Mode, OFlags, fchmod, linkat, makedev, mkdirat, mknodat, openat,
+        symlinkat,
+    },
     io::Errno,
 };
 
@@ -53,7 +56,7 @@ const MOST_THREADS: usize = 8;
 pub(super) fn build(
     git: Git<'_>,
     entries: &[Entry],
-    nearest: Option<&(Listing, PathBuf, File)>,
+    nearest: Option<(&Listing, &Path)>,
     into: &Path,
     control: &Control,
 ) -> Result<Listing, Fault> {
@@ -96,7 +99,7 @@ fn build_part(
     git: Git<'_>,
     entries: &[Entry],
     sizes: &mut [u64],
-    nearest: Option<&(Listing, PathBuf, File)>,
+    nearest: Option<(&Listing, &Path)>,
     into: &Path,
     (stop, control): (&AtomicBool, &Control),
 ) -> Result<(), Fault> {
@@ -107,7 +110,7 @@ fn build_part(
 
     let mut missing = Vec::new();
     let mut dirs = Dirs::open(into)?;
-    let mut have = nearest.map(|(listing, ..)| {
+    let mut have = nearest.map(|(listing, _)| {
         let known = &listing.0;
         let first = entries.first().map_or(known.len(), |first| {
             known.partition_point(|(known, _)| known.path < first.path)
@@ -115,7 +118,7 @@ fn build_part(
         known[first..].iter().peekable()
     });
     let mut from = match nearest {
-        Some((_, files, _)) => Some(Dirs::open(files)?),
+        Some((_, files)) => Some(Dirs::open(files)?),
         None => None,
     };
     for (index, entry) in entries.iter().enumerate() {
@@ -182,13 +185,13 @@ impl Dirs {
         Ok(Self { root: root.to_owned(), handle, open: Vec::new(), obeyed: Vec::new() })
     }
 
-    fn failed(&self, entry: &Entry, error: &io::Error) -> Fault {
-        failed("making", &self.root.join(OsStr::from_bytes(&entry.path)), error)
+    fn failed(&self, path: &[u8], error: &io::Error) -> Fault {
+        failed("making", &self.root.join(OsStr::from_bytes(path)), error)
     }
 
-    /// Goes to the directory of an entry, making it if `make`; returns it with the entry's name.
-    fn enter<'a>(&mut self, entry: &'a Entry, make: bool) -> io::Result<(&OwnedFd, &'a [u8])> {
-        let mut components: Vec<&[u8]> = entry.path.split(|byte| *byte == b'/').collect();
+    /// Goes to the directory that a path is in, making it if `make`; returns it with the name there.
+    fn enter<'a>(&mut self, path: &'a [u8], make: bool) -> io::Result<(&OwnedFd, &'a [u8])> {
+        let mut components: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
         let name = components.pop().unwrap_or_default();
         let same = self
             .open
@@ -217,8 +220,8 @@ impl Dirs {
 
     /// Shares a file of another tree; `false` when that cannot be.
     fn link(&mut self, from: &mut Self, entry: &Entry) -> Result<bool, Fault> {
-        let Ok((source, name)) = from.enter(entry, false) else { return Ok(false) };
-        let linked = self.enter(entry, true).and_then(|(target, _)| {
+        let Ok((source, name)) = from.enter(&entry.path, false) else { return Ok(false) };
+        let linked = self.enter(&entry.path, true).and_then(|(target, _)| {
             match linkat(source, name, target, name, AtFlags::empty()) {
                 Ok(()) => Ok(true),
                 // Too many links, another file system, or not there: it is written instead.
@@ -226,15 +229,15 @@ impl Dirs {
                 Err(error) => Err(error.into()),
             }
         });
-        linked.map_err(|error| self.failed(entry, &error))
+        linked.map_err(|error| self.failed(&entry.path, &error))
     }
 
     /// Makes an empty directory: what a submodule is without its repository.
     fn make(&mut self, entry: &Entry) -> Result<(), Fault> {
         let made = self
-            .enter(entry, true)
+            .enter(&entry.path, true)
             .and_then(|(parent, name)| Ok(mkdirat(parent, name, Mode::from_raw_mode(0o755))?));
-        made.map_err(|error| self.failed(entry, &error))
+        made.map_err(|error| self.failed(&entry.path, &error))
     }
 
     /// Writes a file or symlink.
@@ -242,7 +245,7 @@ impl Dirs {
         let mode = if entry.kind == FileMode::Executable { 0o755 } else { 0o644 };
         let is_obeyed = self.obeyed.contains(&mode);
         let mut obeys = false;
-        let written = self.enter(entry, true).and_then(|(parent, name)| {
+        let written = self.enter(&entry.path, true).and_then(|(parent, name)| {
             if entry.kind == FileMode::Symlink {
                 if size > LONGEST_TARGET {
                     return Err(io::Error::new(
@@ -271,8 +274,21 @@ impl Dirs {
         if obeys {
             self.obeyed.push(mode);
         }
-        written.map_err(|error| self.failed(entry, &error))
+        written.map_err(|error| self.failed(&entry.path, &error))
     }
+}
+
+/// Says in a layer of overlayfs that what is below it at these paths is not there: a character device 0/0, which anybody
+/// may make (Linux 5.8).
+pub(super) fn white_out(paths: &[Box<[u8]>], layer: &Path) -> Result<(), Fault> {
+    let mut dirs = Dirs::open(layer)?;
+    for path in paths {
+        let made = dirs.enter(path, true).and_then(|(parent, name)| {
+            Ok(mknodat(parent, name, FileType::CharacterDevice, Mode::empty(), makedev(0, 0))?)
+        });
+        made.map_err(|error| dirs.failed(path, &error))?;
+    }
+    Ok(())
 }
 
 /// Turns a directory of files into a shallow checkout of head: a repository with that one commit,

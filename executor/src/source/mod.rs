@@ -7,6 +7,7 @@
 mod build;
 mod git;
 mod inputs;
+mod layers;
 mod list;
 mod store;
 mod unused;
@@ -54,13 +55,34 @@ pub struct SourceRequest {
     pub inputs: Option<(JobInputs, ObjectId)>,
 }
 
+/// What a source may be on its machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A directory that holds every file.
+    Whole,
+    /// That, or layers which are mounted for each job that sees it.
+    Layers,
+}
+
 /// A source that is on a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedSource {
     /// Its directory there; read-only for everybody who did not make it.
     pub path: String,
+    /// Directories that are to be mounted at `path`, the upper one first; none: it is whole.
+    pub layers: Vec<PathBuf>,
     /// What names its content: the tree's id, and what was left out.
     pub id: String,
+    /// What a person should know of how it was made.
+    pub note: Option<String>,
+}
+
+impl PlacedSource {
+    /// A directory that holds every file.
+    #[must_use]
+    pub fn whole(path: String, id: String) -> Self {
+        Self { path, layers: Vec::new(), id, note: None }
+    }
 }
 
 /// Returns what a job sees of a source, sorted by path.

@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::layers;
 use crate::directory;
 
 /// A tree, or the remains of one, that can go.
@@ -82,6 +83,12 @@ pub(crate) fn unused(trees: &Path, wanted: &BTreeSet<String>) -> io::Result<Vec<
         // A name of ours is ASCII; anything else is somebody else's.
         names.extend(entry?.file_name().into_string().ok());
     }
+    // What is wanted in layers needs the tree below it.
+    let below = |name: &String| {
+        let (object, _) = name.split_once('-').filter(|_| layers::is_name(name))?;
+        layers::base(&trees.join(name)).filter(|_| wanted.contains(object))
+    };
+    let bases: BTreeSet<String> = names.iter().filter_map(below).collect();
     let is_free = |id: &str| Locks::take(trees, id).is_ok_and(|locks| locks.is_some());
     let mut sizes = Sizes::default();
     let mut unused = Vec::new();
@@ -90,7 +97,7 @@ pub(crate) fn unused(trees: &Path, wanted: &BTreeSet<String>) -> io::Result<Vec<
         let free = match Found::of(&name) {
             Some(Found::Tree(id)) => {
                 let object = id.split('-').next().unwrap_or(id);
-                !wanted.contains(object) && is_free(id)
+                !wanted.contains(object) && !bases.contains(id) && is_free(id)
             }
             Some(Found::Making(id)) => is_free(id),
             // Looking at it is all it takes.

@@ -12,6 +12,7 @@ use executor::{
     fault::FailureKind,
     locks::LockRequest,
     placements::LeftoverKind,
+    source::Form,
     supervise::JobStatus,
 };
 use plans::{AbsolutePath, Checkout, Command, Mount, NodeId, Output, WorkspacePath};
@@ -209,7 +210,7 @@ fn abandon(bench: &Bench, script: &str, lease: Duration) -> AttemptRequest {
     let gone = machines(bench.dir.path());
     let machine = gone.open(&plans::Placement::Local).expect("this machine");
     let control = Control::new().expect("a control");
-    let source = machine.place_source(&work.source, &control).expect("a tree");
+    let source = machine.place_source(&work.source, Form::Whole, &control).expect("a tree");
     machine
         .start(&executor::placements::Job {
             job: request.job(),

@@ -27,6 +27,7 @@ mod incus_settings;
 mod inputs;
 mod junit;
 mod kept_kills;
+mod layers;
 mod leases;
 mod look;
 mod machine;

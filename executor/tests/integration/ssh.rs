@@ -20,7 +20,7 @@ use executor::{
         Commands as _, ControlCommand, Flow, Job, Jobs as _, Machine as _, WorkspaceSource,
         ssh::{RemoteSsh, Sources},
     },
-    source::{PlacedSource, SourceRequest, SourceSpec},
+    source::{Form, PlacedSource, SourceRequest, SourceSpec},
     ssh::{Attachment, Host, Manifest, ManifestEntry, SshFault, What},
     supervise::{BindMount, Frame, JobLimits, JobRef, JobStatus, Keep, Reason, shim},
 };
@@ -457,7 +457,7 @@ struct Named(std::path::PathBuf, &'static [(&'static str, u8)]);
 
 impl Sources for Named {
     fn place(&self, wanted: &SourceRequest, _: &Control) -> Result<PlacedSource, Fault> {
-        Ok(PlacedSource { path: self.0.to_str().expect("UTF-8").to_owned(), id: wanted.id() })
+        Ok(PlacedSource::whole(self.0.to_str().expect("UTF-8").to_owned(), wanted.id()))
     }
 
     fn manifest(&self, _: &SourceRequest) -> Option<Manifest> {
@@ -498,7 +498,7 @@ fn a_tree_is_compared_by_what_the_repository_calls_its_files_and_made_for_a_host
     let wanted = |tree: &str| tree_of(&here, tree);
     let place = |tree: &str, sources: Box<dyn Sources>| {
         let machine = machine_with(&sshd, sources);
-        let placed = machine.place_source(&wanted(tree), &control).expect("a source");
+        let placed = machine.place_source(&wanted(tree), Form::Whole, &control).expect("a source");
         machine.close();
         std::path::PathBuf::from(placed.path)
     };
@@ -529,9 +529,9 @@ fn who_waits_for_the_transfer_of_another_node_hears_a_cancel() {
     let machine = machine_with(&sshd, Box::new(slow));
     let [control, other] = [(); 2].map(|()| Control::new().expect("a control"));
     thread::scope(|scope| {
-        let first = scope.spawn(|| machine.place_source(&wanted("1"), &control));
+        let first = scope.spawn(|| machine.place_source(&wanted("1"), Form::Whole, &control));
         is_asked.recv_timeout(PATIENCE).expect("it sends");
-        let waiting = scope.spawn(|| machine.place_source(&wanted("2"), &other));
+        let waiting = scope.spawn(|| machine.place_source(&wanted("2"), Form::Whole, &other));
         other.raise(Level::Cancel);
         let answer = waiting.join().expect("no panic");
         assert!(answer.is_err(), "{answer:?}");
@@ -553,7 +553,7 @@ impl Sources for Slow {
         self.asked.send(()).expect("the test waits");
         let go = self.go.lock().expect("no panic");
         go.recv_timeout(PATIENCE).expect("the test says so");
-        Ok(PlacedSource { path: self.here.display().to_string(), id: wanted.id() })
+        Ok(PlacedSource::whole(self.here.display().to_string(), wanted.id()))
     }
 
     fn manifest(&self, _: &SourceRequest) -> Option<Manifest> {

@@ -33,14 +33,14 @@ fn caches_are_moved_into_a_workspace_or_mounted_over_one_that_cannot_be_written_
 const NOBODY: &str = "65534";
 
 /// A world of `nobody`'s, with the program inside: the build directory may be root's alone.
-struct Unprivileged {
-    world: World,
+pub(crate) struct Unprivileged {
+    pub(crate) world: World,
     executor: PathBuf,
     root: bool,
 }
 
 impl Unprivileged {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::new();
         let executor = world.path().join("executor");
         std::fs::copy(EXECUTOR, &executor).expect("copied");
@@ -48,7 +48,7 @@ impl Unprivileged {
     }
 
     /// Gives everything away, once everything is there.
-    fn hand_over(&self) {
+    pub(crate) fn hand_over(&self) {
         if self.root {
             let open = std::fs::Permissions::from_mode(0o755);
             std::fs::set_permissions(self.world.path(), open).expect("opened");
@@ -58,7 +58,7 @@ impl Unprivileged {
         }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let template = self.world.command(&[]);
         let mut command = if self.root {
             let mut command = Command::new("setpriv");
@@ -74,11 +74,11 @@ impl Unprivileged {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         Ended::of(self.command(arguments).output().expect("the program starts"))
     }
 
-    fn log(&self, node: &str, name: &str) -> String {
+    pub(crate) fn log(&self, node: &str, name: &str) -> String {
         let run = self.world.runs().pop().expect("a run");
         let log = std::fs::read(run.join("nodes").join(node).join(name)).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()

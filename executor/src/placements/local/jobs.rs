@@ -24,7 +24,7 @@ use crate::{
     supervise::{
         JobLimits, JobRef, JobStatus, Keep,
         native::{
-            AttemptFiles, JobReport, Reply, Start, SupervisorRecord, View, abandoned,
+            AttemptFiles, JobReport, Reply, ShownTree, Start, SupervisorRecord, View, abandoned,
             clear_abandoned, job_of_cookie, kill_cookie, processes_with_cookie,
         },
     },
@@ -69,7 +69,8 @@ fn lower(local: &Local, job: &Job) -> Start {
         log,
         artifacts,
     } = job;
-    let tree = PathBuf::from(workspace.path());
+    let tree =
+        ShownTree { path: PathBuf::from(workspace.path()), layers: workspace.layers().to_vec() };
     let view = match (&keep.output, *writable) {
         (Some(plans::Output::Workspace), _) => View::Kept(tree),
         (_, true) => View::Scratch(tree),

@@ -26,7 +26,7 @@ use crate::{
     directory,
     fault::{FailureKind, Fault},
     locks::{self, HeldLocks, LIVENESS_SCRIPT, LockRequest, Table, Waiting},
-    source::{self, PlacedSource, SourceRequest},
+    source::{self, Form, PlacedSource, SourceRequest},
     supervise::{
         JobLimits, JobRef, JobStatus, Keep,
         native::{self, AttemptFiles},
@@ -54,7 +54,8 @@ enum Said {
 impl Local {
     pub(super) fn open(config: MachinesConfig) -> Result<Self, Fault> {
         let supervisors = Supervisors::new(config.executor.clone());
-        let trees = source::Store::open(&config.machine_dir.join("trees"), &config.environment)?;
+        let dir = config.machine_dir.join("trees");
+        let trees = source::Store::open(&dir, &config.environment)?.mounted_by(&config.executor);
         Ok(Self { config, supervisors, trees, reports: Mutex::default() })
     }
 
@@ -197,9 +198,10 @@ impl Commands for Local {
     fn place_source(
         &self,
         wanted: &SourceRequest,
+        form: Form,
         control: &Control,
     ) -> Result<PlacedSource, Fault> {
-        self.trees.place(wanted, control)
+        self.trees.place(wanted, form, control)
     }
 
     fn place_files(

@@ -20,7 +20,7 @@ use crate::{
         Answer, Check, Commands, ControlCommand, Flow, Job, Jobs, Leftover, Leftovers, Machine,
         MachineFacts, PlacedFiles, Secret, ShownWorkspace,
     },
-    source::{PlacedSource, SourceRequest},
+    source::{Form, PlacedSource, SourceRequest},
     ssh::{self, Lookup, Manifest, Patience, SendError, SshOptions, fault},
     supervise::{JobLimits, JobRef, JobStatus, Keep},
 };
@@ -198,10 +198,12 @@ impl Commands for RemoteSsh {
     fn place_source(
         &self,
         wanted: &SourceRequest,
+        _form: Form,
         control: &Control,
     ) -> Result<PlacedSource, Fault> {
         let id = wanted.id();
-        let there = PlacedSource { path: format!("{}/trees/{id}", self.remote.work_dir), id };
+        let path = format!("{}/trees/{id}", self.remote.work_dir);
+        let there = PlacedSource::whole(path, id);
         // One sends; others that need the same wait for it instead of sending it as well.
         let mut placed = control.lock(&self.placed).ok_or_else(Fault::cancelled)?;
         if placed.contains(&there) {

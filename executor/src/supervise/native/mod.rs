@@ -23,7 +23,7 @@ mod tree;
 mod view;
 mod worker;
 
-pub(crate) use protocol::{JobReport, Reply, Request, Start, View, receive, send};
+pub(crate) use protocol::{JobReport, Reply, Request, ShownTree, Start, View, receive, send};
 pub(crate) use record::{AttemptFiles, SupervisorRecord, job_of_cookie};
 pub(crate) use slot::{abandoned, clear_abandoned};
 pub(crate) use tree::{boot_id, kill, kill_cookie, processes_with_cookie};
@@ -34,7 +34,7 @@ pub use worker::main;
 pub const SUBCOMMAND: &str = "__supervise";
 
 /// With this word behind it, the subcommand says whether jobs get views of their own here: by its
-/// exit code, and why not on its stdout.
+/// exit code, and why not on its stdout. A directory and layers after it: whether they can be mounted there, too.
 pub const PROBE: &str = "probe";
 
 /// The environment variable that marks every process of a job: `RUN/NODE.ATTEMPT@SUPERVISOR`, so

@@ -7,12 +7,15 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    os::unix::fs::symlink,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::symlink,
+    },
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{CWD, StatVfsMountFlags, statvfs},
+    fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat, statvfs},
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags,
         MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
@@ -63,14 +66,22 @@ impl Mounts {
 
     /// Makes a directory read-only at its own path, for as long as the supervisor lives.
     pub(super) fn read_only(&mut self, dir: &Path) -> io::Result<()> {
+        self.once(dir, |mounts| mounts.show(dir, dir))
+    }
+
+    /// Makes directories appear as one, the upper one first and read-only, for as long as the supervisor lives.
+    pub(super) fn layers(&mut self, layers: &[PathBuf], at: &Path) -> io::Result<()> {
+        self.once(at, |mounts| mounts.try_overlay(layers, None, at, false))
+    }
+
+    fn once(&mut self, at: &Path, mount: impl FnOnce(&Self) -> io::Result<()>) -> io::Result<()> {
         // A directory that was removed and made again has lost its mount.
-        let is_shown =
-            || statvfs(dir).is_ok_and(|at| at.f_flag.contains(StatVfsMountFlags::RDONLY));
-        if self.shown.contains(dir) && is_shown() {
+        let is_shown = || statvfs(at).is_ok_and(|at| at.f_flag.contains(StatVfsMountFlags::RDONLY));
+        if self.shown.contains(at) && is_shown() {
             return Ok(());
         }
-        self.show(dir, dir)?;
-        self.shown.insert(dir.to_owned());
+        mount(self)?;
+        self.shown.insert(at.to_owned());
         Ok(())
     }
 
@@ -102,31 +113,45 @@ impl Mounts {
         Ok(mount_bind(from, at)?)
     }
 
-    /// Mounts a writable view of `lower` at `at`; what is written goes to `upper`.
+    /// Mounts a writable view of `lower`, the upper one first, at `at`; what is written goes to `upper`.
     pub(super) fn overlay(
         &self,
-        lower: &Path,
+        lower: &[PathBuf],
         upper: &Path,
         work: &Path,
         at: &Path,
     ) -> io::Result<()> {
         // Its contents are thrown away: no reason to flush them at the end (Linux 5.10).
-        self.try_overlay(lower, upper, work, at, true)
-            .or_else(|_| self.try_overlay(lower, upper, work, at, false))
+        self.try_overlay(lower, Some((upper, work)), at, true)
+            .or_else(|_| self.try_overlay(lower, Some((upper, work)), at, false))
     }
 
     fn try_overlay(
         &self,
-        lower: &Path,
-        upper: &Path,
-        work: &Path,
+        lower: &[PathBuf],
+        above: Option<(&Path, &Path)>,
         at: &Path,
         volatile: bool,
     ) -> io::Result<()> {
+        // An option is at most 255 bytes long (fsconfig(2)), and paths may hold what separates them: each directory is
+        // opened here and named by its number.
+        let opened = |dir: &Path| {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            openat(CWD, dir, flags, Mode::empty())
+        };
+        let named = |dir: &OwnedFd| format!("/proc/self/fd/{}", dir.as_raw_fd());
+        let lower: Vec<OwnedFd> = lower.iter().map(|dir| opened(dir)).collect::<Result<_, _>>()?;
         let options = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_set_string(&options, "lowerdir", escaped(lower))?;
-        fsconfig_set_string(&options, "upperdir", upper)?;
-        fsconfig_set_string(&options, "workdir", work)?;
+        let names: Vec<String> = lower.iter().map(named).collect();
+        fsconfig_set_string(&options, "lowerdir", names.join(":"))?;
+        let above = match above {
+            Some((upper, work)) => Some((opened(upper)?, opened(work)?)),
+            None => None,
+        };
+        if let Some((upper, work)) = &above {
+            fsconfig_set_string(&options, "upperdir", named(upper))?;
+            fsconfig_set_string(&options, "workdir", named(work))?;
+        }
         if self.by_user {
             // Without it directories of the lower tree cannot be renamed or removed.
             fsconfig_set_flag(&options, "userxattr")?;
@@ -230,17 +255,4 @@ fn enter_namespace(by_user: bool) -> io::Result<()> {
     // What the machine mounts and unmounts is seen here, what is mounted here is not seen there.
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
     Ok(())
-}
-
-/// A path as overlayfs takes it among others: `:` separates, `\` escapes.
-fn escaped(path: &Path) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut escaped = Vec::new();
-    for &byte in path.as_os_str().as_bytes() {
-        if matches!(byte, b':' | b'\\') {
-            escaped.push(b'\\');
-        }
-        escaped.push(byte);
-    }
-    escaped
 }

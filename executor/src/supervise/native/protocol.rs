@@ -65,12 +65,21 @@ impl std::fmt::Debug for Start {
 /// How a job sees its workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum View {
-    /// This directory, read-only.
-    ReadOnly(PathBuf),
-    /// A copy of this directory, gone with the job.
-    Scratch(PathBuf),
-    /// A copy of this directory that stays as the job's output.
-    Kept(PathBuf),
+    /// This tree, read-only.
+    ReadOnly(ShownTree),
+    /// A copy of this tree, gone with the job.
+    Scratch(ShownTree),
+    /// A copy of this tree that stays as the job's output.
+    Kept(ShownTree),
+}
+
+/// What a workspace starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShownTree {
+    /// Its directory; with layers an empty one, at which they are mounted.
+    pub(crate) path: PathBuf,
+    /// The directories that make it, the upper one first, as overlayfs takes them; none: it is whole as it is.
+    pub(crate) layers: Vec<PathBuf>,
 }
 
 /// What the supervisor answers.

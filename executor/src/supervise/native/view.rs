@@ -11,7 +11,7 @@ use rustix::fs::{XattrFlags, lsetxattr};
 
 use super::{
     mounts::Mounts,
-    protocol::{Start, View},
+    protocol::{ShownTree, Start, View},
 };
 use crate::{
     directory,
@@ -28,8 +28,8 @@ pub(super) struct MountedView {
     mounted: Vec<PathBuf>,
     /// Caches that were moved into the workspace, with where they belong.
     moved: Vec<(PathBuf, PathBuf)>,
-    /// Keeps the source tree from being removed, whatever becomes of the executor.
-    tree_in_use: Option<File>,
+    /// Keep the source tree from being removed, whatever becomes of the executor.
+    trees_in_use: Vec<File>,
 }
 
 impl MountedView {
@@ -78,12 +78,14 @@ struct Making<'a> {
 impl Making<'_> {
     fn workspace(&mut self, view: &View, output: &Path) -> Result<(), Fault> {
         let (View::ReadOnly(tree) | View::Scratch(tree) | View::Kept(tree)) = view;
-        self.use_tree(tree)?;
+        for dir in std::iter::once(&tree.path).chain(tree.layers.iter().skip(1)) {
+            self.use_tree(dir)?;
+        }
         self.seen.workspace = match view {
             View::ReadOnly(tree) => self.read_only(tree)?,
             View::Scratch(tree) => self.scratch(tree)?,
             // Dependents of every runtime start from it, so it is a plain directory.
-            View::Kept(tree) => copied(tree, output, "workspace")?,
+            View::Kept(tree) => copied(tree, output)?,
         };
         Ok(())
     }
@@ -95,26 +97,33 @@ impl Making<'_> {
             return if tree.is_dir() { Ok(()) } else { Err(gone(tree)) };
         };
         let locked = lock.try_lock_shared().is_ok() && tree.is_dir();
-        self.seen.tree_in_use = Some(lock);
+        self.seen.trees_in_use.push(lock);
         if locked { Ok(()) } else { Err(gone(tree)) }
     }
 
-    fn read_only(&mut self, tree: &Path) -> Result<PathBuf, Fault> {
-        let Some(why) = self.mounts.refused() else {
-            self.mounts.read_only(tree).map_err(|error| fault(tree, "a mount", &error))?;
-            return Ok(tree.to_owned());
+    fn read_only(&mut self, tree: &ShownTree) -> Result<PathBuf, Fault> {
+        let ShownTree { path, layers } = tree;
+        let why = match self.mounts.refused() {
+            Some(why) => Some(why.to_owned()),
+            None if layers.is_empty() => {
+                self.mounts.read_only(path).map_err(|error| fault(path, "a mount", &error))?;
+                None
+            }
+            // They could be mounted where they were made.
+            None => self.mounts.layers(layers, path).err().map(|error| error.to_string()),
         };
+        let Some(why) = why else { return Ok(path.clone()) };
         // The tree itself is shared and must not be written to, so the job gets a copy whose modes
         // say no; root is above modes.
         self.notes.push(format!(
             "the source tree is read-only by its modes alone: no mounts here ({why})"
         ));
-        let copy = copied(tree, &self.dir, "workspace")?;
+        let copy = copied(tree, &self.dir)?;
         directory::forbid_writing(&copy).map_err(|error| fault(&copy, "read-only", &error))?;
         Ok(copy)
     }
 
-    fn scratch(&mut self, tree: &Path) -> Result<PathBuf, Fault> {
+    fn scratch(&mut self, tree: &ShownTree) -> Result<PathBuf, Fault> {
         let at = self.dir.join("workspace");
         if self.mounts.refused().is_none() {
             match self.overlay(tree, &at) {
@@ -124,15 +133,17 @@ impl Making<'_> {
                     .map_err(|error| fault(&self.dir, "clearing", &error))?,
             }
         }
-        copied(tree, &self.dir, "workspace")
+        copied(tree, &self.dir)
     }
 
-    fn overlay(&mut self, tree: &Path, at: &Path) -> io::Result<()> {
+    fn overlay(&mut self, tree: &ShownTree, at: &Path) -> io::Result<()> {
         let (upper, work) = (self.dir.join("upper"), self.dir.join("work"));
         fs::create_dir_all(at)?;
         fs::create_dir(&upper)?;
         fs::create_dir(&work)?;
-        self.mounts.overlay(tree, &upper, &work, at)?;
+        let whole = std::slice::from_ref(&tree.path);
+        let lower = if tree.layers.is_empty() { whole } else { &tree.layers };
+        self.mounts.overlay(lower, &upper, &work, at)?;
         self.seen.mounted.push(at.to_owned());
         Ok(())
     }
@@ -175,7 +186,7 @@ impl Making<'_> {
                 return Ok(());
             }
             // Not every file system can be above another.
-            copied(&lower, dir, "data")?;
+            directory::copy(&lower, &data).map_err(|error| fault(&data, "a copy", &error))?;
         }
         if mounted {
             self.mounts.bind(&data, &at).map_err(|error| failed(&error))?;
@@ -207,7 +218,7 @@ impl Making<'_> {
         })?;
         let lower = dir.join("lower");
         fs::set_permissions(&upper, fs::metadata(&lower)?.permissions())?;
-        self.mounts.overlay(&lower, &upper, &work, at).inspect_err(|_| {
+        self.mounts.overlay(&[lower], &upper, &work, at).inspect_err(|_| {
             // What is there without a mount would be taken for what the job wrote.
             let _ = directory::remove(&upper);
         })
@@ -248,10 +259,16 @@ fn beside(path: &Path, change: impl FnOnce() -> io::Result<()>) -> io::Result<()
     changed
 }
 
-fn copied(tree: &Path, parent: &Path, name: &str) -> Result<PathBuf, Fault> {
-    let copy = parent.join(name);
-    fs::create_dir_all(parent)
-        .and_then(|()| directory::copy(tree, &copy))
+/// Copies a tree into a directory, which is made, and returns where it is.
+fn copied(tree: &ShownTree, into: &Path) -> Result<PathBuf, Fault> {
+    let copy = into.join("workspace");
+    let (above, whole) = match tree.layers.split_last() {
+        Some((base, above)) => (above, base),
+        None => (&[][..], &tree.path),
+    };
+    fs::create_dir_all(into)
+        .and_then(|()| directory::copy(whole, &copy))
+        .and_then(|()| above.iter().rev().try_for_each(|layer| directory::lay(layer, &copy)))
         .map_err(|error| fault(&copy, "a copy", &error))?;
     Ok(copy)
 }

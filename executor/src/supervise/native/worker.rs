@@ -3,6 +3,7 @@
 use std::{
     io::Write as _,
     os::{fd::OwnedFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -23,8 +24,10 @@ use crate::{
 /// a socket as its stdin and nothing else.
 #[must_use]
 pub fn main(arguments: &[String]) -> ExitCode {
-    if arguments.iter().any(|argument| argument == PROBE) {
-        return match Mounts::enter(true).refused() {
+    if let Some((word, layers)) = arguments.split_first()
+        && word == PROBE
+    {
+        return match probe(layers) {
             None => ExitCode::SUCCESS,
             Some(why) => {
                 let _ = writeln!(std::io::stdout(), "{why}");
@@ -37,6 +40,17 @@ pub fn main(arguments: &[String]) -> ExitCode {
         // Nobody reads what a supervisor would say; its executor sees the socket close.
         Err(_) => ExitCode::from(3),
     }
+}
+
+/// Returns why jobs get no views of their own, or not this one: a directory, and the layers that are to be seen there.
+fn probe(view: &[String]) -> Option<String> {
+    let mut mounts = Mounts::enter(true);
+    if let Some(why) = mounts.refused() {
+        return Some(why.to_owned());
+    }
+    let (at, layers) = view.split_first()?;
+    let layers: Vec<PathBuf> = layers.iter().map(PathBuf::from).collect();
+    mounts.layers(&layers, Path::new(at)).err().map(|error| error.to_string())
 }
 
 fn serve(wants_mounts: bool) -> std::io::Result<()> {
