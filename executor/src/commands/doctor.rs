@@ -123,6 +123,11 @@ pub(super) fn run(
             Err(why) => add(&about, false, why, None),
         }
     }
+    for (host, owed) in results::owed(&config) {
+        let message =
+            format!("{}, for the next run that asks that host", text::count(owed, "result"));
+        add(&format!("owed to {host}"), true, message, None);
+    }
     let mut tried = std::collections::BTreeSet::new();
     for node in &nodes {
         let plans::Runtime::Incus(spec) = &node.spec.runtime else { continue };

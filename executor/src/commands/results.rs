@@ -25,7 +25,7 @@ use crate::{
     placements::Machines,
     policy, reporters,
     results::{
-        DAMAGED, Entry, FarFile, FarName, FarPlace, FarStore, Kept, Retention, Store, Trust,
+        self, DAMAGED, Entry, FarFile, FarName, FarPlace, FarStore, Kept, Retention, Store, Trust,
     },
     text::{self, push},
 };
@@ -246,6 +246,11 @@ pub(super) fn examine(machines: &Machines, place: &FarPlace) -> Result<String, F
     ))
 }
 
+/// Returns how many results each host has yet to be given, as far as this machine's store can be read.
+pub(super) fn owed(config: &Config) -> BTreeMap<String, usize> {
+    store(config).map(|store| results::owed_counts(&store)).unwrap_or_default()
+}
+
 /// Returns the store of this site; its directory is made, and belongs to this user alone. It may be one that cannot be
 /// written to.
 pub(super) fn store(config: &Config) -> Result<Store, Error> {
@@ -306,6 +311,12 @@ pub(super) fn collect(
             }
         }
         Err(error) => collection.stays(format!("results cannot be listed: {error}")),
+    }
+    let is_known = |name: &str| {
+        config.results.host.iter().chain(config.hosts.keys()).any(|host| host.as_str() == name)
+    };
+    for (path, what) in results::superfluous_notes(&store, is_known) {
+        collection.take(&what, || Store::remove(&path).map_err(|error| error.to_string()));
     }
     match of_kept_runs(context, config) {
         Ok(None) => {}

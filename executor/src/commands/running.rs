@@ -33,6 +33,9 @@ use crate::{
 
 use super::{history, prepare::Ready};
 
+/// How long a run that is over waits for what it hands over to the host that keeps results as well.
+const LAST_RESULTS: Duration = Duration::from_secs(1);
+
 /// What a run repeats.
 pub(super) struct Repeats {
     /// The run.
@@ -130,6 +133,11 @@ pub(super) fn go_on(
         sender,
     );
     let (dispatched, asked_by) = dispatch.run(&messages);
+    // Who asked for the end waits for nothing.
+    let patience = asked_by.map_or(LAST_RESULTS, |_| Duration::ZERO);
+    if let Some(message) = run.results.as_ref().and_then(|results| results.end(patience)) {
+        reporters.event(&Event::Warning(event::Warning { node: None, message }));
+    }
     if !matches!(dispatched, Dispatched::Left) {
         machines.close();
     }

@@ -436,6 +436,7 @@ fn within(budget: u64) -> Patience<'static> {
         each: Duration::from_secs(15),
         budget: Duration::from_secs(budget),
         give_up: &|| false,
+        control: None,
     }
 }
 

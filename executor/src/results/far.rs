@@ -50,7 +50,7 @@ pub(crate) struct FarPlace {
 }
 
 /// The store of a host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FarStore {
     name: String,
     host: Arc<Host>,
@@ -76,7 +76,12 @@ impl FarName {
         format!("{}/{}", self.trust.as_str(), self.digits)
     }
 
-    fn of_path(path: &str) -> Option<Self> {
+    /// Returns its key.
+    pub(super) fn key(&self) -> Key {
+        Key::new(format!("sha256:{}", self.digits)).expect("digits of a key")
+    }
+
+    pub(super) fn of_path(path: &str) -> Option<Self> {
         let (trust, digits) = path.split_once('/')?;
         let trust = Trust::ALL.into_iter().find(|it| it.as_str() == trust)?;
         Key::new(format!("sha256:{digits}")).ok()?;
@@ -169,7 +174,8 @@ impl FarStore {
         let give_up = || control.level() > Level::Run;
         let paths: Vec<Vec<u8>> = names.iter().map(|name| name.path().into_bytes()).collect();
         let from = self.dir.join("v1");
-        let fetched = ssh::fetch(&self.host, &from, &paths, &self.dir, into, &patience(&give_up));
+        let fetched =
+            ssh::fetch(&self.host, &from, &paths, &self.dir, into, &patience(&give_up, control));
         fetched.map(drop).map_err(|error| match &error {
             FetchError::Ssh(ssh) => fault(FailureKind::Io, ssh),
             FetchError::Unwritable { error: io, .. } => Fault::io(FailureKind::Io, &error, io),
@@ -190,13 +196,25 @@ impl FarStore {
     ) -> Result<(), Fault> {
         let give_up = || control.level() > Level::Run;
         let to = self.dir.join("v1").join(name.path());
-        let sent = ssh::send_path(&self.host, packed, &to, 0o600, &patience(&give_up));
-        sent.map_err(|error| match &error {
-            SendError::Source(fault) => (**fault).clone(),
-            SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
-            SendError::Unreadable { error: io, .. } => Fault::io(FailureKind::Io, &error, io),
-            SendError::Corrupt(_) => Fault::new(FailureKind::Io, error.to_string()),
-        })
+        let sent = ssh::send_path(&self.host, packed, &to, 0o600, &patience(&give_up, control));
+        sent.map_err(not_sent)
+    }
+
+    /// The same with all files of a directory, named by their keys' digits.
+    ///
+    /// # Errors
+    ///
+    /// When the host does not answer, or has no room; some may be there then.
+    pub(super) fn publish_all(
+        &self,
+        from: &Path,
+        trust: Trust,
+        control: &Control,
+    ) -> Result<(), Fault> {
+        let give_up = || control.level() > Level::Run;
+        let to = self.dir.join("v1").join(trust.as_str());
+        ssh::send_files(&self.host, from, &to, 0o600, &patience(&give_up, control))
+            .map_err(not_sent)
     }
 
     /// Returns what is known of results without what they left, as far as it can be read.
@@ -259,7 +277,7 @@ impl FarStore {
 
     fn ask(&self, script: &Script, control: &Control) -> Result<Vec<u8>, Fault> {
         let give_up = || control.level() > Level::Run;
-        let answered = self.host.check(script, &patience(&give_up));
+        let answered = self.host.check(script, &patience(&give_up, control));
         answered.map_err(|error: SshError| fault(FailureKind::Io, &error))
     }
 
@@ -268,8 +286,17 @@ impl FarStore {
     }
 }
 
-fn patience<'a>(give_up: &'a (dyn Fn() -> bool + Sync)) -> Patience<'a> {
-    Patience { each: PATIENCE, budget: PATIENCE, give_up }
+fn not_sent(error: SendError) -> Fault {
+    match &error {
+        SendError::Source(fault) => (**fault).clone(),
+        SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
+        SendError::Unreadable { error: io, .. } => Fault::io(FailureKind::Io, &error, io),
+        SendError::Corrupt(_) => Fault::new(FailureKind::Io, error.to_string()),
+    }
+}
+
+fn patience<'a>(give_up: &'a (dyn Fn() -> bool + Sync), control: &'a Control) -> Patience<'a> {
+    Patience { each: PATIENCE, budget: PATIENCE, give_up, control: Some(control) }
 }
 
 /// Makes one file of an entry's directory.

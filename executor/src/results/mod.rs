@@ -2,11 +2,12 @@
 //!
 //! Owns what a run does about them: whom it trusts, when a node's result is looked for and kept, and that two executors do
 //! not run the same at once. What decides a result is `decided`'s, where results lie `store`'s, and on a host `far`'s; what
-//! a run has to do with those is `second`'s.
+//! a run has to do with those is `second`'s, and what a host was not given yet `owed`'s.
 
 mod decided;
 mod entry;
 mod far;
+mod owed;
 mod second;
 mod store;
 
@@ -23,6 +24,7 @@ pub(crate) use decided::{Decided, Sought, Tools, decided};
 pub(crate) use entry::Entry;
 pub use entry::Reused;
 pub(crate) use far::{FarFile, FarName, FarPlace, FarStore};
+pub(crate) use owed::{counts as owed_counts, superfluous as superfluous_notes};
 pub(crate) use second::Far;
 use store::Destination;
 pub(crate) use store::{DAMAGED, Kept, KeyLock, Retention, Store};
@@ -126,6 +128,13 @@ pub(crate) fn may_be_reused(node: &Node) -> bool {
     node.kind == NodeKind::Execute
         && node.spec.reuse != Reuse::Never
         && (node.spec.secrets.is_empty() || node.spec.reuse_with_secrets)
+}
+
+impl Results {
+    /// Ends what goes on beside the nodes, after at most `patience`; says what people should know.
+    pub(crate) fn end(&self, patience: Duration) -> Option<String> {
+        self.far.as_ref()?.end(patience)
+    }
 }
 
 impl Asked {
@@ -242,8 +251,15 @@ impl Asked {
                 Err(()) => Ok(()),
             };
         }
+        let not_kept = |error: &dyn std::fmt::Display| format!("its result is not kept: {error}");
+        // Before it is there: whoever dies in between leaves no result that the host would never get.
+        let noted = far.as_ref().map_or(Ok(()), |far| far.note(&self.results, &key, trust));
+        noted.map_err(|error| not_kept(&error))?;
         let kept = store.keep(entry, trust, &self.node_dir, control);
-        kept.map_err(|error| format!("its result is not kept: {error}"))?;
+        if let Err(error) = kept {
+            far.iter().for_each(|far| far.unnote(&self.results, &key, trust));
+            return Err(not_kept(&error));
+        }
         let Some(far) = far else { return Ok(()) };
         far.publish(&self.results, &key, trust, (machines, control))?;
         far.pending_note().map_or(Ok(()), Err)

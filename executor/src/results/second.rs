@@ -1,12 +1,13 @@
 //! What a run has to do with the results of a host: looked for once, for all nodes, when this machine's store first does
-//! not know one; brought, kept here, and published there. A host that does not answer is left alone for the rest of
-//! the run.
+//! not know one; brought, kept here, and published there. What it was not given earlier is handed over meanwhile. A host
+//! that does not answer is left alone for the rest of the run.
 
 use std::{
-    collections::BTreeMap,
-    fs,
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use plans::Key;
@@ -15,6 +16,7 @@ use super::{
     Decided, Entry, Results, Sought, Store, Trust, decided,
     entry::Unusable,
     far::{self, FarFile, FarName, FarPlace, FarStore},
+    owed::{HandingOver, Owed},
     store::{self, Destination},
 };
 use crate::{
@@ -44,6 +46,8 @@ pub(crate) struct Far {
     left: OnceLock<()>,
     /// Why, as long as nobody was told.
     pending_note: Mutex<Option<String>>,
+    /// What earlier runs could not publish is on its way.
+    handing_over: Mutex<Option<HandingOver>>,
 }
 
 /// What there is.
@@ -73,7 +77,36 @@ impl Far {
             known: OnceLock::new(),
             left: OnceLock::new(),
             pending_note: Mutex::default(),
+            handing_over: Mutex::default(),
         }
+    }
+
+    fn owed(&self, of: &Results) -> Option<Owed> {
+        self.place.as_ref().ok().map(|place| Owed::new(&of.store, place))
+    }
+
+    /// Writes down that a result is about to be kept here, which the host is to have as well.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be written.
+    pub(super) fn note(&self, of: &Results, key: &Key, trust: Trust) -> io::Result<()> {
+        self.owed(of).map_or(Ok(()), |owed| owed.note(&FarName::of(trust, key)))
+    }
+
+    /// Takes that back, unless an earlier result is kept.
+    pub(super) fn unnote(&self, of: &Results, key: &Key, trust: Trust) {
+        if !of.store.has(key, &[trust]) {
+            self.owed(of).iter().for_each(|owed| owed.strike(&FarName::of(trust, key)));
+        }
+    }
+
+    /// Waits for what is handed over, for at most `patience`, and leaves the rest to a later run; says why the host did
+    /// not take it, unless that was said.
+    pub(super) fn end(&self, patience: Duration) -> Option<String> {
+        let handing_over = self.handing_over.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let why = handing_over?.end(patience).filter(|_| self.left.get().is_none())?;
+        Some(format!("results owed to `{}` are not handed over: {why}", self.host()))
     }
 
     /// Returns why the host is left alone, once.
@@ -132,10 +165,12 @@ impl Far {
         let staged = of.store.new_path().map_err(|error| error.to_string())?;
         let packed = staged.with_extension("packed");
         let made = packed_from(&of.store, key, trust, &staged, &packed, control);
-        if made.is_ok()
-            && let Err(fault) = store.publish(&packed, &FarName::of(trust, key), control)
-        {
-            self.leave(fault.to_string(), control);
+        if made.is_ok() {
+            let name = FarName::of(trust, key);
+            match store.publish(&packed, &name, control) {
+                Ok(()) => self.owed(of).iter().for_each(|owed| owed.strike(&name)),
+                Err(fault) => self.leave(fault.to_string(), control),
+            }
         }
         let _ = directory::remove(&staged);
         let _ = fs::remove_file(&packed);
@@ -176,7 +211,7 @@ impl Far {
         of: &Results,
         (machines, control): (&Machines, &Control),
     ) -> Result<Known, Fault> {
-        let mut wanted = Vec::new();
+        let mut wanted = BTreeSet::new();
         for sought in &self.sought {
             // A machine that does not answer, and an image that is not known yet, is its node's own concern.
             let Ok(Ok(Decided { key, .. })) =
@@ -188,9 +223,23 @@ impl Far {
                 wanted.extend(of.reads.iter().map(|&trust| FarName::of(trust, &key)));
             }
         }
-        wanted.sort();
-        wanted.dedup();
-        let there = store.find(Some(&wanted), control)?;
+        // It hands over what it could have kept itself.
+        let trust = of.writes.filter(|_| of.store.read_only().is_none());
+        let owed = self.owed(of).zip(trust);
+        let owes = owed.as_ref().map(|(owed, trust)| owed.first(*trust)).unwrap_or_default();
+        let asked: BTreeSet<_> = wanted.iter().chain(&owes).cloned().collect();
+        let asked: Vec<_> = asked.into_iter().collect();
+        let mut there = store.find(Some(&asked), control)?;
+        if let Some((owed, _)) = owed {
+            let (has, lacks): (Vec<_>, Vec<_>) =
+                owes.into_iter().partition(|name| there.contains_key(name));
+            has.iter().for_each(|name| owed.strike(name));
+            if !lacks.is_empty() {
+                *self.handing_over.lock().unwrap_or_else(PoisonError::into_inner) =
+                    owed.hand_over(lacks, store.clone());
+            }
+        }
+        there.retain(|name, _| wanted.contains(name));
         let mut sum = 0;
         let small = there.iter().filter(|(_, file)| {
             let fits = file.bytes <= SMALL && sum + file.bytes <= TOGETHER;
@@ -246,7 +295,7 @@ fn unpacked(
 }
 
 /// Makes one file of what this machine keeps, compared with its checksums.
-fn packed_from(
+pub(super) fn packed_from(
     store: &Store,
     key: &Key,
     trust: Trust,

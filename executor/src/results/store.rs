@@ -6,6 +6,7 @@
 //!   new/<process>-<number>/         being written
 //!   trusted/<2 digits>/<digits>/    entry.json, guest.log, artifacts.list, artifacts/
 //!   untrusted/…
+//!   owed/…                          `owed`'s notes
 //! ```
 //!
 //! An entry appears whole, by a rename, and every file of it is compared with its checksum whenever it is
@@ -49,7 +50,7 @@ pub(super) const FILES: [&str; 3] = [LOG, kept::LIST, ARTIFACTS];
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How old a lock or an unfinished entry is that nobody needs.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How exactly is known when an entry was of use last.
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -90,6 +91,11 @@ impl Store {
     pub(crate) fn read_only(&self) -> Option<io::Error> {
         let wanted = Access::WRITE_OK | Access::EXEC_OK;
         rustix::fs::access(self.dir(), wanted).err().map(io::Error::from)
+    }
+
+    /// Returns the directory of notes of what is owed to hosts.
+    pub(super) fn owed(&self) -> PathBuf {
+        self.0.join("owed")
     }
 
     fn place(&self, trust: Trust, key: &Key) -> PathBuf {
@@ -158,6 +164,11 @@ impl Store {
     /// Returns whether something is kept of a key, whatever it is worth.
     pub(super) fn has(&self, key: &Key, readable: &[Trust]) -> bool {
         readable.iter().any(|&trust| self.place(trust, key).join(entry::FILE).exists())
+    }
+
+    /// Returns how many bytes are kept of a key, if what is kept can be read.
+    pub(super) fn bytes(&self, key: &Key, trust: Trust) -> Option<u64> {
+        Entry::read(&self.place(trust, key)).ok().map(|entry| entry.bytes)
     }
 
     /// Returns a path at which something may be written before it is published.
@@ -276,8 +287,10 @@ impl Store {
             good.insert(kept.dir);
         }
         let is_stray = |path: &Path| fs::metadata(path).is_ok_and(|it| !it.is_dir());
-        let parts = Trust::ALL.map(Trust::as_str).into_iter().chain(["new", "locks"]);
+        let parts = Trust::ALL.map(Trust::as_str).into_iter().chain(["new", "locks", "owed"]);
+        let of_notes = Trust::ALL.map(|trust| self.owed().join(trust.as_str()));
         let places = std::iter::once(self.0.clone()).chain(parts.map(|part| self.0.join(part)));
+        let places = places.chain(of_notes);
         gone.extend(
             places
                 .filter(|place| is_stray(place))
@@ -359,13 +372,13 @@ fn note_use(dir: &Path) {
     }
 }
 
-fn is_older(used: SystemTime, now: SystemTime, than: Duration) -> bool {
+pub(super) fn is_older(used: SystemTime, now: SystemTime, than: Duration) -> bool {
     now.duration_since(used).is_ok_and(|passed| passed > than)
 }
 
 /// Returns when something was of use last. What is dated ahead, by a clock that was set back since, is dated now: it would be
 /// the last to go for ever.
-fn used(path: &Path, now: SystemTime) -> io::Result<SystemTime> {
+pub(super) fn used(path: &Path, now: SystemTime) -> io::Result<SystemTime> {
     let used = fs::symlink_metadata(path)?.modified()?;
     if used <= now {
         return Ok(used);
@@ -500,7 +513,7 @@ pub(super) fn make(dir: &Path) -> io::Result<()> {
 }
 
 /// Lists a directory in order of its names; one that is not there, or is none, is empty.
-fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let listed = match fs::read_dir(dir) {
         Ok(listed) => listed,
         Err(error)

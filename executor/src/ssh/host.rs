@@ -37,6 +37,8 @@ pub struct Patience<'a> {
     pub budget: Duration,
     /// Asked between tries: whether it is no longer wanted.
     pub give_up: &'a (dyn Fn() -> bool + Sync),
+    /// Ends a transfer that is under way when it rises; absent: none is ended.
+    pub control: Option<&'a Control>,
 }
 
 impl std::fmt::Debug for Patience<'_> {
@@ -122,6 +124,7 @@ impl Host {
             each: Duration::from_secs(60),
             budget: self.options.reconnect_budget,
             give_up: &|| false,
+            control: None,
         }
     }
 

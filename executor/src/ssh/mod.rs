@@ -27,6 +27,6 @@ pub use manifest::{Manifest, ManifestEntry, What};
 pub use options::{SshOptions, prepare_runtime_dir};
 pub use session::ShellAnswer;
 pub(crate) use session::{Ask, SessionKind};
-pub(crate) use trees::{Lookup, To, Tree, look_up, send_beside, send_path};
+pub(crate) use trees::{Lookup, To, Tree, look_up, send_beside, send_files, send_path};
 pub use trees::{SendError, Sent, send};
 pub(crate) use wire::{WireError, find};

@@ -324,7 +324,12 @@ impl Session {
                 SshError::new(&self.host, SshFault::Deadline, self.wire.errors())
             }
             WireError::Io(error) => SshError::new(&self.host, SshFault::Here, error.to_string()),
-            WireError::Closed | WireError::Woken => {
+            WireError::Woken => {
+                // Nobody waits for what it may still say.
+                self.wire.kill();
+                SshError::new(&self.host, SshFault::Here, "nothing more is wanted of it")
+            }
+            WireError::Closed => {
                 self.wire.wake_on(None);
                 let said = self.wire.last_words(Instant::now() + Duration::from_secs(2));
                 let fault = SshFault::of_client(&said);

@@ -24,7 +24,7 @@ use super::{
     session::{Session, SessionKind, ShellAnswer},
     wire::WireError,
 };
-use crate::{command_line::Script, fault::Fault, supervise::token, text};
+use crate::{command_line::Script, control::Level, fault::Fault, supervise::token, text};
 
 /// What sending a tree took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -397,6 +397,8 @@ fn upload(
     let each = patience.each + Duration::from_secs(60 + bytes / 50_000);
     let answer = host.repeat(&Patience { each, ..*patience }, |until| {
         let mut session = host.session(SessionKind::Shell, until)?;
+        let raised = patience.control.and_then(|control| control.raised(Level::Run));
+        session.wire().wake_on(raised.and_then(|raised| raised.try_clone_to_owned().ok()));
         let ready = token();
         session.begin(&script(&ready), "2>&1", until)?;
         if let Some(answer) = session.await_ready(&ready, until)? {
@@ -422,6 +424,51 @@ fn upload(
     }
 }
 
+/// Begins a script that receives into a directory; `put NEW TO` gives what arrived its mode and its name there.
+fn receiving(dir: &Path, mode: u32) -> Script {
+    let script = Script::new("umask 077\nmkdir -p").word(dir).text(" && cd").word(dir);
+    script.text(" || exit 1\n").set("mode", format!("{:o}", mode & 0o7777)).text(
+        "put() { chmod \"$mode\" \"$1\" && { [ ! -d \"$2\" ] || [ -L \"$2\" ] || rm -rf \"$2\"; } && \
+         mv -f \"$1\" \"$2\"; }\n",
+    )
+}
+
+/// Sends the files of a directory of this machine into `to`, in the place of those of their names: each whole or not at all,
+/// and dated when it came.
+///
+/// # Errors
+///
+/// See [`SendError`]. Some may be there then.
+pub(crate) fn send_files(
+    host: &Host,
+    from: &Path,
+    to: &Path,
+    mode: u32,
+    patience: &Patience<'_>,
+) -> Result<(), SendError> {
+    let unreadable = |error| SendError::Unreadable { path: from.to_owned(), error };
+    let manifest = Manifest::unread(from).map_err(unreadable)?;
+    let entries: Vec<&ManifestEntry> = manifest.entries().iter().collect();
+    let script = |ready: &str| {
+        receiving(to, mode)
+            .set("new", format!(".new-{ready}"))
+            .text("mkdir \"$new\" && printf '%s\\n'")
+            .word(ready)
+            // The dates in the archive are the same for everybody.
+            .text(" && (cd \"$new\" && tar -xmf - && [ $(ls | wc -l) -eq")
+            .word(entries.len().to_string())
+            .text(
+                " ]) || { rm -rf \"$new\"; exit 1; }\nfor f in \"$new\"/*; do put \"$f\" \"${f##*/}\" || \
+                 { rm -rf \"$new\"; exit 1; }; done\nrmdir \"$new\"\n",
+            )
+    };
+    let answer = upload(host, script, manifest.size(), from, patience, |session, until| {
+        write_tar(session, from, &entries, until).map(drop)
+    });
+    host.succeeded(answer?)?;
+    Ok(())
+}
+
 /// Sends a file or a directory of this machine to `to`, whole or not at all.
 ///
 /// # Errors
@@ -437,16 +484,10 @@ pub(crate) fn send_path(
     let unreadable = |error| SendError::Unreadable { path: from.to_owned(), error };
     let found = fs::metadata(from).map_err(unreadable)?;
     let parent = to.parent().unwrap_or(Path::new("/"));
-    let head = Script::new("umask 077\nmkdir -p")
-        .word(parent)
-        .text(" && cd")
-        .word(parent)
-        .text(" || exit 1\n")
+    let head = receiving(parent, mode)
         .set("to", to.file_name().unwrap_or_default())
-        .set("new", format!(".new-{}", token()))
-        .set("mode", format!("{:o}", mode & 0o7777));
-    let publish = "chmod \"$mode\" \"$new\" && { [ ! -d \"$to\" ] || [ -L \"$to\" ] || rm -rf \"$to\"; } && \
-                   mv -f \"$new\" \"$to\"";
+        .set("new", format!(".new-{}", token()));
+    let publish = "put \"$new\" \"$to\"";
     let answer = if found.is_dir() {
         let manifest = Manifest::unread(from).map_err(unreadable)?;
         let entries: Vec<&ManifestEntry> = manifest.entries().iter().collect();

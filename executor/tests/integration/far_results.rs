@@ -3,9 +3,10 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    process::Command,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +14,7 @@ use plans::{Node, Reuse};
 use serde_json::Value;
 
 use crate::{
-    harness::{Ended, sh},
+    harness::{Ended, Random, SmallDisk, kill, sh, until},
     remote::Far,
 };
 
@@ -21,13 +22,14 @@ use crate::{
 struct Shared {
     far: Far,
     more: String,
+    plans: AtomicUsize,
 }
 
 impl Shared {
     fn new() -> Option<Self> {
         let path = std::env::var("PATH").unwrap_or_default();
         let far = Far::new(&format!("SetEnv \"PATH={{root}}/counted:{path}\"\n"))?;
-        let shared = Self { far, more: String::new() };
+        let shared = Self { far, more: String::new(), plans: AtomicUsize::new(0) };
         // What is asked of the host asks first who it is there.
         let id = shared.root().join("counted/id");
         fs::create_dir_all(id.parent().expect("a parent")).expect("made");
@@ -36,7 +38,46 @@ impl Shared {
             format!("#!/bin/sh\necho x >>'{}'\nPATH='{path}' exec id \"$@\"\n", asked.display());
         fs::write(&id, script).expect("written");
         fs::set_permissions(&id, fs::Permissions::from_mode(0o755)).expect("its mode");
+        // What comes there is moved to its name; what `hold` names waits for that, and does not come if there is `die`.
+        let mv = shared.root().join("counted/mv");
+        let script = format!(
+            "#!/bin/sh\ncd '{}'; here=$OLDPWD; hold=$(cat hold 2>/dev/null)\n\
+             if [ -n \"$hold\" ]; then case \"$2\" in $hold)\n\
+               echo \"$3\" >>moved; n=$(wc -l <moved)\n\
+               if [ $n -ge $(cat from 2>/dev/null || echo 1) ]; then\n\
+                 while [ -e hold ]; do sleep 0.02; done; if [ -e die ]; then exit 1; fi\n\
+               fi\n\
+             ;; esac; fi\ncd \"$here\"; PATH='{path}' exec mv \"$@\"\n",
+            shared.root().display()
+        );
+        fs::write(&mv, script).expect("written");
+        fs::set_permissions(&mv, fs::Permissions::from_mode(0o755)).expect("its mode");
         Some(shared)
+    }
+
+    /// Holds up what comes to the host under such a name, from that one on.
+    fn hold(&self, pattern: &str, from: usize) {
+        let _ = fs::remove_file(self.root().join("moved"));
+        let _ = fs::remove_file(self.root().join("die"));
+        fs::write(self.root().join("from"), from.to_string()).expect("written");
+        fs::write(self.root().join("hold"), pattern).expect("written");
+    }
+
+    /// Waits until so many came.
+    #[track_caller]
+    fn until_moved(&self, count: usize) {
+        until(|| {
+            let moved = fs::read_to_string(self.root().join("moved")).unwrap_or_default();
+            moved.lines().count() == count
+        });
+    }
+
+    /// Lets them come, or not.
+    fn release(&self, come: bool) {
+        if !come {
+            fs::write(self.root().join("die"), "").expect("written");
+        }
+        fs::remove_file(self.root().join("hold")).expect("held");
     }
 
     fn root(&self) -> PathBuf {
@@ -84,6 +125,11 @@ impl Shared {
 
     /// So many jobs, each of which leaves a file.
     fn jobs(&self, count: usize) -> Vec<Node> {
+        self.jobs_of(0..count)
+    }
+
+    /// Those of these numbers.
+    fn jobs_of(&self, numbers: std::ops::Range<usize>) -> Vec<Node> {
         let job = |number: usize| {
             let script = format!(
                 "echo x >>'{}'; echo said {number}; echo left {number} >\"$ARTIFACTS_DIR/file\"",
@@ -94,11 +140,57 @@ impl Shared {
             node.spec.artifacts = vec!["file".to_owned()];
             node
         };
-        (0..count).map(job).collect()
+        numbers.map(job).collect()
     }
 
     fn plan(&self, nodes: Vec<Node>) -> String {
-        self.far.world.plan_with_keys(nodes)
+        let written = self.far.world.plan_with_keys(nodes);
+        let number = self.plans.fetch_add(1, Ordering::Relaxed);
+        let path = self.far.world.path().join(format!("plan-{number}.json"));
+        fs::rename(written, &path).expect("moved");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// A plan of one job that ends when there is a file `go`.
+    fn plan_that_waits(&self, number: usize) -> String {
+        let mut nodes = self.jobs_of(number..number + 1);
+        let go = self.root().join("go");
+        let _ = fs::remove_file(&go);
+        add(&mut nodes[0], &format!("while [ ! -e '{}' ]; do sleep 0.02; done", go.display()));
+        self.plan(nodes)
+    }
+
+    fn go(&self) {
+        fs::write(self.root().join("go"), "").expect("written");
+    }
+
+    fn start(&self, machine: &str, plan: &str) -> Child {
+        let mut command = self.on(machine, &["apply", plan, "--output", "jsonl"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+    }
+
+    fn results_of(&self, machine: &str) -> PathBuf {
+        self.far.world.path().join(machine).join("forge-lanes/results/v1")
+    }
+
+    /// The notes of what a machine owes of whom.
+    fn owed(&self, machine: &str, trust: &str) -> Vec<PathBuf> {
+        let places = listed(&self.results_of(machine).join("owed").join(trust));
+        places.iter().flat_map(|place| listed(place)).collect()
+    }
+
+    /// What a machine itself keeps.
+    fn kept_on(&self, machine: &str) -> Vec<String> {
+        let shards = listed(&self.results_of(machine).join("trusted"));
+        let kept = shards.iter().flat_map(|shard| listed(shard));
+        kept.map(|path| name_of(&path)).collect()
+    }
+
+    /// What `doctor` says that a machine owes.
+    fn told(&self, machine: &str, plan: &str) -> Option<String> {
+        let doctor = self.run(machine, &["doctor", plan]);
+        let line = doctor.out.lines().find(|line| line.contains("owed to far"))?;
+        Some(line.split_whitespace().skip(4).take(2).collect::<Vec<_>>().join(" "))
     }
 
     fn apply(&self, machine: &str, plan: &str, more: &[&str]) -> Ended {
@@ -113,10 +205,28 @@ impl Shared {
 
     /// What the host keeps of whom.
     fn kept(&self, trust: &str) -> Vec<PathBuf> {
-        let dir = self.root().join("results dir/v1").join(trust);
-        let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-        entries.map(|entry| entry.expect("readable").path()).collect()
+        let kept = listed(&self.root().join("results dir/v1").join(trust));
+        kept.into_iter().filter(|path| !name_of(path).starts_with('.')).collect()
     }
+}
+
+fn listed(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    entries.map(|entry| entry.expect("readable").path()).collect()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().expect("a name").to_str().expect("UTF-8").to_owned()
+}
+
+/// Adds to what a job does.
+fn add(node: &mut Node, line: &str) {
+    let plans::Command::Shell { script, .. } = &mut node.spec.command else { unreachable!("one") };
+    *script = format!("{script}\n{line}");
+}
+
+fn ended(child: Child) -> Ended {
+    Ended::of(child.wait_with_output().expect("ends"))
 }
 
 macro_rules! shared {
@@ -292,11 +402,8 @@ fn a_host_that_goes_away_costs_a_run() {
     // While jobs run, before they are kept there.
     let mut nodes = shared.jobs(2);
     for node in &mut nodes {
-        let plans::Command::Shell { script, .. } = &mut node.spec.command else {
-            unreachable!("one")
-        };
         let go = shared.root().join("go");
-        *script = format!("{script}\nwhile [ ! -e '{}' ]; do sleep 0.05; done", go.display());
+        add(node, &format!("while [ ! -e '{}' ]; do sleep 0.05; done", go.display()));
     }
     let plan = shared.plan(nodes);
     let mut command = shared.on("two", &["apply", &plan, "--jobs", "2", "--output", "jsonl"]);
@@ -326,4 +433,269 @@ fn a_host_that_answers_no_more_holds_nobody_up_for_long() {
     shared.far.sshd.link.thaw();
     assert_eq!(shared.ran(), 2);
     assert!(warnings(&ended).contains("results on `far` are left alone"), "{}", ended.out);
+}
+
+#[test]
+fn what_a_host_could_not_be_given_is_handed_over_by_the_next_run_that_asks_it() {
+    let shared = shared!();
+    let plan = shared.plan(shared.jobs(3));
+    shared.far.sshd.link.down();
+    shared.apply("one", &plan, &[]).code(0);
+    assert_eq!((shared.ran(), shared.owed("one", "trusted").len()), (3, 3));
+    assert_eq!(shared.told("one", &plan).as_deref(), Some("3 results,"));
+    shared.far.sshd.link.up();
+
+    // A run that finds everything here asks nobody.
+    shared.apply("one", &plan, &[]).code(0);
+    assert_eq!((shared.asked(), shared.kept("trusted").len()), (0, 0));
+
+    // Another machine published one of them meanwhile.
+    shared.apply("two", &shared.plan(shared.jobs(1)), &[]).code(0);
+    let [there] = &shared.kept("trusted")[..] else { panic!("one is kept") };
+    let inode = || fs::metadata(there).expect("kept").ino();
+    let (before, _) = (inode(), shared.asked());
+
+    let ended = shared.apply("one", &shared.plan(shared.jobs_of(3..4)), &[]).code(0);
+    assert_eq!((warnings(&ended), shared.asked()), (String::new(), 1));
+    assert_eq!((shared.kept("trusted").len(), inode()), (4, before));
+    assert_eq!(shared.owed("one", "trusted"), Vec::<PathBuf>::new());
+    assert_eq!(shared.told("one", &plan), None);
+    let old = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
+    for path in shared.kept("trusted") {
+        let found = fs::metadata(path).expect("kept");
+        assert!(found.modified().expect("a date") > old, "it would be the first to go");
+        assert_eq!(found.mode() & 0o777, 0o600);
+    }
+
+    shared.ran();
+    let ended = shared.apply("three", &plan, &[]).code(0);
+    assert_eq!((shared.ran(), warnings(&ended)), (0, String::new()));
+    assert_eq!(shared.file("execute-2", "artifacts/file"), "left 2\n");
+}
+
+#[test]
+fn what_a_host_was_being_given_when_it_went_away_is_handed_over_later() {
+    let shared = shared!();
+    // Two travel together at most.
+    let mut nodes = shared.jobs(4);
+    for node in &mut nodes {
+        add(node, "head -c 1900000 /dev/urandom >>\"$ARTIFACTS_DIR/file\"");
+    }
+    let plan = shared.plan(nodes);
+    shared.far.sshd.link.down();
+    shared.apply("one", &plan, &[]).code(0);
+    shared.far.sshd.link.up();
+    assert_eq!(shared.owed("one", "trusted").len(), 4);
+
+    shared.hold(".new-*/*", 2);
+    let child = shared.start("one", &shared.plan_that_waits(4));
+    shared.until_moved(2);
+    shared.far.sshd.link.down();
+    shared.release(false);
+    shared.go();
+    let ended = ended(child).code(0);
+    let said = warnings(&ended);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    shared.far.sshd.link.up();
+    until(|| listed(&shared.root().join("results dir/v1/trusted")).len() == 1);
+    assert_eq!(shared.owed("one", "trusted").len(), 5);
+
+    let ended = shared.apply("one", &shared.plan(shared.jobs_of(5..6)), &[]).code(0);
+    assert_eq!(warnings(&ended), "");
+    assert_eq!((shared.kept("trusted").len(), shared.owed("one", "trusted").len()), (6, 0));
+    shared.ran();
+    shared.apply("two", &plan, &[]).code(0);
+    assert_eq!(shared.ran(), 0);
+}
+
+#[test]
+fn a_run_does_not_wait_for_a_host_that_is_slow_to_take_what_it_is_owed() {
+    let shared = shared!();
+    shared.far.sshd.link.down();
+    shared.apply("one", &shared.plan(shared.jobs(2)), &[]).code(0);
+    shared.far.sshd.link.up();
+    shared.hold(".new-*/*", 1);
+    // It ends although nobody lets them come, and that is no news.
+    let ended = shared.apply("one", &shared.plan(shared.jobs_of(2..3)), &[]).code(0);
+    assert_eq!(warnings(&ended), "");
+    assert_eq!((shared.kept("trusted").len(), shared.owed("one", "trusted").len()), (1, 2));
+    assert_eq!(listed(&shared.results_of("one").join("new")), Vec::<PathBuf>::new());
+    let running = Command::new("ps").args(["-eo", "args"]).output().expect("ps starts").stdout;
+    let sockets = format!("{}/r/forge-lanes/m-", shared.root().display());
+    assert!(!String::from_utf8_lossy(&running).contains(&sockets), "a client is left");
+    shared.release(false);
+    shared.apply("one", &shared.plan(shared.jobs_of(3..4)), &[]).code(0);
+    assert_eq!((shared.kept("trusted").len(), shared.owed("one", "trusted").len()), (4, 0));
+}
+
+#[test]
+fn an_executor_killed_before_it_published_owes_what_it_kept() {
+    let shared = shared!();
+    let plan = shared.plan(shared.jobs(1));
+    shared.hold(".new-*", 1);
+    let child = shared.start("one", &plan);
+    shared.until_moved(1);
+    kill(child);
+    shared.release(false);
+    assert_eq!((shared.kept_on("one").len(), shared.kept("trusted").len()), (1, 0));
+    assert_eq!(shared.owed("one", "trusted").len(), 1);
+    // At whatever instant: what is kept here is there, or owed.
+    let mut random = Random::new(7);
+    for number in 10..18 {
+        shared.ran();
+        let child = shared.start("one", &shared.plan(shared.jobs_of(number..number + 1)));
+        until(|| shared.ran_file().exists());
+        std::thread::sleep(Duration::from_micros(random.below(60_000)));
+        kill(child);
+        let owed = shared.owed("one", "trusted");
+        let known: Vec<String> =
+            shared.kept("trusted").iter().chain(&owed).map(|path| name_of(path)).collect();
+        let kept = shared.kept_on("one");
+        assert!(kept.iter().all(|name| known.contains(name)), "{number}: {kept:?}, {known:?}");
+    }
+    shared.apply("one", &shared.plan(shared.jobs_of(20..21)), &[]).code(0);
+    let there: Vec<String> = shared.kept("trusted").iter().map(|path| name_of(path)).collect();
+    let kept = shared.kept_on("one");
+    assert!(kept.iter().all(|name| there.contains(name)), "{kept:?}, {there:?}");
+    shared.ran();
+    shared.apply("two", &plan, &[]).code(0);
+    assert_eq!(shared.ran(), 0);
+}
+
+#[test]
+fn two_executors_do_not_hand_over_the_same() {
+    let shared = shared!();
+    shared.far.sshd.link.down();
+    shared.apply("one", &shared.plan(shared.jobs(3)), &[]).code(0);
+    shared.far.sshd.link.up();
+    shared.hold(".new-*/*", 1);
+    let child = shared.start("one", &shared.plan_that_waits(3));
+    shared.until_moved(1);
+    let ended_first = shared.apply("one", &shared.plan(shared.jobs_of(4..5)), &[]).code(0);
+    assert_eq!((warnings(&ended_first), shared.kept("trusted").len()), (String::new(), 1));
+    shared.release(true);
+    until(|| shared.owed("one", "trusted").len() <= 1);
+    shared.go();
+    assert_eq!(warnings(&ended(child).code(0)), "");
+    shared.until_moved(1);
+    assert_eq!((shared.kept("trusted").len(), shared.owed("one", "trusted").len()), (5, 0));
+}
+
+#[test]
+fn what_an_untrusted_run_owes_no_trusted_one_hands_over() {
+    let mut shared = shared!();
+    shared.more = "write = \"always\"\n".to_owned();
+    let (first, second) = (shared.plan(shared.jobs(1)), shared.plan(shared.jobs_of(1..2)));
+    shared.far.sshd.link.down();
+    shared.apply("one", &first, &["--untrusted"]).code(0);
+    shared.apply("one", &second, &[]).code(0);
+    shared.far.sshd.link.up();
+    let owed = || (shared.owed("one", "trusted").len(), shared.owed("one", "untrusted").len());
+    let kept = || (shared.kept("trusted").len(), shared.kept("untrusted").len());
+    assert_eq!((owed(), kept()), ((1, 1), (0, 0)));
+    // What keeps nothing hands nothing over.
+    shared.apply("one", &shared.plan(shared.jobs_of(2..3)), &["--reuse", "read"]).code(0);
+    assert_eq!((owed(), kept()), ((1, 1), (0, 0)));
+    shared.apply("one", &shared.plan(shared.jobs_of(3..4)), &[]).code(0);
+    assert_eq!((owed(), kept()), ((0, 1), (2, 0)));
+    shared.apply("one", &shared.plan(shared.jobs_of(4..5)), &["--untrusted"]).code(0);
+    assert_eq!((owed(), kept()), ((0, 0), (2, 2)));
+    shared.ran();
+    shared.apply("two", &first, &[]).code(0);
+    assert_eq!(shared.ran(), 1);
+}
+
+#[test]
+fn without_room_there_or_here_what_is_owed_stays_owed() {
+    let mut shared = shared!();
+    let Some(there) = SmallDisk::at(&shared.root().join("results dir"), 256) else { return };
+    let here = shared.root().join("here");
+    let Some(_here) = SmallDisk::at(&here, 256) else { return };
+    fs::set_permissions(shared.root().join("results dir"), fs::Permissions::from_mode(0o700))
+        .expect("its mode");
+    shared.more = format!("dir = \"{}\"\n", here.display());
+    shared.far.sshd.link.down();
+    shared.apply("one", &shared.plan(shared.jobs(2)), &[]).code(0);
+    shared.far.sshd.link.up();
+    let owed = || {
+        let places = listed(&here.join("v1/owed/trusted"));
+        places.iter().map(|place| listed(place).len()).sum::<usize>()
+    };
+    assert_eq!((shared.ran(), owed()), (2, 2));
+
+    for (full, number) in [(&here, 2), (&shared.root().join("results dir"), 3)] {
+        let filler = full.join("filler");
+        // It fills what there is.
+        let _ = fs::write(&filler, vec![1; 300_000]);
+        let ended = shared.apply("one", &shared.plan(shared.jobs_of(number..number + 1)), &[]);
+        assert!(warnings(&ended.code(0)).contains("No space left"), "{number}");
+        assert!(owed() >= 2 && shared.kept("trusted").is_empty(), "{number}");
+        fs::remove_file(filler).expect("there");
+    }
+    shared.apply("one", &shared.plan(shared.jobs_of(4..5)), &[]).code(0);
+    assert_eq!(owed(), 0);
+    assert_eq!(shared.kept("trusted").len(), 4);
+    drop(there);
+}
+
+#[test]
+fn notes_of_what_is_gone_or_spoilt_and_of_other_hosts_are_removed() {
+    let shared = shared!();
+    let plan = shared.plan(shared.jobs(3));
+    shared.far.sshd.link.down();
+    shared.apply("one", &plan, &[]).code(0);
+    shared.far.sshd.link.up();
+    let results = listed(&shared.results_of("one").join("trusted"));
+    let result_of =
+        |shard: &Path| listed(shard).pop().expect("one is in each, unless two begin alike");
+    let (gone, spoilt) = (result_of(&results[0]), result_of(&results[1]));
+    fs::remove_dir_all(&gone).expect("removed");
+    let file = spoilt.join("artifacts/file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
+    fs::write(&file, "other\n").expect("written");
+    assert_eq!(shared.told("one", &plan).as_deref(), Some("2 results,"));
+
+    // They may be of results that somebody is just keeping.
+    let later = shared.plan(shared.jobs_of(3..4));
+    shared.apply("one", &later, &[]).code(0);
+    assert_eq!((shared.owed("one", "trusted").len(), shared.kept("trusted").len()), (2, 2));
+    let date = || {
+        let old = SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
+        for note in shared.owed("one", "trusted") {
+            File::open(note).and_then(|note| note.set_modified(old)).expect("dated");
+        }
+    };
+    date();
+    let collected = shared.run("one", &["gc"]).code(0);
+    assert!(collected.out.contains("a note of a result that is gone"), "{}", collected.out);
+    assert_eq!(shared.owed("one", "trusted").len(), 1);
+    let last = shared.plan(shared.jobs_of(4..5));
+    shared.apply("one", &last, &[]).code(0);
+    assert_eq!(shared.owed("one", "trusted"), Vec::<PathBuf>::new());
+
+    shared.far.sshd.link.down();
+    shared.apply("one", &shared.plan(shared.jobs_of(5..6)), &[]).code(0);
+    assert_eq!(shared.owed("one", "trusted").len(), 1);
+    let config = shared.root().join("other.toml");
+    fs::write(&config, "").expect("written");
+    let mut command = shared.on("one", &["gc"]);
+    let collected = command.env("EXECUTOR_CONFIG", config).output().expect("starts");
+    let collected = Ended::of(collected).code(0);
+    assert!(collected.out.contains("what was owed to `far`"), "{}", collected.out);
+    assert_eq!(shared.owed("one", "trusted"), Vec::<PathBuf>::new());
+
+    // What lies in the place of notes costs runs until it is collected.
+    shared.far.sshd.link.up();
+    let plan = shared.plan(shared.jobs_of(6..7));
+    for part in ["owed", "owed/trusted"] {
+        let path = shared.results_of("one").join(part);
+        let _ = fs::remove_dir_all(&path);
+        fs::write(&path, "").expect("written");
+        let ended = shared.apply("one", &plan, &[]).code(0);
+        assert!(warnings(&ended).contains("its result is not kept: "), "{part}: {}", ended.out);
+        let collected = shared.run("one", &["gc"]).code(0);
+        assert!(collected.out.contains("a file in the place of results"), "{}", collected.out);
+        fs::create_dir(shared.results_of("one").join("owed")).unwrap_or_default();
+    }
+    assert_eq!(warnings(&shared.apply("one", &plan, &[]).code(0)), "");
 }

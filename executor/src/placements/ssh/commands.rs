@@ -47,6 +47,7 @@ fn end(remote: &Remote, name: &str) {
         each: Duration::from_secs(10),
         budget: Duration::from_secs(10),
         give_up: &|| false,
+        control: None,
     };
     let _ = remote.host.run(&script, &patience);
 }
