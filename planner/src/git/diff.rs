@@ -46,7 +46,8 @@ pub(super) fn between(
         }
         pending = deeper;
     }
-    let found = in_shares(pending, |share| exhaust(objects, share));
+    let found =
+        in_shares(pending, |share| exhaust(objects.again().as_ref().unwrap_or(objects), share));
     for part in found {
         changes.append(&mut part?);
     }

@@ -123,6 +123,8 @@ static SETTINGS: Once = Once::new();
 /// An open repository.
 pub struct Repository {
     inner: git2::Repository,
+    /// Where its objects are.
+    objects_dir: PathBuf,
     /// Trees of the work tree, once it has been read.
     overlay: Overlay,
     /// The large blob that was read last.
@@ -137,7 +139,8 @@ impl fmt::Debug for Repository {
 
 impl Repository {
     fn of(inner: git2::Repository) -> Self {
-        Self { inner, overlay: Overlay::default(), kept: RefCell::default() }
+        let objects_dir = inner.commondir().join("objects");
+        Self { inner, objects_dir, overlay: Overlay::default(), kept: RefCell::default() }
     }
 
     /// Opens the repository that `dir` is in: any directory of a work tree, a linked work tree, or
@@ -287,7 +290,7 @@ impl Repository {
 
     fn objects(&self) -> Result<Objects<'_>, GitError> {
         let odb = self.inner.odb().map_err(|error| other("opening the objects", &error))?;
-        Ok(Objects { odb, overlay: &self.overlay })
+        Ok(Objects { odb, overlay: &self.overlay, dir: &self.objects_dir })
     }
 
     fn commit(&self, id: Oid) -> Result<git2::Commit<'_>, GitError> {

@@ -3,7 +3,7 @@
 //! Owns the tree format and the overlay of trees that exist only in memory (a work tree is planned
 //! without writing to the repository). Knows no path above one tree's entries.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{cmp::Ordering, collections::HashMap, path::Path};
 
 use git2::{ErrorCode, ObjectType, Odb, OdbObject, Oid};
 
@@ -16,10 +16,13 @@ pub(super) struct Overlay {
     pub(super) files: HashMap<Oid, Vec<u8>>,
 }
 
-/// Where objects are read from. Shared by threads.
+/// Where objects are read from. Threads may share it, but libgit2 lets one read at a time: who is to read beside others
+/// takes [`Objects::again`].
 pub(super) struct Objects<'repo> {
     pub(super) odb: Odb<'repo>,
     pub(super) overlay: &'repo Overlay,
+    /// The directory that they are in.
+    pub(super) dir: &'repo Path,
 }
 
 /// Why an object could not be read.
@@ -41,6 +44,15 @@ impl Bytes<'_> {
             Self::Stored(object) => object.data(),
             Self::InMemory(bytes) => bytes,
         }
+    }
+}
+
+impl<'repo> Objects<'repo> {
+    /// Opens the same objects once more; nothing where that cannot be done. What is open of their packs is shared.
+    pub(super) fn again(&self) -> Option<Self> {
+        let odb = Odb::new().ok()?;
+        odb.add_disk_alternate(self.dir.to_str()?).ok()?;
+        Some(Self { odb, ..*self })
     }
 }
 

@@ -194,6 +194,7 @@ impl Repository {
     pub(crate) fn blob_reader(&self, blob: ObjectId) -> Option<BlobReader<'_>> {
         let in_work_tree = self.overlay.files.contains_key(&blob.0);
         let objects = self.objects().ok().filter(|_| !in_work_tree)?;
+        let objects = objects.again().unwrap_or(objects);
         Some(BlobReader { objects, blob: blob.0, kept: self.kept(blob.0) })
     }
 
