@@ -218,7 +218,8 @@ impl Delta {
         let text = std::str::from_utf8(about).map_err(|_| broken())?;
         let words: Vec<&str> = text.strip_prefix(':').ok_or_else(broken)?.split(' ').collect();
         let [from, to, _, object, letter] = words[..] else { return Err(broken()) };
-        let is_below = |gone: &[u8]| path.strip_prefix(gone).is_some_and(|rest| rest[0] == b'/');
+        let is_below =
+            |gone: &[u8]| path.strip_prefix(gone).is_some_and(|rest| rest.starts_with(b"/"));
         match (letter, from, to) {
             // A directory comes before what is in it, and takes it along.
             ("D", ..) if self.gone.last().is_some_and(|gone| is_below(gone)) => {}
@@ -410,6 +411,13 @@ mod tests {
         assert_eq!(bench.compare(&a_module, &another), told(&[], &[]));
         assert_eq!(bench.compare(&empty, &a_module), told(&["a"], &[]));
         assert_eq!(bench.compare(&a_module, &empty), told(&[], &["a"]));
+    }
+
+    #[test]
+    fn a_name_that_a_tree_has_twice_is_gone_twice() {
+        let bench = Bench::new();
+        let twice = bench.tree(&[("100644", "a", "a"), ("100644", "a", "b")]);
+        assert_eq!(bench.compare(&twice, &bench.tree(&[])), told(&[], &["a", "a"]));
     }
 
     #[test]
