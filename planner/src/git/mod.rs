@@ -123,8 +123,6 @@ static SETTINGS: Once = Once::new();
 /// An open repository.
 pub struct Repository {
     inner: git2::Repository,
-    /// Where its objects are.
-    objects_dir: PathBuf,
     /// Trees of the work tree, once it has been read.
     overlay: Overlay,
     /// The large blob that was read last.
@@ -139,8 +137,7 @@ impl fmt::Debug for Repository {
 
 impl Repository {
     fn of(inner: git2::Repository) -> Self {
-        let objects_dir = inner.commondir().join("objects");
-        Self { inner, objects_dir, overlay: Overlay::default(), kept: RefCell::default() }
+        Self { inner, overlay: Overlay::default(), kept: RefCell::default() }
     }
 
     /// Opens the repository that `dir` is in: any directory of a work tree, a linked work tree, or
@@ -290,7 +287,7 @@ impl Repository {
 
     fn objects(&self) -> Result<Objects<'_>, GitError> {
         let odb = self.inner.odb().map_err(|error| other("opening the objects", &error))?;
-        Ok(Objects { odb, overlay: &self.overlay, dir: &self.objects_dir })
+        Ok(Objects { odb, overlay: &self.overlay, common_dir: self.inner.commondir() })
     }
 
     fn commit(&self, id: Oid) -> Result<git2::Commit<'_>, GitError> {

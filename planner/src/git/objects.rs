@@ -21,8 +21,8 @@ pub(super) struct Overlay {
 pub(super) struct Objects<'repo> {
     pub(super) odb: Odb<'repo>,
     pub(super) overlay: &'repo Overlay,
-    /// The directory that they are in.
-    pub(super) dir: &'repo Path,
+    /// The repository's own directory, in which they are.
+    pub(super) common_dir: &'repo Path,
 }
 
 /// Why an object could not be read.
@@ -51,7 +51,7 @@ impl<'repo> Objects<'repo> {
     /// Opens the same objects once more; nothing where that cannot be done. What is open of their packs is shared.
     pub(super) fn again(&self) -> Option<Self> {
         let odb = Odb::new().ok()?;
-        odb.add_disk_alternate(self.dir.to_str()?).ok()?;
+        odb.add_disk_alternate(self.common_dir.join("objects").to_str()?).ok()?;
         Some(Self { odb, ..*self })
     }
 }

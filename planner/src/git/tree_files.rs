@@ -194,8 +194,9 @@ impl Repository {
     pub(crate) fn blob_reader(&self, blob: ObjectId) -> Option<BlobReader<'_>> {
         let in_work_tree = self.overlay.files.contains_key(&blob.0);
         let objects = self.objects().ok().filter(|_| !in_work_tree)?;
-        let objects = objects.again().unwrap_or(objects);
-        Some(BlobReader { objects, blob: blob.0, kept: self.kept(blob.0) })
+        let kept = self.kept(blob.0);
+        let own = if kept.is_none() { objects.again() } else { None };
+        Some(BlobReader { objects: own.unwrap_or(objects), blob: blob.0, kept })
     }
 
     /// The content of a blob, if it is the large one that was read last: a lock file says of which
