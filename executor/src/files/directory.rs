@@ -38,31 +38,19 @@ fn lay_directory(layer: &Path, onto: &Path, shares: &AtomicBool) -> io::Result<(
     for entry in fs::read_dir(layer)? {
         let entry = entry?;
         let (from, to) = (entry.path(), onto.join(entry.file_name()));
-        let metadata = entry.metadata()?;
-        if metadata.is_dir() {
-            if fs::symlink_metadata(&to).is_ok_and(|below| below.is_dir()) {
-                lay_directory(&from, &to, shares)?;
-                continue;
-            }
-            remove(&to)?;
-            copy_directory(&from, &to, shares)?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() && fs::symlink_metadata(&to).is_ok_and(|below| below.is_dir()) {
+            lay_directory(&from, &to, shares)?;
             continue;
         }
         // A whiteout is a character device 0/0.
-        let is_whiteout = metadata.file_type().is_char_device() && metadata.rdev() == 0;
-        if is_whiteout || metadata.is_file() || metadata.is_symlink() {
+        let is_whiteout = kind.is_char_device() && entry.metadata()?.rdev() == 0;
+        if is_whiteout || oddity(kind).is_none() {
             remove(&to)?;
         }
-        if metadata.is_symlink() {
-            symlink(fs::read_link(&from)?, &to)?;
-            set_times(&to, &metadata)?;
-        } else if metadata.is_file() {
-            copy_file(&from, &to, shares)?;
-        }
+        copy_entry(&entry, &to, shares)?;
     }
-    let metadata = fs::symlink_metadata(layer)?;
-    fs::set_permissions(onto, metadata.permissions())?;
-    set_times(onto, &metadata)
+    be_like(&fs::symlink_metadata(layer)?, onto)
 }
 
 fn copy_directory(from: &Path, to: &Path, shares: &AtomicBool) -> io::Result<()> {
@@ -70,19 +58,30 @@ fn copy_directory(from: &Path, to: &Path, shares: &AtomicBool) -> io::Result<()>
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            copy_directory(&from, &to, shares)?;
-        } else if kind.is_symlink() {
-            symlink(fs::read_link(&from)?, &to)?;
-            set_times(&to, &entry.metadata()?)?;
-        } else if kind.is_file() {
-            copy_file(&from, &to, shares)?;
-        }
+        copy_entry(&entry, &to.join(entry.file_name()), shares)?;
     }
+    be_like(&metadata, to)
+}
+
+/// Copies what a directory holds to a path that is not there yet.
+fn copy_entry(entry: &fs::DirEntry, to: &Path, shares: &AtomicBool) -> io::Result<()> {
+    let (from, kind) = (entry.path(), entry.file_type()?);
+    if kind.is_dir() {
+        copy_directory(&from, to, shares)
+    } else if kind.is_symlink() {
+        symlink(fs::read_link(&from)?, to)?;
+        set_times(to, &entry.metadata()?)
+    } else if kind.is_file() {
+        copy_file(&from, to, shares)
+    } else {
+        Ok(())
+    }
+}
+
+/// Gives a directory the mode and the times of another.
+fn be_like(metadata: &fs::Metadata, to: &Path) -> io::Result<()> {
     fs::set_permissions(to, metadata.permissions())?;
-    set_times(to, &metadata)
+    set_times(to, metadata)
 }
 
 fn copy_file(from: &Path, to: &Path, shares: &AtomicBool) -> io::Result<()> {

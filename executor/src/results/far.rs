@@ -26,9 +26,9 @@ use super::{
 };
 use crate::{
     command_line::Script,
-    control::{Control, Level},
+    control::Control,
     fault::{FailureKind, Fault},
-    ssh::{self, FetchError, Host, Patience, SendError, SshError, fault},
+    ssh::{self, FetchError, Host, Patience, SshError, fault},
     trust,
 };
 
@@ -171,11 +171,9 @@ impl FarStore {
         into: &Path,
         control: &Control,
     ) -> Result<(), Fault> {
-        let give_up = || control.level() > Level::Run;
         let paths: Vec<Vec<u8>> = names.iter().map(|name| name.path().into_bytes()).collect();
         let from = self.dir.join("v1");
-        let fetched =
-            ssh::fetch(&self.host, &from, &paths, &self.dir, into, &patience(&give_up, control));
+        let fetched = ssh::fetch(&self.host, &from, &paths, &self.dir, into, &patience(control));
         fetched.map(drop).map_err(|error| match &error {
             FetchError::Ssh(ssh) => fault(FailureKind::Io, ssh),
             FetchError::Unwritable { error: io, .. } => Fault::io(FailureKind::Io, &error, io),
@@ -194,10 +192,9 @@ impl FarStore {
         name: &FarName,
         control: &Control,
     ) -> Result<(), Fault> {
-        let give_up = || control.level() > Level::Run;
         let to = self.dir.join("v1").join(name.path());
-        let sent = ssh::send_path(&self.host, packed, &to, 0o600, &patience(&give_up, control));
-        sent.map_err(not_sent)
+        let sent = ssh::send_path(&self.host, packed, &to, 0o600, &patience(control));
+        sent.map_err(|error| error.fault())
     }
 
     /// The same with all files of a directory, named by their keys' digits.
@@ -211,10 +208,9 @@ impl FarStore {
         trust: Trust,
         control: &Control,
     ) -> Result<(), Fault> {
-        let give_up = || control.level() > Level::Run;
         let to = self.dir.join("v1").join(trust.as_str());
-        ssh::send_files(&self.host, from, &to, 0o600, &patience(&give_up, control))
-            .map_err(not_sent)
+        ssh::send_files(&self.host, from, &to, 0o600, &patience(control))
+            .map_err(|error| error.fault())
     }
 
     /// Returns what is known of results without what they left, as far as it can be read.
@@ -276,8 +272,7 @@ impl FarStore {
     }
 
     fn ask(&self, script: &Script, control: &Control) -> Result<Vec<u8>, Fault> {
-        let give_up = || control.level() > Level::Run;
-        let answered = self.host.check(script, &patience(&give_up, control));
+        let answered = self.host.check(script, &patience(control));
         answered.map_err(|error: SshError| fault(FailureKind::Io, &error))
     }
 
@@ -286,17 +281,8 @@ impl FarStore {
     }
 }
 
-fn not_sent(error: SendError) -> Fault {
-    match &error {
-        SendError::Source(fault) => (**fault).clone(),
-        SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
-        SendError::Unreadable { error: io, .. } => Fault::io(FailureKind::Io, &error, io),
-        SendError::Corrupt(_) => Fault::new(FailureKind::Io, error.to_string()),
-    }
-}
-
-fn patience<'a>(give_up: &'a (dyn Fn() -> bool + Sync), control: &'a Control) -> Patience<'a> {
-    Patience { each: PATIENCE, budget: PATIENCE, give_up, control: Some(control) }
+fn patience(control: &Control) -> Patience<'_> {
+    Patience { each: PATIENCE, budget: PATIENCE, give_up: &|| false, control: Some(control) }
 }
 
 /// Makes one file of an entry's directory.

@@ -37,8 +37,15 @@ pub struct Patience<'a> {
     pub budget: Duration,
     /// Asked between tries: whether it is no longer wanted.
     pub give_up: &'a (dyn Fn() -> bool + Sync),
-    /// Ends a transfer that is under way when it rises; absent: none is ended.
+    /// The same, and ends a transfer that is under way when it rises; absent: none is ended.
     pub control: Option<&'a Control>,
+}
+
+impl Patience<'_> {
+    /// Whether it is no longer wanted.
+    fn is_over(&self) -> bool {
+        (self.give_up)() || self.control.is_some_and(|control| control.level() > Level::Run)
+    }
 }
 
 impl std::fmt::Debug for Patience<'_> {
@@ -204,14 +211,14 @@ impl Host {
             let wait = pause.mul_f64(0.5 + jitter());
             if !error.fault.is_transient()
                 || hopeless
-                || (patience.give_up)()
+                || patience.is_over()
                 || Instant::now() + wait >= end
             {
                 return Err(error);
             }
             info!(destination = self.options.destination, %error, tries, ?wait, "tries again");
             let until = Instant::now() + wait;
-            while Instant::now() < until && !(patience.give_up)() {
+            while Instant::now() < until && !patience.is_over() {
                 thread::sleep(Duration::from_millis(50).min(wait));
             }
             pause = (pause * 2).min(Duration::from_secs(10));

@@ -18,13 +18,19 @@ use sha2::{Digest, Sha256};
 
 use super::{
     archive::{Sink, TarError, append_all, write_tar},
-    error::{SshError, SshFault},
+    error::{SshError, SshFault, fault},
     host::{Host, Patience},
     manifest::{Manifest, ManifestEntry},
     session::{Session, SessionKind, ShellAnswer},
     wire::WireError,
 };
-use crate::{command_line::Script, control::Level, fault::Fault, supervise::token, text};
+use crate::{
+    command_line::Script,
+    control::Level,
+    fault::{FailureKind, Fault},
+    supervise::token,
+    text,
+};
 
 /// What sending a tree took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +72,18 @@ pub enum SendError {
     /// What arrived is not what was sent, twice.
     #[error("the tree that arrived is not the one that was sent: {0}")]
     Corrupt(String),
+}
+
+impl SendError {
+    /// Returns what is wrong with the machines, for who has no better word for it.
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            Self::Source(fault) => (**fault).clone(),
+            Self::Ssh(ssh) => fault(FailureKind::Io, ssh),
+            Self::Unreadable { error, .. } => Fault::io(FailureKind::Io, self, error),
+            Self::Corrupt(_) => Fault::new(FailureKind::Io, self.to_string()),
+        }
+    }
 }
 
 /// Sends the tree at `root` as `id`. `cache` keeps manifests of what was sent before; what is in it is
@@ -446,27 +464,37 @@ pub(crate) fn send_files(
     mode: u32,
     patience: &Patience<'_>,
 ) -> Result<(), SendError> {
-    let unreadable = |error| SendError::Unreadable { path: from.to_owned(), error };
-    let manifest = Manifest::unread(from).map_err(unreadable)?;
-    let entries: Vec<&ManifestEntry> = manifest.entries().iter().collect();
-    let script = |ready: &str| {
+    let script = |ready: &str, count: usize| {
         receiving(to, mode)
             .set("new", format!(".new-{ready}"))
             .text("mkdir \"$new\" && printf '%s\\n'")
             .word(ready)
             // The dates in the archive are the same for everybody.
             .text(" && (cd \"$new\" && tar -xmf - && [ $(ls | wc -l) -eq")
-            .word(entries.len().to_string())
+            .word(count.to_string())
             .text(
                 " ]) || { rm -rf \"$new\"; exit 1; }\nfor f in \"$new\"/*; do put \"$f\" \"${f##*/}\" || \
                  { rm -rf \"$new\"; exit 1; }; done\nrmdir \"$new\"\n",
             )
     };
-    let answer = upload(host, script, manifest.size(), from, patience, |session, until| {
-        write_tar(session, from, &entries, until).map(drop)
-    });
-    host.succeeded(answer?)?;
+    host.succeeded(upload_all(host, script, from, patience)?)?;
     Ok(())
+}
+
+/// Uploads everything in a directory as an archive, to a script that is told how much that is.
+fn upload_all(
+    host: &Host,
+    script: impl Fn(&str, usize) -> Script,
+    from: &Path,
+    patience: &Patience<'_>,
+) -> Result<ShellAnswer, SendError> {
+    let manifest = Manifest::unread(from)
+        .map_err(|error| SendError::Unreadable { path: from.to_owned(), error })?;
+    let entries: Vec<&ManifestEntry> = manifest.entries().iter().collect();
+    let script = |ready: &str| script(ready, entries.len());
+    upload(host, script, manifest.size(), from, patience, |session, until| {
+        write_tar(session, from, &entries, until).map(drop)
+    })
 }
 
 /// Sends a file or a directory of this machine to `to`, whole or not at all.
@@ -481,25 +509,21 @@ pub(crate) fn send_path(
     mode: u32,
     patience: &Patience<'_>,
 ) -> Result<(), SendError> {
-    let unreadable = |error| SendError::Unreadable { path: from.to_owned(), error };
-    let found = fs::metadata(from).map_err(unreadable)?;
+    let found = fs::metadata(from)
+        .map_err(|error| SendError::Unreadable { path: from.to_owned(), error })?;
     let parent = to.parent().unwrap_or(Path::new("/"));
     let head = receiving(parent, mode)
         .set("to", to.file_name().unwrap_or_default())
         .set("new", format!(".new-{}", token()));
     let publish = "put \"$new\" \"$to\"";
     let answer = if found.is_dir() {
-        let manifest = Manifest::unread(from).map_err(unreadable)?;
-        let entries: Vec<&ManifestEntry> = manifest.entries().iter().collect();
-        let script = |ready: &str| {
+        let script = |ready: &str, _| {
             let script = head.clone().text("mkdir \"$new\" && printf '%s\\n'").word(ready);
             script
                 .text(" && (cd \"$new\" && tar -xf -) || { rm -rf \"$new\"; exit 1; }\n")
                 .text(publish)
         };
-        upload(host, script, manifest.size(), from, patience, |session, until| {
-            write_tar(session, from, &entries, until).map(drop)
-        })
+        upload_all(host, script, from, patience)
     } else {
         let size = found.len();
         let script = |ready: &str| {

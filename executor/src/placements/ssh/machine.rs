@@ -243,12 +243,7 @@ impl Commands for RemoteSsh {
             mode,
             &self.remote.host.patience(),
         );
-        sent.map_err(|error| match &error {
-            SendError::Source(fault) => (**fault).clone(),
-            SendError::Ssh(ssh) => fault(FailureKind::Io, ssh),
-            SendError::Unreadable { error: io, .. } => Fault::io(FailureKind::Io, &error, io),
-            SendError::Corrupt(_) => Fault::new(FailureKind::Io, error.to_string()),
-        })
+        sent.map_err(|error| error.fault())
     }
 
     fn tree<'a>(&'a self, root: &str) -> Box<dyn Tree + 'a> {

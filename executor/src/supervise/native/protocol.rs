@@ -82,6 +82,13 @@ pub(crate) struct ShownTree {
     pub(crate) layers: Vec<PathBuf>,
 }
 
+impl ShownTree {
+    /// Returns the directories that hold what is in it, the upper one first.
+    pub(crate) fn directories(&self) -> &[PathBuf] {
+        if self.layers.is_empty() { std::slice::from_ref(&self.path) } else { &self.layers }
+    }
+}
+
 /// What the supervisor answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {

@@ -141,9 +141,7 @@ impl Making<'_> {
         fs::create_dir_all(at)?;
         fs::create_dir(&upper)?;
         fs::create_dir(&work)?;
-        let whole = std::slice::from_ref(&tree.path);
-        let lower = if tree.layers.is_empty() { whole } else { &tree.layers };
-        self.mounts.overlay(lower, &upper, &work, at)?;
+        self.mounts.overlay(tree.directories(), &upper, &work, at)?;
         self.seen.mounted.push(at.to_owned());
         Ok(())
     }
@@ -262,13 +260,10 @@ fn beside(path: &Path, change: impl FnOnce() -> io::Result<()>) -> io::Result<()
 /// Copies a tree into a directory, which is made, and returns where it is.
 fn copied(tree: &ShownTree, into: &Path) -> Result<PathBuf, Fault> {
     let copy = into.join("workspace");
-    let (above, whole) = match tree.layers.split_last() {
-        Some((base, above)) => (above, base),
-        None => (&[][..], &tree.path),
-    };
+    let mut upwards = tree.directories().iter().rev();
     fs::create_dir_all(into)
-        .and_then(|()| directory::copy(whole, &copy))
-        .and_then(|()| above.iter().rev().try_for_each(|layer| directory::lay(layer, &copy)))
+        .and_then(|()| upwards.next().map_or(Ok(()), |base| directory::copy(base, &copy)))
+        .and_then(|()| upwards.try_for_each(|layer| directory::lay(layer, &copy)))
         .map_err(|error| fault(&copy, "a copy", &error))?;
     Ok(copy)
 }
