@@ -129,9 +129,7 @@ impl Here {
     }
 
     fn log(&self, node: &str) -> String {
-        let run = self.world.runs().pop().expect("a run");
-        let log = fs::read(run.join("nodes").join(node).join("guest.log")).unwrap_or_default();
-        String::from_utf8_lossy(&log).into_owned()
+        self.world.log(node, "guest.log")
     }
 
     fn store(&self) -> PathBuf {

@@ -6,7 +6,6 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -22,14 +21,13 @@ use crate::{
 struct Shared {
     far: Far,
     more: String,
-    plans: AtomicUsize,
 }
 
 impl Shared {
     fn new() -> Option<Self> {
         let path = std::env::var("PATH").unwrap_or_default();
         let far = Far::new(&format!("SetEnv \"PATH={{root}}/counted:{path}\"\n"))?;
-        let shared = Self { far, more: String::new(), plans: AtomicUsize::new(0) };
+        let shared = Self { far, more: String::new() };
         // What is asked of the host asks first who it is there.
         let id = shared.root().join("counted/id");
         fs::create_dir_all(id.parent().expect("a parent")).expect("made");
@@ -144,11 +142,8 @@ impl Shared {
     }
 
     fn plan(&self, nodes: Vec<Node>) -> String {
-        let written = self.far.world.plan_with_keys(nodes);
-        let number = self.plans.fetch_add(1, Ordering::Relaxed);
-        let path = self.far.world.path().join(format!("plan-{number}.json"));
-        fs::rename(written, &path).expect("moved");
-        path.to_str().expect("UTF-8").to_owned()
+        let world = &self.far.world;
+        world.keep(&world.plan_with_keys(nodes))
     }
 
     /// A plan of one job that ends when there is a file `go`.
@@ -201,6 +196,14 @@ impl Shared {
     fn file(&self, node: &str, name: &str) -> String {
         let run = self.far.world.runs().pop().expect("a run");
         fs::read_to_string(run.join("nodes").join(node).join(name)).unwrap_or_default()
+    }
+
+    /// The same while nobody can reach the host.
+    fn apply_alone(&self, machine: &str, plan: &str, more: &[&str]) -> Ended {
+        self.far.sshd.link.down();
+        let ended = self.apply(machine, plan, more);
+        self.far.sshd.link.up();
+        ended
     }
 
     /// What the host keeps of whom.
@@ -482,9 +485,7 @@ fn what_a_host_was_being_given_when_it_went_away_is_handed_over_later() {
         add(node, "head -c 1900000 /dev/urandom >>\"$ARTIFACTS_DIR/file\"");
     }
     let plan = shared.plan(nodes);
-    shared.far.sshd.link.down();
-    shared.apply("one", &plan, &[]).code(0);
-    shared.far.sshd.link.up();
+    shared.apply_alone("one", &plan, &[]).code(0);
     assert_eq!(shared.owed("one", "trusted").len(), 4);
 
     shared.hold(".new-*/*", 2);
@@ -511,9 +512,7 @@ fn what_a_host_was_being_given_when_it_went_away_is_handed_over_later() {
 #[test]
 fn a_run_does_not_wait_for_a_host_that_is_slow_to_take_what_it_is_owed() {
     let shared = shared!();
-    shared.far.sshd.link.down();
-    shared.apply("one", &shared.plan(shared.jobs(2)), &[]).code(0);
-    shared.far.sshd.link.up();
+    shared.apply_alone("one", &shared.plan(shared.jobs(2)), &[]).code(0);
     shared.hold(".new-*/*", 1);
     // It ends although nobody lets them come, and that is no news.
     let ended = shared.apply("one", &shared.plan(shared.jobs_of(2..3)), &[]).code(0);
@@ -565,9 +564,7 @@ fn an_executor_killed_before_it_published_owes_what_it_kept() {
 #[test]
 fn two_executors_do_not_hand_over_the_same() {
     let shared = shared!();
-    shared.far.sshd.link.down();
-    shared.apply("one", &shared.plan(shared.jobs(3)), &[]).code(0);
-    shared.far.sshd.link.up();
+    shared.apply_alone("one", &shared.plan(shared.jobs(3)), &[]).code(0);
     shared.hold(".new-*/*", 1);
     let child = shared.start("one", &shared.plan_that_waits(3));
     shared.until_moved(1);
@@ -614,9 +611,7 @@ fn without_room_there_or_here_what_is_owed_stays_owed() {
     fs::set_permissions(shared.root().join("results dir"), fs::Permissions::from_mode(0o700))
         .expect("its mode");
     shared.more = format!("dir = \"{}\"\n", here.display());
-    shared.far.sshd.link.down();
-    shared.apply("one", &shared.plan(shared.jobs(2)), &[]).code(0);
-    shared.far.sshd.link.up();
+    shared.apply_alone("one", &shared.plan(shared.jobs(2)), &[]).code(0);
     let owed = || {
         let places = listed(&here.join("v1/owed/trusted"));
         places.iter().map(|place| listed(place).len()).sum::<usize>()
@@ -642,9 +637,7 @@ fn without_room_there_or_here_what_is_owed_stays_owed() {
 fn notes_of_what_is_gone_or_spoilt_and_of_other_hosts_are_removed() {
     let shared = shared!();
     let plan = shared.plan(shared.jobs(3));
-    shared.far.sshd.link.down();
-    shared.apply("one", &plan, &[]).code(0);
-    shared.far.sshd.link.up();
+    shared.apply_alone("one", &plan, &[]).code(0);
     let results = listed(&shared.results_of("one").join("trusted"));
     let result_of =
         |shard: &Path| listed(shard).pop().expect("one is in each, unless two begin alike");

@@ -117,6 +117,14 @@ impl World {
         path.to_str().expect("UTF-8").to_owned()
     }
 
+    /// Gives a plan a name of its own, so that the next one does not take its place.
+    pub(crate) fn keep(&self, plan: &str) -> String {
+        let names = (0..).map(|number| self.dir.path().join(format!("plan-{number}.json")));
+        let path = names.into_iter().find(|path| !path.exists()).expect("a name");
+        std::fs::rename(plan, &path).expect("renamed");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
     pub(crate) fn parts(&self, nodes: Vec<Node>, lanes: Vec<PlanLane>) -> PlanParts {
         PlanParts {
             source: Source::Change(ChangeSource {
@@ -148,6 +156,13 @@ impl World {
         let [run] = &self.runs()[..] else { panic!("one run, not {:?}", self.runs()) };
         let text = std::fs::read(run.join("record.json")).expect("a record");
         serde_json::from_slice(&text).expect("JSON")
+    }
+
+    /// A log of a node of the last run, `guest.log` or `host.log`; one that is not there is empty.
+    pub(crate) fn log(&self, node: &str, name: &str) -> String {
+        let run = self.runs().pop().expect("a run");
+        let log = std::fs::read(run.join("nodes").join(node).join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// The directories of all runs, the oldest first. One whose making was cut short has no name yet

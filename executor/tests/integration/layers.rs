@@ -11,7 +11,8 @@ use std::{
 use plans::{Node, Output, Workspace};
 
 use crate::{
-    harness::{EXECUTOR, Ended, Random, World, cache, git, sh, with_cache},
+    harness::{EXECUTOR, Ended, Random, World, cache, git, kill, node_id, sh, with_cache},
+    trees::collect_beside,
     unprivileged::Unprivileged,
 };
 
@@ -31,6 +32,15 @@ fn commit_many(world: &mut World) {
         .collect();
     let pairs: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
     world.commit(&pairs);
+}
+
+/// A world whose machine has a whole tree of them.
+fn with_base() -> World {
+    let mut world = World::new();
+    commit_many(&mut world);
+    let plan = world.plan(vec![sh("execute-a", "true", &[])]);
+    world.run(&["apply", &plan]).code(0);
+    world
 }
 
 fn trees(world: &World) -> PathBuf {
@@ -58,12 +68,6 @@ fn truth(world: &World) -> String {
     String::from_utf8(told.stdout).expect("UTF-8")
 }
 
-fn log(world: &World, node: &str, name: &str) -> String {
-    let run = world.runs().pop().expect("a run");
-    let log = fs::read(run.join("nodes").join(node).join(name)).unwrap_or_default();
-    String::from_utf8_lossy(&log).into_owned()
-}
-
 fn writable(id: &str, script: &str) -> Node {
     let mut node = sh(id, script, &[]);
     node.spec.workspace = Workspace::Writable;
@@ -74,7 +78,7 @@ fn writable(id: &str, script: &str) -> Node {
 fn nodes() -> Vec<Node> {
     let shown = format!("{TELL}! touch d00/new 2>/dev/null && ! rm -f d01/e0/f0201 2>/dev/null");
     let mut after = sh("execute-after", TELL, &["execute-own"]);
-    after.depends_on.insert(crate::harness::node_id("execute-shown"));
+    after.depends_on.insert(node_id("execute-shown"));
     let own = format!(
         "{TELL}mv d01 moved && rm -r d02 && mkdir d02 && echo more >>d03/e0/f0601 && \
          [ \"$(ls d02 | wc -l)\" -eq 0 ] && [ \"$(ls moved/e0 | wc -l)\" -ge 1 ]"
@@ -82,7 +86,7 @@ fn nodes() -> Vec<Node> {
     let mut prepare = writable("prepare-kept", "true");
     prepare.output = Some(Output::Workspace);
     let mut from = sh("execute-from", TELL, &["prepare-kept"]);
-    from.workspace_from = Some(crate::harness::node_id("prepare-kept"));
+    from.workspace_from = Some(node_id("prepare-kept"));
     vec![prepare, sh("execute-shown", &shown, &[]), writable("execute-own", &own), after, from]
 }
 
@@ -117,10 +121,7 @@ fn change(repo: &Path) {
 
 #[test]
 fn the_next_tree_shows_what_git_has_whatever_changed() {
-    let mut world = World::new();
-    commit_many(&mut world);
-    let plan = world.plan(vec![sh("execute-a", "true", &[])]);
-    world.run(&["apply", &plan]).code(0);
+    let mut world = with_base();
     let base = world.tree.to_string();
     let repo = world.repo();
     let back = |repo: &Path| {
@@ -138,8 +139,8 @@ fn the_next_tree_shows_what_git_has_whatever_changed() {
         world.run(&["apply", &plan]).code(0);
         let truth = truth(&world);
         for node in TELLING {
-            assert_eq!(log(&world, node, "guest.log"), truth, "round {round}, {node}");
-            assert!(!log(&world, node, "host.log").contains("linked"), "round {round}, {node}");
+            assert_eq!(world.log(node, "guest.log"), truth, "round {round}, {node}");
+            assert!(!world.log(node, "host.log").contains("linked"), "round {round}, {node}");
         }
         let (whole, layers) = names(&world);
         assert_eq!(whole, [base.as_str()], "round {round}");
@@ -155,7 +156,7 @@ fn the_next_tree_shows_what_git_has_whatever_changed() {
     world.run(&["apply", &plan]).code(0);
     let truth = truth(&world);
     for node in TELLING {
-        assert_eq!(log(&world, node, "guest.log"), truth, "{node}");
+        assert_eq!(world.log(node, "guest.log"), truth, "{node}");
     }
     assert_eq!(names(&world).0.len(), 2, "{:?}", names(&world));
 }
@@ -165,14 +166,13 @@ fn who_is_not_root_sees_layers_too() {
     let mut it = Unprivileged::new();
     commit_many(&mut it.world);
     let first = it.world.plan(vec![sh("execute-a", "true", &[])]);
-    let kept = it.world.path().join("first.json");
-    fs::rename(first, &kept).expect("renamed");
+    let first = it.world.keep(&first);
     change(&it.world.repo());
     it.world.commit(&[]);
     let truth = truth(&it.world);
     let plan = it.world.plan(nodes());
     it.hand_over();
-    it.run(&["apply", kept.to_str().expect("UTF-8")]).code(0);
+    it.run(&["apply", &first]).code(0);
     it.run(&["apply", &plan]).code(0);
     for node in TELLING {
         assert_eq!(it.log(node, "guest.log"), truth, "{node}");
@@ -204,10 +204,7 @@ fn without_mounts(world: &World, arguments: &[&str]) -> Option<Ended> {
 
 #[test]
 fn where_nothing_can_be_mounted_trees_are_linked_and_it_is_said() {
-    let mut world = World::new();
-    commit_many(&mut world);
-    let plan = world.plan(vec![sh("execute-a", "true", &[])]);
-    world.run(&["apply", &plan]).code(0);
+    let mut world = with_base();
     change(&world.repo());
     world.commit(&[]);
     let truth = truth(&world);
@@ -215,8 +212,8 @@ fn where_nothing_can_be_mounted_trees_are_linked_and_it_is_said() {
     let plan = world.plan(vec![own.clone()]);
     let Some(ended) = without_mounts(&world, &["apply", &plan]) else { return };
     ended.code(0);
-    assert_eq!(log(&world, "execute-own", "guest.log"), truth);
-    let said = log(&world, "execute-own", "host.log");
+    assert_eq!(world.log("execute-own", "guest.log"), truth);
+    let said = world.log("execute-own", "host.log");
     assert!(said.contains("the source tree is linked, not mounted above another: "), "{said}");
     assert_eq!(names(&world).1, Vec::<String>::new());
     // What somebody else made of layers is copied there.
@@ -226,8 +223,8 @@ fn where_nothing_can_be_mounted_trees_are_linked_and_it_is_said() {
     let mut prepare = writable("prepare-kept", "true");
     prepare.output = Some(Output::Workspace);
     let mut from = writable("execute-from", TELL);
-    from.depends_on.insert(crate::harness::node_id("prepare-kept"));
-    from.workspace_from = Some(crate::harness::node_id("prepare-kept"));
+    from.depends_on.insert(node_id("prepare-kept"));
+    from.workspace_from = Some(node_id("prepare-kept"));
     let plan = world.plan(vec![prepare, own, sh("execute-shown", TELL, &[]), from]);
     world.run(&["apply", &plan]).code(0);
     assert_eq!(names(&world).1, [format!("{}-d", world.tree)]);
@@ -238,7 +235,7 @@ fn where_nothing_can_be_mounted_trees_are_linked_and_it_is_said() {
         ("execute-from", truth.clone()),
         ("execute-shown", locked(&truth)),
     ] {
-        assert_eq!(log(&world, node, "guest.log"), truth, "{node}");
+        assert_eq!(world.log(node, "guest.log"), truth, "{node}");
     }
 }
 
@@ -258,7 +255,7 @@ fn a_tree_whose_base_or_boot_is_gone_is_made_again() {
     fs::write(trees(&world).join(&layered).join("boot"), "another").expect("written");
     fs::write(trees(&world).join(&layered).join("delta/d03/e0/f0601"), "").expect("written");
     world.run(&["apply", &plan]).code(0);
-    assert_eq!(log(&world, "execute-a", "guest.log"), "changed\n");
+    assert_eq!(world.log("execute-a", "guest.log"), "changed\n");
     assert_eq!(names(&world), (vec![base.clone()], vec![layered.clone()]));
     // Kept runs keep what their trees stand on, too.
     let dry = world.run(&["gc", "--keep", "1", "--dry-run"]).code(0);
@@ -266,7 +263,7 @@ fn a_tree_whose_base_or_boot_is_gone_is_made_again() {
     // Somebody emptied a part of the caches.
     fs::remove_dir_all(trees(&world).join(&base)).expect("removed");
     world.run(&["apply", &plan]).code(0);
-    assert_eq!(log(&world, "execute-a", "guest.log"), "changed\n");
+    assert_eq!(world.log("execute-a", "guest.log"), "changed\n");
     assert_eq!(names(&world).0, [world.tree.as_str()], "whole, as nothing is below it");
     world.run(&["gc", "--keep", "0"]).code(0);
     assert_eq!(names(&world), (Vec::new(), Vec::new()));
@@ -274,10 +271,7 @@ fn a_tree_whose_base_or_boot_is_gone_is_made_again() {
 
 #[test]
 fn a_node_that_needs_every_file_on_the_disk_has_them_beside_one_that_does_not() {
-    let mut world = World::new();
-    commit_many(&mut world);
-    let plan = world.plan(vec![sh("execute-a", "true", &[])]);
-    world.run(&["apply", &plan]).code(0);
+    let mut world = with_base();
     world.commit(&[("d03/e0/f0601", "changed\n")]);
     let look = "cat d03/e0/f0601; ls d* | wc -l";
     let cached = with_cache(writable("execute-cached", look), cache("c", "out/cache"), "one");
@@ -288,7 +282,7 @@ fn a_node_that_needs_every_file_on_the_disk_has_them_beside_one_that_does_not() 
         let plan = world.plan(nodes);
         world.run(&["apply", &plan]).code(0);
         for node in ["execute-a", "execute-cached"] {
-            let told = log(&world, node, "guest.log");
+            let told = world.log(node, "guest.log");
             assert!(told.starts_with("changed\n"), "{node}: {told}");
         }
     }
@@ -296,10 +290,7 @@ fn a_node_that_needs_every_file_on_the_disk_has_them_beside_one_that_does_not() 
 
 #[test]
 fn a_tree_whose_maker_is_killed_is_not_there_by_half() {
-    let mut world = World::new();
-    commit_many(&mut world);
-    let plan = world.plan(vec![sh("execute-a", "true", &[])]);
-    world.run(&["apply", &plan]).code(0);
+    let mut world = with_base();
     let files: Vec<String> = (0..600).map(|n| format!("d20/f{n:04}")).collect();
     let mut random = Random::new(20);
     for round in 0..8 {
@@ -308,12 +299,11 @@ fn a_tree_whose_maker_is_killed_is_not_there_by_half() {
         world.commit(&pairs);
         let script = format!("cat d20/* | grep -cx {round}; cat d0*/e*/* | wc -l");
         let plan = world.plan(vec![sh("execute-a", &script, &[])]);
-        let mut child = world.start(&["apply", &plan]);
+        let child = world.start(&["apply", &plan]);
         random.sleep(120);
-        child.kill().expect("killed");
-        child.wait().expect("it ends");
+        kill(child);
         world.run(&["apply", &plan]).code(0);
-        assert_eq!(log(&world, "execute-a", "guest.log"), "600\n2000\n", "round {round}");
+        assert_eq!(world.log("execute-a", "guest.log"), "600\n2000\n", "round {round}");
     }
     world.run(&["gc", "--keep", "0"]).code(0);
     // Runs that were cut short are kept, and what they need with them.
@@ -331,20 +321,9 @@ fn collecting_beside_runs_takes_nothing_away_from_below_them() {
             let look =
                 format!("grep -qx {number} d03/e0/f0601 && [ $(cat d*/e*/* | wc -l) = 2400 ]");
             let plan = world.plan(vec![sh("execute-a", &look, &[]), writable("execute-b", &look)]);
-            let kept = world.path().join(format!("plan-{number}.json"));
-            fs::rename(plan, &kept).expect("renamed");
-            kept.to_str().expect("UTF-8").to_owned()
+            world.keep(&plan)
         })
         .collect();
-    for _ in 0..4 {
-        let runs: Vec<_> = plans.iter().map(|plan| world.start(&["apply", plan])).collect();
-        for _ in 0..4 {
-            world.run(&["gc", "--keep", "0"]).code(0);
-        }
-        for run in runs {
-            Ended::of(run.wait_with_output().expect("ends")).code(0);
-        }
-    }
-    world.run(&["gc", "--keep", "0"]).code(0);
+    collect_beside(&world, &plans, 4, 4);
     assert_eq!(names(&world), (Vec::new(), Vec::new()));
 }

@@ -163,15 +163,18 @@ fn collecting_beside_runs_takes_no_tree_away_from_them() {
         .map(|number| {
             world.commit(&[("file.txt", &format!("{number}\n"))]);
             let node = |id: &str| sh(id, &format!("grep -qx {number} file.txt"), &[]);
-            let plan = world.plan(vec![node("execute-a"), node("execute-b")]);
-            let kept = world.path().join(format!("plan-{number}.json"));
-            std::fs::rename(plan, &kept).expect("renamed");
-            kept.to_str().expect("UTF-8").to_owned()
+            world.keep(&world.plan(vec![node("execute-a"), node("execute-b")]))
         })
         .collect();
-    for _ in 0..6 {
+    collect_beside(&world, &plans, 6, 3);
+    assert_eq!(trees(&world), Vec::<String>::new());
+}
+
+/// Runs all plans at once, so often, and collects beside them, so often each time, and once more at the end.
+pub(crate) fn collect_beside(world: &World, plans: &[String], rounds: usize, collections: usize) {
+    for _ in 0..rounds {
         let runs: Vec<_> = plans.iter().map(|plan| world.start(&["apply", plan])).collect();
-        for _ in 0..3 {
+        for _ in 0..collections {
             world.run(&["gc", "--keep", "0"]).code(0);
         }
         for run in runs {
@@ -179,7 +182,6 @@ fn collecting_beside_runs_takes_no_tree_away_from_them() {
         }
     }
     world.run(&["gc", "--keep", "0"]).code(0);
-    assert_eq!(trees(&world), Vec::<String>::new());
 }
 
 #[test]
